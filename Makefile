@@ -1,0 +1,70 @@
+# What a person types. Everything installs itself into .venv and the user's cache folder.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# The stamp's name is the content it was made from: a changed file makes a new environment, a half-made one has none.
+STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
+DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
+
+.PHONY: help demo demo-down test check lint types layers unit e2e bench crds requirements cluster-up cluster-down cluster-status clean
+
+help: ## show this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml
+	@hack/venv "$(PYTHON)" "$(VENV)" "$(STAMP)"
+
+demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services alive
+	@mkdir -p build
+	@$(DEMO) run
+
+demo-down: $(STAMP) ## remove the demo and the local cluster
+	@$(DEMO) down
+
+check: lint types layers unit ## the quick part: no root, no cluster, under two minutes
+
+lint: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+layers: $(STAMP)
+	@$(BIN)/lint-imports --no-cache
+
+unit: $(STAMP)
+	@$(BIN)/pytest -q tests --ignore tests/e2e
+
+e2e: $(STAMP) ## the end-to-end tests, on the local cluster (or CLUSTER=current)
+	@mkdir -p build
+	@$(BIN)/pytest -q tests/e2e
+
+test: check e2e ## everything
+
+bench: $(STAMP) ## the benchmarks
+	@$(BIN)/pytest -q tests/bench -s
+
+crds: $(STAMP) ## write the CRDs from the models
+	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds
+	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/helm/memroll/files/crds
+
+requirements: $(STAMP) ## pin all dependencies again, by hash and without an index
+	@hack/pin $(BIN)
+
+cluster-up: $(STAMP) ## start the local one-node cluster
+	@$(LOCAL) up
+
+cluster-down: $(STAMP) ## stop it and clean up after it
+	@$(LOCAL) down
+
+cluster-status: $(STAMP)
+	@$(LOCAL) status
+
+clean: ## remove what was built here (caches and the cluster stay)
+	@rm -rf $(VENV) build dist

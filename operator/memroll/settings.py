@@ -1,0 +1,43 @@
+"""Process settings, read once from the environment and frozen. Nothing below the command line reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIX = "MEMROLL_"
+
+
+class Settings(BaseModel):
+    """How this process runs; every field is read from `MEMROLL_<FIELD>`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: str = Field(default="memroll-system", description="Where memroll itself runs; holds the Lease.")
+    identity: str = Field(default="memroll", description="This process's name in the Lease: its pod's name.")
+    watch_namespaces: tuple[str, ...] = Field(default=(), description="Empty: all namespaces.")
+    excluded_namespaces: tuple[str, ...] = Field(default=("kube-system", "kube-public", "kube-node-lease"))
+    connections_file: str = Field(default="/etc/memroll/connections.yaml")
+    http_host: str = Field(default="")
+    http_port: int = Field(default=8080, ge=1, le=65535)
+    lease_name: str = Field(default="memroll")
+    lease_seconds: float = Field(default=15.0, ge=2.0)
+    max_policies_at_once: int = Field(default=4, ge=1, le=64)
+    log_format: str = Field(default="json", pattern="^(json|text)$")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the `MEMROLL_*` variables; lists are comma-separated. A bad value raises with its field's name."""
+    values: dict[str, object] = {}
+    for name, field in Settings.model_fields.items():
+        raw = environment.get(PREFIX + name.upper())
+        if raw is None or not raw.strip():
+            continue
+        is_list = field.annotation == tuple[str, ...]
+        values[name] = tuple(s.strip() for s in raw.split(",") if s.strip()) if is_list else raw
+    return Settings.model_validate(values)
