@@ -1,0 +1,131 @@
+"""The CustomResourceDefinitions, generated from the models.
+
+pydantic's JSON Schema becomes a structural schema: references are inlined, what Kubernetes refuses is
+dropped, and a union that has no structural form is an error here rather than at `kubectl apply`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from memroll.api import GROUP, VERSION, policy, roll
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Schema = dict[str, Any]
+
+_DROPPED = ("title", "additionalProperties", "propertyNames", "$defs", "const")
+
+
+def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
+    """Return the model's structural schema. Raises TypeError for a union it can't express.
+
+    Serialization mode, because only there pydantic writes defaults as they stand in YAML ("6h").
+    """
+    raw = model.model_json_schema(by_alias=True, mode="serialization")
+    return _inline(raw, raw.get("$defs", {}), _DROPPED if defaults else (*_DROPPED, "default"))
+
+
+def _inline(node: Schema, definitions: Schema, dropped: tuple[str, ...]) -> Schema:
+    node = _resolved(node, definitions)
+    schema = {key: value for key, value in node.items() if key not in dropped}
+    if "properties" in schema:
+        schema["properties"] = {k: _inline(v, definitions, dropped) for k, v in schema["properties"].items()}
+    if "items" in schema:
+        schema["items"] = _inline(schema["items"], definitions, dropped)
+    if isinstance(node.get("additionalProperties"), dict):
+        schema["additionalProperties"] = _inline(node["additionalProperties"], definitions, dropped)
+    if schema.get("default", ...) in (None, ""):
+        del schema["default"]
+    if "description" in schema:
+        schema["description"] = " ".join(str(schema["description"]).split())
+    return schema
+
+
+def _resolved(node: Schema, definitions: Schema) -> Schema:
+    """Follow a reference and drop the null arm of an optional; the outer keys win over the inner ones."""
+    arms = [arm for arm in node.get("anyOf", []) if arm.get("type") != "null"]
+    if len(arms) > 1:
+        raise TypeError(f"a union has no structural schema: {arms}")
+    if arms:
+        node = {**arms[0], **{k: v for k, v in node.items() if k != "anyOf"}}
+    if "$ref" in node:
+        target = definitions[node["$ref"].rsplit("/", 1)[-1]]
+        outer = {k: v for k, v in node.items() if k != "$ref"}
+        return _resolved({**target, **outer}, definitions)
+    return node
+
+
+def _definition(names: Schema, columns: list[Schema], spec: Schema, status: Schema, description: str) -> Schema:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{names['plural']}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": names,
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "additionalPrinterColumns": columns,
+                    "schema": {
+                        "openAPIV3Schema": {
+                            "type": "object",
+                            "description": description,
+                            "required": ["spec"],
+                            "properties": {
+                                "apiVersion": {"type": "string"},
+                                "kind": {"type": "string"},
+                                "metadata": {"type": "object"},
+                                "spec": spec,
+                                "status": status,
+                            },
+                        }
+                    },
+                }
+            ],
+        },
+    }
+
+
+def memory_policy() -> Schema:
+    names = {
+        "kind": "MemoryPolicy",
+        "listKind": "MemoryPolicyList",
+        "plural": "memorypolicies",
+        "singular": "memorypolicy",
+        "shortNames": ["mempol"],
+        "categories": ["memory"],
+    }
+    spec = structural(policy.PolicySpec, defaults=True) | {"x-kubernetes-validations": policy.SPEC_RULES}
+    status = structural(policy.PolicyStatus, defaults=False)
+    return _definition(names, policy.COLUMNS, spec, status, policy.MemoryPolicy.__doc__ or "")
+
+
+def pod_roll() -> Schema:
+    names = {
+        "kind": "PodRoll",
+        "listKind": "PodRollList",
+        "plural": "podrolls",
+        "singular": "podroll",
+        "categories": ["memory"],
+    }
+    spec = structural(roll.RollSpecification, defaults=True) | {"x-kubernetes-validations": roll.SPEC_RULES}
+    status = structural(roll.RollStatus, defaults=False)
+    return _definition(names, roll.COLUMNS, spec, status, roll.PodRoll.__doc__ or "")
+
+
+def files() -> dict[str, str]:
+    """Return the files of `deploy/crds/`, name to YAML text."""
+    header = "# Generated from memroll.api by `make crds`; edit the models, not this file.\n"
+    return {
+        f"{crd['metadata']['name']}.yaml": header + yaml.safe_dump(crd, sort_keys=False, width=100)
+        for crd in (memory_policy(), pod_roll())
+    }

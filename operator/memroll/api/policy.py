@@ -1,0 +1,315 @@
+"""MemoryPolicy: what to watch and what may be done."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from memroll.api.base import Message, Model, Name, Time, Word, WorkloadRef
+from memroll.api.conditions import Condition
+from memroll.api.quantity import CountOrShare, Duration, Growth, GrowthRate, Lead, LeadTime, PodCount, Share
+
+NEAREST_MAX = 20
+LAST_ROLLS_MAX = 10
+
+
+class Mode(StrEnum):
+    OBSERVE = "Observe"
+    """Judge and tell; touch nothing."""
+    ENFORCE = "Enforce"
+    """Also roll the pods that are going to run out of memory."""
+
+
+class Strategy(StrEnum):
+    AUTO = "Auto"
+    """Surge where the workload allows it, else Evict; the PodRoll says which and why."""
+    SURGE = "Surge"
+    """Create the replacement first: release the pod from its ReplicaSet, evict it when the new one is Ready."""
+    EVICT = "Evict"
+    """Evict through the Eviction API; the controller creates the replacement afterwards."""
+
+
+class Operator(StrEnum):
+    IN = "In"
+    NOT_IN = "NotIn"
+    EXISTS = "Exists"
+    DOES_NOT_EXIST = "DoesNotExist"
+
+
+LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
+LabelValue = Annotated[str, Field(max_length=63)]
+
+
+class Requirement(Model):
+    key: LabelKey
+    operator: Operator
+    values: tuple[LabelValue, ...] = Field(default=(), max_length=64)
+
+    def query(self) -> str:
+        values = ",".join(self.values)
+        match self.operator:
+            case Operator.IN:
+                return f"{self.key} in ({values})"
+            case Operator.NOT_IN:
+                return f"{self.key} notin ({values})"
+            case Operator.EXISTS:
+                return self.key
+            case Operator.DOES_NOT_EXIST:
+                return f"!{self.key}"
+
+
+class Selector(Model):
+    """A label selector. An empty one is refused: it would select every pod of the namespace by accident."""
+
+    match_labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
+    match_expressions: tuple[Requirement, ...] = Field(default=(), max_length=32)
+
+    @model_validator(mode="after")
+    def _selects_something(self) -> Self:
+        if not (self.match_labels or self.match_expressions):
+            raise ValueError("must have at least one of matchLabels and matchExpressions")
+        return self
+
+    def query(self) -> str:
+        """Return the selector as the API server's `labelSelector` parameter takes it."""
+        equal = [f"{key}={value}" for key, value in sorted(self.match_labels.items())]
+        return ",".join((*equal, *(r.query() for r in self.match_expressions)))
+
+
+class GrowthSpec(Model):
+    """What counts as a leak."""
+
+    per_hour: Growth = GrowthRate.parse("0.5%")
+    """Growth per hour above which a trend counts: a share of the container's memory limit such as `0.5%`,
+    or a quantity such as `20Mi`."""
+    window: Duration = timedelta(hours=6)
+    """How much of the past the trend is taken from."""
+    warm_up: Duration = timedelta(minutes=30)
+    """The first part of a container's life, which is never judged."""
+    persist: Duration = timedelta(minutes=30)
+    """How long the verdict must have held: the trend is judged now, half of this time ago and all of it ago."""
+
+
+class ExhaustionSpec(Model):
+    """When a leaking pod is rolled."""
+
+    lead: LeadTime = Lead()
+    """How long before its limit a pod is rolled. `Auto`: 15 % of the predicted life, at least three times
+    what a roll of this workload takes, at most 2h."""
+
+
+class Budget(Model):
+    """At most so many rolls of the policy in a sliding period."""
+
+    rolls: int = Field(ge=0, le=10_000)
+    per: Duration
+
+
+class RollSpec(Model):
+    """How a pod is replaced, and how many may be."""
+
+    strategy: Strategy = Strategy.AUTO
+    max_concurrent: PodCount = CountOrShare.parse(1)
+    """Rolls of one workload at a time: a count, or a percentage of its replicas."""
+    cooldown: Duration = timedelta(minutes=10)
+    """The pause between two rolls of one workload."""
+    budgets: tuple[Budget, ...] = Field(default=(Budget(rolls=4, per=timedelta(hours=24)),), max_length=8)
+    """Each holds on its own: the most restrictive one wins."""
+    replacement_timeout: Duration = timedelta(minutes=10)
+    """How long a replacement may take to become Ready before the roll is rolled back."""
+
+
+SPEC_RULES: list[dict[str, Any]] = [
+    {
+        "rule": "has(self.selector) != has(self.targetRef)",
+        "message": "exactly one of `selector` and `targetRef` must be set",
+    },
+    {
+        "rule": "duration(self.interval) >= duration('5s') && duration(self.interval) <= duration('1h')",
+        "message": "`interval` must be from 5s to 1h",
+        "fieldPath": ".interval",
+    },
+    {
+        "rule": "duration(self.growth.window) >= duration('30s') && duration(self.growth.window) <= duration('168h')",
+        "message": "`growth.window` must be from 30s to 168h",
+        "fieldPath": ".growth.window",
+    },
+    {
+        "rule": "duration(self.growth.persist) <= duration(self.growth.window)",
+        "message": "`growth.persist` must not be longer than `growth.window`",
+        "fieldPath": ".growth.persist",
+    },
+    {
+        "rule": "duration(self.interval) <= duration(self.growth.window)",
+        "message": "`interval` must not be longer than `growth.window`",
+        "fieldPath": ".interval",
+    },
+    {
+        "rule": "duration(self.roll.replacementTimeout) >= duration('5s')"
+        " && duration(self.roll.replacementTimeout) <= duration('6h')",
+        "message": "`roll.replacementTimeout` must be from 5s to 6h",
+        "fieldPath": ".roll.replacementTimeout",
+    },
+]
+
+_CEL_SELECTOR: Any = [
+    {
+        "rule": "(has(self.matchLabels) && size(self.matchLabels) > 0)"
+        " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
+        "message": "must have at least one of matchLabels and matchExpressions",
+    }
+]
+
+_CEL_TARGET: Any = [
+    {
+        "rule": "[['apps/v1', 'Deployment'], ['apps/v1', 'StatefulSet'], ['apps/v1', 'DaemonSet'],"
+        " ['apps/v1', 'ReplicaSet'], ['argoproj.io/v1alpha1', 'Rollout']]"
+        ".exists(x, x == [self.apiVersion, self.kind])",
+        "message": "must be an apps/v1 Deployment, StatefulSet, DaemonSet or ReplicaSet,"
+        " or an argoproj.io/v1alpha1 Rollout",
+    }
+]
+
+
+class PolicySpec(Model):
+    """What to watch and what may be done."""
+
+    mode: Mode
+    """Observe tells, Enforce also rolls. Required: nobody arms a policy by accident."""
+    suspend: bool = False
+    """Stop judging and rolling; a roll under way is finished."""
+    selector: Selector | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": _CEL_SELECTOR})
+    """The pods of this namespace to watch, by label. Exactly one of `selector` and `targetRef`."""
+    target_ref: WorkloadRef | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": _CEL_TARGET})
+    """The workload of this namespace to watch."""
+    containers: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(default=(), max_length=32)
+    """Names of the containers to watch. Empty: all, native sidecars included."""
+    interval: Duration = timedelta(minutes=5)
+    """How often the pods are judged."""
+    growth: GrowthSpec = GrowthSpec()
+    exhaustion: ExhaustionSpec = ExhaustionSpec()
+    ceiling: Share | None = None
+    """Also roll at this share of the limit, whatever the trend, after `growth.persist`."""
+    roll: RollSpec = RollSpec()
+    prometheus: Name = "default"
+    """The name of a connection that the administrator configured."""
+
+    @model_validator(mode="after")
+    def _one_target(self) -> Self:
+        if (self.selector is None) == (self.target_ref is None):
+            raise ValueError("exactly one of `selector` and `targetRef` must be set")
+        if self.growth.persist > self.growth.window:
+            raise ValueError("`growth.persist` must not be longer than `growth.window`")
+        return self
+
+
+class PodCounts(Model):
+    """Selected pods by verdict: a pod counts by the worst of its containers."""
+
+    total: int = Field(default=0, ge=0)
+    healthy: int = Field(default=0, ge=0)
+    breaching: int = Field(default=0, ge=0)
+    inconclusive: int = Field(default=0, ge=0)
+
+
+class RollCounts(Model):
+    """PodRolls of this policy that still exist (they are kept for 7 days), by how they ended."""
+
+    succeeded: int = Field(default=0, ge=0)
+    failed: int = Field(default=0, ge=0)
+    active: int = Field(default=0, ge=0)
+
+
+class NearPod(Model):
+    """A container near exhaustion, and what was found of it."""
+
+    pod: Name
+    container: Word
+    verdict: Word
+    reason: Word
+    message: Message = ""
+    usage_bytes: int | None = Field(default=None, ge=0)
+    limit_bytes: int | None = Field(default=None, ge=0)
+    growth_bytes_per_hour: int | None = None
+    time_to_limit_seconds: int | None = Field(default=None, ge=0)
+    held_by: str = Field(default="", max_length=256)
+    """The gate that holds this pod's roll, in words; empty when nothing does or none is due."""
+
+
+class LastRoll(Model):
+    name: Name
+    pod: Name
+    phase: Word
+    time: Time
+    reason: Message = ""
+
+
+class PolicyStatus(Model):
+    """What the last pass found and did."""
+
+    observed_generation: int | None = Field(default=None, ge=0)
+    conditions: tuple[Condition, ...] = Field(
+        default=(),
+        max_length=16,
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    pods: PodCounts = PodCounts()
+    rolls: RollCounts = RollCounts()
+    next_limit: str = Field(default="", max_length=64)
+    """The shortest predicted time to a limit among the breaching pods."""
+    nearest: tuple[NearPod, ...] = Field(default=(), max_length=NEAREST_MAX)
+    """The pods nearest exhaustion, breaching ones first."""
+    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=LAST_ROLLS_MAX)
+
+
+class MemoryPolicy(Model):
+    """Watches pods for memory leaks and replaces those that are going to run out of memory."""
+
+    namespace: str
+    name: str
+    uid: str
+    generation: int
+    resource_version: str
+    created_at: Time
+    spec: PolicySpec
+    status: PolicyStatus = PolicyStatus()
+
+    @classmethod
+    def read(cls, raw: dict[str, Any]) -> MemoryPolicy:
+        """Read the JSON of the API server. Raises pydantic's ValidationError for what can't be used."""
+        meta = raw["metadata"]
+        return cls(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            generation=meta.get("generation", 1),
+            resource_version=meta.get("resourceVersion", ""),
+            created_at=meta["creationTimestamp"],
+            spec=PolicySpec.model_validate(raw.get("spec") or {}),
+            status=read_status(raw),
+        )
+
+
+def read_status(raw: dict[str, Any]) -> PolicyStatus:
+    """Read a policy's status leniently: an unreadable one (an older schema) counts as none."""
+    try:
+        return PolicyStatus.model_validate(raw.get("status") or {})
+    except ValueError:
+        return PolicyStatus()
+
+
+COLUMNS: list[dict[str, Any]] = [
+    {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
+    {"name": "Pods", "type": "integer", "jsonPath": ".status.pods.total"},
+    {"name": "Breaching", "type": "integer", "jsonPath": ".status.pods.breaching"},
+    {"name": "Rolls", "type": "integer", "jsonPath": ".status.rolls.succeeded"},
+    {"name": "Next-Limit", "type": "string", "jsonPath": ".status.nextLimit"},
+    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Status", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+    {"name": "Window", "type": "string", "jsonPath": ".spec.growth.window", "priority": 1},
+    {"name": "Connection", "type": "string", "jsonPath": ".spec.prometheus", "priority": 1},
+]
