@@ -1,0 +1,48 @@
+"""Samples of one container instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """Ordered samples of one gauge of one container instance.
+
+    `times_s`: shape (n,), float64, seconds since the epoch, strictly increasing.
+    `values`: shape (n,), float64, same unit throughout (bytes for memory), finite.
+    """
+
+    times_s: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, samples: Iterable[tuple[float, float]]) -> Series:
+        """Order the samples, drop what is not finite, and keep the last of equal times."""
+        kept = {t: v for t, v in samples if np.isfinite(t) and np.isfinite(v)}
+        times = sorted(kept)
+        return cls(np.array(times, dtype=np.float64), np.array([kept[t] for t in times], dtype=np.float64))
+
+    def __len__(self) -> int:
+        return int(self.times_s.size)
+
+    def between(self, start_s: float, end_s: float) -> Series:
+        """Return the samples in the half-open window (start_s, end_s]."""
+        inside = (self.times_s > start_s) & (self.times_s <= end_s)
+        return Series(self.times_s[inside], self.values[inside])
+
+    @property
+    def last_s(self) -> float:
+        """Time of the newest sample; minus infinity when there is none."""
+        return float(self.times_s[-1]) if len(self) else -np.inf
+
+
+EMPTY = Series(np.empty(0), np.empty(0))
