@@ -1,0 +1,55 @@
+"""A pod in breach, with everything that the gates ask about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from memroll.analysis.verdict import Breach
+    from memroll.api.policy import PolicySpec
+    from memroll.api.roll import PodRoll
+    from memroll.disruption.target import Target, Workload
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One pod in breach. `due`: its limit is within the lead."""
+
+    target: Target
+    container: str
+    breach: Breach
+    limit_bytes: int | None
+    lead_s: float | None
+    due: bool
+    workload: Workload | None = None
+    """Looked up only for a pod that is due; None for a pod without a controller."""
+
+    @property
+    def urgency(self) -> float:
+        """Seconds to the limit; infinite without one. The least goes first."""
+        left = self.breach.time_to_limit_s
+        return float("inf") if left is None else left
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the gates know beside the candidate: one snapshot per pass."""
+
+    policy: str
+    spec: PolicySpec
+    rolls: tuple[PodRoll, ...]
+    """All PodRolls of the namespace: budgets, cooldowns and concurrency are counted from them."""
+    now: datetime
+    namespace_annotations: Mapping[str, str] = field(default_factory=dict)
+    planned: tuple[Candidate, ...] = ()
+    """What this pass has already decided to roll."""
+
+
+def same_workload(workload: Workload, roll: PodRoll) -> bool:
+    """Whether a PodRoll is about a pod of this workload."""
+    ref = roll.status.workload or roll.spec.workload
+    return ref is not None and (ref.kind, ref.name) == (workload.top.kind, workload.top.name)

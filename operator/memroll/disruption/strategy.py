@@ -1,0 +1,63 @@
+"""Which strategy fits a pod, and why; or why the pod is not rolled at all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memroll.api.policy import Strategy
+
+if TYPE_CHECKING:
+    from memroll.disruption.target import Target, Workload
+
+ROLLED_KINDS = frozenset({"Deployment", "Rollout", "ReplicaSet", "StatefulSet", "DaemonSet"})
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A strategy to use: never Auto."""
+
+    strategy: Strategy
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """This pod can't be rolled this way, by anyone's wish."""
+
+    reason: str
+
+
+def choose(wanted: Strategy, target: Target, workload: Workload | None) -> Choice | Refusal:
+    """Pick the strategy for one pod."""
+    refusal = _unrollable(target, workload)
+    if refusal or workload is None:
+        return Refusal(refusal)
+    blocked = _surge_blocked_by(target, workload)
+    if wanted is Strategy.EVICT:
+        return Choice(Strategy.EVICT, "the policy asks for it")
+    if not blocked:
+        return Choice(Strategy.SURGE, "the replacement can be Ready before the pod leaves")
+    if wanted is Strategy.SURGE:
+        return Refusal(f"the policy asks for Surge, but {blocked}")
+    return Choice(Strategy.EVICT, blocked)
+
+
+def _unrollable(target: Target, workload: Workload | None) -> str:
+    if target.mirror:
+        return "a static pod is owned by its node's kubelet: the API server can't evict it"
+    if workload is None:
+        return "a pod without a controller would not come back: run it by a Deployment or StatefulSet"
+    if workload.top.kind not in ROLLED_KINDS:
+        return f"pods of a {workload.top.kind} are not rolled: one that ends early would lose its work"
+    return ""
+
+
+def _surge_blocked_by(target: Target, workload: Workload) -> str:
+    if not workload.hash_label:
+        return f"a {workload.top.kind} has no template hash by which a pod could be released"
+    if not target.labels.get(workload.hash_label):
+        return f"the pod has no label {workload.hash_label}"
+    if target.pinned_by:
+        return f"a second copy can't run beside the pod: {target.pinned_by}"
+    return ""

@@ -1,0 +1,98 @@
+"""What memroll knows of a pod, its containers and its workload: frozen snapshots of the cluster."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+PROTECT_ANNOTATION = "memroll.dev/protect"
+ROLL_ANNOTATION = "memroll.dev/roll"
+"""On a released pod: the name of the PodRoll that released it."""
+HASH_ANNOTATION = "memroll.dev/released-from"
+"""On a released pod: the template hash it had, to be put back in a rollback."""
+RELEASED_HASH = "memroll-released"
+"""The template hash of every released pod: one list call finds them all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRef:
+    """A reference to an object of the pod's own namespace."""
+
+    api_version: str
+    kind: str
+    name: str
+    uid: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class PodKey:
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """One running container instance (init containers only when they are native sidecars)."""
+
+    name: str
+    id: str
+    """The runtime's ID without its scheme; empty while the container is not running."""
+    limit_bytes: int | None
+    """The memory limit in force: the status' one where it stands there (in-place resize), else the spec's."""
+    started_at: datetime | None
+    restarts: int = 0
+    oom_killed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A pod that a policy selects."""
+
+    key: PodKey
+    resource_version: str
+    created_at: datetime
+    phase: str
+    ready: bool
+    ready_at: datetime | None
+    deleting: bool
+    controller: ObjectRef | None
+    """The owner reference with `controller: true`."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    """Only those of memroll.dev and the two "do not disrupt" marks of the autoscalers."""
+    containers: tuple[Container, ...] = ()
+    pinned_by: str = ""
+    """Why a second copy of this pod can't run beside it ("host port 80", "claim data is ReadWriteOnce")."""
+    mirror: bool = False
+    """A static pod's mirror: the API server can't evict it."""
+
+    @property
+    def released(self) -> bool:
+        """Whether a roll has released this pod from its ReplicaSet."""
+        return ROLL_ANNOTATION in self.annotations
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What keeps a pod running: its controller and, where there is one, what owns that."""
+
+    top: ObjectRef
+    """What a person would name: the Deployment, StatefulSet, DaemonSet, Rollout, or a bare ReplicaSet."""
+    controller: ObjectRef
+    """What owns the pods: a ReplicaSet under a Deployment or Rollout, else the same as `top`."""
+    desired: int
+    """Replicas that `controller` wants."""
+    hash_label: str = ""
+    """The pod label that ties a pod to its ReplicaSet; empty when the workload can't surge."""
+    mid_rollout: str = ""
+    """Why the workload counts as being in a rollout, or empty."""
+    selector: str = ""
+    """The controller's own label selector, as a query string."""
