@@ -1,0 +1,184 @@
+"""`memroll operator`: build the parts, run them under supervision, stop them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from memroll import clock, serving, shell
+from memroll.api import API_VERSION
+from memroll.cli import logs
+from memroll.cluster.adapter import Cluster
+from memroll.cluster.client import Api
+from memroll.cluster.lease import Lease
+from memroll.cluster.recorder import Recorder
+from memroll.errors import MemrollError, NotFound, Stalled
+from memroll.loop import Key, Schedule, supervise
+from memroll.passes import Passes
+from memroll.prometheus.connections import Connections, load
+from memroll.prometheus.provider import PrometheusProvider
+from memroll.recording.metrics import Metrics
+from memroll.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+logger = logging.getLogger(__name__)
+
+RESYNC_S = 30.0
+PULSE_S = 1.0
+PULSE_LATE_S = 30.0
+DRAIN_S = 5.0
+ROLLS_AT_ONCE = 32
+
+
+def run(environment: Mapping[str, str]) -> int:
+    """Run until told to stop; 0 after SIGTERM, 1 after a failure, 2 for settings that can't be used."""
+    try:
+        settings = from_environment(environment)
+        connections = load(Path(settings.connections_file))
+    except ValidationError as invalid:
+        for error in invalid.errors():
+            name = "MEMROLL_" + "_".join(map(str, error["loc"])).upper()
+            print(f"memroll operator: {name}={error['input']!r}: {error['msg']}", file=sys.stderr)
+        return 2
+    except MemrollError as error:
+        print(f"memroll operator: {error}", file=sys.stderr)
+        return 2
+    logs.configure(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(_run(settings, connections))
+    except MemrollError:
+        logger.exception("stopped")
+        return 1
+    return 0
+
+
+@dataclass(slots=True)
+class Pulse:
+    """The event loop's own heartbeat: how late it runs, and when it last ran."""
+
+    metrics: Metrics
+    beaten_at: float = 0.0
+
+    async def run(self) -> None:
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(PULSE_S)
+            self.beaten_at = time.monotonic()
+            self.metrics.loop_lag.set(max(0.0, self.beaten_at - before - PULSE_S))
+            self.metrics.rss.set(_resident_bytes())
+
+    def late(self) -> bool:
+        return self.beaten_at > 0 and time.monotonic() - self.beaten_at > PULSE_LATE_S
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()
+
+
+async def _run(settings: Settings, connections: Connections) -> None:
+    api = await Api.connect()
+    try:
+        await _check_crds(api)
+        await _operate(settings, connections, api)
+    finally:
+        await api.close()
+
+
+async def _operate(settings: Settings, connections: Connections, api: Api) -> None:
+    metrics = Metrics()
+    recorder = Recorder(api, instance=settings.identity)
+    lease = Lease(api, settings)
+
+    def wake_roll(key: Key) -> None:
+        rolls.wake(key)
+
+    passes = Passes(
+        cluster=Cluster(api),
+        prometheus=PrometheusProvider(connections),
+        recorder=recorder,
+        metrics=metrics,
+        leads=lease.is_leader,
+        wake_roll=wake_roll,
+        now=clock.now,
+        namespaces=settings.watch_namespaces,
+        excluded=(*settings.excluded_namespaces, settings.namespace),
+    )
+    policies = Schedule(passes.over_policy, settings.max_policies_at_once)
+    rolls = Schedule(passes.over_roll, ROLLS_AT_ONCE)
+    watching = asyncio.Event()
+    pulse = Pulse(metrics)
+    app = serving.application(
+        metrics.registry,
+        healthy=lambda: "the event loop is stuck" if pulse.late() else "",
+        ready=lambda: "" if watching.is_set() else "not watching yet",
+    )
+    server = await serving.serve(app, settings.http_host, settings.http_port)
+    wakes = {
+        "memorypolicies": lambda namespace, name: policies.wake(Key(namespace, name)),
+        "podrolls": lambda namespace, name: rolls.wake(Key(namespace, name)),
+    }
+    try:
+        ended = await supervise(
+            {
+                "lease": lease.run(),
+                "recorder": recorder.run(),
+                "policies": policies.run(),
+                "rolls": rolls.run(),
+                "resync": _resync(passes, policies, rolls, lease, metrics),
+                "pulse": pulse.run(),
+                "shell": shell.watch(shell.registry(wakes), settings.watch_namespaces, watching),
+            }
+        )
+        logger.info("stopping", extra={"because": ended})
+    finally:
+        await recorder.drain(DRAIN_S)
+        await lease.release()
+        await server.cleanup()
+
+
+async def _resync(passes: Passes, policies: Schedule, rolls: Schedule, lease: Lease, metrics: Metrics) -> None:
+    """Find everything again now and then, and right after becoming the leader."""
+    led, listed_at = False, -RESYNC_S
+    while True:
+        leads = lease.is_leader()
+        metrics.leader.set(int(leads))
+        if leads and (not led or time.monotonic() - listed_at >= RESYNC_S):
+            listed_at = time.monotonic()
+            try:
+                await _find_all(passes, policies, rolls, wake_known=not led)
+            except MemrollError as trouble:
+                logger.warning("resync: %s", trouble)
+        led = leads
+        await asyncio.sleep(PULSE_S)
+
+
+async def _find_all(passes: Passes, policies: Schedule, rolls: Schedule, *, wake_known: bool) -> None:
+    found_policies, found_rolls = await passes.known()
+    for schedule, keys in ((policies, found_policies), (rolls, found_rolls)):
+        for key in keys:
+            if wake_known or not schedule.knows(key):
+                schedule.wake(key)
+    await passes.put_back()
+
+
+async def _check_crds(api: Api) -> None:
+    """Fail at once, with words, when the CRDs are missing: kopf would wait for them in silence."""
+    try:
+        served = await api.request("GET", f"/apis/{API_VERSION}")
+    except NotFound:
+        served = {}
+    names = {resource.get("name") for resource in served.get("resources", [])}
+    missing = [plural for plural in shell.WATCHED if plural not in names]
+    if missing:
+        raise Stalled("NoCRDs", f"the API server does not serve {', '.join(missing)}: apply deploy/crds/ first")

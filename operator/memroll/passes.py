@@ -1,0 +1,239 @@
+"""What the loop runs: one pass over a policy, one step of a roll, each recorded as status, events and metrics.
+
+Everything starts from a fresh read of the object by its name, and nothing is done unless this process leads.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pydantic import ValidationError
+
+from memroll.api import conditions
+from memroll.api.conditions import ConditionType, Status, condition
+from memroll.api.policy import MemoryPolicy, read_status
+from memroll.api.roll import PodRoll
+from memroll.errors import Conflict, MemrollError, PrometheusUnavailable, Stalled, Waiting
+from memroll.loop import Key
+from memroll.reconcile import policy as policy_pass
+from memroll.reconcile import roll as roll_step
+from memroll.reconcile.policy import Scene
+from memroll.recording import tell
+from memroll.recording.outcome import Outcome
+from memroll.recording.status import status_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from memroll.recording.events import Event
+    from memroll.recording.metrics import Metrics
+
+logger = logging.getLogger(__name__)
+
+PLURAL = "memorypolicies"
+STANDBY_S = 2.0
+"""How often a process that does not lead looks whether it leads now."""
+RETRY_MOST_S = 15.0
+AFTER_A_CONFLICT_S = 0.2
+JITTER_SHARE = 0.05
+
+
+class Cluster(policy_pass.Cluster, roll_step.Cluster, Protocol):
+    """What the passes need of Kubernetes beside what they hand on."""
+
+    async def policy(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+    async def policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]: ...
+    async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]: ...
+
+
+class Recorder(Protocol):
+    def publish(self, events: Iterable[Event]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """The two kinds of work, and the resync that finds all of it."""
+
+    cluster: Cluster
+    prometheus: policy_pass.Prometheus
+    recorder: Recorder
+    metrics: Metrics
+    leads: Callable[[], bool]
+    wake_roll: Callable[[Key], None]
+    now: Callable[[], datetime]
+    namespaces: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+
+    async def over_policy(self, key: Key) -> float | None:
+        """Make one pass over a policy; return the seconds until the next, or None when it is gone."""
+        if not self.leads():
+            return STANDBY_S
+        try:
+            raw = await self.cluster.policy(*key)
+            if raw is None:
+                self.metrics.forget(*key)
+                return None
+            return await self._pass(raw)
+        except Conflict:
+            return AFTER_A_CONFLICT_S
+        except MemrollError as trouble:
+            return _after(trouble, "policy", key)
+
+    async def _pass(self, raw: dict[str, Any]) -> float:
+        now, started = self.now(), time.monotonic()
+        try:
+            policy = MemoryPolicy.read(raw)
+        except ValidationError as invalid:
+            await self._refuse(raw, invalid, now)
+            return RETRY_MOST_S
+        if policy.namespace in self.excluded:
+            return await self._record(_refused_namespace(policy, now), started)
+        same_namespace = await self.cluster.policies((policy.namespace,))
+        others = tuple(p for p in _readable(same_namespace) if p.uid != policy.uid)
+        rolls = tuple(_readable_rolls(await self.cluster.rolls(policy.namespace)))
+        outcome = await policy_pass.reconcile(Scene(policy, others, rolls, now), self.cluster, self.prometheus)
+        return await self._record(outcome, started)
+
+    async def _record(self, outcome: Outcome, started: float) -> float:
+        """Write status, events, metrics and the log line of one pass; return the seconds until the next."""
+        policy = outcome.policy
+        for roll in outcome.rolls:
+            if roll.active:
+                self.wake_roll(Key(roll.namespace, roll.name))
+        self.metrics.observe_pass(outcome, time.monotonic() - started)
+        self.recorder.publish(tell.of_outcome(outcome))
+        _log(outcome)
+        status = status_of(outcome)
+        if status != policy.status:
+            await self.cluster.write_status(
+                PLURAL, policy.namespace, policy.name, policy.resource_version, status.on_the_wire()
+            )
+        interval_s = policy.spec.interval.total_seconds()
+        if isinstance(outcome.trouble, Waiting):
+            return min(interval_s, max(outcome.trouble.retry_after_s, RETRY_MOST_S))
+        return interval_s * (1 + random.uniform(-JITTER_SHARE, JITTER_SHARE))  # noqa: S311 - spread, not secrecy
+
+    async def _refuse(self, raw: dict[str, Any], invalid: ValidationError, now: datetime) -> None:
+        """Say on the object what can't be used; the API server refuses most of it before."""
+        meta, generation = raw["metadata"], raw["metadata"].get("generation", 1)
+        words = "; ".join(f"spec.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in invalid.errors())
+        old = read_status(raw)
+        said = [
+            condition(ConditionType.READY, Status.FALSE, "Invalid", words, generation=generation, now=now),
+            condition(ConditionType.ACCEPTED, Status.FALSE, "Invalid", words, generation=generation, now=now),
+            condition(ConditionType.STALLED, Status.TRUE, "Invalid", words, generation=generation, now=now),
+        ]
+        merged = conditions.merge(old.conditions, said)
+        status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
+        logger.warning("policy %s/%s is invalid: %s", meta["namespace"], meta["name"], words)
+        if status != old:
+            await self.cluster.write_status(
+                PLURAL, meta["namespace"], meta["name"], meta.get("resourceVersion", ""), status.on_the_wire()
+            )
+
+    async def over_roll(self, key: Key) -> float | None:
+        """Make one step of a roll; return the seconds until the next, or None when it has ended."""
+        if not self.leads():
+            return STANDBY_S
+        try:
+            raw = await self.cluster.roll(*key)
+            if raw is None:
+                await self.put_back()
+                return None
+            roll = PodRoll.read(raw)
+            return await self._step(roll) if roll.active else None
+        except Conflict:
+            return AFTER_A_CONFLICT_S
+        except ValidationError as invalid:
+            logger.warning("PodRoll %s/%s can't be read: %s", key.namespace, key.name, invalid.errors()[:3])
+            return None
+        except MemrollError as trouble:
+            return _after(trouble, "PodRoll", key)
+
+    async def _step(self, roll: PodRoll) -> float | None:
+        policy = await self._policy_of(roll)
+        advanced = await roll_step.advance(roll, policy, self.cluster, self.now())
+        after = advanced.roll
+        self.recorder.publish(tell.of_roll_step(advanced.before, after, policy))
+        if after.status != advanced.before:
+            logger.info(
+                "roll", extra={"namespace": after.namespace, "roll": after.name, "pod": after.spec.pod_name,
+                               "phase": after.status.phase, "reason": after.status.reason,
+                               "detail": after.status.message},
+            )  # fmt: skip
+        if not after.active:
+            self.metrics.observe_roll(after)
+        return advanced.wait_s
+
+    async def _policy_of(self, roll: PodRoll) -> MemoryPolicy | None:
+        if not roll.spec.policy:
+            return None
+        raw = await self.cluster.policy(roll.namespace, roll.spec.policy)
+        return next(_readable([raw]), None) if raw is not None else None
+
+    async def put_back(self) -> None:
+        """Put back pods that were released by rolls which do not exist any more."""
+        if not self.leads():
+            return
+        for pod in await roll_step.sweep(self.cluster, self.namespaces):
+            logger.warning("put back", extra={"namespace": pod.namespace, "pod": pod.name})
+
+    async def known(self) -> tuple[list[Key], list[Key]]:
+        """Return all policies and all rolls that have not ended, by name."""
+        policies = [_key(raw) for raw in await self.cluster.policies(self.namespaces)]
+        listed = [await self.cluster.rolls(namespace) for namespace in self.namespaces or ("",)]
+        rolls = [Key(r.namespace, r.name) for raws in listed for r in _readable_rolls(raws) if r.active]
+        return policies, rolls
+
+
+def _key(raw: dict[str, Any]) -> Key:
+    return Key(raw["metadata"]["namespace"], raw["metadata"]["name"])
+
+
+def _refused_namespace(policy: MemoryPolicy, now: datetime) -> Outcome:
+    return Outcome(policy, now, trouble=Stalled("NamespaceExcluded", "memroll does not act in this namespace"))
+
+
+def _readable(raws: Iterable[dict[str, Any]]) -> Iterator[MemoryPolicy]:
+    for raw in raws:
+        try:
+            yield MemoryPolicy.read(raw)
+        except ValidationError:
+            continue  # its own pass says so on the object
+
+
+def _readable_rolls(raws: Iterable[dict[str, Any]]) -> Iterator[PodRoll]:
+    for raw in raws:
+        try:
+            yield PodRoll.read(raw)
+        except ValidationError:
+            logger.warning("PodRoll %s/%s can't be read", raw["metadata"]["namespace"], raw["metadata"]["name"])
+
+
+def _after(trouble: MemrollError, kind: str, key: Key) -> float:
+    logger.warning("%s %s/%s: %s", kind, key.namespace, key.name, trouble)
+    return min(trouble.retry_after_s, RETRY_MOST_S) if isinstance(trouble, Waiting) else RETRY_MOST_S
+
+
+def _log(outcome: Outcome) -> None:
+    policy = outcome.policy
+    fields = {
+        "namespace": policy.namespace,
+        "policy": policy.name,
+        "pods": outcome.targets,
+        "breaching": len(outcome.breaching),
+        "rolls": len(outcome.plan.rolls),
+        "holds": len(outcome.plan.holds),
+    }
+    if outcome.trouble is not None:
+        level = logging.WARNING if isinstance(outcome.trouble, PrometheusUnavailable) else logging.ERROR
+        logger.log(level, "pass held", extra=fields | {"trouble": str(outcome.trouble)})
+    elif outcome.plan.rolls:
+        logger.info("pass rolls", extra=fields | {"planned": [c.target.key.name for c in outcome.plan.rolls]})
+    else:
+        logger.debug("pass", extra=fields)

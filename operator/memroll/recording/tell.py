@@ -1,0 +1,166 @@
+"""Outcomes and roll steps as events: on the pod, on its workload and on the policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memroll.analysis.verdict import Breach, Code, Inconclusive
+from memroll.api import API_VERSION
+from memroll.api.quantity import about, mib
+from memroll.api.roll import Phase
+from memroll.disruption.machine import HELD_BY_PDB
+from memroll.errors import PrometheusUnavailable, Stalled
+from memroll.recording.events import Event, EventType, Reason, Regarding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memroll.api.policy import MemoryPolicy
+    from memroll.api.roll import PodRoll, RollStatus
+    from memroll.disruption.plan import Hold
+    from memroll.disruption.target import Target
+    from memroll.recording.outcome import Assessment, Outcome
+
+QUIET_GATES = frozenset({"not_due", "rolling", "released", "observing", "suspended", "leaving"})
+"""Gates whose holds are everyday business: status shows them, no event does."""
+WORTH_TELLING = frozenset({Code.NO_MEMORY_LIMIT, Code.NO_DATA, Code.STALE_DATA})
+"""Doubts that a person must end; the others end by themselves."""
+
+
+def of_outcome(outcome: Outcome) -> Iterator[Event]:
+    """Build the events of one pass over a policy."""
+    policy = of_policy(outcome.policy)
+    if outcome.trouble is not None:
+        yield from _trouble(policy, outcome)
+        return
+    if not outcome.targets and not outcome.policy.spec.suspend:
+        text = "The policy selects no pod of this namespace: compare its selector with the pods' labels"
+        yield Event(policy, EventType.WARNING, Reason.TARGET_NOT_FOUND, text)
+    for assessment in outcome.assessments:
+        yield from _assessed(policy, assessment)
+    for hold in outcome.plan.holds:
+        if hold.candidate.due and hold.gate not in QUIET_GATES:
+            yield from _held(hold)
+
+
+def _trouble(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
+    trouble = outcome.trouble
+    if isinstance(trouble, PrometheusUnavailable):
+        text = f"Nothing is judged or rolled: {trouble.message}"
+        yield Event(policy, EventType.WARNING, Reason.PROMETHEUS_UNAVAILABLE, text, trouble.reason)
+    elif isinstance(trouble, Stalled):
+        yield Event(policy, EventType.WARNING, Reason.POLICY_INVALID, trouble.message, trouble.reason)
+
+
+def _assessed(policy: Regarding, assessment: Assessment) -> Iterator[Event]:
+    verdict = assessment.verdict
+    pod, container = of_pod(assessment.target), assessment.container
+    if isinstance(verdict, Breach):
+        text = f"Container {container.name} leaks: {numbers(assessment)}"
+        yield Event(pod, EventType.WARNING, Reason.LEAK_CONFIRMED, text, container.name)
+        named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
+        subject = f"{pod.uid}/{container.name}"
+        yield Event(policy, EventType.WARNING, Reason.LEAK_CONFIRMED, named, subject)
+    elif isinstance(verdict, Inconclusive) and verdict.code in WORTH_TELLING:
+        text = f"Container {container.name} can't be judged: {verdict.message}"
+        yield Event(pod, EventType.WARNING, Reason.NOT_ENOUGH_DATA, text, f"{container.name}/{verdict.code}")
+
+
+def numbers(assessment: Assessment) -> str:
+    """Say usage, limit, growth, time to the limit and when it would be rolled."""
+    verdict = assessment.verdict
+    assert isinstance(verdict, Breach)
+    parts = [mib(verdict.usage_bytes)]
+    if assessment.container.limit_bytes:
+        share = verdict.usage_bytes / assessment.container.limit_bytes
+        parts = [f"{mib(verdict.usage_bytes)} of {mib(assessment.container.limit_bytes)} ({share:.0%})"]
+    if verdict.trend is not None:
+        parts.append(f"+{mib(verdict.trend.slope_bytes_per_s * 3600)} per hour")
+    if verdict.code is Code.CEILING:
+        parts.append(verdict.message)
+    if verdict.time_to_limit_s is not None:
+        parts.append(f"limit in {about(verdict.time_to_limit_s)}")
+    if assessment.lead_s is not None and not assessment.due:
+        parts.append(f"rolled when {about(assessment.lead_s)} are left")
+    return ", ".join(parts)
+
+
+def _held(hold: Hold) -> Iterator[Event]:
+    target = hold.candidate.target
+    text = f"Due to be rolled, but {hold.words}"
+    yield Event(of_pod(target), EventType.WARNING, Reason.ROLL_HELD, text, hold.gate)
+    if hold.candidate.workload is not None:
+        top = hold.candidate.workload.top
+        regarding = Regarding(top.api_version, top.kind, target.key.namespace, top.name, top.uid)
+        named = f"Pod {target.key.name} is due to be rolled, but {hold.words}"
+        yield Event(regarding, EventType.WARNING, Reason.ROLL_HELD, named, f"{target.key.uid}/{hold.gate}")
+
+
+def of_roll_step(before: RollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:
+    """Build the events of a roll that has just moved from `before` to its present status."""
+    said = _said(before, roll)
+    if said is None:
+        return
+    type_, reason, text = said
+    for regarding in _involved(roll, policy):
+        yield Event(regarding, type_, reason, text, roll.uid)
+
+
+def _said(before: RollStatus, roll: PodRoll) -> tuple[EventType, Reason, str] | None:
+    status = roll.status
+    if before.reason != status.reason and status.reason == HELD_BY_PDB:
+        return EventType.WARNING, Reason.EVICTION_BLOCKED, f"Pod {roll.spec.pod_name}: {status.message}"
+    return None if before.phase == status.phase else _moved(roll)
+
+
+def _moved(roll: PodRoll) -> tuple[EventType, Reason, str] | None:
+    """Say what it means that the roll is in a new phase."""
+    status, pod = roll.status, roll.spec.pod_name
+    match status.phase:
+        case Phase.ANNOUNCED:
+            why = roll.spec.reason or "asked for by hand"
+            return EventType.NORMAL, Reason.ROLL_ANNOUNCED, f"Replacing pod {pod} ({status.message}). {why}"
+        case Phase.EVICTING if status.replacement:
+            text = f"Replacement {status.replacement.name} of pod {pod} is Ready: evicting the old pod"
+            return EventType.NORMAL, Reason.REPLACEMENT_READY, text
+        case Phase.SUCCEEDED:
+            return EventType.NORMAL, Reason.POD_ROLLED, _rolled(roll)
+        case Phase.FAILED if status.release:
+            return EventType.WARNING, Reason.ROLL_ROLLED_BACK, f"Pod {pod} was kept: {status.message}"
+        case Phase.FAILED:
+            return EventType.WARNING, Reason.ROLL_FAILED, f"Pod {pod} was not rolled: {status.message}"
+        case Phase.ABORTED:
+            return EventType.NORMAL, Reason.ROLL_ABORTED, f"The roll of pod {pod} was stopped: {status.message}"
+        case _:
+            return None
+
+
+def _rolled(roll: PodRoll) -> str:
+    status = roll.status
+    times = status.times
+    took = ""
+    if times.finished and times.announced:
+        took = f" in {about((times.finished - times.announced).total_seconds())}"
+    by = f" by {status.replacement.name}" if status.replacement else ""
+    why = f" ({roll.spec.reason})" if roll.spec.reason else ""
+    return f"Pod {roll.spec.pod_name} was replaced{by}{took}{why}"
+
+
+def _involved(roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Regarding]:
+    status = roll.status
+    yield Regarding(API_VERSION, "PodRoll", roll.namespace, roll.name, roll.uid)
+    if status.pod_uid:
+        yield Regarding("v1", "Pod", roll.namespace, roll.spec.pod_name, status.pod_uid)
+    if status.workload:
+        ref = status.workload
+        yield Regarding(ref.api_version, ref.kind, roll.namespace, ref.name, status.workload_uid)
+    if policy is not None:
+        yield of_policy(policy)
+
+
+def of_policy(policy: MemoryPolicy) -> Regarding:
+    return Regarding(API_VERSION, "MemoryPolicy", policy.namespace, policy.name, policy.uid)
+
+
+def of_pod(target: Target) -> Regarding:
+    return Regarding("v1", "Pod", target.key.namespace, target.key.name, target.key.uid)
