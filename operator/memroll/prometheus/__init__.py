@@ -1,0 +1,1 @@
+"""The one Prometheus adapter: typed queries out, series in, foreign errors translated."""

@@ -1,0 +1,217 @@
+"""The text of an answer, as rows of samples. Pure, strict, and gentle.
+
+Strict: an answer of another shape, with an error or with a warning counts as no answer at all.
+Gentle: the answer is decoded one series at a time. Decoding it in one go would keep every sample as several
+Python objects, and would hold the interpreter's lock, and with it the event loop, all the while.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from memroll.analysis.reading import SeriesRow
+from memroll.analysis.series import EMPTY, Series
+from memroll.prometheus.queries import RSS, WORKING_SET
+from memroll.prometheus.troubles import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_DECODER = json.JSONDecoder()
+_BLANK = re.compile(r"[ \t\r\n]*")
+_RUNTIME_ID = re.compile(r"[0-9a-f]{12,128}")
+
+
+class BadAnswer(Exception):  # noqa: N818 - the provider turns it into what its callers know
+    """The answer can't be used. `text` completes a sentence that begins with the host's name."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.text = text
+
+
+def _malformed(what: str) -> BadAnswer:
+    return BadAnswer(Reason.BAD_RESPONSE, f"sent {what}: is the url that of a Prometheus?")
+
+
+class _Cursor:
+    """A place in a JSON text, for walking its upper levels without decoding the whole."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def next_char(self) -> str:
+        blank = _BLANK.match(self._text, self._at)
+        assert blank is not None, "the pattern matches nothing as well"
+        self._at = blank.end()
+        return self._text[self._at : self._at + 1]
+
+    def take(self, char: str) -> None:
+        if self.next_char() != char:
+            raise _malformed("no valid JSON")
+        self._at += 1
+
+    def value(self) -> Any:  # noqa: ANN401 - JSON
+        self.next_char()
+        try:
+            found, self._at = _DECODER.raw_decode(self._text, self._at)
+        except (ValueError, RecursionError):
+            raise _malformed("no valid JSON") from None
+        return found
+
+    def items(self, opening: str, closing: str) -> Iterator[None]:
+        """Stop at each item of an array or object; the caller consumes it before going on."""
+        self.take(opening)
+        if self.next_char() != closing:
+            yield
+            while self.next_char() == ",":
+                self.take(",")
+                yield
+        self.take(closing)
+
+    def members(self) -> Iterator[str]:
+        """Yield an object's names; the caller consumes each value before going on."""
+        for _ in self.items("{", "}"):
+            name = self.value()
+            if not isinstance(name, str):
+                raise _malformed("no valid JSON")
+            self.take(":")
+            yield name
+
+
+def series_of(text: str, result_type: str) -> Iterator[dict[str, Any]]:
+    """Yield the series of an answer. What spoils it may stand at its end: use nothing before the iteration ended."""
+    cursor = _Cursor(text)
+    told: dict[str, Any] = {}
+    for name in cursor.members():
+        if name == "data" and cursor.next_char() == "{":
+            yield from _data(cursor, told)
+        else:
+            told[name] = cursor.value()
+    if cursor.next_char():
+        raise _malformed("more than one JSON value")
+    _check(told, result_type)
+
+
+def _data(cursor: _Cursor, told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name in cursor.members():
+        if name != "result":
+            told[f"data.{name}"] = cursor.value()
+            continue
+        told["data.result"] = True
+        for _ in cursor.items("[", "]"):
+            series = cursor.value()
+            if not isinstance(series, dict):
+                raise _malformed("a result that is not a list of series")
+            yield series
+
+
+def _check(told: dict[str, Any], result_type: str) -> None:
+    if told.get("status") != "success":
+        raise _malformed("an answer that is no success")
+    if told.get("data.resultType") != result_type or "data.result" not in told:
+        raise _malformed(f"no {result_type}")
+    warnings = told.get("warnings")
+    if warnings:
+        count = len(warnings) if isinstance(warnings, list) else 1
+        text = f"answered with {count} warning(s), so samples may be missing: run the query there to read them"
+        raise BadAnswer(Reason.PARTIAL_DATA, text)
+
+
+class _Key(NamedTuple):
+    pod: str
+    container: str
+    container_id: str
+    labels: frozenset[tuple[str, str]]
+    """All labels where there is no ID, else none: only an ID says that two series are one instance."""
+
+
+class Rows:
+    """Collects series until they are rows."""
+
+    def __init__(self, namespace: str, start_s: float, end_s: float) -> None:
+        self._namespace = namespace
+        # Half a millisecond, the resolution's half: Prometheus 2 counts a window's first instant in, 3 does not.
+        self._window = (start_s + 0.0005, end_s + 0.0005)
+        self._found: dict[_Key, dict[str, list[Series]]] = defaultdict(lambda: {RSS: [], WORKING_SET: []})
+
+    def add(self, metric: str, answer: Iterable[dict[str, Any]], pods: frozenset[str]) -> None:
+        """Take what the answer holds of these pods in the namespace; what was not asked for is dropped."""
+        for raw in answer:
+            labels = _labels(raw)
+            samples = samples_of(raw.get("values")).between(*self._window)
+            if labels.get("namespace") == self._namespace and labels.get("pod") in pods and len(samples):
+                self._found[_key(labels)][metric].append(samples)
+
+    def rows(self) -> tuple[SeriesRow, ...]:
+        return tuple(
+            SeriesRow(key.pod, key.container, key.container_id, _one(found[RSS]), _one(found[WORKING_SET]))
+            for key, found in self._found.items()
+        )
+
+
+def _labels(raw: dict[str, Any]) -> dict[str, str]:
+    labels = raw.get("metric")
+    if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
+        raise _malformed("a series without labels")
+    return labels
+
+
+def _key(labels: dict[str, str]) -> _Key:
+    container_id = container_id_of(labels)
+    rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] != "__name__")
+    return _Key(labels["pod"], labels.get("container", ""), container_id, rest)
+
+
+def container_id_of(labels: dict[str, str]) -> str:
+    """Return the runtime's container ID, or an empty string.
+
+    The label `name` holds it with containerd; elsewhere it may hold the runtime's name for the container, and the
+    last part of the cgroup's path in `id` does: `<id>`, `docker-<id>.scope`, `cri-containerd-<id>.scope`.
+    """
+    name = labels.get("name", "")
+    if _RUNTIME_ID.fullmatch(name):
+        return name
+    last = labels.get("id", "").rpartition("/")[2].removesuffix(".scope").rpartition("-")[2]
+    return last if _RUNTIME_ID.fullmatch(last) else ""
+
+
+def samples_of(values: object) -> Series:
+    """Return the finite samples of `[[time, "value"], ...]`, in order."""
+    if not isinstance(values, list):
+        raise _malformed("a series without samples")
+    if not values:
+        return EMPTY
+    try:
+        times, texts = zip(*values, strict=True)
+        if set(map(type, texts)) != {str} or not set(map(type, times)) <= {int, float}:
+            raise _malformed("samples that are not pairs of a time and a text")
+        numbers = np.fromiter(map(float, texts), np.float64, len(texts))
+        return _ordered(np.array(times, dtype=np.float64), numbers)
+    except (TypeError, ValueError, OverflowError):
+        raise _malformed("samples that are not pairs of a time and a number") from None
+
+
+def _ordered(times: np.ndarray[Any, np.dtype[np.float64]], values: np.ndarray[Any, np.dtype[np.float64]]) -> Series:
+    finite = np.isfinite(times) & np.isfinite(values)
+    if not finite.all():
+        times, values = times[finite], values[finite]
+    if (np.diff(times) > 0).all():
+        return Series(times, values)
+    return Series.of(zip(times.tolist(), values.tolist(), strict=True))
+
+
+def _one(parts: list[Series]) -> Series:
+    """Join what several scrapers saw of one instance."""
+    if not parts:
+        return EMPTY
+    if len(parts) == 1:
+        return parts[0]
+    return _ordered(np.concatenate([p.times_s for p in parts]), np.concatenate([p.values for p in parts]))

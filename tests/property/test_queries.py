@@ -1,0 +1,93 @@
+"""Whatever a name holds, it stays inside its quotes and means only itself."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import NamedTuple
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memroll.prometheus.queries import RSS, chunked_pods, memory_samples
+
+NASTY = st.sampled_from(['"', "\\", '\\"', "\n", "}", "{", " or ", '"} or {a=~".+', "`", "'", ",", "|", "[9y]", "#"])
+ANY = st.one_of(
+    st.text(), st.lists(st.one_of(NASTY, st.characters(exclude_categories=["Cs"])), min_size=1).map("".join)
+)
+NAMES = ANY.filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text))
+
+# Written from the grammar of Prometheus' lexer, not from the code under test.
+LITERAL = r'"(?:[^"\\\n\ufffd]|\\(?:["\\bfnrt]|u(?![dD][89a-fA-F])[0-9a-fA-F]{4}))*"'
+MATCHER = re.compile(rf"([a-z]+)(=~|!~|!=|=)({LITERAL})")
+
+
+class Parsed(NamedTuple):
+    metric: str
+    matchers: list[tuple[str, str, str]]
+    window: str
+
+
+def parse(query: str) -> Parsed:
+    """Read a query as Prometheus would: names, operators, literals, and nothing else in between."""
+    metric, brace, rest = query.partition("{")
+    assert brace
+    matchers = []
+    while True:
+        found = MATCHER.match(rest)
+        assert found, rest
+        matchers.append((found[1], found[2], json.loads(found[3])))
+        rest = rest[found.end() :]
+        if rest[0] == "}":
+            break
+        assert rest[0] == ","
+        rest = rest[1:]
+    window = re.fullmatch(r"\}\[([0-9]+m?s)\]", rest)
+    assert window, rest
+    return Parsed(metric, matchers, window[1])
+
+
+def alternatives(pattern: str) -> list[str]:
+    """Undo the escapes of a pattern of literals; any operator left unescaped, but `|`, is a failure."""
+    names, at = [""], 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "|":
+            names.append("")
+        elif char == "\\":
+            at += 1
+            assert pattern[at] in r"\.+*?()|[]{}^$", "RE2 gives other escapes a meaning"
+            names[-1] += pattern[at]
+        else:
+            assert char not in ".+*?()[]{}^$"
+            names[-1] += char
+        at += 1
+    return names
+
+
+@given(namespace=NAMES, pods=st.lists(NAMES, min_size=1, max_size=5))
+def test_names_come_out_as_they_went_in(namespace: str, pods: list[str]) -> None:
+    parsed = parse(memory_samples(RSS, namespace, pods, 90))
+    assert (parsed.metric, parsed.window) == (RSS, "90s")
+    *others, (pod, matches, pattern), last = parsed.matchers
+    assert others == [("container", "!=", ""), ("container", "!=", "POD")]
+    assert (pod, matches) == ("pod", "=~")
+    assert alternatives(pattern) == pods
+    assert last == ("namespace", "=", namespace)
+
+
+@given(namespace=NAMES)
+def test_a_namespace_alone(namespace: str) -> None:
+    assert parse(memory_samples(RSS, namespace, None, 0.5)).matchers[-1] == ("namespace", "=", namespace)
+
+
+@given(pods=st.lists(NAMES, min_size=1, max_size=5), name=NAMES)
+def test_a_pattern_matches_the_names_and_no_other(pods: list[str], name: str) -> None:
+    [(_, _, pattern)] = [m for m in parse(memory_samples(RSS, "ai", pods, 90)).matchers if m[0] == "pod"]
+    assert bool(re.fullmatch(pattern, name)) == (name in pods)
+    assert all(re.fullmatch(pattern, pod) for pod in pods)
+
+
+@given(pods=st.lists(NAMES, max_size=300))
+def test_chunks_hold_every_name_once(pods: list[str]) -> None:
+    assert [pod for chunk in chunked_pods(pods) for pod in chunk] == sorted(set(pods))
