@@ -1,0 +1,1 @@
+"""The one Kubernetes adapter: raw JSON in, memroll's values out, foreign errors translated."""

@@ -1,0 +1,160 @@
+"""What keeps a pod running: its controller, what owns that, and whether it is in the middle of a rollout.
+
+A lookup costs two to three reads; it is made for pods in breach and for rolls under way, never for every pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from memroll.cluster.client import path_of
+from memroll.cluster.fields import mapping, number, text, texts
+from memroll.cluster.rollouts import daemon_set_busy, deployment_busy, leaving, rollout_busy, stateful_set_busy
+from memroll.cluster.selectors import selector_string
+from memroll.cluster.targets import CORE, controller_of, own_marks
+from memroll.disruption.target import ObjectRef, Workload
+from memroll.errors import NotFound, Stalled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from memroll.cluster.client import Api, Json
+    from memroll.cluster.targets import Targets
+    from memroll.disruption.target import Target
+
+TEMPLATE_HASH = "pod-template-hash"
+ROLLOUT_HASH = "rollouts-pod-template-hash"
+HASH_LABELS = (TEMPLATE_HASH, ROLLOUT_HASH)
+
+_APPS = "apps/v1"
+_ARGO = "argoproj.io/v1alpha1"
+_PLURALS = {
+    (_APPS, "Deployment"): "deployments",
+    (_APPS, "ReplicaSet"): "replicasets",
+    (_APPS, "StatefulSet"): "statefulsets",
+    (_APPS, "DaemonSet"): "daemonsets",
+    (_ARGO, "Rollout"): "rollouts",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """How an owner of ReplicaSets ties its pods to them, and how it tells that it is changing them."""
+
+    hash_label: str
+    busy: Callable[[Json, Json, list[Json]], str]
+
+
+_OWNERS = {
+    (_APPS, "Deployment"): _Owner(TEMPLATE_HASH, deployment_busy),
+    (_ARGO, "Rollout"): _Owner(ROLLOUT_HASH, rollout_busy),
+}
+
+
+class Workloads:
+    """Reads the owners of pods."""
+
+    def __init__(self, api: Api, targets: Targets) -> None:
+        self._api = api
+        self._targets = targets
+
+    async def workload(self, target: Target) -> Workload | None:
+        """Return what keeps a pod running; None for a bare pod and for one whose controller is gone."""
+        return await self.workload_of(target.key.namespace, target.controller) if target.controller else None
+
+    async def workload_of(self, namespace: str, controller: ObjectRef) -> Workload | None:
+        """Return the workload of a pods' controller, which a released pod no longer names."""
+        known = _kind(controller)
+        if known not in _PLURALS or known == (_ARGO, "Rollout"):
+            return _unknown(controller)
+        raw = await self._read(namespace, controller)
+        if raw is None:
+            return None
+        match controller.kind:
+            case "ReplicaSet":
+                return await self._of_replica_set(namespace, controller, raw)
+            case "StatefulSet":
+                return _simple(controller, raw, number(raw, "spec", "replicas", default=1), stateful_set_busy(raw))
+            case _:
+                desired = number(raw, "status", "desiredNumberScheduled")
+                return _simple(controller, raw, desired, daemon_set_busy(raw))
+
+    async def _of_replica_set(self, namespace: str, controller: ObjectRef, raw: Json) -> Workload:
+        desired = number(raw, "spec", "replicas", default=1)
+        top = controller_of(raw)
+        if top is None:
+            return _simple(controller, raw, desired, leaving(raw))
+        owner = _OWNERS.get(_kind(top))
+        if owner is None:
+            return Workload(top, controller, desired, mid_rollout=_not_known(top), selector=_selector(raw))
+        top_raw, siblings = await asyncio.gather(self._read(namespace, top), self._replica_sets(namespace, top, raw))
+        busy = f"{top} does not exist any more" if top_raw is None else owner.busy(top_raw, raw, siblings)
+        return Workload(top, controller, desired, owner.hash_label, busy, _selector(raw))
+
+    async def owned_pods(self, workload: Workload, namespace: str) -> tuple[Target, ...]:
+        """Return the pods that the workload's controller owns; a released pod is not among them."""
+        if not workload.selector:
+            raise Stalled("Invalid", f"{workload.controller} has no selector by which its pods could be listed")
+        pods = await self._targets.targets(namespace, workload.selector)
+        return tuple(p for p in pods if p.controller and p.controller.uid == workload.controller.uid)
+
+    async def selector_of(self, namespace: str, api_version: str, kind: str, name: str) -> str:
+        """Return the label selector of a workload. NotFound passes through; an empty selector is refused."""
+        plural = _PLURALS.get((api_version, kind))
+        if plural is None:
+            raise Stalled("Invalid", f"targetRef {api_version} {kind} is not supported")
+        raw = await self._api.request("GET", path_of(f"/apis/{api_version}", namespace, plural, name))
+        borrowed = text(raw, "spec", "workloadRef", "name")
+        if kind == "Rollout" and borrowed and not mapping(raw, "spec", "selector"):
+            return await self.selector_of(namespace, _APPS, "Deployment", borrowed)
+        selector = _selector(raw)
+        if not selector:
+            raise Stalled("Invalid", f"{kind}/{name} has an empty label selector")
+        return selector
+
+    async def namespace_annotations(self, namespace: str) -> Mapping[str, str]:
+        """Return memroll's annotations on a Namespace."""
+        try:
+            raw = await self._api.request("GET", path_of(CORE, plural="namespaces", name=namespace))
+        except NotFound:
+            return {}
+        return own_marks(texts(raw, "metadata", "annotations"))
+
+    async def _read(self, namespace: str, ref: ObjectRef) -> Json | None:
+        """Read an object; None when it is gone or when another one bears its name now."""
+        path = path_of(f"/apis/{ref.api_version}", namespace, _PLURALS[_kind(ref)], ref.name)
+        try:
+            raw = await self._api.request("GET", path)
+        except NotFound:
+            return None
+        return raw if text(raw, "metadata", "uid") == ref.uid else None
+
+    async def _replica_sets(self, namespace: str, top: ObjectRef, raw: Json) -> list[Json]:
+        """Return all ReplicaSets of one owner; they share its labels, the template hash left out."""
+        own = {k: v for k, v in texts(raw, "spec", "selector", "matchLabels").items() if k not in HASH_LABELS}
+        query = {"labelSelector": selector_string({**mapping(raw, "spec", "selector"), "matchLabels": own})}
+        listed = self._api.pages(path_of(f"/apis/{_APPS}", namespace, "replicasets"), query)
+        return [rs async for rs in listed if (owner := controller_of(rs)) and owner.uid == top.uid]
+
+
+def _kind(ref: ObjectRef) -> tuple[str, str]:
+    return ref.api_version, ref.kind
+
+
+def _selector(raw: Json) -> str:
+    return selector_string(mapping(raw, "spec", "selector"))
+
+
+def _simple(controller: ObjectRef, raw: Json, desired: int, busy: str) -> Workload:
+    return Workload(controller, controller, desired, mid_rollout=busy, selector=_selector(raw))
+
+
+def _unknown(controller: ObjectRef) -> Workload:
+    """Name the owner; `mid_rollout` says more for one that bears a known kind in another group."""
+    return Workload(controller, controller, desired=0, mid_rollout=_not_known(controller))
+
+
+def _not_known(ref: ObjectRef) -> str:
+    return f"{ref} of {ref.api_version} is not a workload whose rollouts can be read"

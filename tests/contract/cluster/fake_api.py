@@ -1,0 +1,269 @@
+"""A small API server for tests: objects of any kind in memory, with the refusals that matter to memroll.
+
+It knows resourceVersions, uids, merge and JSON patches, the status and eviction subresources, label selectors and
+pages; and it can be told to hang, to reset the connection, or to answer what a loaded server answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import re
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from tests.contract.cluster.semantics import Refused, json_patched, merged, selects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Json = dict[str, Any]
+
+PATH = re.compile(
+    r"^(?P<prefix>/api/v1|/apis/[^/]+/[^/]+)(/namespaces/(?P<namespace>[^/]+)(?=/))?"
+    r"/(?P<plural>[^/]+)(/(?P<name>[^/]+))?(/(?P<sub>[^/]+))?$"
+)
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class Fault:
+    """What happens instead of an answer (or, with `after`, after the work was done) to matching requests."""
+
+    kind: str
+    """hang, reset, or a status code as text."""
+    method: str = ""
+    path: str = ""
+    times: int = 1
+    after: bool = False
+    message: str = "injected"
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def hits(self, request: web.Request) -> bool:
+        asked = f"{request.path}?{request.query_string}"
+        return self.times > 0 and self.method in ("", request.method) and self.path in asked
+
+
+@dataclass(frozen=True)
+class At:
+    prefix: str
+    plural: str
+    namespace: str
+    name: str = ""
+    sub: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return (self.prefix, self.plural, self.namespace, self.name)
+
+
+class FakeApi:
+    """The store, the faults and the log of requests. `port` is set while it serves."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str, str], Json] = {}
+        self.faults: list[Fault] = []
+        self.requests: list[tuple[str, str, Json]] = []
+        self.tokens: list[str] = []
+        self.evictions: dict[str, str] = {}
+        """By pod name: what its eviction meets (blocked, throttled, two-budgets)."""
+        self.evicted: list[str] = []
+        self.port = 0
+        self._version = 0
+        self._runner: web.AppRunner | None = None
+        self._closing = asyncio.Event()
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", self._serve)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        self._closing.set()
+        if self._runner:
+            await self._runner.cleanup()
+
+    # What tests put in and look at.
+
+    def add(self, path: str, obj: Json) -> Json:
+        """Create an object at the path of its list."""
+        return self._create(_at(path), obj)
+
+    def get(self, path: str) -> Json:
+        return self.objects[_at(path).key]
+
+    def touch(self, path: str, change: Callable[[Json], None]) -> None:
+        """Change an object as someone else would."""
+        obj = self.get(path)
+        change(obj)
+        self._stamp(obj)
+
+    def remove(self, path: str) -> None:
+        del self.objects[_at(path).key]
+
+    def calls(self, method: str, path: str = "") -> list[str]:
+        return [p for m, p, _ in self.requests if m == method and path in p]
+
+    # Serving.
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json() if request.can_read_body else {}
+        self.requests.append((request.method, f"{request.path}?{request.query_string}", body))
+        self.tokens.append(request.headers.get("Authorization", ""))
+        fault = next((f for f in self.faults if f.hits(request)), None)
+        if fault and not fault.after:
+            return await self._fail(request, fault)
+        try:
+            answer = self._answer(request, body)
+            status = 201 if request.method == "POST" else 200
+        except Refused as refused:
+            answer, status = refused.body, refused.status
+        if fault:
+            return await self._fail(request, fault)
+        headers = {"Retry-After": "10"} if answer.get("message", "") == "throttled" else {}
+        return web.json_response(answer, status=status, headers=headers)
+
+    async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        fault.times -= 1
+        if fault.kind == "hang":
+            await self._closing.wait()
+        if fault.kind in ("hang", "reset"):
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        body = {"kind": "Status", "message": fault.message, "code": int(fault.kind)}
+        return web.json_response(body, status=int(fault.kind), headers=fault.headers)
+
+    def _answer(self, request: web.Request, body: Json) -> Json:
+        at = _at(request.path)
+        match request.method, bool(at.name), at.sub:
+            case "GET", False, _:
+                return self._list(at, request.query)
+            case "GET", True, _:
+                return self._find(at)
+            case "POST", False, _:
+                return self._create(at, body)
+            case "POST", True, "eviction":
+                return self._evict(at, body)
+            case "PUT", True, _:
+                return self._put(at, body)
+            case "PATCH", True, _:
+                return self._patch(at, body, request.content_type)
+            case "DELETE", True, _:
+                return self._delete(at, body)
+            case _:
+                raise Refused(405, "MethodNotAllowed", "this method is not allowed on this resource")
+
+    def _find(self, at: At) -> Json:
+        if at.key not in self.objects:
+            raise Refused(404, "NotFound", f'{at.plural} "{at.name}" not found')
+        return self.objects[at.key]
+
+    def _list(self, at: At, query: Any) -> Json:
+        keys = sorted(k for k in self.objects if k[:2] == at.key[:2] and at.namespace in ("", k[2]))
+        found = [self.objects[k] for k in keys]
+        found = [o for o in found if selects(query.get("labelSelector", ""), o["metadata"].get("labels") or {})]
+        start, limit = int(query.get("continue", 0)), int(query.get("limit", 0)) or len(found)
+        rest = {"continue": str(start + limit)} if start + limit < len(found) else {}
+        return {"kind": "List", "metadata": rest, "items": found[start : start + limit]}
+
+    def _create(self, at: At, body: Json) -> Json:
+        obj = copy.deepcopy(body)
+        metadata = obj.setdefault("metadata", {})
+        metadata.setdefault("uid", str(uuid.uuid4()))
+        metadata.setdefault("creationTimestamp", _rfc3339(START + timedelta(seconds=self._version)))
+        if at.namespace:
+            metadata["namespace"] = at.namespace
+        key = (*at.key[:3], metadata["name"])
+        if key in self.objects:
+            raise Refused(409, "AlreadyExists", f'{at.plural} "{metadata["name"]}" already exists')
+        self.objects[key] = obj
+        self._stamp(obj)
+        return obj
+
+    def _put(self, at: At, body: Json) -> Json:
+        old = self._find(at)
+        self._same(old, body.get("metadata", {}))
+        if at.sub == "status":
+            old["status"] = body.get("status")
+        else:
+            kept = {k: old["metadata"][k] for k in ("uid", "creationTimestamp")}
+            old.update({**body, "metadata": body["metadata"] | kept})
+        self._stamp(old)
+        return old
+
+    def _patch(self, at: At, body: Any, content_type: str) -> Json:
+        old = self._find(at)
+        if content_type == "application/json-patch+json":
+            new = json_patched(old, body)
+        else:
+            self._same(old, body.get("metadata", {}))
+            new = merged(old, body)
+        if new == old:
+            return old
+        old.clear()
+        old.update(new)
+        self._stamp(old)
+        return old
+
+    def _delete(self, at: At, body: Json) -> Json:
+        old = self._find(at)
+        self._precondition(old, body)
+        del self.objects[at.key]
+        return {"kind": "Status", "status": "Success"}
+
+    def _evict(self, at: At, body: Json) -> Json:
+        pod = self._find(at)
+        self._precondition(pod, body.get("deleteOptions", {}))
+        match self.evictions.get(at.name):
+            case "blocked":
+                message = "Cannot evict pod as it would violate the pod's disruption budget."
+                raise Refused(429, "TooManyRequests", message, causes=[{"reason": "DisruptionBudget", "message": "1"}])
+            case "throttled":
+                raise Refused(429, "TooManyRequests", "throttled")
+            case "two-budgets":
+                message = (
+                    "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
+                )
+                raise Refused(500, "InternalError", message)
+            case _:
+                pass
+        self.evicted.append(at.name)
+        pod["metadata"]["deletionTimestamp"] = _rfc3339(START)
+        self._stamp(pod)
+        return {"kind": "Status", "status": "Success"}
+
+    def _precondition(self, obj: Json, options: Json) -> None:
+        wanted = options.get("preconditions", {}).get("uid")
+        if wanted and wanted != obj["metadata"]["uid"]:
+            raise Refused(409, "Conflict", f"Precondition failed: UID in precondition: {wanted}")
+
+    def _same(self, old: Json, metadata: Json) -> None:
+        version = metadata.get("resourceVersion")
+        if version and version != old["metadata"]["resourceVersion"]:
+            raise Refused(409, "Conflict", "the object has been modified")
+        if metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
+            raise Refused(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
+
+    def _stamp(self, obj: Json) -> None:
+        self._version += 1
+        obj["metadata"]["resourceVersion"] = str(self._version)
+
+
+def _at(path: str) -> At:
+    found = PATH.fullmatch(path)
+    if not found:
+        raise Refused(404, "NotFound", "the server could not find the requested resource")
+    parts = {k: v or "" for k, v in found.groupdict().items()}
+    return At(parts["prefix"], parts["plural"], parts["namespace"], parts["name"], parts["sub"])
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
