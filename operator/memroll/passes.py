@@ -65,6 +65,7 @@ class Passes:
     metrics: Metrics
     leads: Callable[[], bool]
     wake_roll: Callable[[Key], None]
+    wake_policy: Callable[[Key], None]
     now: Callable[[], datetime]
     namespaces: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -168,6 +169,8 @@ class Passes:
             )  # fmt: skip
         if not after.active:
             self.metrics.observe_roll(after)
+            if policy is not None:
+                self.wake_policy(Key(policy.namespace, policy.name))
         return advanced.wait_s
 
     async def _policy_of(self, roll: PodRoll) -> MemoryPolicy | None:

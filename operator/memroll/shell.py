@@ -66,7 +66,8 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.execution.max_workers = 2
-    logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 async def watch(made: kopf.OperatorRegistry, namespaces: tuple[str, ...], ready: asyncio.Event) -> None:

@@ -41,6 +41,7 @@ class Stage:
             metrics=self.metrics,
             leads=lambda: self.leads,
             wake_roll=self.woken.append,
+            wake_policy=self.woken.append,
             now=lambda: at(self.cluster.seconds),
         )
         return self.passes
@@ -89,6 +90,7 @@ async def test_a_leaking_pod_is_rolled_and_everyone_is_told():
     assert stage.cluster.evicted == ["uid-leaky-1"]
     assert [p for p in stage.cluster.pods] == ["leaky-2"]
     assert stage.cluster.least_ready == 1, "the replacement was Ready before the old pod left"
+    assert stage.woken[-1] == POLICY, "the policy's status follows the end of a roll at once"
     for kind in ("Pod", "Deployment", "MemoryPolicy"):
         assert [r for r in stage.log.reasons(kind) if r.startswith(("Roll", "Pod", "Repl"))] == [
             "RollAnnounced",

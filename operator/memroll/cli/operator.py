@@ -23,7 +23,7 @@ from memroll.cluster.recorder import Recorder
 from memroll.errors import MemrollError, NotFound, Stalled
 from memroll.loop import Key, Schedule, supervise
 from memroll.passes import Passes
-from memroll.prometheus.connections import Connections, load
+from memroll.prometheus.credentials import ConnectionsFile
 from memroll.prometheus.provider import PrometheusProvider
 from memroll.recording.metrics import Metrics
 from memroll.settings import Settings, from_environment
@@ -44,7 +44,8 @@ def run(environment: Mapping[str, str]) -> int:
     """Run until told to stop; 0 after SIGTERM, 1 after a failure, 2 for settings that can't be used."""
     try:
         settings = from_environment(environment)
-        connections = load(Path(settings.connections_file))
+        connections = ConnectionsFile(Path(settings.connections_file))
+        connections()
     except ValidationError as invalid:
         for error in invalid.errors():
             name = "MEMROLL_" + "_".join(map(str, error["loc"])).upper()
@@ -86,7 +87,7 @@ def _resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-async def _run(settings: Settings, connections: Connections) -> None:
+async def _run(settings: Settings, connections: ConnectionsFile) -> None:
     api = await Api.connect()
     try:
         await _check_crds(api)
@@ -95,21 +96,26 @@ async def _run(settings: Settings, connections: Connections) -> None:
         await api.close()
 
 
-async def _operate(settings: Settings, connections: Connections, api: Api) -> None:
+async def _operate(settings: Settings, connections: ConnectionsFile, api: Api) -> None:
     metrics = Metrics()
     recorder = Recorder(api, instance=settings.identity)
+    prometheus = PrometheusProvider(connections)
     lease = Lease(api, settings)
 
     def wake_roll(key: Key) -> None:
         rolls.wake(key)
 
+    def wake_policy(key: Key) -> None:
+        policies.wake(key)
+
     passes = Passes(
         cluster=Cluster(api),
-        prometheus=PrometheusProvider(connections),
+        prometheus=prometheus,
         recorder=recorder,
         metrics=metrics,
         leads=lease.is_leader,
         wake_roll=wake_roll,
+        wake_policy=wake_policy,
         now=clock.now,
         namespaces=settings.watch_namespaces,
         excluded=(*settings.excluded_namespaces, settings.namespace),
@@ -145,6 +151,7 @@ async def _operate(settings: Settings, connections: Connections, api: Api) -> No
         await recorder.drain(DRAIN_S)
         await lease.release()
         await server.cleanup()
+        prometheus.close()
 
 
 async def _resync(passes: Passes, policies: Schedule, rolls: Schedule, lease: Lease, metrics: Metrics) -> None:
