@@ -1,0 +1,1 @@
+"""A real one-node Kubernetes cluster on this machine, for the demo and the end-to-end tests."""

@@ -1,0 +1,190 @@
+"""The processes of the cluster: what each is started with, where it listens, how long it may take to stop."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster import kubeconfig
+from localcluster.layout import NODE, Layout
+from localcluster.pki import FRONT_PROXY
+
+
+@dataclass(frozen=True)
+class Listener:
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Component:
+    name: str
+    argv: tuple[str, ...]
+    listeners: tuple[Listener, ...] = ()
+    socket: Path | None = None
+    stop_seconds: float = 20
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+LOCAL = "127.0.0.1"
+
+
+def all_components(layout: Layout) -> dict[str, Component]:
+    """In the order in which they start."""
+    makers = (
+        _etcd,
+        _containerd,
+        _api_server,
+        _controller_manager,
+        _scheduler,
+        _kubelet,
+        _kube_proxy,
+        _discovery,
+        _prometheus,
+    )
+    return {component.name: component for component in (make(layout) for make in makers)}
+
+
+def _etcd(layout: Layout) -> Component:
+    ports, pki = layout.ports, layout.pki
+    client, peer = f"https://{LOCAL}:{ports.etcd}", f"http://{LOCAL}:{ports.etcd_peer}"
+    argv = (
+        "/usr/bin/etcd",
+        f"--name={NODE}",
+        f"--data-dir={layout.state / 'etcd'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster={NODE}={peer}",
+        f"--cert-file={pki / 'etcd.crt'}",
+        f"--key-file={pki / 'etcd.key'}",
+        "--client-cert-auth",
+        f"--trusted-ca-file={pki / 'ca.crt'}",
+        # The data need to survive a killed process, not a machine that lost power.
+        "--unsafe-no-fsync",
+    )
+    return Component("etcd", argv, (Listener(LOCAL, ports.etcd), Listener(LOCAL, ports.etcd_peer)))
+
+
+def _containerd(layout: Layout) -> Component:
+    argv = ("/usr/bin/containerd", f"--config={layout.config / 'containerd.toml'}")
+    return Component("containerd", argv, socket=layout.containerd_socket)
+
+
+def _api_server(layout: Layout) -> Component:
+    network, ports, pki = layout.network, layout.ports, layout.pki
+    argv = (
+        str(layout.bin / "kube-apiserver"),
+        f"--bind-address={network.address}",
+        f"--advertise-address={network.address}",
+        f"--secure-port={ports.api}",
+        f"--service-cluster-ip-range={network.services}",
+        f"--etcd-servers=https://{LOCAL}:{ports.etcd}",
+        f"--etcd-cafile={pki / 'ca.crt'}",
+        f"--etcd-certfile={pki / 'etcd.crt'}",
+        f"--etcd-keyfile={pki / 'etcd.key'}",
+        f"--client-ca-file={pki / 'ca.crt'}",
+        f"--tls-cert-file={pki / 'apiserver.crt'}",
+        f"--tls-private-key-file={pki / 'apiserver.key'}",
+        f"--kubelet-certificate-authority={pki / 'ca.crt'}",
+        f"--kubelet-client-certificate={pki / 'apiserver-kubelet.crt'}",
+        f"--kubelet-client-key={pki / 'apiserver-kubelet.key'}",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={pki / 'service-accounts.pub'}",
+        f"--service-account-signing-key-file={pki / 'service-accounts.key'}",
+        # Aggregated APIs such as a metrics server.
+        f"--requestheader-client-ca-file={pki / 'ca.crt'}",
+        f"--requestheader-allowed-names={FRONT_PROXY}",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        f"--proxy-client-cert-file={pki / 'front-proxy.crt'}",
+        f"--proxy-client-key-file={pki / 'front-proxy.key'}",
+        "--enable-aggregator-routing=true",
+    )
+    # Open watches keep it for up to half a minute after it was asked to stop.
+    return Component("kube-apiserver", argv, (Listener(str(network.address), ports.api),), stop_seconds=45)
+
+
+def _controller_manager(layout: Layout) -> Component:
+    pki, config = layout.pki, kubeconfig.path(layout, "controller-manager")
+    argv = (
+        str(layout.bin / "kube-controller-manager"),
+        f"--bind-address={LOCAL}",
+        f"--secure-port={layout.ports.controller_manager}",
+        f"--kubeconfig={config}",
+        f"--authentication-kubeconfig={config}",
+        f"--authorization-kubeconfig={config}",
+        "--leader-elect=false",
+        f"--root-ca-file={pki / 'ca.crt'}",
+        f"--service-account-private-key-file={pki / 'service-accounts.key'}",
+        f"--cluster-signing-cert-file={pki / 'ca.crt'}",
+        f"--cluster-signing-key-file={pki / 'ca.key'}",
+        "--use-service-account-credentials=true",
+        f"--flex-volume-plugin-dir={layout.state / 'volume-plugins'}",
+    )
+    return Component("kube-controller-manager", argv, (Listener(LOCAL, layout.ports.controller_manager),))
+
+
+def _scheduler(layout: Layout) -> Component:
+    config = kubeconfig.path(layout, "scheduler")
+    argv = (
+        str(layout.bin / "kube-scheduler"),
+        f"--bind-address={LOCAL}",
+        f"--secure-port={layout.ports.scheduler}",
+        f"--kubeconfig={config}",
+        f"--authentication-kubeconfig={config}",
+        f"--authorization-kubeconfig={config}",
+        "--leader-elect=false",
+    )
+    return Component("kube-scheduler", argv, (Listener(LOCAL, layout.ports.scheduler),))
+
+
+def _kubelet(layout: Layout) -> Component:
+    address = str(layout.network.address)
+    argv = (
+        str(layout.bin / "kubelet"),
+        f"--config={layout.config / 'kubelet.yaml'}",
+        f"--kubeconfig={kubeconfig.path(layout, 'kubelet')}",
+        f"--root-dir={layout.state / 'kubelet'}",
+        f"--hostname-override={NODE}",
+        f"--node-ip={address}",
+        "--housekeeping-interval=5s",
+        # Without the socket cAdvisor sees control groups only, and exports no container, name or image labels.
+        f"--containerd={layout.containerd_socket}",
+    )
+    listeners = (Listener(address, layout.ports.kubelet), Listener(LOCAL, layout.ports.kubelet_health))
+    return Component("kubelet", argv, listeners)
+
+
+def _kube_proxy(layout: Layout) -> Component:
+    argv = (
+        str(layout.bin / "kube-proxy"),
+        f"--config={layout.config / 'kube-proxy.yaml'}",
+        f"--hostname-override={NODE}",
+    )
+    listeners = (Listener(LOCAL, layout.ports.proxy_health), Listener(LOCAL, layout.ports.proxy_metrics))
+    return Component("kube-proxy", argv, listeners)
+
+
+def _discovery(layout: Layout) -> Component:
+    environment = (("PYTHONPATH", str(layout.source)), ("MEMROLL_CLUSTER_DIR", str(layout.state)))
+    argv = (sys.executable, "-m", "localcluster.discovery")
+    return Component("prometheus-discovery", argv, environment=environment)
+
+
+def _prometheus(layout: Layout) -> Component:
+    address, port = str(layout.network.address), layout.ports.prometheus
+    argv = (
+        "/usr/bin/prometheus",
+        f"--config.file={layout.config / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={layout.state / 'prometheus'}",
+        "--storage.tsdb.retention.time=1d",
+        f"--web.listen-address={address}:{port}",
+        "--web.enable-lifecycle",
+        "--web.enable-admin-api",
+    )
+    return Component("prometheus", argv, (Listener(address, port),))

@@ -1,0 +1,144 @@
+"""Builds the programs that no Debian package carries, each from a Go module that pins its version."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcluster.cache import Cache, hash_file, hash_parts
+from localcluster.errors import ClusterError, CommandFailed
+from localcluster.layout import Layout
+from localcluster.report import Report
+from localcluster.run import run
+
+KUBERNETES = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+)
+_FLAGS = ("-trimpath", "-mod=readonly", "-buildvcs=false")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One Go module folder and what is built from it. `links` are names under which it is started."""
+
+    name: str
+    package: str
+    module: str
+    variables: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
+
+
+PROGRAMS = (
+    Program("pause", ".", ""),
+    Program(
+        "helm",
+        "helm.sh/helm/v3/cmd/helm",
+        "helm.sh/helm/v3",
+        {"helm.sh/helm/v3/internal/version.version": "{version}"},
+    ),
+    Program(
+        "kubernetes",
+        ".",
+        "k8s.io/kubernetes",
+        {
+            "k8s.io/component-base/version.gitVersion": "{version}",
+            "k8s.io/component-base/version.gitMajor": "{major}",
+            "k8s.io/component-base/version.gitMinor": "{minor}",
+        },
+        KUBERNETES,
+    ),
+)
+
+
+def build_all(layout: Layout, report: Report) -> dict[str, Path]:
+    """Return the cache folder of every program, building what is missing."""
+    compiler = compiler_version(layout.source)
+    return {program.name: _build(program, layout, compiler, report) for program in PROGRAMS}
+
+
+def find_all(layout: Layout) -> dict[str, Path]:
+    """Return the cache folders of the programs that are built already."""
+    if shutil.which("go") is None:
+        return {}
+    compiler = compiler_version(layout.source)
+    cache = Cache(layout.cache)
+    paths = {p.name: cache.path(p.name, key(p, layout.source / p.name, compiler)) for p in PROGRAMS}
+    return {name: path for name, path in paths.items() if path.exists()}
+
+
+def compiler_version(source: Path) -> str:
+    if shutil.which("go") is None:
+        raise ClusterError("there is no `go` on the PATH", f"install Go {required_version(source)} or newer")
+    text = run(["go", "version"], cwd=source, env={"GOWORK": "off"})
+    found = re.search(r"\bgo(\d+(?:\.\d+)*)", text)
+    if found is None or _numbers(found.group(1)) < _numbers(required_version(source)):
+        raise ClusterError(f"`go version` says: {text.strip()}", f"install Go {required_version(source)} or newer")
+    return found.group(0)
+
+
+def required_version(source: Path) -> str:
+    wanted = [_directive((source / program.name / "go.mod").read_text(), "go") for program in PROGRAMS]
+    return max(wanted, key=_numbers)
+
+
+def key(program: Program, folder: Path, compiler: str) -> str:
+    files = [path for path in sorted(folder.rglob("*")) if path.suffix in {".go", ".mod", ".sum"}]
+    content = [f"{path.relative_to(folder)} {hash_file(path)}" for path in files]
+    return hash_parts([compiler, *_FLAGS, repr(program), *content])
+
+
+def link_flags(program: Program, go_mod: str) -> str:
+    if not program.variables:
+        return "-s -w"
+    version = pinned_version(go_mod, program.module)
+    major, minor, _ = version.removeprefix("v").split(".", 2)
+    values = {name: text.format(version=version, major=major, minor=minor) for name, text in program.variables.items()}
+    return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())])
+
+
+def pinned_version(go_mod: str, module: str) -> str:
+    found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
+    if found is None:
+        raise ClusterError(f"go.mod does not pin {module}", "restore deploy/local from the repository")
+    return found.group(1)
+
+
+def _build(program: Program, layout: Layout, compiler: str, report: Report) -> Path:
+    folder = layout.source / program.name
+    cache = Cache(layout.cache)
+    entry_key = key(program, folder, compiler)
+    entry = cache.find(program.name, entry_key)
+    if entry is None:
+        report(f"building {program.name} with {compiler}")
+        entry = cache.make(program.name, entry_key, lambda output: _compile(program, folder, output))
+        report(f"built {program.name}")
+    return entry
+
+
+def _compile(program: Program, folder: Path, output: Path) -> None:
+    flags = link_flags(program, (folder / "go.mod").read_text())
+    binary = output / program.name
+    command: list[str | Path] = ["go", "build", *_FLAGS, "-ldflags", flags, "-o", binary, program.package]
+    try:
+        run(command, cwd=folder, env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"})
+    except CommandFailed as error:
+        raise ClusterError(f"building {program.name} failed: {error}", "look at the lines above") from error
+    for link in program.links:
+        (output / link).symlink_to(program.name)
+
+
+def _directive(go_mod: str, name: str) -> str:
+    found = re.search(rf"^{name} (\S+)$", go_mod, re.MULTILINE)
+    if found is None:
+        raise ClusterError(f"go.mod has no `{name}` line", "restore deploy/local from the repository")
+    return found.group(1)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))

@@ -1,0 +1,133 @@
+"""Where everything of the cluster lives: folders, addresses, names. Values only; nothing is touched here."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+NODE = "memroll-local"
+BASE_IMAGE = "localhost/memroll-base:bookworm"
+PAUSE_IMAGE = "localhost/memroll-pause:1"
+CLUSTER_DOMAIN = "cluster.local"
+
+
+@dataclass(frozen=True)
+class Network:
+    """One bridge is the node: its address is the node's, pods sit behind it, service addresses route into it."""
+
+    bridge: str
+    pods: IPv4Network
+    services: IPv4Network
+
+    @property
+    def address(self) -> IPv4Address:
+        return self.pods[1]
+
+    @property
+    def first_pod(self) -> IPv4Address:
+        return self.pods[10]
+
+    @property
+    def api_service(self) -> IPv4Address:
+        return self.services[1]
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The listening ports. Those of etcd and Prometheus keep clear of the ones Debian's own services take."""
+
+    api: int = 6443
+    etcd: int = 22379
+    etcd_peer: int = 22380
+    controller_manager: int = 10257
+    scheduler: int = 10259
+    kubelet: int = 10250
+    kubelet_health: int = 10248
+    proxy_health: int = 10256
+    proxy_metrics: int = 10249
+    prometheus: int = 19090
+
+
+NETWORK = Network("memroll0", IPv4Network("10.231.0.0/24"), IPv4Network("10.232.0.0/16"))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of one cluster, and its addresses."""
+
+    source: Path
+    cache: Path
+    state: Path
+    run: Path = Path("/run/memroll-local")
+    network: Network = NETWORK
+    ports: Ports = Ports()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str], home: Path) -> "Layout":
+        cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "memroll"
+        state = Path(environment.get("MEMROLL_CLUSTER_DIR") or "/var/lib/memroll-local")
+        return cls(source=Path(__file__).resolve().parent.parent, cache=cache.absolute(), state=state.absolute())
+
+    @property
+    def lock(self) -> Path:
+        """Outside both folders: the machine has room for one cluster, and the lock outlives `down`."""
+        return self.run.with_name(f"{self.run.name}.lock")
+
+    @property
+    def build_logs(self) -> Path:
+        return self.cache / "logs"
+
+    @property
+    def pki(self) -> Path:
+        return self.state / "pki"
+
+    @property
+    def config(self) -> Path:
+        return self.state / "config"
+
+    @property
+    def logs(self) -> Path:
+        return self.state / "logs"
+
+    @property
+    def pids(self) -> Path:
+        return self.state / "pids"
+
+    @property
+    def bin(self) -> Path:
+        return self.state / "bin"
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.state / "kubeconfig"
+
+    @property
+    def owner(self) -> Path:
+        """Names the state folder of the cluster that has this machine's bridge, sockets and ports."""
+        return self.run / "owner"
+
+    @property
+    def containerd_socket(self) -> Path:
+        return self.run / "containerd.sock"
+
+    @property
+    def pod_logs(self) -> Path:
+        return self.state / "pod-logs"
+
+    @property
+    def scrape_targets(self) -> Path:
+        return self.state / "scrape" / "pods.json"
+
+    @property
+    def api_server(self) -> str:
+        return f"https://{self.network.address}:{self.ports.api}"
+
+    @property
+    def prometheus_url(self) -> str:
+        return f"http://{self.network.address}:{self.ports.prometheus}"
+
+    @property
+    def cluster_id(self) -> str:
+        """Marks this cluster's processes, so that one of another state folder is never taken for ours."""
+        return hashlib.sha256(str(self.state).encode()).hexdigest()[:12]

@@ -1,0 +1,57 @@
+"""What is mounted where, and how to undo the mounts below a folder of ours."""
+
+import ctypes
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcluster.errors import ClusterError
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+_DETACH = 2
+_GONE = (2, 22)  # ENOENT, EINVAL: somebody else was faster
+
+
+@dataclass(frozen=True)
+class Mount:
+    path: Path
+    kind: str
+    options: frozenset[str]
+
+
+def parse(text: str) -> list[Mount]:
+    return [_parse_line(line) for line in text.splitlines()]
+
+
+def below(folder: Path, mounts: list[Mount]) -> list[Path]:
+    """Mount points in or under a folder, the ones mounted last first."""
+    return [mount.path for mount in reversed(mounts) if mount.path.is_relative_to(folder)]
+
+
+def unmount_below(folder: Path) -> list[Path]:
+    points = below(folder, parse(MOUNTINFO.read_text()))
+    for point in points:
+        _unmount(point)
+    return points
+
+
+def _unmount(point: Path) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.umount2(os.fsencode(point), _DETACH) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in _GONE:
+        raise ClusterError(f"cannot unmount {point}: {os.strerror(code)}", "unmount it by hand and try again")
+
+
+def _parse_line(line: str) -> Mount:
+    before, _, after = line.partition(" - ")
+    path = before.split(" ")[4]
+    kind, _, super_options = after.split(" ", 2)
+    return Mount(Path(_unescape(path)), kind, frozenset(super_options.split(",")))
+
+
+def _unescape(path: str) -> str:
+    """Undo what the kernel does to a space: it writes backslash, zero, four, zero."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), path)

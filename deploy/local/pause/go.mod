@@ -1,0 +1,3 @@
+module memroll.dev/local/pause
+
+go 1.25.0
