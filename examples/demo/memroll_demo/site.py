@@ -1,0 +1,176 @@
+"""The cluster to work on: the local one, booted if need be, or the one that CLUSTER=current names.
+
+The end-to-end tests use it too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+ROOT = Path(__file__).parents[3]
+POLL_S = 0.5
+
+
+class CommandError(AssertionError):
+    """A command failed; the text holds both of its streams."""
+
+
+def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = None, check: bool = True) -> str:
+    """Run a command and return what it printed."""
+    environment = os.environ | (env or {})
+    done = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        raise CommandError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def local(*arguments: str, check: bool = True, show: bool = False) -> str:
+    """Run the local cluster's driver; `show` lets its progress through."""
+    command = [sys.executable, "-m", "localcluster", *arguments]
+    path = str(ROOT / "deploy" / "local")
+    if not show:
+        return run(command, env={"PYTHONPATH": path}, check=check)
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=False
+    )
+    if check and done.returncode:
+        raise CommandError(f"localcluster {arguments[0]} exited with {done.returncode}")
+    return done.stdout
+
+
+def wait_for(what: str, look: Callable[[], T], timeout_s: float = 60.0) -> T:
+    """Return the first true thing that `look` returns; fail with what it returned last."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}; last seen: {seen!r}")
+        time.sleep(POLL_S)
+
+
+@dataclass(frozen=True)
+class Site:
+    """One cluster. `local`: it is ours, so its components may be stopped."""
+
+    kubeconfig: str
+    prometheus_url: str
+    kubectl_path: str
+    helm_path: str
+    service_image: str
+    local: bool
+
+    def kubectl(self, *arguments: str, stdin: str = "") -> str:
+        return run([self.kubectl_path, *arguments], stdin=stdin, env={"KUBECONFIG": self.kubeconfig})
+
+    def helm(self, *arguments: str) -> str:
+        return run([self.helm_path, *arguments], env={"KUBECONFIG": self.kubeconfig})
+
+    def refusal(self, *objects: dict[str, Any]) -> str:
+        """Apply what the API server must refuse, and return its words."""
+        try:
+            self.apply(*objects)
+        except CommandError as refused:
+            return str(refused)
+        raise AssertionError(f"the API server took it: {objects}")
+
+    def get(self, kinds: str, namespace: str, name: str = "") -> Any:  # noqa: ANN401 - JSON
+        """Return an object (None when it does not exist), or the list of one or more kinds."""
+        arguments = ["get", kinds, *([name] if name else []), "-n", namespace, "-o", "json", "--ignore-not-found"]
+        text = self.kubectl(*arguments)
+        found: Any = json.loads(text) if text.strip() else None
+        return found if name else (found or {}).get("items", [])
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
+
+    def events(self, namespace: str, kind: str, name: str = "") -> list[tuple[str, str]]:
+        """Return (reason, message) of memroll's events on the objects of one kind."""
+        return [
+            (e["reason"], e["message"])
+            for e in self.get("events", namespace)
+            if e["involvedObject"]["kind"] == kind
+            and (not name or e["involvedObject"]["name"] == name)
+            and e.get("source", {}).get("component") == "memroll"
+        ]
+
+    def rolls(self, namespace: str) -> list[dict[str, Any]]:
+        return sorted(self.get("podrolls", namespace), key=lambda r: r["metadata"]["creationTimestamp"])
+
+    def phases(self, namespace: str) -> list[str]:
+        return [r.get("status", {}).get("phase", "") for r in self.rolls(namespace)]
+
+    def condition(self, namespace: str, policy: str, type_: str) -> tuple[str, str, str]:
+        conditions = (self.get("mempol", namespace, policy) or {}).get("status", {}).get("conditions", [])
+        found: dict[str, str] = next((c for c in conditions if c["type"] == type_), {})
+        return found.get("status", ""), found.get("reason", ""), found.get("message", "")
+
+    def install(self, release: str, namespace: str, image: str, watched: list[str]) -> None:
+        """Install memroll from the repository's chart, to watch these namespaces only."""
+        repository, _, tag = image.rpartition(":")
+        self.helm(
+            "upgrade", "--install", release, str(ROOT / "deploy/helm/memroll"), "--namespace", namespace,
+            "--create-namespace", "--take-ownership", "--wait", "--timeout", "3m",
+            "--set", f"image.repository={repository},image.tag={tag}",
+            "--set", f"prometheus.connections.default.url={self.prometheus_url}",
+            "--set", f"watchNamespaces={{{','.join(watched)}}}",
+        )  # fmt: skip
+
+    def uninstall(self, release: str, namespace: str) -> None:
+        self.helm("uninstall", release, "--namespace", namespace, "--wait", "--ignore-not-found")
+        self.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+
+    def operator_image(self, name: str) -> str:
+        """Build the operator's image for the local cluster; elsewhere MEMROLL_IMAGE names it."""
+        if not self.local:
+            return os.environ["MEMROLL_IMAGE"]
+        dockerfile = str(ROOT / "deploy/image/Dockerfile")
+        arguments = ["--file", dockerfile, "--context", str(ROOT), "--build-arg", f"BASE={self.service_image}"]
+        local("build-image", name, *arguments, show=True)
+        return name
+
+
+def is_current() -> bool:
+    return os.environ.get("CLUSTER") == "current"
+
+
+def current() -> Site:
+    """Use the cluster of KUBECONFIG as it is; its Prometheus and the images must be named."""
+    needed = ("KUBECONFIG", "PROMETHEUS_URL", "MEMROLL_IMAGE", "DEMO_IMAGE")
+    missing = [name for name in needed if not os.environ.get(name)]
+    if missing:
+        raise AssertionError(f"CLUSTER=current needs {', '.join(missing)} in the environment")
+    config, prometheus, _, image = (os.environ[name] for name in needed)
+    return Site(config, prometheus, "kubectl", "helm", image, local=False)
+
+
+def status() -> Site | None:
+    """Return the local cluster, or None while it is down."""
+    said = json.loads(local("status", "--json", check=False))
+    if not said["up"]:
+        return None
+    tools = Path(said["bin_dir"])
+    kubectl, helm = str(tools / "kubectl"), str(tools / "helm")
+    return Site(said["kubeconfig"], said["prometheus_url"], kubectl, helm, said["base_image"], local=True)
+
+
+def boot() -> Site:
+    """Bring the local cluster up and return it."""
+    local("up", show=True)
+    found = status()
+    assert found is not None, "the local cluster says it is not up, right after `up`"
+    return found

@@ -1,0 +1,126 @@
+"""A web service whose memory, and only that, the environment decides. Standard library only.
+
+LEAK_KIB_PER_REQUEST   kept for ever with each request; "40-80": a rate of this range, chosen by the host's name
+LEAK_KIB_PER_SECOND    kept for ever, whatever the load
+HOLD_MIB, HOLD_AFTER_S taken at once, some time after the start, and kept: a high-water mark
+CACHE_MIB, CACHE_TAU_S a bounded cache that fills along a saturating curve
+READY_AFTER_S          how long /healthz answers 503 after the start
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KIB, MIB = 2**10, 2**20
+TICK_S = 0.5
+started = time.monotonic()
+
+
+def number(name: str, default: float = 0.0) -> float:
+    """Read a number from the environment; a range gives one that depends on the host's name only."""
+    low, _, high = os.environ.get(name, str(default)).partition("-")
+    if not high:
+        return float(low)
+    return random.Random(socket.gethostname()).uniform(float(low), float(high))  # noqa: S311 - variety, not secrecy
+
+
+class Memory:
+    """What the service keeps. Random bytes, so that every page is its own and stays resident."""
+
+    def __init__(self) -> None:
+        self.per_request = int(number("LEAK_KIB_PER_REQUEST") * KIB)
+        self.per_second = number("LEAK_KIB_PER_SECOND") * KIB
+        self.hold, self.hold_after_s = int(number("HOLD_MIB") * MIB), number("HOLD_AFTER_S")
+        self.cache, self.tau_s = number("CACHE_MIB") * MIB, number("CACHE_TAU_S", 1.0)
+        self.kept: list[bytes] = []
+        self.kept_bytes = 0
+        self.requests = 0
+        self._lock = threading.Lock()
+
+    def keep(self, count: float) -> None:
+        if count >= 1:
+            taken = os.urandom(int(count))
+            with self._lock:
+                self.kept.append(taken)
+                self.kept_bytes += len(taken)
+
+    def serve(self) -> None:
+        with self._lock:
+            self.requests += 1
+        self.keep(self.per_request)
+
+    def grow(self) -> None:
+        """Grow with time, until the process ends."""
+        held, cached, before = False, 0.0, time.monotonic()
+        while True:
+            time.sleep(TICK_S)
+            now = time.monotonic()
+            age_s = now - started
+            self.keep(self.per_second * (now - before))
+            if self.hold and not held and age_s >= self.hold_after_s:
+                self.keep(self.hold)
+                held = True
+            wanted = self.cache * (1 - math.exp(-age_s / self.tau_s))
+            self.keep(wanted - cached)
+            cached, before = max(cached, wanted), now
+
+
+class Handler(BaseHTTPRequestHandler):
+    memory: Memory
+    ready_after_s: float
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self.answer(200, self.metrics())
+        elif self.path == "/healthz":
+            ready = time.monotonic() - started >= self.ready_after_s
+            self.answer(200 if ready else 503, "ok\n" if ready else "starting\n")
+        else:
+            self.memory.serve()
+            self.answer(200, f"served by {socket.gethostname()}\n")
+
+    def metrics(self) -> str:
+        return (
+            "# TYPE demo_kept_bytes gauge\n"
+            f"demo_kept_bytes {self.memory.kept_bytes}\n"
+            "# TYPE demo_requests_total counter\n"
+            f"demo_requests_total {self.memory.requests}\n"
+        )
+
+    def answer(self, status: int, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "text/plain; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server uses
+        """Say nothing: a line per request would be noise."""
+
+
+class Server(ThreadingHTTPServer):
+    request_queue_size = 256
+    daemon_threads = False  # a request under way is finished before the process ends
+
+
+def main() -> None:
+    Handler.memory = Memory()
+    Handler.ready_after_s = number("READY_AFTER_S")
+    server = Server(("", int(os.environ.get("PORT", "8080"))), Handler)
+    # Process 1 ignores SIGTERM unless it says otherwise; shutdown() must not run in the serving thread.
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    threading.Thread(target=Handler.memory.grow, daemon=True).start()
+    server.serve_forever(poll_interval=0.1)
+    server.server_close()
+
+
+if __name__ == "__main__":
+    main()
