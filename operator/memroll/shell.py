@@ -36,7 +36,8 @@ def registry(wakes: dict[str, Wake]) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=made)
     def login(**given: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's handler protocol
-        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+        # By the client's own configuration: kopf's way for service accounts needs cluster DNS to start.
+        return kopf.login_via_client(**given)
 
     return made
 
@@ -70,10 +71,12 @@ def _configure(settings: kopf.OperatorSettings) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-async def watch(made: kopf.OperatorRegistry, namespaces: tuple[str, ...], ready: asyncio.Event) -> None:
+async def watch(made: kopf.OperatorRegistry, identity: str, namespaces: tuple[str, ...], ready: asyncio.Event) -> None:
     """Watch until SIGTERM or SIGINT. Raises when the API server refuses the watch for good."""
     await kopf.operator(
         registry=made,
+        # kopf would make one up from the user's name, and a container's user has none
+        identity=identity,  # type: ignore[arg-type] # a NewType of str that kopf does not export
         clusterwide=not namespaces,
         namespaces=namespaces,
         ready_flag=ready,

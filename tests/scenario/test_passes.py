@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.builders import at, line, policy_json
+from tests.fakes import FakeCluster, FakePrometheus, Killed, Log
 
 from memroll.errors import PrometheusUnavailable
 from memroll.loop import Key
 from memroll.passes import Passes
 from memroll.recording.metrics import Metrics
-from tests.builders import at, line, policy_json
-from tests.fakes import FakeCluster, FakePrometheus, Killed, Log
 
 POLICY = Key("demo", "leaky")
 FAST = {
@@ -83,12 +83,14 @@ async def test_a_leaking_pod_is_rolled_and_everyone_is_told():
     assert len(stage.cluster.rolls_json) == 1
     recorded = next(iter(stage.cluster.rolls_json.values()))
     assert recorded["spec"]["podName"] == "leaky-1"
-    assert recorded["spec"]["reason"].startswith("app: 110.0 MiB of 128.0 MiB (86%), +1800.0 MiB per hour, limit in 23s")
+    assert recorded["spec"]["reason"].startswith(
+        "app: 110.0 MiB of 128.0 MiB (86%), +1800.0 MiB per hour, limit in 23s"
+    )
     assert stage.woken == [Key("demo", recorded["metadata"]["name"])]
     await run_rolls(stage)
     assert stage.phases == ["Succeeded"]
     assert stage.cluster.evicted == ["uid-leaky-1"]
-    assert [p for p in stage.cluster.pods] == ["leaky-2"]
+    assert list(stage.cluster.pods) == ["leaky-2"]
     assert stage.cluster.least_ready == 1, "the replacement was Ready before the old pod left"
     assert stage.woken[-1] == POLICY, "the policy's status follows the end of a roll at once"
     for kind in ("Pod", "Deployment", "MemoryPolicy"):

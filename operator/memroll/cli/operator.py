@@ -143,7 +143,7 @@ async def _operate(settings: Settings, connections: ConnectionsFile, api: Api) -
                 "rolls": rolls.run(),
                 "resync": _resync(passes, policies, rolls, lease, metrics),
                 "pulse": pulse.run(),
-                "shell": shell.watch(shell.registry(wakes), settings.watch_namespaces, watching),
+                "shell": shell.watch(shell.registry(wakes), settings.identity, settings.watch_namespaces, watching),
             }
         )
         logger.info("stopping", extra={"because": ended})

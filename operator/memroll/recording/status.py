@@ -87,8 +87,17 @@ def _in_words(outcome: Outcome) -> str:
     if nearest is not None:
         held = outcome.plan.held_by(nearest.target.key.uid)
         return f"{counts.breaching} of {counts.total} pods leak; {nearest.target.key.name}: {held or 'to be rolled'}"
-    rest = f", {counts.inconclusive} not judged yet" if counts.inconclusive else ""
+    rest = f", {counts.inconclusive} not judged ({_doubt(outcome)})" if counts.inconclusive else ""
     return f"{verb} {counts.total} pods: {counts.healthy} healthy{rest}"
+
+
+def _doubt(outcome: Outcome) -> str:
+    """Say why most of the containers that were not judged were not."""
+    doubts = [a.verdict for a in outcome.assessments if isinstance(a.verdict, Inconclusive)]
+    if not doubts:
+        return "no watched container"
+    ((most, _),) = Counter(d.code for d in doubts).most_common(1)
+    return next(d.message for d in doubts if d.code is most)
 
 
 def _accepted(outcome: Outcome) -> tuple[Status, str, str]:

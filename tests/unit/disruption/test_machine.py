@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from tests.builders import NOW, at, pod, roll_json, workload
 
 from memroll.api.roll import Phase, PodRoll
 from memroll.disruption.machine import Act, Observed, is_released, next_step
 from memroll.disruption.target import RELEASED_HASH
-from tests.builders import NOW, at, pod, roll_json, workload
 
 NEWCOMER = pod("leaky-new", created_at=at(2), ready=True)
 RELEASED = pod(
@@ -76,17 +76,39 @@ def test_a_workload_that_can_t_surge_is_evicted_and_says_why():
 ENDS = [
     pytest.param(fresh(), [Observed(None, None)], Phase.ABORTED, "PodGone", id="the pod does not exist"),
     pytest.param(fresh(), [Observed(pod(controller=None), None)], Phase.FAILED, "Refused", id="a bare pod"),
-    pytest.param(fresh(strategy="Surge"), [Observed(pod(pinned_by="host port 80"), workload())], Phase.FAILED, "Refused",
-                 id="a surge that can't be"),
+    pytest.param(
+        fresh(strategy="Surge"),
+        [Observed(pod(pinned_by="host port 80"), workload())],
+        Phase.FAILED,
+        "Refused",
+        id="a surge that can't be",
+    ),
     pytest.param(fresh(veto=True), [BEFORE, BEFORE], Phase.ABORTED, "Vetoed", id="a veto before anything was touched"),
-    pytest.param(fresh(), [BEFORE, Observed(pod(), workload(), (), "policy leaky is suspended")], Phase.ABORTED,
-                 "Withdrawn", id="a policy that was suspended meanwhile"),
-    pytest.param(fresh(), [BEFORE, Observed(pod(), workload(mid_rollout="updating"))], Phase.ABORTED,
-                 "WorkloadChanging", id="a rollout that began meanwhile"),
-    pytest.param(fresh(), [BEFORE, Observed(pod(deleting=True), workload())], Phase.ABORTED, "PodGone",
-                 id="a pod that is being deleted"),
-    pytest.param(fresh(), [BEFORE, Observed(pod(), None)], Phase.ABORTED, "WorkloadChanging", id="a workload that is gone"),
-]  # fmt: skip
+    pytest.param(
+        fresh(),
+        [BEFORE, Observed(pod(), workload(), (), "policy leaky is suspended")],
+        Phase.ABORTED,
+        "Withdrawn",
+        id="a policy that was suspended meanwhile",
+    ),
+    pytest.param(
+        fresh(),
+        [BEFORE, Observed(pod(), workload(mid_rollout="updating"))],
+        Phase.ABORTED,
+        "WorkloadChanging",
+        id="a rollout that began meanwhile",
+    ),
+    pytest.param(
+        fresh(),
+        [BEFORE, Observed(pod(deleting=True), workload())],
+        Phase.ABORTED,
+        "PodGone",
+        id="a pod that is being deleted",
+    ),
+    pytest.param(
+        fresh(), [BEFORE, Observed(pod(), None)], Phase.ABORTED, "WorkloadChanging", id="a workload that is gone"
+    ),
+]
 
 
 @pytest.mark.parametrize(("roll", "looks", "phase", "reason"), ENDS)
@@ -105,9 +127,7 @@ def test_a_replacement_that_never_becomes_ready_is_rolled_back():
     late = next_step(roll, pending, at(601))
     assert late.acts == (Act.RESTORE,)
     assert late.status.phase is Phase.REPLACING
-    assert late.status.message == (
-        "replacement leaky-new is Pending and not Ready in time: putting the pod back"
-    )
+    assert late.status.message == ("replacement leaky-new is Pending and not Ready in time: putting the pod back")
     roll = roll.model_copy(update={"status": late.status})
     assert next_step(roll, pending, at(602)).acts == (Act.RESTORE,), "still released: put back again"
     back = next_step(roll, Observed(pod(), workload()), at(603))

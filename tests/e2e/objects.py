@@ -1,0 +1,98 @@
+"""The objects that the end-to-end tests apply, as plain dicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+PROGRAM = (Path(__file__).parents[2] / "examples/demo/service/app.py").read_text(encoding="utf-8")
+MIB = 2**20
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+def namespace(name: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+
+
+def program(where: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "program", "namespace": where},
+        "data": {"app.py": PROGRAM},
+    }
+
+
+def pod_template(name: str, image: str, **environment: str) -> dict[str, Any]:
+    """Return a pod template; `limit` among the environment is the memory limit, by default 128Mi, "" for none."""
+    limit = environment.pop("limit", "128Mi")
+    container = {
+        "name": "app",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "/srv/app.py"],
+        "env": [{"name": k, "value": v} for k, v in environment.items()],
+        "ports": [{"containerPort": 8080}],
+        "lifecycle": {"preStop": {"sleep": {"seconds": 3}}},
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}} | ({"limits": {"memory": limit}} if limit else {}),
+        "securityContext": RESTRICTED,
+        "volumeMounts": [{"name": "program", "mountPath": "/srv"}],
+    }
+    return {
+        "metadata": {"labels": {"app": name}},
+        "spec": {
+            "containers": [container],
+            "terminationGracePeriodSeconds": 10,
+            "volumes": [{"name": "program", "configMap": {"name": "program"}}],
+        },
+    }
+
+
+def deployment(where: str, name: str, image: str, replicas: int = 1, **environment: str) -> list[dict[str, Any]]:
+    """Return a Deployment with its Service and a PodDisruptionBudget that allows no outage."""
+    labels = {"matchLabels": {"app": name}}
+    meta = {"name": name, "namespace": where}
+    return [
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta,
+            "spec": {"replicas": replicas, "selector": labels, "template": pod_template(name, image, **environment)},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"selector": {"app": name}, "ports": [{"port": 80, "targetPort": 8080}]},
+        },
+        {
+            "apiVersion": "policy/v1",
+            "kind": "PodDisruptionBudget",
+            "metadata": meta,
+            "spec": {"minAvailable": replicas, "selector": labels},
+        },
+    ]
+
+
+def policy(where: str, name: str, **spec: Any) -> dict[str, Any]:
+    """Return a policy with windows as short as samples each 5 s allow."""
+    body = {
+        "mode": "Enforce",
+        "selector": {"matchLabels": {"app": name}},
+        "interval": "5s",
+        "growth": {"perHour": "50%", "window": "60s", "warmUp": "10s", "persist": "10s"},
+        "roll": {"cooldown": "0s", "budgets": [{"rolls": 50, "per": "1h"}], "replacementTimeout": "60s"},
+    }
+    return {
+        "apiVersion": "memroll.dev/v1alpha1",
+        "kind": "MemoryPolicy",
+        "metadata": {"name": name, "namespace": where},
+        "spec": body | spec,
+    }

@@ -1,0 +1,208 @@
+"""What memroll promises, seen from outside: kubectl, and a client of the service."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.e2e import objects
+
+from memroll_demo.site import wait_for
+
+if TYPE_CHECKING:
+    from memroll_demo.site import Site
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+FAST_LEAK = {"LEAK_KIB_PER_SECOND": "800"}
+SLOW_LEAK = {"LEAK_KIB_PER_SECOND": "500"}
+RELEASED = "pod-template-hash=memroll-released"
+
+
+def pods_of(cluster: Site, namespace: str, app: str) -> list[dict[str, Any]]:
+    return [p for p in cluster.get("pods", namespace) if p["metadata"]["labels"].get("app") == app]
+
+
+def oom_kills(cluster: Site, namespace: str, app: str) -> int:
+    statuses = [c for p in pods_of(cluster, namespace, app) for c in p["status"].get("containerStatuses", [])]
+    return sum(1 for c in statuses if c["restartCount"] or "terminated" in c["lastState"])
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+def wait_ready(cluster: Site, namespace: str, app: str, replicas: int = 1) -> list[str]:
+    def ready() -> list[str]:
+        names = [p["metadata"]["name"] for p in pods_of(cluster, namespace, app) if is_ready(p)]
+        return names if len(names) == replicas else []
+
+    return wait_for(f"{replicas} ready pods of {app}", ready)
+
+
+def wait_phase(cluster: Site, namespace: str, *phases: str, timeout_s: float = 200) -> dict[str, Any]:
+    """Wait until the newest roll is in one of the phases."""
+
+    def reached() -> dict[str, Any] | None:
+        rolls = cluster.rolls(namespace)
+        return rolls[-1] if rolls and rolls[-1].get("status", {}).get("phase") in phases else None
+
+    return wait_for(f"a roll in {phases}", reached, timeout_s)  # type: ignore[return-value] # never None
+
+
+@pytest.mark.area("surge")
+def test_one_replica_is_rolled_by_its_slope_without_losing_a_request(cluster, namespace, service_image, load):
+    """The main promise; beside it a service at 85 % of its limit that must be left alone."""
+    high = {"HOLD_MIB": "88"}
+    cluster.apply(
+        *objects.deployment(namespace, "leaky", service_image, **FAST_LEAK),
+        *objects.deployment(namespace, "highwater", service_image, **high),
+        objects.policy(namespace, "leaky"),
+        objects.policy(namespace, "highwater"),
+    )
+    (old,) = wait_ready(cluster, namespace, "leaky")
+    traffic = load(namespace, "leaky")
+    wait_for("two rolls", lambda: cluster.phases(namespace)[:2] == ["Succeeded"] * 2, timeout_s=300)
+    traffic.stop()
+
+    assert traffic.failures == []
+    assert traffic.served > 500
+    assert oom_kills(cluster, namespace, "leaky") == 0
+    rolled = cluster.rolls(namespace)
+    assert rolled[0]["spec"]["podName"] == old
+    assert {r["status"]["strategy"] for r in rolled} == {"Surge"}
+    assert {r["spec"]["policy"] for r in rolled} == {"leaky"}, "the high-water mark was left alone"
+    assert oom_kills(cluster, namespace, "highwater") == 0
+    told = [reason for reason, _ in cluster.events(namespace, "Deployment", "leaky")]
+    assert {"RollAnnounced", "ReplacementReady", "PodRolled"} <= set(told)
+
+    described = cluster.kubectl("describe", "deployment", "leaky", "-n", namespace)
+    assert "PodRolled" in described
+    assert f"Pod {old} was replaced by {rolled[0]['status']['replacement']['name']}" in described
+    assert "MiB per hour" in described
+    described = cluster.kubectl("describe", "mempol", "leaky", "-n", namespace)
+    assert "LeakConfirmed" in described
+    table = cluster.kubectl("get", "mempol,podrolls", "-n", namespace)
+    assert "NEXT-LIMIT" in table
+    assert table.count("Succeeded") >= 2
+
+
+@pytest.mark.area("fleet")
+def test_replicas_are_rolled_one_at_a_time_within_their_budget(cluster, namespace, service_image, load):
+    cluster.apply(
+        *objects.deployment(namespace, "fleet", service_image, replicas=3, **FAST_LEAK),
+        objects.policy(namespace, "fleet"),
+    )
+    wait_ready(cluster, namespace, "fleet", replicas=3)
+    traffic = load(namespace, "fleet")
+    most_at_once = 0
+
+    def three_done() -> bool:
+        nonlocal most_at_once
+        phases = cluster.phases(namespace)
+        most_at_once = max(most_at_once, sum(1 for p in phases if p not in ("Succeeded", "Failed", "Aborted")))
+        return phases.count("Succeeded") >= 3
+
+    wait_for("three rolls", three_done, timeout_s=300)
+    traffic.stop()
+    assert traffic.failures == []
+    assert most_at_once == 1
+    assert oom_kills(cluster, namespace, "fleet") == 0
+
+
+@pytest.mark.area("rollback")
+def test_a_replacement_that_can_t_become_ready_is_rolled_back(cluster, namespace, service_image, load):
+    """The old pod goes on serving under its ReplicaSet; the newcomer goes; no spec has changed."""
+    leak = {**SLOW_LEAK, "READY_AFTER_S": "0"}
+    cluster.apply(
+        *objects.deployment(namespace, "leaky", service_image, **leak),
+        objects.policy(
+            namespace, "leaky", exhaustion={"lead": "90s"}, roll={"replacementTimeout": "15s", "cooldown": "10m"}
+        ),
+    )
+    (old,) = wait_ready(cluster, namespace, "leaky")
+    quota = {"hard": {"pods": "1"}}
+    meta = {"name": "one-pod", "namespace": namespace}
+    cluster.apply({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": quota})
+    before = cluster.get("deployment", namespace, "leaky")["metadata"]["generation"]
+    traffic = load(namespace, "leaky")
+    ended = wait_phase(cluster, namespace, "Failed", "Succeeded", "Aborted")
+    assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Failed", "ReplacementNotReady")
+    assert ended["status"]["message"] == "no replacement exists yet in time: the pod is back"
+
+    def adopted() -> bool:
+        owners = cluster.get("pod", namespace, old)["metadata"].get("ownerReferences", [])
+        return [o["kind"] for o in owners] == ["ReplicaSet"]
+
+    wait_for("the old pod under its ReplicaSet again", adopted)
+    traffic.stop()
+    assert [p["metadata"]["name"] for p in pods_of(cluster, namespace, "leaky")] == [old]
+    assert "memroll.dev/roll" not in cluster.get("pod", namespace, old)["metadata"].get("annotations", {})
+    assert cluster.get("deployment", namespace, "leaky")["metadata"]["generation"] == before
+    assert traffic.failures == []
+    assert "RollRolledBack" in [reason for reason, _ in cluster.events(namespace, "Deployment", "leaky")]
+
+
+@pytest.mark.area("killed")
+def test_an_operator_killed_in_the_middle_of_a_roll_repeats_and_strands_nothing(
+    cluster, namespace, operator, service_image, load
+):
+    """SIGKILL while the replacement is on its way; the restarted process finishes the same roll."""
+    cluster.apply(
+        *objects.deployment(namespace, "leaky", service_image, **SLOW_LEAK, READY_AFTER_S="8", limit="96Mi"),
+        objects.policy(namespace, "leaky", exhaustion={"lead": "60s"}, roll={"cooldown": "10m"}),
+    )
+    (old,) = wait_ready(cluster, namespace, "leaky")
+    traffic = load(namespace, "leaky")
+    wait_phase(cluster, namespace, "Replacing")
+    wait_for("the released pod", lambda: cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name"))
+    kill_operator(cluster, operator)
+    ended = wait_phase(cluster, namespace, "Succeeded", "Failed", "Aborted")
+    traffic.stop()
+    assert ended["status"]["phase"] == "Succeeded"
+    assert len(cluster.rolls(namespace)) == 1, "nothing was rolled twice"
+    assert traffic.failures == []
+    wait_for("the old pod to be gone", lambda: cluster.get("pod", namespace, old) is None)
+    (new,) = wait_ready(cluster, namespace, "leaky")
+    assert new == ended["status"]["replacement"]["name"]
+    assert cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name") == ""
+
+
+def kill_operator(cluster: Site, operator: str) -> None:
+    """Kill the operator's process as the kernel would; on a foreign cluster, delete its pod without grace."""
+    (pod,) = [p for p in cluster.get("pods", operator) if p["metadata"]["name"].startswith("memroll-e2e")]
+    if not cluster.local:
+        name = pod["metadata"]["name"]
+        cluster.kubectl("delete", "pod", name, "-n", operator, "--grace-period=0", "--force")
+        return
+    container = pod["status"]["containerStatuses"][0]["containerID"].rpartition("/")[2]
+    pids = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cgroup") if container in _text(p)]
+    assert pids, f"no process of container {container}"
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return ""  # the process has ended meanwhile
+
+
+@pytest.mark.area("stateful")
+def test_a_statefulset_s_pod_is_evicted_and_comes_back_under_its_name(cluster, namespace, service_image):
+    workload, service, budget = objects.deployment(namespace, "leaky", service_image, **FAST_LEAK)
+    workload |= {"kind": "StatefulSet", "spec": workload["spec"] | {"serviceName": "leaky"}}
+    budget["spec"] = {"maxUnavailable": 1, "selector": budget["spec"]["selector"]}
+    cluster.apply(workload, service, budget, objects.policy(namespace, "leaky"))
+    wait_ready(cluster, namespace, "leaky")
+    uid = cluster.get("pod", namespace, "leaky-0")["metadata"]["uid"]
+    ended = wait_phase(cluster, namespace, "Succeeded", "Failed", "Aborted")
+    assert (ended["status"]["phase"], ended["status"]["strategy"]) == ("Succeeded", "Evict")
+    assert ended["status"]["strategyReason"] == "a StatefulSet has no template hash by which a pod could be released"
+    assert cluster.get("pod", namespace, "leaky-0")["metadata"]["uid"] != uid
+    assert oom_kills(cluster, namespace, "leaky") == 0
