@@ -1,0 +1,134 @@
+{{- define "memroll.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The release's name, with the chart's unless it says so already. Short enough for a suffix and for a Service. */ -}}
+{{- define "memroll.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
+{{- else if contains (include "memroll.name" .) .Release.Name }}
+{{- .Release.Name | trunc 52 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "memroll.name" .) | trunc 52 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "memroll.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "memroll.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "memroll.baseLabels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+app.kubernetes.io/part-of: memroll
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "memroll.labels" -}}
+{{ include "memroll.selectorLabels" . }}
+{{ include "memroll.baseLabels" . }}
+{{- end }}
+
+{{- /* For the helm test: the operator's Service must not select it. */ -}}
+{{- define "memroll.testLabels" -}}
+app.kubernetes.io/name: {{ include "memroll.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{ include "memroll.baseLabels" . }}
+{{- end }}
+
+{{- define "memroll.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "memroll.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is required when serviceAccount.create is false" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "memroll.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+{{- end }}
+
+{{- define "memroll.excludedNamespaces" -}}
+{{- append .Values.excludedNamespaces .Release.Namespace | uniq | join "," }}
+{{- end }}
+
+{{- /* "true" when ValidatingAdmissionPolicies fence the operator in. */ -}}
+{{- define "memroll.fenced" -}}
+{{- if and .Values.enforcement.enabled .Values.enforcement.fence (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+true
+{{- end }}
+{{- end }}
+
+{{- /* The content of connections.yaml. */ -}}
+{{- define "memroll.connections" -}}
+{{- $connections := dict }}
+{{- range $name, $connection := .Values.prometheus.connections }}
+{{- if $connection }}
+{{- if not $connection.url }}
+{{- fail (printf "\n\nmemroll reads memory from Prometheus and needs its address:\n  --set prometheus.connections.%s.url=http://prometheus-operated.monitoring:9090\n(prometheus.connections.%s.url is required; docs/install.md has examples)\n" $name $name) }}
+{{- end }}
+{{- include "memroll.validateConnection" (dict "name" $name "connection" $connection "secrets" $.Values.prometheus.secrets) }}
+{{- $_ := set $connections $name $connection }}
+{{- end }}
+{{- end }}
+{{- if not $connections }}
+{{- fail "\n\nmemroll reads memory from Prometheus and needs its address: prometheus.connections.default.url is required\n" }}
+{{- end }}
+{{- dict "connections" $connections | toYaml }}
+{{- end }}
+
+{{- /* What contradicts itself in the values. */ -}}
+{{- define "memroll.validate" -}}
+{{- if and (eq .Values.rbac.scope "namespaces") (not .Values.watchNamespaces) }}
+{{- fail "\n\nrbac.scope: namespaces needs watchNamespaces: name the namespaces that memroll works in, or use rbac.scope: cluster\n" }}
+{{- end }}
+{{- range .Values.watchNamespaces }}
+{{- if has . (splitList "," (include "memroll.excludedNamespaces" $)) }}
+{{- fail (printf "\n\nwatchNamespaces: %s is an excluded namespace (excludedNamespaces, or the release's own)\n" .) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
+{{- fail "\n\nmetrics.serviceMonitor.enabled needs metrics.service.enabled\n" }}
+{{- end }}
+{{- end }}
+
+{{- define "memroll.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "memroll.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{- /* What the operator would refuse at its start: better said before the install. */ -}}
+{{- define "memroll.validateConnection" -}}
+{{- $at := printf "prometheus.connections.%s" .name }}
+{{- if and .connection.authorization .connection.basicAuth }}
+{{- fail (printf "\n\n%s: authorization and basicAuth exclude each other: give one\n" $at) }}
+{{- end }}
+{{- if and .connection.tls (not (hasPrefix "https://" .connection.url)) }}
+{{- fail (printf "\n\n%s: tls needs a url that starts with https://\n" $at) }}
+{{- end }}
+{{- $mounted := list }}
+{{- range .secrets }}
+{{- $mounted = append $mounted .name }}
+{{- end }}
+{{- range $section := list "authorization" "basicAuth" "tls" }}
+{{- range $key, $path := get $.connection $section | default dict }}
+{{- if and (hasSuffix "File" $key) (hasPrefix "/etc/memroll/secrets/" $path) }}
+{{- $secret := index (splitList "/" (trimPrefix "/etc/memroll/secrets/" $path)) 0 }}
+{{- if not (has $secret $mounted) }}
+{{- fail (printf "\n\n%s.%s.%s is in the Secret %s, which is not mounted: add {name: %s} to prometheus.secrets\n" $at $section $key $secret $secret) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,81 @@
+"""Helm on the chart, and questions to what it renders."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[3]
+CHART = ROOT / "deploy" / "helm" / "memroll"
+RELEASE, NAMESPACE = "memroll", "memroll-system"
+CONNECTION = "prometheus.connections.default"
+URL = f"{CONNECTION}.url=http://prometheus.monitoring:9090"
+KUBERNETES = "1.35.0"
+EVERYTHING = (
+    "replicaCount=2", "metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.enabled=true",
+    "networkPolicy.enabled=true", "rbac.aggregate.edit=true", "prometheus.secrets=[{name: token}]",
+)  # fmt: skip
+
+Manifest = dict[str, Any]
+
+
+class Refused(Exception):  # noqa: N818 - what Helm did
+    """Helm did not render; its words are the message."""
+
+
+@dataclass(frozen=True)
+class Helm:
+    """Runs Helm on the chart; equal renders are made once."""
+
+    path: str
+    renders: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    def run(self, *arguments: str) -> str:
+        if arguments not in self.renders:
+            done = subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise Refused(done.stdout + done.stderr)
+            self.renders[arguments] = done.stdout
+        return self.renders[arguments]
+
+    def render(
+        self, *sets: str, url: bool = True, kubernetes: str = KUBERNETES, release: str = RELEASE
+    ) -> list[Manifest]:
+        """Return the chart's objects; `sets` are name=value pairs, the value in YAML."""
+        wanted = [*([URL] if url else []), *sets]
+        pairs = [word for pair in wanted for word in ("--set-json", _json(pair))]
+        text = self.run("template", release, str(CHART), "-n", NAMESPACE, "--kube-version", kubernetes, *pairs)
+        return [manifest for manifest in yaml.safe_load_all(text) if manifest]
+
+
+def _json(pair: str) -> str:
+    """Turn a value in YAML into one in JSON, which alone keeps its type on Helm's command line."""
+    name, _, value = pair.partition("=")
+    return f"{name}={json.dumps(yaml.safe_load(value))}"
+
+
+def of_kind(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    return [m for m in manifests if m["kind"] == kind]
+
+
+def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
+    return next(m for m in of_kind(manifests, kind) if m["metadata"]["name"] == name)
+
+
+def template(manifests: list[Manifest]) -> Manifest:
+    found: Manifest = of_kind(manifests, "Deployment")[0]["spec"]["template"]
+    return found
+
+
+def container(manifests: list[Manifest]) -> Manifest:
+    found: Manifest = template(manifests)["spec"]["containers"][0]
+    return found
+
+
+def environment(manifests: list[Manifest]) -> dict[str, str]:
+    return {e["name"]: e.get("value", "from-the-pod") for e in container(manifests)["env"]}

@@ -1,0 +1,106 @@
+"""What the operator may do in a cluster, and how that is cut down."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.unit.chart.rendering import EVERYTHING, NAMESPACE, environment, named, of_kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.chart.rendering import Helm, Manifest
+
+
+def operator_rights(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
+    """Yield resource and verb of every right that is bound to the operator's ServiceAccount."""
+    bound = {m["roleRef"]["name"] for m in manifests if m["kind"] in {"ClusterRoleBinding", "RoleBinding"}}
+    for role in manifests:
+        if role["kind"] in {"ClusterRole", "Role"} and role["metadata"]["name"] in bound:
+            for rule in role["rules"]:
+                yield from ((resource, verb) for resource in rule["resources"] for verb in rule["verbs"])
+
+
+def writes_on_the_cluster(manifests: list[Manifest]) -> set[tuple[str, str]]:
+    """Return all rights to write, without those on memroll's own records, events and Lease."""
+    own = {"podrolls", "podrolls/status", "memorypolicies/status", "events", "leases"}
+    return {(r, v) for r, v in operator_rights(manifests) if v not in {"get", "list", "watch"} and r not in own}
+
+
+def test_with_all_rights_the_operator_evicts_and_patches_pods_and_writes_nothing_else(helm: Helm) -> None:
+    assert writes_on_the_cluster(helm.render(*EVERYTHING)) == {("pods/eviction", "create"), ("pods", "patch")}
+
+
+def test_without_surge_it_can_only_evict(helm: Helm) -> None:
+    assert writes_on_the_cluster(helm.render("surge.enabled=false")) == {("pods/eviction", "create")}
+
+
+def test_without_enforcement_it_can_only_read(helm: Helm) -> None:
+    manifests = helm.render("enforcement.enabled=false", "surge.enabled=true")
+    assert writes_on_the_cluster(manifests) == set()
+    assert not of_kind(manifests, "ValidatingAdmissionPolicy")
+
+
+@pytest.mark.parametrize("sets", [(), EVERYTHING])
+def test_no_role_of_the_chart_reads_secrets_or_has_a_wildcard(helm: Helm, sets: tuple[str, ...]) -> None:
+    rules = [rule for m in helm.render(*sets) for rule in m.get("rules", [])]
+    assert rules
+    words = {word for rule in rules for key in ("apiGroups", "resources", "verbs") for word in rule[key]}
+    assert not words & {"*", "secrets", "configmaps", "pods/exec", "escalate", "bind", "impersonate"}
+
+
+def test_the_lease_is_named_wherever_a_name_can_be_given(helm: Helm) -> None:
+    role = named(helm.render(), "Role", "memroll-lease")
+    assert [(r["verbs"], r.get("resourceNames")) for r in role["rules"]] == [
+        (["create"], None),
+        (["get", "update", "patch"], ["memroll"]),
+    ]
+    assert environment(helm.render())["MEMROLL_LEASE_NAME"] == "memroll"
+
+
+def test_a_policy_s_editors_are_not_all_editors_of_the_namespace(helm: Helm) -> None:
+    def aggregated(*sets: str) -> set[str]:
+        roles = of_kind(helm.render(*sets), "ClusterRole")
+        return {k.rpartition("/")[2] for m in roles for k in m["metadata"]["labels"] if "aggregate" in k}
+
+    assert aggregated() == {"aggregate-to-view"}
+    assert aggregated("rbac.aggregate.edit=true") == {"aggregate-to-view", "aggregate-to-edit"}
+    assert aggregated("rbac.aggregate.view=false") == set()
+
+
+def test_namespaces_are_watched_with_cluster_wide_rights_unless_told_otherwise(helm: Helm) -> None:
+    manifests = helm.render("watchNamespaces=[ai, web]")
+    assert environment(manifests)["MEMROLL_WATCH_NAMESPACES"] == "ai,web"
+    assert {m["metadata"]["name"] for m in of_kind(manifests, "ClusterRoleBinding")} == {
+        "memroll-read", "memroll-act", "memroll-kinds",
+    }  # fmt: skip
+
+
+def test_rights_can_be_bound_in_the_watched_namespaces_alone(helm: Helm) -> None:
+    manifests = helm.render("watchNamespaces=[ai, web]", "rbac.scope=namespaces")
+    bound = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in of_kind(manifests, "RoleBinding")}
+    assert bound == {
+        (NAMESPACE, "memroll-lease"),
+        *((ns, name) for ns in ("ai", "web") for name in ("memroll-read", "memroll-act")),
+    }
+    assert [m["metadata"]["name"] for m in of_kind(manifests, "ClusterRoleBinding")] == ["memroll-kinds"]
+
+
+def test_rbac_can_be_left_to_the_administrator(helm: Helm) -> None:
+    kinds = {m["kind"] for m in helm.render("rbac.create=false")}
+    assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+
+
+def test_the_fence_stands_where_kubernetes_has_it(helm: Helm) -> None:
+    def fences(*sets: str, kubernetes: str = "1.35.0") -> set[str]:
+        policies = of_kind(helm.render(*sets, kubernetes=kubernetes), "ValidatingAdmissionPolicy")
+        return {m["metadata"]["name"] for m in policies}
+
+    assert fences() == fences(kubernetes="1.30.0") == {"memroll-fence-eviction", "memroll-fence-patch"}
+    assert fences(kubernetes="1.29.5") == fences("enforcement.fence=false") == set()
+    assert fences("surge.enabled=false") == {"memroll-fence-eviction"}
+    text = json.dumps(of_kind(helm.render("excludedNamespaces=[kube-system, vault]"), "ValidatingAdmissionPolicy"))
+    assert text.count(f"request.namespace in ['kube-system','vault','{NAMESPACE}']") == 2
+    assert text.count(f"'system:serviceaccount:{NAMESPACE}:memroll'") == 2

@@ -1,0 +1,116 @@
+"""What the chart accepts and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tests.unit.chart.rendering import CHART, CONNECTION, KUBERNETES, URL, Refused
+
+from memroll.prometheus.connections import Connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.unit.chart.rendering import Helm
+
+# Values that the README shows as one.
+WHOLE = {"resources", "podSecurityContext", "securityContext"}
+TWO_WAYS_IN = "{url: 'http://p', authorization: {credentialsFile: /t}, basicAuth: {username: u, passwordFile: /p}}"
+
+
+def test_the_chart_passes_helm_lint_strictly(helm: Helm) -> None:
+    said = helm.run("lint", "--strict", "--kube-version", KUBERNETES, str(CHART), "--set", URL)
+    assert "0 chart(s) failed" in said
+
+
+def test_only_the_url_has_no_default(helm: Helm) -> None:
+    kinds = {m["kind"] for m in helm.render()}
+    assert kinds == {
+        "ClusterRole", "ClusterRoleBinding", "ConfigMap", "CustomResourceDefinition", "Deployment", "Pod", "Role",
+        "RoleBinding", "Service", "ServiceAccount", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sets", "words"),
+    [
+        ([], "prometheus.connections.default.url is required"),
+        ([f"{CONNECTION}=null"], "prometheus.connections.default.url is required"),
+        (["prometheus.connections.thanos={timeoutSeconds: 3}", f"{CONNECTION}.url=http://p"], "thanos.url is required"),
+        ([f"{CONNECTION}={TWO_WAYS_IN}"], "exclude each other"),
+        ([f"{CONNECTION}={{url: 'http://p', tls: {{caFile: /ca}}}}"], "starts with https://"),
+        ([f"{CONNECTION}={{url: 'https://p', tls: {{caFile: /etc/memroll/secrets/t/ca}}}}"], "not mounted"),
+        ([f"{CONNECTION}.url=http://p", "rbac.scope=namespaces"], "needs watchNamespaces"),
+        ([f"{CONNECTION}.url=http://p", "watchNamespaces=[kube-system]"], "excluded namespace"),
+        ([f"{CONNECTION}.url=http://p", "serviceAccount.create=false"], "serviceAccount.name is required"),
+        (
+            [f"{CONNECTION}.url=http://p", "metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"],
+            "needs metrics.service.enabled",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str], words: str) -> None:
+    with pytest.raises(Refused, match=re.escape(words)):
+        helm.render(*sets, url=False)
+
+
+@pytest.mark.parametrize(
+    "typo",
+    [
+        "dryRun=true", "surge.enabeld=false", "enforcement.enable=false", "watchnamespaces=[ai]",
+        "prometheus.url=http://p", "prometheus.connections.default.urll=http://p", "rbac.scope=Cluster",
+        "prometheus.connections.default.tls={ca: /x}", "log.level=debug", "crds.keeep=false", "replicaCount=many",
+        "watchNamespaces=ai", "prometheus.connections.default.url=prometheus:9090", "image.digest=abc",
+        "leaderElection.leaseSeconds=1", "maxPoliciesAtOnce=0", "http.port=80",
+    ],
+)  # fmt: skip
+def test_a_misspelt_value_is_refused(helm: Helm, typo: str) -> None:
+    with pytest.raises(Refused, match="meet the specifications of the schema"):
+        helm.render(typo)
+
+
+def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
+    def names(values: object, schema: dict[str, Any], at: str) -> Iterator[str]:
+        properties = schema.get("properties")
+        if not isinstance(values, dict) or properties is None:
+            return
+        yield from (f"{at}{name} has no default" for name in properties.keys() - values.keys() - {"global"})
+        yield from (f"{at}{name} is not in the schema" for name in values.keys() - properties.keys())
+        for name in values.keys() & properties.keys():
+            yield from names(values[name], properties[name], f"{at}{name}.")
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert list(names(values, schema, "")) == ["resources.claims has no default"]
+
+
+def test_the_schema_knows_every_field_of_a_connection() -> None:
+    def fields(schema: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+        """Nest the names of a schema's properties; an open map is a leaf."""
+        options = [schema, *schema.get("anyOf", [])]
+        refs = [known[o["$ref"].rpartition("/")[2]] for o in options if "$ref" in o]
+        inner = (refs or [schema])[0].get("properties", {})
+        return {name: fields(child, known) for name, child in inner.items()}
+
+    model = Connection.model_json_schema(by_alias=True)
+    chart = json.loads((CHART / "values.schema.json").read_text())
+    ours = chart["properties"]["prometheus"]["properties"]["connections"]["additionalProperties"]
+    assert fields(ours, {}) == fields(model, model["$defs"])
+
+
+def test_the_readme_has_a_line_for_every_value() -> None:
+    def paths(values: dict[str, Any], at: str = "") -> Iterator[str]:
+        for name, value in values.items():
+            if isinstance(value, dict) and value and at + name not in WHOLE:
+                yield from paths(value, f"{at}{name}.")
+            else:
+                yield at + name
+
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    table = (CHART / "README.md").read_text().partition("## Values")[2]
+    listed = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+    assert listed == list(paths(values))
