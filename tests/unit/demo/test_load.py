@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+SERVICE = Path(__file__).parents[3] / "examples/demo/service"
+
+
+def _load():
+    spec = importlib.util.spec_from_file_location("demo_load", SERVICE / "load.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+load = _load()
+
+
+def test_an_outage_lasts_from_the_last_success_to_the_next():
+    tally = load.Tally()
+    for now_s, failure in ((0, ""), (1, ""), (2, "refused"), (3, "refused"), (4.5, ""), (5, ""), (9, "")):
+        tally.count(failure, now_s)
+    assert tally.snapshot(10) == {
+        "requests": 7,
+        "failures": 2,
+        "kinds": {"refused": 2},
+        "longest_outage_s": 3.5,
+    }, "a pause without a failure is no outage"
+
+
+def test_an_outage_that_goes_on_counts_up_to_now():
+    tally = load.Tally()
+    tally.count("", 0)
+    tally.count("refused", 1)
+    assert tally.snapshot(7)["longest_outage_s"] == 7
+
+
+def test_nobody_listening_is_a_failure_with_its_kind():
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert load.ask(f"http://127.0.0.1:{port}/") == "ConnectionRefusedError"
+
+
+@pytest.fixture
+def service(request):
+    """Run the real service with the environment of the test's parameter; yield its process and address."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = os.environ | {"PORT": str(port)} | getattr(request, "param", {})
+    process = subprocess.Popen([sys.executable, str(SERVICE / "app.py")], env=environment)
+    address = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            get(f"{address}/metrics")
+            break
+        except OSError:
+            assert time.monotonic() < deadline, "the service does not start"
+    yield process, address
+    process.kill()
+    process.wait()
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        return answer.read().decode()
+
+
+def kept_bytes(address: str) -> int:
+    line = next(m for m in get(f"{address}/metrics").splitlines() if m.startswith("demo_kept_bytes "))
+    return int(line.split()[1])
+
+
+@pytest.mark.parametrize("service", [{"LEAK_KIB_PER_REQUEST": "8"}], indirect=True)
+def test_each_request_leaks_what_the_environment_says(service):
+    _, address = service
+    for _ in range(5):
+        assert get(f"{address}/").startswith("served by ")
+    assert kept_bytes(address) == 5 * 8 * 1024
+
+
+@pytest.mark.parametrize("service", [{"CACHE_MIB": "3", "CACHE_TAU_S": "0.1"}], indirect=True)
+def test_a_cache_fills_and_stays_bounded(service):
+    _, address = service
+    deadline = time.monotonic() + 20
+    while kept_bytes(address) < 2.9 * 2**20:
+        assert time.monotonic() < deadline
+    assert kept_bytes(address) <= 3 * 2**20
+
+
+@pytest.mark.parametrize("service", [{"LEAK_KIB_PER_REQUEST": "65536"}], indirect=True)
+def test_a_request_under_way_is_finished_after_sigterm(service):
+    """Making 64 MiB of random bytes takes long enough for the signal to arrive in between."""
+    process, address = service
+    answers: list[str] = []
+    asking = threading.Thread(target=lambda: answers.append(get(f"{address}/")))
+    asking.start()
+    deadline = time.monotonic() + 10
+    while "demo_requests_total 1" not in get(f"{address}/metrics"):
+        assert time.monotonic() < deadline
+    process.send_signal(signal.SIGTERM)
+    asking.join(20)
+    assert process.wait(20) == 0
+    assert len(answers) == 1
+
+
+def test_the_load_prints_its_totals_as_json(service):
+    _, address = service
+    environment = os.environ | {"TARGETS": f"app={address}/", "PER_SECOND": "50"}
+    process = subprocess.Popen(
+        [sys.executable, str(SERVICE / "load.py")], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    try:
+        first, second = (json.loads(process.stdout.readline()) for _ in range(2))
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    assert second["app"]["requests"] > first["app"]["requests"] > 0
+    assert second["app"]["failures"] == 0
