@@ -153,7 +153,7 @@ class FakeCluster:
         self._write(f"create {name}")
         return self.rolls_json[name]
 
-    async def delete_roll(self, namespace: str, name: str) -> None:
+    async def delete_roll(self, namespace: str, name: str, uid: str) -> None:
         self.rolls_json.pop(name, None)
         self._write(f"delete {name}")
 

@@ -17,6 +17,7 @@ from memroll.api import conditions
 from memroll.api.conditions import ConditionType, Status, condition
 from memroll.api.policy import MemoryPolicy, read_status
 from memroll.api.roll import PodRoll
+from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError, PrometheusUnavailable, Stalled, Waiting
 from memroll.loop import Key
 from memroll.reconcile import policy as policy_pass
@@ -67,6 +68,7 @@ class Passes:
     wake_roll: Callable[[Key], None]
     wake_policy: Callable[[Key], None]
     now: Callable[[], datetime]
+    permits: Permits = EVERYTHING
     namespaces: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
 
@@ -97,7 +99,9 @@ class Passes:
         same_namespace = await self.cluster.policies((policy.namespace,))
         others = tuple(p for p in _readable(same_namespace) if p.uid != policy.uid)
         rolls = tuple(_readable_rolls(await self.cluster.rolls(policy.namespace)))
-        outcome = await policy_pass.reconcile(Scene(policy, others, rolls, now), self.cluster, self.prometheus)
+        outcome = await policy_pass.reconcile(
+            Scene(policy, others, rolls, now, self.permits), self.cluster, self.prometheus
+        )
         return await self._record(outcome, started)
 
     async def _record(self, outcome: Outcome, started: float) -> float:
@@ -158,7 +162,7 @@ class Passes:
 
     async def _step(self, roll: PodRoll) -> float | None:
         policy = await self._policy_of(roll)
-        advanced = await roll_step.advance(roll, policy, self.cluster, self.now())
+        advanced = await roll_step.advance(roll, policy, self.cluster, self.now(), self.permits)
         after = advanced.roll
         self.recorder.publish(tell.of_roll_step(advanced.before, after, policy))
         if after.status != advanced.before:

@@ -22,6 +22,8 @@ class Settings(BaseModel):
     watch_namespaces: tuple[str, ...] = Field(default=(), description="Empty: all namespaces.")
     excluded_namespaces: tuple[str, ...] = Field(default=("kube-system", "kube-public", "kube-node-lease"))
     connections_file: str = Field(default="/etc/memroll/connections.yaml")
+    allow_acting: bool = Field(default=True, description="Whether the right to evict pods was granted.")
+    allow_surge: bool = Field(default=True, description="Whether the right to patch pods was granted.")
     http_host: str = Field(default="")
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_name: str = Field(default="memroll")

@@ -8,7 +8,7 @@ import pytest
 from tests.builders import at, line, policy_json
 from tests.fakes import FakeCluster, FakePrometheus, Killed, Log
 
-from memroll.errors import PrometheusUnavailable
+from memroll.errors import PrometheusUnavailable, Stalled
 from memroll.loop import Key
 from memroll.passes import Passes
 from memroll.recording.metrics import Metrics
@@ -264,6 +264,33 @@ async def test_the_same_leak_is_never_recorded_twice():
         await stage.judge()
         await run_rolls(stage, rounds=1)
     assert len(stage.cluster.rolls_json) == 1
+
+
+async def test_a_forbidden_owner_reference_does_not_stop_a_roll():
+    stage = leaking()
+
+    async def refuse(*_: object) -> None:
+        raise Stalled("Forbidden", "cannot set an owner reference")
+
+    stage.cluster.own = refuse
+    await stage.judge()
+    await run_rolls(stage)
+    assert stage.phases == ["Succeeded"]
+
+
+async def test_a_forbidden_release_fails_the_roll_and_touches_nothing():
+    stage = leaking()
+
+    async def refuse(*_: object) -> None:
+        raise Stalled("Forbidden", "cannot patch pods")
+
+    stage.cluster.release = refuse
+    await stage.judge()
+    await run_rolls(stage)
+    assert stage.phases == ["Failed"]
+    recorded = next(iter(stage.cluster.rolls_json.values()))
+    assert recorded["status"]["message"] == "release is refused: cannot patch pods"
+    assert list(stage.cluster.pods) == ["leaky-1"]
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

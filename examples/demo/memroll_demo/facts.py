@@ -106,7 +106,12 @@ class Facts:
         pod = roll["spec"]["podName"]
         if first:
             return [f"rolling {pod}: {roll['spec'].get('reason', '')}"]
-        words = {"Evicting": status.get("message", ""), "Succeeded": f"rolled {pod}: {status.get('message', '')}"}
+        newcomer = status.get("replacement", {}).get("name", "")
+        words = {
+            "Evicting": f"replacement {newcomer} is Ready: evicting {pod}",
+            "Succeeded": f"rolled {pod}: {status.get('message', '')}",
+            "Failed": f"NOT rolled {pod}: {status.get('message', '')}",
+        }
         return [words[phase]] if phase in words else []
 
     def _see_policy(self, policy: dict[str, Any]) -> None:

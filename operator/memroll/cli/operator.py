@@ -20,6 +20,7 @@ from memroll.cluster.adapter import Cluster
 from memroll.cluster.client import Api
 from memroll.cluster.lease import Lease
 from memroll.cluster.recorder import Recorder
+from memroll.disruption.strategy import Permits
 from memroll.errors import MemrollError, NotFound, Stalled
 from memroll.loop import Key, Schedule, supervise
 from memroll.passes import Passes
@@ -117,6 +118,7 @@ async def _operate(settings: Settings, connections: ConnectionsFile, api: Api) -
         wake_roll=wake_roll,
         wake_policy=wake_policy,
         now=clock.now,
+        permits=Permits(acting=settings.allow_acting, surge=settings.allow_surge),
         namespaces=settings.watch_namespaces,
         excluded=(*settings.excluded_namespaces, settings.namespace),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memroll.disruption.strategy import EVERYTHING, Permits
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
@@ -45,6 +47,7 @@ class Context:
     """All PodRolls of the namespace: budgets, cooldowns and concurrency are counted from them."""
     now: datetime
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)
+    permits: Permits = EVERYTHING
     planned: tuple[Candidate, ...] = ()
     """What this pass has already decided to roll."""
 

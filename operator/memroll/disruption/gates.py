@@ -74,7 +74,7 @@ def protected(candidate: Candidate, context: Context) -> str | None:
 
 
 def refused(candidate: Candidate, context: Context) -> str | None:
-    choice = choose(context.spec.roll.strategy, candidate.target, candidate.workload)
+    choice = choose(context.spec.roll.strategy, candidate.target, candidate.workload, context.permits)
     return choice.reason if isinstance(choice, Refusal) else None
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from memroll.api.base import WorkloadRef
 from memroll.api.policy import Strategy
 from memroll.api.roll import ControllerRef, Phase, PhaseTimes, Release, Replacement, RollStatus
-from memroll.disruption.strategy import Refusal, choose
+from memroll.disruption.strategy import EVERYTHING, Permits, Refusal, choose
 from memroll.disruption.target import RELEASED_HASH
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Observed:
     withdrawn: str = ""
     """Why the roll is not wanted any more (policy deleted, suspended, set to Observe), or empty."""
 
+    permits: Permits = EVERYTHING
+
     @property
     def ready_others(self) -> int:
         return sum(1 for p in self.others if p.ready and not p.deleting)
@@ -109,7 +111,7 @@ def _announce(roll: PodRoll, seen: Observed, now: datetime) -> Step:
     pod, workload = seen.pod, seen.workload
     if pod is None:
         return Step(moved(status, Phase.ABORTED, now, f"no pod {roll.spec.pod_name}", reason="PodGone"))
-    choice = choose(roll.spec.strategy, pod, workload)
+    choice = choose(roll.spec.strategy, pod, workload, seen.permits)
     if isinstance(choice, Refusal) or workload is None:
         why = choice.reason
         return Step(moved(status, Phase.FAILED, now, why, reason="Refused"))

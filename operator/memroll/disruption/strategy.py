@@ -14,6 +14,17 @@ ROLLED_KINDS = frozenset({"Deployment", "Rollout", "ReplicaSet", "StatefulSet", 
 
 
 @dataclass(frozen=True, slots=True)
+class Permits:
+    """What memroll was given the right to do when it was installed."""
+
+    acting: bool = True
+    surge: bool = True
+
+
+EVERYTHING = Permits()
+
+
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A strategy to use: never Auto."""
 
@@ -28,12 +39,18 @@ class Refusal:
     reason: str
 
 
-def choose(wanted: Strategy, target: Target, workload: Workload | None) -> Choice | Refusal:
+def choose(
+    wanted: Strategy, target: Target, workload: Workload | None, permits: Permits = EVERYTHING
+) -> Choice | Refusal:
     """Pick the strategy for one pod."""
+    if not permits.acting:
+        return Refusal("memroll was installed without the right to act on pods")
     refusal = _unrollable(target, workload)
     if refusal or workload is None:
         return Refusal(refusal)
     blocked = _surge_blocked_by(target, workload)
+    if not permits.surge:
+        blocked = "memroll was installed without the right to surge"
     if wanted is Strategy.EVICT:
         return Choice(Strategy.EVICT, "the policy asks for it")
     if not blocked:

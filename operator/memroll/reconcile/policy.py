@@ -17,6 +17,7 @@ from memroll.api.roll import Finding, Phase, PodRoll, RollSpecification
 from memroll.disruption.candidate import Candidate, Context
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
+from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError
 from memroll.recording.outcome import Assessment, Outcome
 from memroll.recording.tell import numbers
@@ -42,7 +43,7 @@ class Cluster(Protocol):
     async def workload_of(self, namespace: str, controller: ObjectRef) -> Workload | None: ...
     async def namespace_annotations(self, namespace: str) -> Mapping[str, str]: ...
     async def create_roll(self, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]: ...
-    async def delete_roll(self, namespace: str, name: str) -> None: ...
+    async def delete_roll(self, namespace: str, name: str, uid: str) -> None: ...
 
 
 class Prometheus(Protocol):
@@ -61,6 +62,7 @@ class Scene:
     others: tuple[MemoryPolicy, ...]
     rolls: tuple[PodRoll, ...]
     now: datetime
+    permits: Permits = EVERYTHING
 
     @property
     def own_rolls(self) -> tuple[PodRoll, ...]:
@@ -210,7 +212,7 @@ async def _plan(scene: Scene, assessments: Sequence[Assessment], cluster: Cluste
     if not candidates:
         return Plan()
     annotations = await cluster.namespace_annotations(scene.policy.namespace)
-    context = Context(scene.policy.name, scene.policy.spec, scene.rolls, scene.now, annotations)
+    context = Context(scene.policy.name, scene.policy.spec, scene.rolls, scene.now, annotations, scene.permits)
     return make_plan(candidates, context)
 
 
@@ -256,7 +258,7 @@ async def _record(scene: Scene, plan: Plan, cluster: Cluster) -> tuple[PodRoll, 
             continue  # another operator recorded this very roll
         created.append(PodRoll.read(raw))
     for roll in expired(scene.rolls, scene.now):
-        await cluster.delete_roll(roll.namespace, roll.name)
+        await cluster.delete_roll(roll.namespace, roll.name, roll.uid)
     return tuple(created)
 
 

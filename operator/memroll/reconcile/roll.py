@@ -6,13 +6,14 @@ the record and from what the cluster shows, and every act may be done twice.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.api.policy import Mode
 from memroll.api.roll import Phase, PodRoll, RollStatus
 from memroll.disruption.eviction import Eviction, EvictionAnswer
 from memroll.disruption.machine import HELD_BY_PDB, MISCONFIGURED, Act, Observed, moved, next_step
+from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.disruption.target import RELEASED_HASH, ROLL_ANNOTATION, ObjectRef
 from memroll.errors import Stalled
 
@@ -54,16 +55,20 @@ class Advanced:
     wait_s: float | None
 
 
-async def advance(roll: PodRoll, policy: MemoryPolicy | None, cluster: Cluster, now: datetime) -> Advanced:
+async def advance(
+    roll: PodRoll, policy: MemoryPolicy | None, cluster: Cluster, now: datetime, permits: Permits = EVERYTHING
+) -> Advanced:
     """Make one step. Raises memroll's errors; a Conflict means that someone else wrote the record."""
     before = roll.status
-    seen = await observe(roll, policy, cluster)
+    seen = replace(await observe(roll, policy, cluster), permits=permits)
     step = next_step(roll, seen, now)
     roll = await _write(roll, step.status, cluster)
     for act in step.acts:
         try:
             roll = await _perform(act, roll, seen, cluster, now)
         except Stalled as refusal:
+            if act is Act.OWN:
+                continue  # a safety net: where it is forbidden, the sweep still finds the pod by its mark
             roll = await _write(roll, _refused(roll.status, act, refusal, now), cluster)
             break
     if not roll.active:

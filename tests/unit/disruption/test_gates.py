@@ -7,6 +7,7 @@ from tests.builders import at, breach, candidate, context, ended, pod, roll, wor
 
 from memroll.disruption.gates import GATES, first_hold
 from memroll.disruption.plan import make_plan
+from memroll.disruption.strategy import Permits
 from memroll.disruption.target import ObjectRef
 
 BARE = pod(controller=None)
@@ -106,6 +107,20 @@ HOLDS = [
         "refused",
         "a static pod is owned by its node's kubelet: the API server can't evict it",
         id="a static pod",
+    ),
+    pytest.param(
+        {},
+        {"permits": Permits(acting=False)},
+        "refused",
+        "memroll was installed without the right to act on pods",
+        id="an installation that may only watch",
+    ),
+    pytest.param(
+        {},
+        {"permits": Permits(surge=False), "policy": {"roll": {"strategy": "Surge"}}},
+        "refused",
+        "the policy asks for Surge, but memroll was installed without the right to surge",
+        id="a surge without the right to it",
     ),
     pytest.param(
         {"workload": workload(mid_rollout="1 of 3 pods are updated")},

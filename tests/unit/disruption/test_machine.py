@@ -9,6 +9,7 @@ from tests.builders import NOW, at, pod, roll_json, workload
 
 from memroll.api.roll import Phase, PodRoll
 from memroll.disruption.machine import Act, Observed, is_released, next_step
+from memroll.disruption.strategy import Permits
 from memroll.disruption.target import RELEASED_HASH
 
 NEWCOMER = pod("leaky-new", created_at=at(2), ready=True)
@@ -71,6 +72,11 @@ def test_a_workload_that_can_t_surge_is_evicted_and_says_why():
         "Evict",
         "a second copy can't run beside the pod: host port 80",
     )
+
+
+def test_without_the_right_to_surge_a_pod_is_evicted():
+    status = carried(fresh(), Observed(pod(), workload(), permits=Permits(surge=False))).status
+    assert (status.strategy, status.strategy_reason) == ("Evict", "memroll was installed without the right to surge")
 
 
 ENDS = [
