@@ -121,7 +121,7 @@ async def test_an_innocent_pod_is_left_alone():
     stage = Stage(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.0, base_mib=110)}))
     await stage.judge()
     assert stage.cluster.rolls_json == {}
-    assert stage.condition("Ready") == ("True", "Watching", "watching 1 pods: 1 healthy")
+    assert stage.condition("Ready") == ("True", "Watching", "watching 1 pod: 1 healthy")
 
 
 async def test_a_leak_far_from_its_limit_is_told_but_not_rolled():

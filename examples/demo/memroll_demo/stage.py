@@ -69,9 +69,9 @@ def set_up(site: Site) -> None:
     image = os.environ.get("DEMO_IMAGE") or site.service_image
     for name in (WATCHED, CONTROL, LOAD):
         site.apply(namespace(name), program(name))
-    site.apply(*manifest("policies", image))
     for service in SERVICES:
         site.apply(*manifest(service, image))
+    site.apply(*manifest("policies", image))
     for service, where in SERVICES.items():
         site.kubectl("rollout", "status", f"deployment/{service}", "-n", where, "--timeout=120s")
     start_load(site, image, SERVICES)

@@ -86,9 +86,13 @@ def _in_words(outcome: Outcome) -> str:
     nearest = min(outcome.breaching, key=_time_left, default=None)
     if nearest is not None:
         held = outcome.plan.held_by(nearest.target.key.uid)
-        return f"{counts.breaching} of {counts.total} pods leak; {nearest.target.key.name}: {held or 'to be rolled'}"
+        return f"{counts.breaching} of {_pods(counts.total)} leak; {nearest.target.key.name}: {held or 'to be rolled'}"
     rest = f", {counts.inconclusive} not judged ({_doubt(outcome)})" if counts.inconclusive else ""
-    return f"{verb} {counts.total} pods: {counts.healthy} healthy{rest}"
+    return f"{verb} {_pods(counts.total)}: {counts.healthy} healthy{rest}"
+
+
+def _pods(count: int) -> str:
+    return "1 pod" if count == 1 else f"{count} pods"
 
 
 def _doubt(outcome: Outcome) -> str:
