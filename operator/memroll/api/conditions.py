@@ -22,8 +22,6 @@ class ConditionType(StrEnum):
     PROMETHEUS_REACHABLE = "PrometheusReachable"
     BREACHING = "Breaching"
     """At least one pod leaks."""
-    RECONCILING = "Reconciling"
-    """kstatus: present only while the first pass runs."""
     STALLED = "Stalled"
     """kstatus: present only while a person must act."""
 
@@ -34,7 +32,7 @@ class Status(StrEnum):
     UNKNOWN = "Unknown"
 
 
-ABNORMAL = frozenset({ConditionType.RECONCILING, ConditionType.STALLED})
+ABNORMAL = frozenset({ConditionType.STALLED})
 """Present only while True (kstatus), so that `kubectl wait` and GitOps tools read them rightly."""
 
 
