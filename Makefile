@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt py
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers e2e crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers e2e bench crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build
 	@hack/with-cluster $(BIN)/pytest -q tests/e2e
+
+bench: $(STAMP) ## the benchmarks
+	@PYTHONPATH=operator $(BIN)/python tests/bench/judge.py
 
 crds: $(STAMP) ## write the CRDs from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import subprocess
-import sys
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +26,8 @@ from memroll.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from memroll_demo.site import Site
+
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(180)]
 
 HASH = "pod-template-hash"
@@ -38,21 +36,9 @@ ROOT = Path(__file__).parents[2]
 CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
-@pytest.fixture(scope="session")
-def local() -> dict[str, Any]:
-    """Return what the local cluster says of itself; skip without one and without KUBECONFIG."""
-    command = [sys.executable, "-m", "localcluster", "status", "--json"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "deploy/local")}
-    asked = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    found: dict[str, Any] = json.loads(asked.stdout) if asked.returncode == 0 else {}
-    if not found.get("up") and not os.environ.get("KUBECONFIG"):
-        pytest.skip("no cluster: KUBECONFIG is not set and the local one is not up")
-    return found
-
-
 @pytest.fixture
-async def api(local: dict[str, Any]) -> AsyncIterator[Api]:
-    connected = await Api.connect(os.environ.get("KUBECONFIG") or local["kubeconfig"])
+async def api(cluster: Site) -> AsyncIterator[Api]:
+    connected = await Api.connect(cluster.kubeconfig)
     for path in sorted((ROOT / "deploy/crds").glob("*.yaml")):
         try:
             await connected.request("POST", CRD, body=yaml.safe_load(path.read_text()))
@@ -71,13 +57,13 @@ async def namespace(api: Api) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def cluster(api: Api) -> Cluster:
+def adapter(api: Api) -> Cluster:
     return Cluster(api)
 
 
 @pytest.fixture
-def image(local: dict[str, Any]) -> str:
-    return os.environ.get("MEMROLL_E2E_IMAGE") or str(local["base_image"])
+def image(service_image: str) -> str:
+    return service_image
 
 
 async def until(ask: Callable[[], Awaitable[T]], what: str, seconds: float = 60) -> T:
@@ -110,37 +96,37 @@ def workload_body(kind: str, image: str, replicas: int = 1) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "chat"}, "spec": spec}
 
 
-async def ready_pod(api: Api, cluster: Cluster, namespace: str, image: str, kind: str = "Deployment") -> Target:
+async def ready_pod(api: Api, adapter: Cluster, namespace: str, image: str, kind: str = "Deployment") -> Target:
     await api.request("POST", path_of("/apis/apps/v1", namespace, f"{kind.lower()}s"), body=workload_body(kind, image))
 
     async def ask() -> Target | None:
-        return next((t for t in await cluster.targets(namespace, "app=chat") if t.ready), None)
+        return next((t for t in await adapter.targets(namespace, "app=chat") if t.ready), None)
 
     found = await until(ask, "a ready pod")
     assert found is not None
     return found
 
 
-async def fresh(cluster: Cluster, target: Target) -> Target:
-    found = await cluster.pod(target.key.namespace, target.key.name)
+async def fresh(adapter: Cluster, target: Target) -> Target:
+    found = await adapter.pod(target.key.namespace, target.key.name)
     assert found is not None
     assert found.key == target.key
     return found
 
 
-async def settled(cluster: Cluster, target: Target) -> None:
+async def settled(adapter: Cluster, target: Target) -> None:
     async def ask() -> bool:
-        found = await cluster.workload(target)
+        found = await adapter.workload(target)
         return found is not None and not found.mid_rollout
 
     await until(ask, "a settled workload")
 
 
-async def patiently(act: Callable[[Target], Awaitable[None]], cluster: Cluster, target: Target) -> None:
+async def patiently(act: Callable[[Target], Awaitable[None]], adapter: Cluster, target: Target) -> None:
     """Act on the newest state, as the caller does after a conflict with the kubelet's own writes."""
 
     async def ask() -> bool:
-        await act(await fresh(cluster, target))
+        await act(await fresh(adapter, target))
         return True
 
     await until(ask, "an act")
@@ -158,139 +144,139 @@ async def budget(api: Api, namespace: str, name: str, **spec: Any) -> None:
 
 
 async def test_a_surge_replaces_a_pod_that_a_budget_protects(
-    api: Api, cluster: Cluster, namespace: str, image: str
+    api: Api, adapter: Cluster, namespace: str, image: str
 ) -> None:
-    target = await ready_pod(api, cluster, namespace, image)
-    await settled(cluster, target)
+    target = await ready_pod(api, adapter, namespace, image)
+    await settled(adapter, target)
     await budget(api, namespace, "none", maxUnavailable=0)
-    blocked = await cluster.evict(target, "roll")
+    blocked = await adapter.evict(target, "roll")
     assert (blocked.result, blocked.retry_after_s) == (Eviction.BLOCKED, None)
 
-    before = await cluster.workload(target)
+    before = await adapter.workload(target)
     assert before is not None
     assert target.controller is not None
     assert (before.top.kind, before.desired, before.hash_label) == ("Deployment", 1, HASH)
-    await patiently(lambda t: cluster.release(t, HASH, "roll"), cluster, target)
+    await patiently(lambda t: adapter.release(t, HASH, "roll"), adapter, target)
 
     async def replaced() -> bool:
-        return [p.key != target.key for p in await cluster.owned_pods(before, namespace) if p.ready] == [True]
+        return [p.key != target.key for p in await adapter.owned_pods(before, namespace) if p.ready] == [True]
 
     await until(replaced, "a replacement")
-    released = await fresh(cluster, target)
+    released = await fresh(adapter, target)
     assert (released.controller, released.ready, released.released) == (None, True, True)
-    assert await cluster.workload(released) is None
-    assert await cluster.workload_of(namespace, target.controller) == before
-    assert [p.key for p in await cluster.released_pods()] == [target.key]
-    assert [p.key for p in await cluster.released_pods(namespace)] == [target.key]
+    assert await adapter.workload(released) is None
+    assert await adapter.workload_of(namespace, target.controller) == before
+    assert [p.key for p in await adapter.released_pods()] == [target.key]
+    assert [p.key for p in await adapter.released_pods(namespace)] == [target.key]
 
     async def accepted() -> bool:
-        return (await cluster.evict(target, "roll")).result is Eviction.ACCEPTED
+        return (await adapter.evict(target, "roll")).result is Eviction.ACCEPTED
 
     await until(accepted, "room in the budget")
 
     async def gone() -> bool:
-        return await cluster.pod(namespace, target.key.name) is None
+        return await adapter.pod(namespace, target.key.name) is None
 
     await until(gone, "the old pod's end")
-    assert (await cluster.evict(target, "roll")).result is Eviction.GONE
+    assert (await adapter.evict(target, "roll")).result is Eviction.GONE
 
 
 async def test_a_restored_pod_is_adopted_again_and_bears_no_trace(
-    api: Api, cluster: Cluster, namespace: str, image: str
+    api: Api, adapter: Cluster, namespace: str, image: str
 ) -> None:
-    target = await ready_pod(api, cluster, namespace, image)
-    roll = await cluster.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": target.key.name}})
-    await patiently(lambda t: cluster.release(t, HASH, "r"), cluster, target)
-    await patiently(lambda t: cluster.own(t, "r", roll["metadata"]["uid"]), cluster, target)
-    await patiently(lambda t: cluster.restore(t, HASH), cluster, target)
+    target = await ready_pod(api, adapter, namespace, image)
+    roll = await adapter.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": target.key.name}})
+    await patiently(lambda t: adapter.release(t, HASH, "r"), adapter, target)
+    await patiently(lambda t: adapter.own(t, "r", roll["metadata"]["uid"]), adapter, target)
+    await patiently(lambda t: adapter.restore(t, HASH), adapter, target)
 
     async def adopted() -> bool:
-        now = await fresh(cluster, target)
-        alone = [p.key for p in await cluster.targets(namespace, "app=chat") if not p.deleting] == [target.key]
+        now = await fresh(adapter, target)
+        alone = [p.key for p in await adapter.targets(namespace, "app=chat") if not p.deleting] == [target.key]
         return alone and now.controller == target.controller
 
     await until(adopted, "adoption")
-    now = await fresh(cluster, target)
+    now = await fresh(adapter, target)
     assert now.labels == target.labels
     assert not now.annotations.keys() & {ROLL_ANNOTATION, HASH_ANNOTATION}
-    await cluster.delete_roll(namespace, "r", roll["metadata"]["uid"])
-    await cluster.restore(now, HASH)
-    assert (await fresh(cluster, target)).ready
+    await adapter.delete_roll(namespace, "r", roll["metadata"]["uid"])
+    await adapter.restore(now, HASH)
+    assert (await fresh(adapter, target)).ready
 
 
 async def test_a_released_pod_goes_with_the_roll_that_owns_it(
-    api: Api, cluster: Cluster, namespace: str, image: str
+    api: Api, adapter: Cluster, namespace: str, image: str
 ) -> None:
-    target = await ready_pod(api, cluster, namespace, image)
-    roll = await cluster.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": target.key.name}})
-    await patiently(lambda t: cluster.release(t, HASH, "r"), cluster, target)
+    target = await ready_pod(api, adapter, namespace, image)
+    roll = await adapter.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": target.key.name}})
+    await patiently(lambda t: adapter.release(t, HASH, "r"), adapter, target)
 
     async def let_go() -> bool:
-        return (await fresh(cluster, target)).controller is None
+        return (await fresh(adapter, target)).controller is None
 
     await until(let_go, "the ReplicaSet to let go")
-    await cluster.own(target, "r", roll["metadata"]["uid"])
-    await cluster.own(target, "r", roll["metadata"]["uid"])
-    await cluster.delete_roll(namespace, "r")
+    await adapter.own(target, "r", roll["metadata"]["uid"])
+    await adapter.own(target, "r", roll["metadata"]["uid"])
+    await adapter.delete_roll(namespace, "r")
 
     async def gone() -> bool:
-        return await cluster.pod(namespace, target.key.name) is None
+        return await adapter.pod(namespace, target.key.name) is None
 
     await until(gone, "the garbage collector")
 
 
 async def test_no_write_meets_another_pod_of_the_same_name(
-    api: Api, cluster: Cluster, namespace: str, image: str
+    api: Api, adapter: Cluster, namespace: str, image: str
 ) -> None:
-    first = await ready_pod(api, cluster, namespace, image, "StatefulSet")
-    await settled(cluster, first)
-    assert (await cluster.evict(first)).result is Eviction.ACCEPTED
+    first = await ready_pod(api, adapter, namespace, image, "StatefulSet")
+    await settled(adapter, first)
+    assert (await adapter.evict(first)).result is Eviction.ACCEPTED
 
     async def second() -> Target | None:
-        found = await cluster.pod(namespace, first.key.name)
+        found = await adapter.pod(namespace, first.key.name)
         return found if found and found.key.uid != first.key.uid and found.ready else None
 
     newcomer = await until(second, "a second pod of that name")
     assert newcomer is not None
-    assert (await cluster.evict(first)).result is Eviction.GONE
+    assert (await adapter.evict(first)).result is Eviction.GONE
     marked = replace(first, labels={**first.labels, HASH: "abc"})
     with pytest.raises(Conflict):
-        await cluster.release(marked, HASH, "r")
+        await adapter.release(marked, HASH, "r")
     with pytest.raises(NotFound):
-        await cluster.own(first, "r", "u")
+        await adapter.own(first, "r", "u")
     impostor = replace(marked, resource_version=newcomer.resource_version)
     with pytest.raises(MemrollError):
-        await cluster.release(impostor, HASH, "r")
-    assert not (await fresh(cluster, newcomer)).deleting
-    assert not (await fresh(cluster, newcomer)).released
+        await adapter.release(impostor, HASH, "r")
+    assert not (await fresh(adapter, newcomer)).deleting
+    assert not (await fresh(adapter, newcomer)).released
 
 
-async def test_two_budgets_on_one_pod_are_misconfigured(api: Api, cluster: Cluster, namespace: str, image: str) -> None:
-    target = await ready_pod(api, cluster, namespace, image)
+async def test_two_budgets_on_one_pod_are_misconfigured(api: Api, adapter: Cluster, namespace: str, image: str) -> None:
+    target = await ready_pod(api, adapter, namespace, image)
     await budget(api, namespace, "one", minAvailable=0)
     await budget(api, namespace, "two", minAvailable=0)
-    answer = await cluster.evict(target)
+    answer = await adapter.evict(target)
     assert answer.result is Eviction.MISCONFIGURED
     assert "PodDisruptionBudget" in answer.message
 
 
-async def test_a_status_is_replaced_only_by_who_read_the_newest(cluster: Cluster, namespace: str) -> None:
-    made = await cluster.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": "p"}})
+async def test_a_status_is_replaced_only_by_who_read_the_newest(adapter: Cluster, namespace: str) -> None:
+    made = await adapter.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": "p"}})
     with pytest.raises(Conflict):
-        await cluster.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": "p"}})
+        await adapter.create_roll(namespace, {"metadata": {"name": "r"}, "spec": {"podName": "p"}})
     version = made["metadata"]["resourceVersion"]
     first = {"phase": "Announced", "message": "a"}
-    wrote = await cluster.write_status(ROLLS, namespace, "r", version, first)
+    wrote = await adapter.write_status(ROLLS, namespace, "r", version, first)
     with pytest.raises(Conflict):
-        await cluster.write_status(ROLLS, namespace, "r", version, first)
+        await adapter.write_status(ROLLS, namespace, "r", version, first)
     newest = wrote["metadata"]["resourceVersion"]
-    await cluster.write_status(ROLLS, namespace, "r", newest, {"phase": "Announced"})
-    stored = await cluster.roll(namespace, "r")
+    await adapter.write_status(ROLLS, namespace, "r", newest, {"phase": "Announced"})
+    stored = await adapter.roll(namespace, "r")
     assert stored is not None
     assert "message" not in stored["status"]
     assert stored["spec"]["podName"] == "p"
     with pytest.raises(Stalled, match="Rejected"):
-        await cluster.write_status(
+        await adapter.write_status(
             ROLLS, namespace, "r", stored["metadata"]["resourceVersion"], {"phase": "NoSuchPhase"}
         )
 
@@ -348,18 +334,18 @@ async def test_a_missing_right_is_named(api: Api, namespace: str) -> None:
 
 
 async def test_a_rollout_under_way_is_seen_and_its_end_too(
-    api: Api, cluster: Cluster, namespace: str, image: str
+    api: Api, adapter: Cluster, namespace: str, image: str
 ) -> None:
-    target = await ready_pod(api, cluster, namespace, image)
-    await settled(cluster, target)
-    assert await cluster.selector_of(namespace, "apps/v1", "Deployment", "chat") == "app=chat"
+    target = await ready_pod(api, adapter, namespace, image)
+    await settled(adapter, target)
+    assert await adapter.selector_of(namespace, "apps/v1", "Deployment", "chat") == "app=chat"
     container = {"name": "chat", "command": ["sleep", "1000000"], "readinessProbe": {"exec": {"command": ["false"]}}}
     change = {"spec": {"template": {"spec": {"containers": [container]}}}}
     path = path_of("/apis/apps/v1", namespace, "deployments", "chat")
     await api.request("PATCH", path, body=change, content_type="application/strategic-merge-patch+json")
 
     async def changing() -> bool:
-        found = await cluster.workload(await fresh(cluster, target))
+        found = await adapter.workload(await fresh(adapter, target))
         return found is not None and bool(found.mid_rollout)
 
     await until(changing, "a rollout")
@@ -367,9 +353,9 @@ async def test_a_rollout_under_way_is_seen_and_its_end_too(
     await api.request("PATCH", path, body=change, content_type="application/strategic-merge-patch+json")
 
     async def newest() -> Target | None:
-        found = [t for t in await cluster.targets(namespace, "app=chat") if not t.deleting]
+        found = [t for t in await adapter.targets(namespace, "app=chat") if not t.deleting]
         return found[0] if len(found) == 1 and found[0].ready and found[0].key != target.key else None
 
     last = await until(newest, "the new pod alone")
     assert last is not None
-    await settled(cluster, last)
+    await settled(adapter, last)
