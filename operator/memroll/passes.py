@@ -23,6 +23,7 @@ from memroll.loop import Key
 from memroll.reconcile import policy as policy_pass
 from memroll.reconcile import roll as roll_step
 from memroll.reconcile.policy import Scene
+from memroll.reconcile.roll import Mandate
 from memroll.recording import tell
 from memroll.recording.outcome import Outcome
 from memroll.recording.status import status_of
@@ -143,6 +144,8 @@ class Passes:
 
     async def over_roll(self, key: Key) -> float | None:
         """Make one step of a roll; return the seconds until the next, or None when it has ended."""
+        if key.namespace in self.excluded:
+            return None
         if not self.leads():
             return STANDBY_S
         try:
@@ -162,7 +165,7 @@ class Passes:
 
     async def _step(self, roll: PodRoll) -> float | None:
         policy = await self._policy_of(roll)
-        advanced = await roll_step.advance(roll, policy, self.cluster, self.now(), self.permits)
+        advanced = await roll_step.advance(roll, policy, self.cluster, self.now(), Mandate(self.permits, self.leads))
         after = advanced.roll
         self.recorder.publish(tell.of_roll_step(advanced.before, after, policy))
         if after.status != advanced.before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -291,6 +292,40 @@ async def test_a_forbidden_release_fails_the_roll_and_touches_nothing():
     recorded = next(iter(stage.cluster.rolls_json.values()))
     assert recorded["status"]["message"] == "release is refused: cannot patch pods"
     assert list(stage.cluster.pods) == ["leaky-1"]
+
+
+async def test_a_lease_lost_between_record_and_act_stops_the_act():
+    """The record is written, then the process is paused past its Lease: whoever leads now makes the release."""
+    stage = leaking()
+    await stage.judge()
+    await stage.step_all()
+    writes = len(stage.cluster.writes)
+    answers = iter([True, False])
+    stage.passes = replace(stage.passes, leads=lambda: next(answers))
+    await stage.step_all()
+    assert [w.split()[0] for w in stage.cluster.writes[writes:]] == ["status"]
+    assert not stage.cluster.pods["leaky-1"].released
+    stage.again()
+    await run_rolls(stage)
+    assert stage.phases == ["Succeeded"]
+
+
+async def test_a_roll_made_by_hand_in_an_excluded_namespace_is_not_touched():
+    stage = leaking()
+    await stage.judge()
+    stage.passes = replace(stage.passes, excluded=("demo",))
+    await run_rolls(stage, rounds=3)
+    assert stage.phases == [""]
+
+
+async def test_a_roll_made_by_hand_needs_no_policy():
+    stage = leaking()
+    stage.cluster.policies_json.clear()
+    manifest = {"metadata": {"name": "by-hand", "namespace": "demo"}, "spec": {"podName": "leaky-1"}}
+    await stage.cluster.create_roll("demo", manifest)
+    await run_rolls(stage)
+    assert stage.phases == ["Succeeded"]
+    assert stage.cluster.evicted == ["uid-leaky-1"]
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

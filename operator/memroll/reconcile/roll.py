@@ -15,9 +15,10 @@ from memroll.disruption.eviction import Eviction, EvictionAnswer
 from memroll.disruption.machine import HELD_BY_PDB, MISCONFIGURED, Act, Observed, moved, next_step
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.disruption.target import RELEASED_HASH, ROLL_ANNOTATION, ObjectRef
-from memroll.errors import Stalled
+from memroll.errors import Stalled, Waiting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
@@ -47,6 +48,14 @@ class Cluster(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Mandate:
+    """What this process may do, and whether it leads at this very moment: asked right before each act."""
+
+    permits: Permits = EVERYTHING
+    leads: Callable[[], bool] = lambda: True
+
+
+@dataclass(frozen=True, slots=True)
 class Advanced:
     """What a step changed. `wait_s`: when the roll wants its next step; None when it has ended."""
 
@@ -56,14 +65,16 @@ class Advanced:
 
 
 async def advance(
-    roll: PodRoll, policy: MemoryPolicy | None, cluster: Cluster, now: datetime, permits: Permits = EVERYTHING
+    roll: PodRoll, policy: MemoryPolicy | None, cluster: Cluster, now: datetime, mandate: Mandate
 ) -> Advanced:
     """Make one step. Raises memroll's errors; a Conflict means that someone else wrote the record."""
     before = roll.status
-    seen = replace(await observe(roll, policy, cluster), permits=permits)
+    seen = replace(await observe(roll, policy, cluster), permits=mandate.permits)
     step = next_step(roll, seen, now)
     roll = await _write(roll, step.status, cluster)
     for act in step.acts:
+        if not mandate.leads():
+            raise Waiting("NotLeader", f"the Lease was lost before {act.value}: whoever leads now goes on")
         try:
             roll = await _perform(act, roll, seen, cluster, now)
         except Stalled as refusal:
