@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import at, container, pod, workload
-
 from memroll.analysis.reading import Reading, SeriesRow
 from memroll.disruption.eviction import Eviction, EvictionAnswer
 from memroll.disruption.target import HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef, PodKey
 from memroll.errors import Conflict, NotFound
+from tests.builders import at, container, pod, workload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

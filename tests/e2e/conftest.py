@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e import objects
 
 from memroll_demo import site
+from tests.e2e import objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

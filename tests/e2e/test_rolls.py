@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.e2e import objects
 
 from memroll_demo.site import wait_for
+from tests.e2e import objects
 
 if TYPE_CHECKING:
     from memroll_demo.site import Site

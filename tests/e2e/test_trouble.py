@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.e2e import objects
-from tests.e2e.test_rolls import FAST_LEAK, SLOW_LEAK, wait_phase, wait_ready
 
 from memroll_demo.site import local, wait_for
+from tests.e2e import objects
+from tests.e2e.test_rolls import FAST_LEAK, SLOW_LEAK, wait_phase, wait_ready
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 

@@ -6,13 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.builders import at, line, policy_json
-from tests.fakes import FakeCluster, FakePrometheus, Killed, Log
 
 from memroll.errors import PrometheusUnavailable, Stalled
 from memroll.loop import Key
 from memroll.passes import Passes
 from memroll.recording.metrics import Metrics
+from tests.builders import at, line, policy_json
+from tests.fakes import FakeCluster, FakePrometheus, Killed, Log
 
 POLICY = Key("demo", "leaky")
 FAST = {

@@ -39,6 +39,10 @@ class Series:
         inside = (self.times_s > start_s) & (self.times_s <= end_s)
         return Series(self.times_s[inside], self.values[inside])
 
+    def until(self, end_s: float) -> Series:
+        """Return the samples up to and including `end_s`."""
+        return self.between(-np.inf, end_s)
+
     @property
     def last_s(self) -> float:
         """Time of the newest sample; minus infinity when there is none."""

@@ -8,7 +8,7 @@ forgets nothing, and recorded history can be judged by the same code.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -108,11 +108,12 @@ Verdict = Healthy | Breach | Inconclusive
 
 
 def judge(subject: Subject, rule: Rule, now_s: float) -> Verdict:
-    """Judge one container instance at `now_s`, on samples up to then."""
+    """Judge one container instance at `now_s`, on samples up to then: what a skewed clock puts after is left out."""
+    subject = replace(subject, rss=subject.rss.until(now_s), working_set=subject.working_set.until(now_s))
     doubt = _ineligible(subject, rule, now_s)
     if doubt is not None:
         return doubt
-    usage = float(subject.working_set.between(-float("inf"), now_s).values[-1])
+    usage = float(subject.working_set.values[-1])
     if above_ceiling(subject, rule, now_s):
         message = f"above the ceiling of {rule.ceiling_share:.0%} of the limit for {rule.persist_s:.0f} s"
         return Breach(Code.CEILING, message, None, usage, 0.0)
@@ -154,7 +155,7 @@ def above_ceiling(subject: Subject, rule: Rule, now_s: float) -> bool:
     """Whether the usage stood at or above the ceiling throughout the last `persist`."""
     if rule.ceiling_share is None or subject.limit_bytes is None:
         return False
-    samples = subject.working_set.between(-float("inf"), now_s)
+    samples = subject.working_set
     first = int(np.searchsorted(samples.times_s, now_s - rule.persist_s, side="right")) - 1
     if first < 0:
         return False  # not watched for so long yet

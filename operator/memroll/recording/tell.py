@@ -78,7 +78,7 @@ def numbers(assessment: Assessment) -> str:
         parts.append(f"+{mib(verdict.trend.slope_bytes_per_s * 3600)} per hour")
     if verdict.code is Code.CEILING:
         parts.append(verdict.message)
-    if verdict.time_to_limit_s is not None:
+    elif verdict.time_to_limit_s is not None:
         parts.append(f"limit in {about(verdict.time_to_limit_s)}")
     if assessment.lead_s is not None and not assessment.due:
         parts.append(f"rolled when {about(assessment.lead_s)} are left")

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.contract.cluster.fake_api import FakeApi
 
 from memroll.cluster.client import Api
+from tests.contract.cluster.fake_api import FakeApi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

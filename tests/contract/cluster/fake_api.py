@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+
 from tests.contract.cluster.semantics import Refused, json_patched, merged, selects
 
 if TYPE_CHECKING:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.cluster.fake_api import FakeApi, Fault
 
 from memroll.cluster.actions import Actions
 from memroll.cluster.targets import Targets
 from memroll.disruption.eviction import Eviction
 from memroll.disruption.target import HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Target
 from memroll.errors import ClusterUnavailable, Conflict, NotFound, Stalled
+from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
     from memroll.cluster.client import Api

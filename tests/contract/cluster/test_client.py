@@ -9,11 +9,11 @@ import pytest
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config
-from tests.contract.cluster.fake_api import FakeApi, Fault
 
 from memroll.cluster import client
 from memroll.cluster.client import Api, path_of
 from memroll.errors import ClusterUnavailable, Conflict, MemrollError, NotFound, Stalled
+from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.cluster.fake_api import FakeApi, Fault
 
 from memroll.cluster.lease import Lease
 from memroll.settings import Settings
+from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable

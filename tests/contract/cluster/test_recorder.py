@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.contract.cluster.fake_api import FakeApi, Fault
 
 from memroll.cluster import recorder as module
 from memroll.cluster.recorder import Recorder, cut, name_of
 from memroll.recording.events import MESSAGE_BYTES_MAX, Event, EventType, Reason, Regarding
+from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
     from memroll.cluster.client import Api

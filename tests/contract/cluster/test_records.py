@@ -10,9 +10,8 @@ from memroll.cluster.records import POLICIES, ROLLS, Records
 from memroll.errors import Conflict
 
 if TYPE_CHECKING:
-    from tests.contract.cluster.fake_api import FakeApi
-
     from memroll.cluster.client import Api
+    from tests.contract.cluster.fake_api import FakeApi
 
 PREFIX = "/apis/memroll.dev/v1alpha1/namespaces"
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.cluster.fake_api import FakeApi, Fault
 
 from memroll.cluster.targets import Targets
 from memroll.cluster.workloads import Workloads
 from memroll.disruption.target import ObjectRef, Target, Workload
 from memroll.errors import NotFound, Stalled
+from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
     from memroll.cluster.client import Api

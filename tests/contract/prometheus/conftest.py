@@ -4,18 +4,17 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from tests.contract.prometheus.certificates import make_certificates
-from tests.contract.prometheus.scripted import Exchange, Scripted
 
 from memroll.prometheus.connections import Connection, Connections
 from memroll.prometheus.provider import PrometheusProvider
+from tests.contract.prometheus.certificates import make_certificates
+from tests.contract.prometheus.scripted import Exchange, Scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.contract.prometheus.certificates import Certificates
-
     from memroll.prometheus.session import Limits
+    from tests.contract.prometheus.certificates import Certificates
 
 
 class Opens(Protocol):

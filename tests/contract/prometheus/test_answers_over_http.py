@@ -9,10 +9,10 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.contract.prometheus.asking import read, trouble_of
-from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, fails, matrix, one, says
 
 from memroll.errors import PrometheusUnavailable, Stalled
+from tests.contract.prometheus.asking import read, trouble_of
+from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, fails, matrix, one, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable

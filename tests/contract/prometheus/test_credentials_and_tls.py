@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
-from tests.contract.prometheus.certificates import Certificates, make_certificates
-from tests.contract.prometheus.scripted import Exchange, Scripted, matrix, says
 
 from memroll.errors import MemrollError, Stalled
 from memroll.prometheus.credentials import ConnectionsFile
 from memroll.prometheus.provider import PrometheusProvider
+from tests.contract.prometheus.certificates import Certificates, make_certificates
+from tests.contract.prometheus.scripted import Exchange, Scripted, matrix, says
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,10 +9,10 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.contract.prometheus.asking import read, trouble_of
-from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, matrix
 
 from memroll.prometheus.session import Limits
+from tests.contract.prometheus.asking import read, trouble_of
+from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, matrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.contract.prometheus.live import Past, Samples, back_fill, need_prometheus, running
 
 from memroll.errors import PrometheusUnavailable
 from memroll.prometheus.connections import Connection, Connections
 from memroll.prometheus.provider import PrometheusProvider
 from memroll.prometheus.queries import RSS, WORKING_SET
+from tests.contract.prometheus.live import Past, Samples, back_fill, need_prometheus, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.contract.prometheus.certificates import Certificates
-
     from memroll.analysis.reading import Reading, SeriesRow
+    from tests.contract.prometheus.certificates import Certificates
 
 T0 = 1_700_000_000
 """A whole hour's start would hide mistakes at the edges of blocks; this is none."""

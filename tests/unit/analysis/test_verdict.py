@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.builders import LIMIT, MIB, NOW, line, rule, series, subject
 
 from memroll.analysis.deadline import is_due, lead_s
 from memroll.analysis.series import EMPTY, Series
 from memroll.analysis.verdict import Breach, Code, Healthy, Inconclusive, judge
+from tests.builders import LIMIT, MIB, NOW, line, rule, series, subject
 
 NOW_S = NOW.timestamp()
 AGES = np.arange(0, 181, 5, dtype=float)

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 from pydantic import ValidationError
-from tests.builders import NOW, at, policy, policy_json, roll_json
 
 from memroll.api.conditions import Condition, ConditionType, Status, condition, merge
 from memroll.api.policy import MemoryPolicy, Selector
 from memroll.api.roll import PodRoll
+from tests.builders import NOW, at, policy, policy_json, roll_json
 
 
 def test_a_policy_of_just_target_and_mode_has_all_defaults():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from tests.unit.chart.rendering import ROOT, Helm
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from tests.unit.chart.rendering import of_kind
 
 from memroll.recording.metrics import Metrics
+from tests.unit.chart.rendering import of_kind
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,9 @@ import json
 from typing import TYPE_CHECKING
 
 import yaml
+
+from memroll.prometheus.connections import load
+from memroll.settings import PREFIX, Settings, from_environment
 from tests.unit.chart.rendering import (
     CHART,
     CONNECTION,
@@ -17,9 +20,6 @@ from tests.unit.chart.rendering import (
     of_kind,
     template,
 )
-
-from memroll.prometheus.connections import load
-from memroll.settings import PREFIX, Settings, from_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tests.unit.chart.rendering import EVERYTHING, NAMESPACE, environment, named, of_kind
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from tests.unit.chart.rendering import CHART, CONNECTION, KUBERNETES, URL, Refused
 
 from memroll.prometheus.connections import Connection
+from tests.unit.chart.rendering import CHART, CONNECTION, KUBERNETES, URL, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,12 +3,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.builders import at, breach, candidate, context, ended, pod, roll, workload
 
 from memroll.disruption.gates import GATES, first_hold
 from memroll.disruption.plan import make_plan
 from memroll.disruption.strategy import Permits
 from memroll.disruption.target import ObjectRef
+from tests.builders import at, breach, candidate, context, ended, pod, roll, workload
 
 BARE = pod(controller=None)
 JOB = workload(top=ObjectRef("batch/v1", "Job", "once", "job-1"), hash_label="")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.builders import NOW, at, pod, roll_json, workload
 
 from memroll.api.roll import Phase, PodRoll
 from memroll.disruption.machine import Act, Observed, is_released, next_step
 from memroll.disruption.strategy import Permits
 from memroll.disruption.target import RELEASED_HASH
+from tests.builders import NOW, at, pod, roll_json, workload
 
 NEWCOMER = pod("leaky-new", created_at=at(2), ready=True)
 RELEASED = pod(

@@ -2,13 +2,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.builders import NOW, breach, candidate, container, pod, policy, roll
-
 from memroll.analysis.verdict import Code, Inconclusive
 from memroll.disruption.plan import Hold, Plan
 from memroll.errors import PrometheusUnavailable
 from memroll.recording.metrics import Metrics
 from memroll.recording.outcome import Assessment, Outcome
+from tests.builders import NOW, breach, candidate, container, pod, policy, roll
 
 
 def outcome(**changes):
