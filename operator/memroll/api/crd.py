@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from memroll.api import GROUP, VERSION, policy, roll
+from memroll.api import GROUP, VERSION, columns, policy, roll, rules
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -104,9 +104,9 @@ def memory_policy() -> Schema:
         "shortNames": ["mempol"],
         "categories": ["memory"],
     }
-    spec = structural(policy.PolicySpec, defaults=True) | {"x-kubernetes-validations": policy.SPEC_RULES}
+    spec = structural(policy.PolicySpec, defaults=True) | {"x-kubernetes-validations": rules.POLICY}
     status = structural(policy.PolicyStatus, defaults=False)
-    return _definition(names, policy.COLUMNS, spec, status, policy.MemoryPolicy.__doc__ or "")
+    return _definition(names, columns.POLICY, spec, status, policy.MemoryPolicy.__doc__ or "")
 
 
 def pod_roll() -> Schema:
@@ -117,9 +117,9 @@ def pod_roll() -> Schema:
         "singular": "podroll",
         "categories": ["memory"],
     }
-    spec = structural(roll.RollSpecification, defaults=True) | {"x-kubernetes-validations": roll.SPEC_RULES}
+    spec = structural(roll.RollSpecification, defaults=True) | {"x-kubernetes-validations": rules.ROLL}
     status = structural(roll.RollStatus, defaults=False)
-    return _definition(names, roll.COLUMNS, spec, status, roll.PodRoll.__doc__ or "")
+    return _definition(names, columns.ROLL, spec, status, roll.PodRoll.__doc__ or "")
 
 
 def files() -> dict[str, str]:

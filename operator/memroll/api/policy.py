@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
+from memroll.api import rules
 from memroll.api.base import Message, Model, Name, Time, Word, WorkloadRef
 from memroll.api.conditions import Condition
 from memroll.api.quantity import CountOrShare, Duration, Growth, GrowthRate, Lead, LeadTime, PodCount, Share
@@ -122,58 +123,6 @@ class RollSpec(Model):
     """How long a replacement may take to become Ready before the roll is rolled back."""
 
 
-SPEC_RULES: list[dict[str, Any]] = [
-    {
-        "rule": "has(self.selector) != has(self.targetRef)",
-        "message": "exactly one of `selector` and `targetRef` must be set",
-    },
-    {
-        "rule": "duration(self.interval) >= duration('5s') && duration(self.interval) <= duration('1h')",
-        "message": "`interval` must be from 5s to 1h",
-        "fieldPath": ".interval",
-    },
-    {
-        "rule": "duration(self.growth.window) >= duration('30s') && duration(self.growth.window) <= duration('168h')",
-        "message": "`growth.window` must be from 30s to 168h",
-        "fieldPath": ".growth.window",
-    },
-    {
-        "rule": "duration(self.growth.persist) <= duration(self.growth.window)",
-        "message": "`growth.persist` must not be longer than `growth.window`",
-        "fieldPath": ".growth.persist",
-    },
-    {
-        "rule": "duration(self.interval) <= duration(self.growth.window)",
-        "message": "`interval` must not be longer than `growth.window`",
-        "fieldPath": ".interval",
-    },
-    {
-        "rule": "duration(self.roll.replacementTimeout) >= duration('5s')"
-        " && duration(self.roll.replacementTimeout) <= duration('6h')",
-        "message": "`roll.replacementTimeout` must be from 5s to 6h",
-        "fieldPath": ".roll.replacementTimeout",
-    },
-]
-
-_CEL_SELECTOR: Any = [
-    {
-        "rule": "(has(self.matchLabels) && size(self.matchLabels) > 0)"
-        " || (has(self.matchExpressions) && size(self.matchExpressions) > 0)",
-        "message": "must have at least one of matchLabels and matchExpressions",
-    }
-]
-
-_CEL_TARGET: Any = [
-    {
-        "rule": "[['apps/v1', 'Deployment'], ['apps/v1', 'StatefulSet'], ['apps/v1', 'DaemonSet'],"
-        " ['apps/v1', 'ReplicaSet'], ['argoproj.io/v1alpha1', 'Rollout']]"
-        ".exists(x, x == [self.apiVersion, self.kind])",
-        "message": "must be an apps/v1 Deployment, StatefulSet, DaemonSet or ReplicaSet,"
-        " or an argoproj.io/v1alpha1 Rollout",
-    }
-]
-
-
 class PolicySpec(Model):
     """What to watch and what may be done."""
 
@@ -181,9 +130,9 @@ class PolicySpec(Model):
     """Observe tells, Enforce also rolls. Required: nobody arms a policy by accident."""
     suspend: bool = False
     """Stop judging and rolling; a roll under way is finished."""
-    selector: Selector | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": _CEL_SELECTOR})
+    selector: Selector | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": rules.SELECTOR})
     """The pods of this namespace to watch, by label. Exactly one of `selector` and `targetRef`."""
-    target_ref: WorkloadRef | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": _CEL_TARGET})
+    target_ref: WorkloadRef | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": rules.TARGET})
     """The workload of this namespace to watch."""
     containers: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(default=(), max_length=32)
     """Names of the containers to watch. Empty: all, native sidecars included."""
@@ -299,17 +248,3 @@ def read_status(raw: dict[str, Any]) -> PolicyStatus:
         return PolicyStatus.model_validate(raw.get("status") or {})
     except ValueError:
         return PolicyStatus()
-
-
-COLUMNS: list[dict[str, Any]] = [
-    {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
-    {"name": "Pods", "type": "integer", "jsonPath": ".status.pods.total"},
-    {"name": "Breaching", "type": "integer", "jsonPath": ".status.pods.breaching"},
-    {"name": "Rolls", "type": "integer", "jsonPath": ".status.rolls.succeeded"},
-    {"name": "Next-Limit", "type": "string", "jsonPath": ".status.nextLimit"},
-    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
-    {"name": "Status", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-    {"name": "Window", "type": "string", "jsonPath": ".spec.growth.window", "priority": 1},
-    {"name": "Connection", "type": "string", "jsonPath": ".spec.prometheus", "priority": 1},
-]

@@ -141,23 +141,3 @@ class PodRoll(Model):
     @property
     def pod_uid(self) -> str:
         return self.spec.pod_uid or self.status.pod_uid
-
-
-_FIXED = "podName", "podUID", "policy", "strategy", "reason"
-SPEC_RULES: list[dict[str, Any]] = [
-    {
-        "rule": " && ".join(
-            f"(has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f}))" for f in _FIXED
-        ),
-        "message": "only `veto` can be changed: a roll is a record",
-    }
-]
-COLUMNS: list[dict[str, Any]] = [
-    {"name": "Pod", "type": "string", "jsonPath": ".spec.podName"},
-    {"name": "Phase", "type": "string", "jsonPath": ".status.phase"},
-    {"name": "Strategy", "type": "string", "jsonPath": ".status.strategy"},
-    {"name": "Why", "type": "string", "jsonPath": ".spec.reason"},
-    {"name": "Replacement", "type": "string", "jsonPath": ".status.replacement.name"},
-    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-    {"name": "Message", "type": "string", "jsonPath": ".status.message", "priority": 1},
-]

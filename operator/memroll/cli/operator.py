@@ -98,87 +98,101 @@ async def _run(settings: Settings, connections: ConnectionsFile) -> None:
 
 
 async def _operate(settings: Settings, connections: ConnectionsFile, api: Api) -> None:
-    metrics = Metrics()
-    recorder = Recorder(api, instance=settings.identity)
-    prometheus = PrometheusProvider(connections)
-    lease = Lease(api, settings)
-
-    def wake_roll(key: Key) -> None:
-        rolls.wake(key)
-
-    def wake_policy(key: Key) -> None:
-        policies.wake(key)
-
-    passes = Passes(
-        cluster=Cluster(api),
-        prometheus=prometheus,
-        recorder=recorder,
-        metrics=metrics,
-        leads=lease.is_leader,
-        wake_roll=wake_roll,
-        wake_policy=wake_policy,
-        now=clock.now,
-        permits=Permits(acting=settings.allow_acting, surge=settings.allow_surge),
-        namespaces=settings.watch_namespaces,
-        excluded=(*settings.excluded_namespaces, settings.namespace),
-    )
-    policies = Schedule(passes.over_policy, settings.max_policies_at_once)
-    rolls = Schedule(passes.over_roll, ROLLS_AT_ONCE)
+    parts = Parts.assemble(settings, connections, api)
     watching = asyncio.Event()
-    pulse = Pulse(metrics)
     app = serving.application(
-        metrics.registry,
-        healthy=lambda: "the event loop is stuck" if pulse.late() else "",
+        parts.metrics.registry,
+        healthy=lambda: "the event loop is stuck" if parts.pulse.late() else "",
         ready=lambda: "" if watching.is_set() else "not watching yet",
     )
     server = await serving.serve(app, settings.http_host, settings.http_port)
-    wakes = {
-        "memorypolicies": lambda namespace, name: policies.wake(Key(namespace, name)),
-        "podrolls": lambda namespace, name: rolls.wake(Key(namespace, name)),
-    }
+    registry = shell.registry({"memorypolicies": parts.wake_policy, "podrolls": parts.wake_roll})
     try:
         ended = await supervise(
             {
-                "lease": lease.run(),
-                "recorder": recorder.run(),
-                "policies": policies.run(),
-                "rolls": rolls.run(),
-                "resync": _resync(passes, policies, rolls, lease, metrics),
-                "pulse": pulse.run(),
-                "shell": shell.watch(shell.registry(wakes), settings.identity, settings.watch_namespaces, watching),
+                "lease": parts.lease.run(),
+                "recorder": parts.recorder.run(),
+                "policies": parts.policies.run(),
+                "rolls": parts.rolls.run(),
+                "resync": _resync(parts),
+                "pulse": parts.pulse.run(),
+                "shell": shell.watch(registry, settings.identity, settings.watch_namespaces, watching),
             }
         )
         logger.info("stopping", extra={"because": ended})
     finally:
-        await recorder.drain(DRAIN_S)
-        await lease.release()
+        await parts.recorder.drain(DRAIN_S)
+        await parts.lease.release()
         await server.cleanup()
-        prometheus.close()
+        parts.prometheus.close()
 
 
-async def _resync(passes: Passes, policies: Schedule, rolls: Schedule, lease: Lease, metrics: Metrics) -> None:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the process is made of."""
+
+    metrics: Metrics
+    pulse: Pulse
+    lease: Lease
+    recorder: Recorder
+    prometheus: PrometheusProvider
+    passes: Passes
+    policies: Schedule
+    rolls: Schedule
+
+    @classmethod
+    def assemble(cls, settings: Settings, connections: ConnectionsFile, api: Api) -> Parts:
+        metrics, lease = Metrics(), Lease(api, settings)
+        recorder, prometheus = Recorder(api, instance=settings.identity), PrometheusProvider(connections)
+        passes = Passes(
+            cluster=Cluster(api),
+            prometheus=prometheus,
+            recorder=recorder,
+            metrics=metrics,
+            leads=lease.is_leader,
+            wake_roll=lambda key: parts.wake_roll(*key),
+            wake_policy=lambda key: parts.wake_policy(*key),
+            now=clock.now,
+            permits=Permits(acting=settings.allow_acting, surge=settings.allow_surge),
+            namespaces=settings.watch_namespaces,
+            excluded=(*settings.excluded_namespaces, settings.namespace),
+        )
+        policies = Schedule(passes.over_policy, settings.max_policies_at_once)
+        rolls = Schedule(passes.over_roll, ROLLS_AT_ONCE)
+        parts = cls(metrics, Pulse(metrics), lease, recorder, prometheus, passes, policies, rolls)
+        return parts
+
+    def wake_policy(self, namespace: str, name: str) -> None:
+        self.policies.wake(Key(namespace, name))
+
+    def wake_roll(self, namespace: str, name: str) -> None:
+        self.rolls.wake(Key(namespace, name))
+
+
+async def _resync(parts: Parts) -> None:
     """Find everything again now and then, and right after becoming the leader."""
     led, listed_at = False, -RESYNC_S
     while True:
-        leads = lease.is_leader()
-        metrics.leader.set(int(leads))
+        leads = parts.lease.is_leader()
+        parts.metrics.leader.set(int(leads))
+        parts.metrics.events_dropped.set(parts.recorder.dropped)
         if leads and (not led or time.monotonic() - listed_at >= RESYNC_S):
             listed_at = time.monotonic()
             try:
-                await _find_all(passes, policies, rolls, wake_known=not led)
+                await _find_all(parts, wake_known=not led)
             except MemrollError as trouble:
                 logger.warning("resync: %s", trouble)
         led = leads
         await asyncio.sleep(PULSE_S)
 
 
-async def _find_all(passes: Passes, policies: Schedule, rolls: Schedule, *, wake_known: bool) -> None:
-    found_policies, found_rolls = await passes.known()
-    for schedule, keys in ((policies, found_policies), (rolls, found_rolls)):
+async def _find_all(parts: Parts, *, wake_known: bool) -> None:
+    found_policies, found_rolls = await parts.passes.known()
+    for schedule, keys in ((parts.policies, found_policies), (parts.rolls, found_rolls)):
         for key in keys:
             if wake_known or not schedule.knows(key):
                 schedule.wake(key)
-    await passes.put_back()
+    await parts.passes.put_back()
 
 
 async def _check_crds(api: Api) -> None:

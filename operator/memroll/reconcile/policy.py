@@ -6,21 +6,19 @@ the time as an argument. Whatever goes wrong ends in an Outcome that names it: n
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.analysis.deadline import is_due, lead_s
 from memroll.analysis.verdict import Breach, Code, Inconclusive, Rule, Subject, Verdict, judge
-from memroll.api import API_VERSION
-from memroll.api.roll import Finding, Phase, PodRoll, RollSpecification
+from memroll.api.roll import Phase, PodRoll
 from memroll.disruption.candidate import Candidate, Context
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError
+from memroll.reconcile.manifest import manifest
 from memroll.recording.outcome import Assessment, Outcome
-from memroll.recording.tell import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -253,50 +251,10 @@ async def _record(scene: Scene, plan: Plan, cluster: Cluster) -> tuple[PodRoll, 
     created = []
     for candidate in plan.rolls:
         try:
-            raw = await cluster.create_roll(scene.policy.namespace, manifest(scene, candidate))
+            raw = await cluster.create_roll(scene.policy.namespace, manifest(scene.policy, scene.rolls, candidate))
         except Conflict:
             continue  # another operator recorded this very roll
         created.append(PodRoll.read(raw))
     for roll in expired(scene.rolls, scene.now):
         await cluster.delete_roll(roll.namespace, roll.name, roll.uid)
     return tuple(created)
-
-
-def manifest(scene: Scene, candidate: Candidate) -> dict[str, Any]:
-    """Return the PodRoll of one candidate. Its name is the same for whoever records this attempt."""
-    pod = candidate.target.key
-    attempt = sum(1 for r in scene.rolls if r.pod_uid == pod.uid)
-    digest = hashlib.sha256(f"{pod.uid}/{attempt}".encode()).hexdigest()[:8]
-    spec = RollSpecification(
-        pod_name=pod.name,
-        pod_uid=pod.uid,
-        policy=scene.policy.name,
-        strategy=scene.policy.spec.roll.strategy,
-        replacement_timeout_seconds=int(scene.policy.spec.roll.replacement_timeout.total_seconds()),
-        reason=reason(candidate),
-        finding=_finding(candidate),
-    )
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "PodRoll",
-        "metadata": {"name": f"{pod.name[:240]}-{digest}", "namespace": pod.namespace},
-        "spec": spec.on_the_wire(),
-    }
-
-
-def _finding(candidate: Candidate) -> Finding:
-    breach = candidate.breach
-    return Finding(
-        container=candidate.container,
-        usage_bytes=int(breach.usage_bytes),
-        limit_bytes=candidate.limit_bytes,
-        growth_bytes_per_hour=None if breach.trend is None else int(breach.trend.slope_bytes_per_s * 3600),
-        time_to_limit_seconds=None if breach.time_to_limit_s is None else int(breach.time_to_limit_s),
-    )
-
-
-def reason(candidate: Candidate) -> str:
-    """Say why this pod is rolled now, with its numbers."""
-    container = next(c for c in candidate.target.containers if c.name == candidate.container)
-    found = Assessment(candidate.target, container, candidate.breach, candidate.lead_s, candidate.due)
-    return f"{container.name}: {numbers(found)}"[:1024]

@@ -1,0 +1,58 @@
+"""A planned roll as the PodRoll to be recorded, with the numbers for which it was planned."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+from memroll.api import API_VERSION
+from memroll.api.roll import Finding, RollSpecification
+from memroll.recording.outcome import Assessment
+from memroll.recording.tell import numbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from memroll.api.policy import MemoryPolicy
+    from memroll.api.roll import PodRoll
+    from memroll.disruption.candidate import Candidate
+
+
+def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidate) -> dict[str, Any]:
+    """Return the PodRoll of one candidate. Its name is the same for whoever records this attempt."""
+    pod = candidate.target.key
+    attempt = sum(1 for r in rolls if r.pod_uid == pod.uid)
+    digest = hashlib.sha256(f"{pod.uid}/{attempt}".encode()).hexdigest()[:8]
+    spec = RollSpecification(
+        pod_name=pod.name,
+        pod_uid=pod.uid,
+        policy=policy.name,
+        strategy=policy.spec.roll.strategy,
+        replacement_timeout_seconds=int(policy.spec.roll.replacement_timeout.total_seconds()),
+        reason=reason(candidate),
+        finding=_finding(candidate),
+    )
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "PodRoll",
+        "metadata": {"name": f"{pod.name[:240]}-{digest}", "namespace": pod.namespace},
+        "spec": spec.on_the_wire(),
+    }
+
+
+def _finding(candidate: Candidate) -> Finding:
+    breach = candidate.breach
+    return Finding(
+        container=candidate.container,
+        usage_bytes=int(breach.usage_bytes),
+        limit_bytes=candidate.limit_bytes,
+        growth_bytes_per_hour=None if breach.trend is None else int(breach.trend.slope_bytes_per_s * 3600),
+        time_to_limit_seconds=None if breach.time_to_limit_s is None else int(breach.time_to_limit_s),
+    )
+
+
+def reason(candidate: Candidate) -> str:
+    """Say why this pod is rolled now, with its numbers."""
+    container = next(c for c in candidate.target.containers if c.name == candidate.container)
+    found = Assessment(candidate.target, container, candidate.breach, candidate.lead_s, candidate.due)
+    return f"{container.name}: {numbers(found)}"[:1024]
