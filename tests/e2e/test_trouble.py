@@ -17,15 +17,14 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 def test_while_prometheus_is_stopped_nothing_is_rolled_and_all_recovers(cluster, namespace, service_image):
     if not cluster.local:
         pytest.skip("stops Prometheus: needs the local cluster")
-    slow = {**SLOW_LEAK, "limit": "256Mi"}
     cluster.apply(
-        *objects.deployment(namespace, "leaky", service_image, **slow),
-        objects.policy(namespace, "leaky", exhaustion={"lead": "3m"}, suspend=True),
+        *objects.deployment(namespace, "leaky", service_image, **SLOW_LEAK),
+        objects.policy(namespace, "leaky", exhaustion={"lead": "2m"}, suspend=True),
     )
     wait_ready(cluster, namespace, "leaky")
     local("stop", "prometheus")
     try:
-        cluster.apply(objects.policy(namespace, "leaky", exhaustion={"lead": "3m"}))
+        cluster.apply(objects.policy(namespace, "leaky", exhaustion={"lead": "2m"}))
         reachable = wait_for(
             "the condition to turn",
             lambda: (c := cluster.condition(namespace, "leaky", "PrometheusReachable"))[0] == "False" and c,
