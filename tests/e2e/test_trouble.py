@@ -54,9 +54,11 @@ def test_odd_targets_are_named_and_left_alone(cluster, namespace, service_image)
         "spec": objects.pod_template("bare", service_image, **FAST_LEAK)["spec"],
     }
     limitless, *_ = objects.deployment(namespace, "limitless", service_image, limit="", **FAST_LEAK)
+    idle, *_ = objects.deployment(namespace, "elsewhere", service_image)
     cluster.apply(
         bare,
         limitless,
+        idle,
         objects.policy(namespace, "nobody"),
         objects.policy(namespace, "limitless"),
         objects.policy(namespace, "bare"),

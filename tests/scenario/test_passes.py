@@ -183,6 +183,8 @@ async def test_the_younger_of_two_policies_on_one_pod_is_conflicted():
     await stage.judge()
     assert stage.cluster.rolls_json == {}
     assert stage.condition("Accepted") == ("False", "Conflicted", "an older policy watches already: leaky-1 (older)")
+    assert stage.condition("Ready")[:2] == ("False", "Conflicted")
+    assert stage.log.reasons("MemoryPolicy") == []
 
 
 async def test_an_invalid_stored_policy_is_stalled_and_acts_on_nothing():

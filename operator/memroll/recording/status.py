@@ -71,6 +71,8 @@ def _ready(outcome: Outcome) -> tuple[Status, str, str]:
         return Status.FALSE, trouble.reason, f"nothing is judged or rolled: {trouble.message}"
     if spec.suspend:
         return Status.TRUE, "Suspended", "suspended: nothing is judged or rolled"
+    if not outcome.targets and outcome.conflicts:
+        return Status.FALSE, "Conflicted", "an older policy watches all of its pods"
     if not outcome.targets:
         return Status.FALSE, "TargetNotFound", "the selector matches no pod of this namespace"
     return Status.TRUE, "Watching", _in_words(outcome)

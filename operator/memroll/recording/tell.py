@@ -33,7 +33,7 @@ def of_outcome(outcome: Outcome) -> Iterator[Event]:
     if outcome.trouble is not None:
         yield from _trouble(policy, outcome)
         return
-    if not outcome.targets and not outcome.policy.spec.suspend:
+    if not (outcome.targets or outcome.conflicts or outcome.policy.spec.suspend):
         text = "The policy selects no pod of this namespace: compare its selector with the pods' labels"
         yield Event(policy, EventType.WARNING, Reason.TARGET_NOT_FOUND, text)
     for assessment in outcome.assessments:
