@@ -56,13 +56,15 @@ def wait_phase(cluster: Site, namespace: str, *phases: str, timeout_s: float = 2
 
 @pytest.mark.area("surge")
 def test_one_replica_is_rolled_by_its_slope_without_losing_a_request(cluster, namespace, service_image, load):
-    """The main promise; beside it a service at 85 % of its limit that must be left alone."""
-    high = {"HOLD_MIB": "88"}
+    """The demo in small: a leak is rolled, a high-water mark and a warm-up are not, control shows the rest."""
     cluster.apply(
         *objects.deployment(namespace, "leaky", service_image, **FAST_LEAK),
-        *objects.deployment(namespace, "highwater", service_image, **high),
+        *objects.deployment(namespace, "control", service_image, **FAST_LEAK),
+        *objects.deployment(namespace, "highwater", service_image, HOLD_MIB="99", HOLD_AFTER_S="30"),
+        *objects.deployment(namespace, "warmup", service_image, CACHE_MIB="70", CACHE_TAU_S="18"),
         objects.policy(namespace, "leaky"),
         objects.policy(namespace, "highwater"),
+        objects.policy(namespace, "warmup"),
     )
     (old,) = wait_ready(cluster, namespace, "leaky")
     traffic = load(namespace, "leaky")
@@ -75,8 +77,9 @@ def test_one_replica_is_rolled_by_its_slope_without_losing_a_request(cluster, na
     rolled = cluster.rolls(namespace)
     assert rolled[0]["spec"]["podName"] == old
     assert {r["status"]["strategy"] for r in rolled} == {"Surge"}
-    assert {r["spec"]["policy"] for r in rolled} == {"leaky"}, "the high-water mark was left alone"
-    assert oom_kills(cluster, namespace, "highwater") == 0
+    assert {r["spec"]["policy"] for r in rolled} == {"leaky"}, "the innocent ones were left alone"
+    assert oom_kills(cluster, namespace, "highwater") == oom_kills(cluster, namespace, "warmup") == 0
+    assert oom_kills(cluster, namespace, "control") > 0
     told = [reason for reason, _ in cluster.events(namespace, "Deployment", "leaky")]
     assert {"RollAnnounced", "ReplacementReady", "PodRolled"} <= set(told)
 

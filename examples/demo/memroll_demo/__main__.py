@@ -93,11 +93,10 @@ def conclude(where: Site, facts: Facts, timings: dict[str, float]) -> int:
 
 
 def down() -> int:
-    where = site.current() if site.is_current() else site.status()
-    if where is not None:
-        stage.take_down(where)
-    if not site.is_current():
-        site.local("down", show=True)
+    if site.is_current():
+        stage.take_down(site.current())
+    else:
+        site.local("down", show=True)  # all that runs in it goes with it
     return 0
 
 

@@ -11,8 +11,6 @@ import yaml
 from memroll_demo.site import wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from memroll_demo.site import Site
 
 HERE = Path(__file__).parents[1]
@@ -89,8 +87,8 @@ def start_load(site: Site, image: str, services: dict[str, str]) -> None:
     wait_for("the load", lambda: site.get("pod", LOAD, "load")["status"]["phase"] == "Running", timeout_s=60)
 
 
-def take_down(site: Site, extra: Sequence[str] = ()) -> None:
-    """Remove the demo from the cluster."""
-    site.kubectl("delete", "mempol,podrolls", "--all", "-n", WATCHED, "--ignore-not-found", *extra)
+def take_down(site: Site) -> None:
+    """Remove the demo from a cluster that stays: the policies first, so that nothing is rolled meanwhile."""
+    site.kubectl("delete", "mempol,podrolls", "--all", "-n", WATCHED, "--ignore-not-found")
     site.uninstall(RELEASE, OPERATOR)
     clear(site)
