@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from memroll.errors import PrometheusUnavailable, Stalled
+from memroll.errors import NotFound, PrometheusUnavailable, Stalled
 from memroll.loop import Key
 from memroll.passes import Passes
 from memroll.recording.metrics import Metrics
@@ -166,6 +166,25 @@ async def test_a_policy_that_selects_nothing_says_so():
     await stage.judge()
     assert stage.condition("Accepted")[:2] == ("False", "TargetNotFound")
     assert stage.log.reasons("MemoryPolicy") == ["TargetNotFound"]
+
+
+async def test_a_target_that_does_not_exist_is_named_and_hinders_no_other_policy():
+    stage = leaking()
+
+    async def missing(*_: object) -> str:
+        raise NotFound("NotFound", "deployments.apps gone")
+
+    stage.cluster.selector_of = missing
+    spec = {k: v for k, v in FAST.items() if k != "selector"}
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone"}
+    older = policy_json(spec | {"targetRef": ref}, name="older", creationTimestamp="2026-02-01T00:00:00Z")
+    stage.cluster.policies_json["older"] = older
+    await stage.judge()
+    assert len(stage.cluster.rolls_json) == 1
+    await stage.passes.over_policy(Key("demo", "older"))
+    conditions = {c["type"]: c for c in stage.cluster.policies_json["older"]["status"]["conditions"]}
+    assert conditions["Accepted"]["reason"] == "TargetNotFound"
+    assert conditions["Ready"]["message"] == "Deployment/gone does not exist in this namespace, or has no pods"
 
 
 async def test_pods_without_samples_are_inconclusive_and_told():

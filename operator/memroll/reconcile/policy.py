@@ -16,7 +16,7 @@ from memroll.disruption.candidate import Candidate, Context
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
 from memroll.disruption.strategy import EVERYTHING, Permits
-from memroll.errors import Conflict, MemrollError
+from memroll.errors import Conflict, MemrollError, NotFound
 from memroll.reconcile.manifest import manifest
 from memroll.recording.outcome import Assessment, Outcome
 
@@ -107,12 +107,15 @@ def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:
 
 
 async def _selected(policy: MemoryPolicy, cluster: Cluster) -> tuple[Target, ...]:
+    """Return the pods that a policy names; none where the workload that it names does not exist."""
     ref = policy.spec.target_ref
-    if ref is not None:
-        query = await cluster.selector_of(policy.namespace, ref.api_version, ref.kind, ref.name)
-    else:
+    if ref is None:
         assert policy.spec.selector is not None, "the model holds exactly one of the two"
-        query = policy.spec.selector.query()
+        return await cluster.targets(policy.namespace, policy.spec.selector.query())
+    try:
+        query = await cluster.selector_of(policy.namespace, ref.api_version, ref.kind, ref.name)
+    except NotFound:
+        return ()
     return await cluster.targets(policy.namespace, query)
 
 

@@ -74,8 +74,16 @@ def _ready(outcome: Outcome) -> tuple[Status, str, str]:
     if not outcome.targets and outcome.conflicts:
         return Status.FALSE, "Conflicted", "an older policy watches all of its pods"
     if not outcome.targets:
-        return Status.FALSE, "TargetNotFound", "the selector matches no pod of this namespace"
+        return Status.FALSE, "TargetNotFound", no_target(outcome)
     return Status.TRUE, "Watching", _in_words(outcome)
+
+
+def no_target(outcome: Outcome) -> str:
+    """Say what was looked for in vain."""
+    ref = outcome.policy.spec.target_ref
+    if ref is None:
+        return "the selector matches no pod of this namespace"
+    return f"{ref} does not exist in this namespace, or has no pods"
 
 
 def _in_words(outcome: Outcome) -> str:
@@ -113,7 +121,7 @@ def _accepted(outcome: Outcome) -> tuple[Status, str, str]:
         names = ", ".join(outcome.conflicts[:5])
         return Status.FALSE, "Conflicted", f"an older policy watches already: {names}"
     if outcome.trouble is None and not outcome.targets and not outcome.policy.spec.suspend:
-        return Status.FALSE, "TargetNotFound", "the selector matches no pod of this namespace"
+        return Status.FALSE, "TargetNotFound", no_target(outcome)
     return Status.TRUE, "Accepted", "the policy is understood"
 
 

@@ -11,6 +11,7 @@ from memroll.api.roll import Phase
 from memroll.disruption.machine import HELD_BY_PDB
 from memroll.errors import PrometheusUnavailable, Stalled
 from memroll.recording.events import Event, EventType, Reason, Regarding
+from memroll.recording.status import no_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ def of_outcome(outcome: Outcome) -> Iterator[Event]:
         yield from _trouble(policy, outcome)
         return
     if not (outcome.targets or outcome.conflicts or outcome.policy.spec.suspend):
-        text = "The policy selects no pod of this namespace: compare its selector with the pods' labels"
+        text = f"Nothing to watch: {no_target(outcome)}"
         yield Event(policy, EventType.WARNING, Reason.TARGET_NOT_FOUND, text)
     for assessment in outcome.assessments:
         yield from _assessed(policy, assessment)
