@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 COVERED_SHARE = 0.8
 """How much of the window the samples must span."""
 STALE_SHARE = 0.25
-"""Data older than this share of the window is too old to judge by."""
+STALE_SAMPLES = 6.0
+"""Data older than this share of the window, or than so many scrapes, are too old to judge by."""
 EFFECT_SHARE_OF_LIMIT = 0.01
 EFFECT_NOISE = 3.0
 STEP_SHARE_MAX = 0.6
@@ -136,7 +137,7 @@ def _ineligible(subject: Subject, rule: Rule, now_s: float) -> Inconclusive | No
     if not len(subject.rss) or not len(subject.working_set):
         return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container")
     behind_s = now_s - min(subject.rss.last_s, subject.working_set.last_s)
-    if behind_s > STALE_SHARE * rule.window_s:
+    if behind_s > min(STALE_SHARE * rule.window_s, STALE_SAMPLES * _spacing_s(subject.rss)):
         return Inconclusive(Code.STALE_DATA, f"the newest sample is {behind_s:.0f} s old")
     usage = float(subject.working_set.values[-1])
     if rule.threshold_bytes_per_s is None:
@@ -149,6 +150,11 @@ def _ineligible(subject: Subject, rule: Rule, now_s: float) -> Inconclusive | No
     if wait_s > (1 - COVERED_SHARE) * rule.window_s:
         return Inconclusive(Code.WARMING_UP, f"young: judged {wait_s:.0f} s from now", usage)
     return None
+
+
+def _spacing_s(series: Series) -> float:
+    """Return the usual time between two samples; infinite when there is but one."""
+    return float(np.median(np.diff(series.times_s))) if len(series) > 1 else float("inf")
 
 
 def above_ceiling(subject: Subject, rule: Rule, now_s: float) -> bool:

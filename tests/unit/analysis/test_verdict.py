@@ -83,6 +83,15 @@ def test_late_data_is_inconclusive():
     assert found.message == "the newest sample is 20 s old"
 
 
+def test_six_missed_scrapes_are_too_late_however_long_the_window():
+    hours = series(np.arange(0, 8 * 3600, 30.0), 100 + np.arange(0, 8 * 3600, 30.0) / 3600)
+    long = rule(window_s=6 * 3600, warm_up_s=1800, persist_s=1800)
+    assert not isinstance(judge(subject(hours), long, NOW_S + 170), Inconclusive)
+    late = judge(subject(hours), long, NOW_S + 190)
+    assert isinstance(late, Inconclusive)
+    assert late.code is Code.STALE_DATA
+
+
 def test_too_few_samples_are_inconclusive():
     whole = line(0.5)
     thin = Series(whole.times_s[::4], whole.values[::4])
