@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 # The stamp's name is the content it was made from: a changed file makes a new environment, a half-made one has none.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
+QUICK := tests/unit tests/property tests/scenario tests/contract
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
 .PHONY: help demo demo-down test check lint types layers e2e bench crds requirements cluster-up cluster-down cluster-status clean
@@ -27,7 +28,7 @@ demo-down: $(STAMP) ## remove the demo and the local cluster
 	@$(DEMO) down
 
 check: lint types layers ## the quick part: no root, no cluster, under two minutes
-	@env -u CI $(BIN)/pytest -q tests --ignore tests/e2e --ignore tests/bench
+	@env -u CI $(BIN)/pytest -q $(QUICK)
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -42,7 +43,7 @@ layers: $(STAMP)
 # With the cluster up, every tool is there: CI=true makes what `check` may skip a failure.
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
-	@CI=true hack/with-cluster $(BIN)/pytest -q tests --ignore tests/bench --durations=10
+	@CI=true hack/with-cluster $(BIN)/pytest -q $(QUICK) tests/e2e --durations=10
 
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build
