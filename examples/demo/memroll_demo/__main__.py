@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
-from typing import TYPE_CHECKING
 
-from memroll_demo import report, site, stage, timeline
+from memroll_demo import report, site, timeline
 from memroll_demo.facts import Facts
-
-if TYPE_CHECKING:
-    from memroll_demo.site import Site
+from memroll_demo.stage import OPERATOR, RATE_PER_S, RELEASE, Stage
 
 IMAGE = "localhost/memroll:demo"
 DURATION_S = 360.0
@@ -26,9 +24,11 @@ def main() -> int:
     running.add_argument("--seconds", type=float, default=DURATION_S, help="how long to watch")
     commands.add_parser("down", help="remove the demo, and the local cluster with it")
     arguments = parser.parse_args()
+    # Being told to end is being interrupted: what was started is stopped on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(arguments.seconds) if arguments.command == "run" else down()
-    except site.CommandError as error:
+    except AssertionError as error:  # a command's failure, too, is one
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -45,47 +45,50 @@ def run(seconds: float) -> int:
         print(f"✓ {what} ({timings[took]:.0f} s)", flush=True)
 
     where = site.current() if site.is_current() else site.boot()
+    stage = Stage(where)
     step("a Kubernetes cluster with Prometheus", "cluster_up_s")
     image = where.operator_image(IMAGE)
     step("the operator's image", "images_s")
-    stage.clear(where)
-    where.install(stage.RELEASE, stage.OPERATOR, image, [stage.WATCHED])
+    stage.clear()
+    where.install(RELEASE, OPERATOR, image, [stage.watched])
     step("memroll, installed by Helm", "install_s")
-    stage.set_up(where)
+    stage.set_up()
     step("five services under load: leaky, leaky-fleet, highwater, warmup; control has no policy", "services_s")
-    facts = watch(where, seconds)
-    timings["watched_s"] = round(seconds, 1)
-    return conclude(where, facts, timings)
+    facts = watch(stage, seconds)
+    timings["run_s"] = round(seconds, 1)
+    return conclude(facts, timings)
 
 
-def watch(where: Site, seconds: float) -> Facts:
+def watch(stage: Stage, seconds: float) -> Facts:
     """Show what happens for so long."""
-    facts = Facts(where)
-    coloured = timeline.use_colour()
+    facts, coloured = Facts(stage), timeline.use_colour()
     began, framed = time.monotonic(), -FRAME_S
     while (elapsed := time.monotonic() - began) < seconds:
-        for news in facts.look():
-            print(timeline.happened(elapsed, news, coloured=coloured), flush=True)
+        for words in facts.look():
+            print(timeline.happened(elapsed, words, coloured=coloured), flush=True)
         if elapsed - framed >= FRAME_S:
             framed = elapsed
             print(timeline.frame(elapsed, facts.services, coloured=coloured), flush=True)
         time.sleep(LOOK_S)
-    facts.look()
+    for words in facts.look():
+        print(timeline.happened(seconds, words, coloured=coloured), flush=True)
     return facts
 
 
-def conclude(where: Site, facts: Facts, timings: dict[str, float]) -> int:
+def conclude(facts: Facts, timings: dict[str, float]) -> int:
     """Show what a person would type and read, then the summary and the verdict."""
+    stage = facts.stage
+    load = report.Load(requests_wanted=RATE_PER_S * timings["run_s"], ran=stage.load_runs())
+    found = report.assertions(facts.services, load)
     for command in (
-        f"get mempol,podrolls -n {stage.WATCHED}",
-        f"describe deployment leaky -n {stage.WATCHED}",
-        f"describe mempol leaky -n {stage.WATCHED}",
+        f"get mempol,podrolls -n {stage.watched}",
+        f"describe deployment leaky -n {stage.watched}",
+        f"describe mempol leaky -n {stage.watched}",
     ):
-        print(f"\n$ kubectl {command}\n{where.kubectl(*command.split())}", flush=True)
-    found = report.assertions(facts.services)
-    version = where.kubectl("version", "-o", "yaml")
-    cluster = {"kubernetes": next((v.split()[-1] for v in version.splitlines()[::-1] if "gitVersion" in v), "")}
-    content = report.figures(facts.services, found, timings=timings, cluster=cluster)
+        print(f"\n$ kubectl {command}\n{stage.site.kubectl(*command.split())}", flush=True)
+    content = report.figures(
+        facts.services, found, timings=timings, duration_s=timings["run_s"], cluster=stage.site.versions()
+    )
     report.write(site.ROOT / "build" / "demo.json", content)
     print(f"{report.table(facts.services)}\n\n{report.verdicts(found)}\n")
     print("The cluster stays up to play with: `make cluster-status`. `make demo-down` removes everything.")
@@ -94,7 +97,7 @@ def conclude(where: Site, facts: Facts, timings: dict[str, float]) -> int:
 
 def down() -> int:
     if site.is_current():
-        stage.take_down(site.current())
+        Stage(site.current()).take_down()
     else:
         site.local("down", show=True)  # all that runs in it goes with it
     return 0

@@ -5,11 +5,14 @@ The end-to-end tests use it too.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 POLL_S = 0.5
+COMMAND_S = 600.0
+"""Longer than anything that kubectl and helm are asked to wait for."""
+STOPPING_S = 30.0
 
 
 class CommandError(AssertionError):
@@ -31,7 +37,12 @@ class CommandError(AssertionError):
 def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = None, check: bool = True) -> str:
     """Run a command and return what it printed."""
     environment = os.environ | (env or {})
-    done = subprocess.run(command, input=stdin, env=environment, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            command, input=stdin, env=environment, capture_output=True, text=True, check=False, timeout=COMMAND_S
+        )
+    except subprocess.TimeoutExpired as late:
+        raise CommandError(f"{' '.join(command)} did not end within {COMMAND_S:.0f} s") from late
     if check and done.returncode:
         raise CommandError(f"{' '.join(command)} exited with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -40,15 +51,39 @@ def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = Non
 def local(*arguments: str, check: bool = True, show: bool = False) -> str:
     """Run the local cluster's driver; `show` lets its progress through."""
     command = [sys.executable, "-m", "localcluster", *arguments]
-    path = str(ROOT / "deploy" / "local")
+    environment = {"PYTHONPATH": str(ROOT / "deploy" / "local")}
     if not show:
-        return run(command, env={"PYTHONPATH": path}, check=check)
-    done = subprocess.run(
-        command, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.PIPE, text=True, check=False
-    )
-    if check and done.returncode:
-        raise CommandError(f"localcluster {arguments[0]} exited with {done.returncode}")
-    return done.stdout
+        return run(command, env=environment, check=check)
+    printed, code = run_shown(command, environment)
+    if check and code:
+        raise CommandError(f"localcluster {arguments[0]} exited with {code}")
+    return printed
+
+
+def run_shown(command: list[str], env: dict[str, str]) -> tuple[str, int]:
+    """Run a command that shows its progress on standard error; return what it printed, and its exit code.
+
+    It leads a process group of its own, so that an interrupt reaches it once, through us; it then gets the time to
+    stop what it started, which `subprocess.run` would not give it.
+    """
+    with subprocess.Popen(
+        command,
+        env=os.environ | env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    ) as child:
+        try:
+            printed, _ = child.communicate()
+        except KeyboardInterrupt:
+            child.send_signal(signal.SIGINT)
+            try:
+                child.communicate(timeout=STOPPING_S)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise
+        return printed, child.returncode
 
 
 def wait_for(what: str, look: Callable[[], T], timeout_s: float = 60.0) -> T:
@@ -119,15 +154,15 @@ class Site:
         found: dict[str, str] = next((c for c in conditions if c["type"] == type_), {})
         return found.get("status", ""), found.get("reason", ""), found.get("message", "")
 
-    def install(self, release: str, namespace: str, image: str, watched: list[str]) -> None:
-        """Install memroll from the repository's chart, to watch these namespaces only."""
+    def install(self, release: str, namespace: str, image: str, watched: list[str], *more: str) -> None:
+        """Install memroll from the repository's chart, to watch these namespaces only; `more` are helm's arguments."""
         repository, _, tag = image.rpartition(":")
         self.helm(
             "upgrade", "--install", release, str(ROOT / "deploy/helm/memroll"), "--namespace", namespace,
             "--create-namespace", "--take-ownership", "--wait", "--timeout", "3m",
             "--set", f"image.repository={repository},image.tag={tag}",
             "--set", f"prometheus.connections.default.url={self.prometheus_url}",
-            "--set", f"watchNamespaces={{{','.join(watched)}}}",
+            "--set", f"watchNamespaces={{{','.join(watched)}}}", *more,
         )  # fmt: skip
 
     def uninstall(self, release: str, namespace: str) -> None:
@@ -142,6 +177,17 @@ class Site:
         arguments = ["--file", dockerfile, "--context", str(ROOT), "--build-arg", f"BASE={self.service_image}"]
         local("build-image", name, *arguments, show=True)
         return name
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of what the demo ran on."""
+        server = json.loads(self.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
+        helm = self.helm("version", "--template", "{{.Version}}")
+        found = {"kubernetes": server, "helm": helm, "prometheus": ""}
+        url = f"{self.prometheus_url}/api/v1/status/buildinfo"
+        # Some servers that answer Prometheus' queries have no such page.
+        with contextlib.suppress(OSError, ValueError, KeyError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
+            found["prometheus"] = json.load(answer)["data"]["version"]
+        return found
 
 
 def is_current() -> bool:

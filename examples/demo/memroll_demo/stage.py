@@ -1,8 +1,12 @@
-"""Puts everything in place: namespaces, services, policies, load; and takes it away again."""
+"""Puts everything in place: namespaces, services, policies, load; and takes it away again.
+
+All names hang on one prefix, so that a second demo, or a test with some of the services, can play on the same cluster.
+"""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +18,19 @@ if TYPE_CHECKING:
     from memroll_demo.site import Site
 
 HERE = Path(__file__).parents[1]
-WATCHED, CONTROL, LOAD = "memroll-demo", "memroll-demo-control", "memroll-demo-load"
-OPERATOR = "memroll-system"
-RELEASE = "memroll"
-SERVICES = {
-    "leaky": WATCHED,
-    "leaky-fleet": WATCHED,
-    "highwater": WATCHED,
-    "warmup": WATCHED,
-    "control": CONTROL,
-}
-"""The demo's services and the namespace of each."""
+PREFIX = "memroll-demo"
+"""The namespace in the manifests; the others' names begin with it."""
+RELEASE, OPERATOR = "memroll", "memroll-system"
+RATE_PER_S = 20
+SERVICES = ("leaky", "leaky-fleet", "highwater", "warmup", "control")
 
 
-def manifest(name: str, image: str) -> list[dict[str, Any]]:
-    """Read one file of manifests/, with the image of this cluster."""
+def manifest(name: str, image: str, prefix: str = PREFIX) -> list[dict[str, Any]]:
+    """Read one file of manifests/, with the image and the namespaces of this stage."""
     text = (HERE / "manifests" / f"{name}.yaml").read_text(encoding="utf-8")
     objects = [o for o in yaml.safe_load_all(text) if o]
     for found in objects:
+        found["metadata"]["namespace"] = prefix + found["metadata"]["namespace"].removeprefix(PREFIX)
         for container in _containers(found):
             container["image"] = image
     return objects
@@ -42,6 +41,13 @@ def _containers(found: dict[str, Any]) -> list[dict[str, Any]]:
     pod = spec if found["kind"] == "Pod" else spec.get("template", {}).get("spec", {})
     containers: list[dict[str, Any]] = pod.get("containers", [])
     return containers
+
+
+def selected(policy: dict[str, Any]) -> set[str]:
+    """Return the services that one of the demo's policies selects."""
+    selector = policy["spec"]["selector"]
+    names = set(selector.get("matchLabels", {}).values())
+    return names.union(*(expression["values"] for expression in selector.get("matchExpressions", [])))
 
 
 def program(namespace: str) -> dict[str, Any]:
@@ -56,39 +62,76 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def clear(site: Site) -> None:
-    """Remove the services of an earlier run and wait until they are gone."""
-    for name in (WATCHED, CONTROL, LOAD):
-        site.kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s")
+@dataclass(frozen=True)
+class Stage:
+    """Where a demo plays and which of the services play in it."""
 
+    site: Site
+    prefix: str = PREFIX
+    services: tuple[str, ...] = SERVICES
 
-def set_up(site: Site) -> None:
-    """Create the namespaces, policies and services; return when every pod is Ready."""
-    image = os.environ.get("DEMO_IMAGE") or site.service_image
-    for name in (WATCHED, CONTROL, LOAD):
-        site.apply(namespace(name), program(name))
-    for service in SERVICES:
-        site.apply(*manifest(service, image))
-    site.apply(*manifest("policies", image))
-    for service, where in SERVICES.items():
-        site.kubectl("rollout", "status", f"deployment/{service}", "-n", where, "--timeout=120s")
-    start_load(site, image, SERVICES)
+    @property
+    def watched(self) -> str:
+        """The namespace with policies."""
+        return self.prefix
 
+    @property
+    def control(self) -> str:
+        """The namespace without."""
+        return f"{self.prefix}-control"
 
-def start_load(site: Site, image: str, services: dict[str, str]) -> None:
-    """Start the load on the services' cluster addresses."""
-    addresses = {name: site.get("service", where, name)["spec"]["clusterIP"] for name, where in services.items()}
-    (pod,) = manifest("load", image)
-    (container,) = pod["spec"]["containers"]
-    for variable in container["env"]:
-        if variable["name"] == "TARGETS":
-            variable["value"] = " ".join(f"{name}=http://{address}/" for name, address in addresses.items())
-    site.apply(pod)
-    wait_for("the load", lambda: site.get("pod", LOAD, "load")["status"]["phase"] == "Running", timeout_s=60)
+    @property
+    def load(self) -> str:
+        return f"{self.prefix}-load"
 
+    @property
+    def namespaces(self) -> tuple[str, str, str]:
+        return self.watched, self.control, self.load
 
-def take_down(site: Site) -> None:
-    """Remove the demo from a cluster that stays: the policies first, so that nothing is rolled meanwhile."""
-    site.kubectl("delete", "mempol,podrolls", "--all", "-n", WATCHED, "--ignore-not-found")
-    site.uninstall(RELEASE, OPERATOR)
-    clear(site)
+    @property
+    def image(self) -> str:
+        """An image with python3."""
+        return os.environ.get("DEMO_IMAGE") or self.site.service_image
+
+    def namespace_of(self, service: str) -> str:
+        return self.control if service == "control" else self.watched
+
+    def clear(self) -> None:
+        """Remove the services of an earlier run and wait until they are gone."""
+        self.site.kubectl("delete", "namespace", *self.namespaces, "--ignore-not-found", "--timeout=120s")
+
+    def set_up(self) -> None:
+        """Create the namespaces, policies and services; return when every pod is Ready and under load."""
+        for name in self.namespaces:
+            self.site.apply(namespace(name), program(name))
+        for service in self.services:
+            self.site.apply(*manifest(service, self.image, self.prefix))
+        policies = manifest("policies", self.image, self.prefix)
+        self.site.apply(*(policy for policy in policies if selected(policy) & set(self.services)))
+        for service in self.services:
+            where = self.namespace_of(service)
+            self.site.kubectl("rollout", "status", f"deployment/{service}", "-n", where, "--timeout=120s")
+        self._start_load()
+
+    def _start_load(self) -> None:
+        """Start the load on the services' cluster addresses."""
+        targets = []
+        for name in self.services:
+            service = self.site.get("service", self.namespace_of(name), name)
+            targets.append(f"{name}=http://{service['spec']['clusterIP']}/")
+        (pod,) = manifest("load", self.image, self.prefix)
+        (container,) = pod["spec"]["containers"]
+        given = {"TARGETS": " ".join(targets), "PER_SECOND": str(RATE_PER_S)}
+        container["env"] = [{"name": name, "value": value} for name, value in given.items()]
+        self.site.apply(pod)
+        wait_for("the load", self.load_runs, timeout_s=60)
+
+    def load_runs(self) -> bool:
+        pod = self.site.get("pod", self.load, "load")
+        return bool(pod) and pod["status"]["phase"] == "Running"
+
+    def take_down(self) -> None:
+        """Remove the demo from a cluster that stays: the policies first, so that nothing is rolled meanwhile."""
+        self.site.kubectl("delete", "mempol,podrolls", "--all", "-n", self.watched, "--ignore-not-found")
+        self.site.uninstall(RELEASE, OPERATOR)
+        self.clear()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memroll_demo.facts import Service
 
+WIDTH = 110
 BAR = 10
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
 WORTH_RED = 0.9
@@ -55,4 +56,7 @@ def _alarm(text: str, count: int, coloured: bool) -> str:  # noqa: FBT001 - a dr
 
 
 def happened(elapsed_s: float, news: str, *, coloured: bool = False) -> str:
-    return f"{clock(elapsed_s):>5} {paint('▶', 'bold', coloured=coloured)} {news}"
+    """Draw one line of news, cut to the width that the demo promises."""
+    room = WIDTH - len("00:00 ▶ ")
+    fitting = news if len(news) <= room else f"{news[: room - 1]}…"
+    return f"{clock(elapsed_s):>5} {paint('▶', 'bold', coloured=coloured)} {fitting}"

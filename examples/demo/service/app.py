@@ -12,13 +12,16 @@ from __future__ import annotations
 import math
 import os
 import random
+import resource
 import signal
 import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 KIB, MIB = 2**10, 2**20
+STATM_RESIDENT = 1
 TICK_S = 0.5
 started = time.monotonic()
 
@@ -29,6 +32,11 @@ def number(name: str, default: float = 0.0) -> float:
     if not high:
         return float(low)
     return random.Random(socket.gethostname()).uniform(float(low), float(high))  # noqa: S311 - variety, not secrecy
+
+
+def resident_bytes() -> int:
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[STATM_RESIDENT]
+    return int(pages) * resource.getpagesize()
 
 
 class Memory:
@@ -92,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
             f"demo_kept_bytes {self.memory.kept_bytes}\n"
             "# TYPE demo_requests_total counter\n"
             f"demo_requests_total {self.memory.requests}\n"
+            "# TYPE process_resident_memory_bytes gauge\n"
+            f"process_resident_memory_bytes {resident_bytes()}\n"
         )
 
     def answer(self, status: int, text: str) -> None:

@@ -1,12 +1,15 @@
 """A steady load on several services, a new connection per request. Standard library only.
 
 TARGETS="name=http://address/ ..."  PER_SECOND=20
-Prints one JSON object a second: for each service the totals so far, the kinds of failure, and the longest
-outage: the longest time from one success to the next with a failure in between.
+Requests leave on time whether or not earlier ones were answered, as those of many users would: a service that hangs
+loses as many requests as it deserves to. Prints one JSON object a second: for each service the totals so far, the kinds
+of failure, how long answers took, and the longest outage: the longest time from one success to the next with a failure
+in between.
 """
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
@@ -15,9 +18,9 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 TIMEOUT_S = 5.0
-WORKERS = 10
 
 
 class Tally:
@@ -28,11 +31,12 @@ class Tally:
         self.failures = 0
         self.kinds: Counter[str] = Counter()
         self.longest_outage_s = 0.0
+        self._took_ms: Counter[int] = Counter()
         self._last_ok_s: float | None = None
         self._failing = False
         self._lock = threading.Lock()
 
-    def count(self, failure: str, now_s: float) -> None:
+    def count(self, failure: str, now_s: float, took_s: float = 0.0) -> None:
         """Count one request; `failure` is empty for a success."""
         with self._lock:
             self.requests += 1
@@ -41,6 +45,7 @@ class Tally:
                 self.kinds[failure] += 1
                 self._failing = True
                 return
+            self._took_ms[round(took_s * 1000)] += 1
             if self._failing and self._last_ok_s is not None:
                 self.longest_outage_s = max(self.longest_outage_s, now_s - self._last_ok_s)
             self._last_ok_s, self._failing = now_s, False
@@ -56,7 +61,19 @@ class Tally:
                 "failures": self.failures,
                 "kinds": dict(self.kinds),
                 "longest_outage_s": round(outage_s, 2),
+                "p99_ms": quantile(self._took_ms, 0.99),
+                "slowest_ms": max(self._took_ms, default=0),
             }
+
+
+def quantile(counts: Counter[int], share: float) -> int:
+    """Return the least value that at least this share of the counted ones does not exceed."""
+    wanted, seen = share * sum(counts.values()), 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if seen >= wanted:
+            return value
+    return 0
 
 
 def ask(url: str) -> str:
@@ -67,17 +84,36 @@ def ask(url: str) -> str:
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code}"
     except urllib.error.URLError as error:
-        return type(error.reason).__name__
+        return kind(error.reason)
     except (OSError, http.client.HTTPException) as error:
-        return type(error).__name__
+        return kind(error)
     return ""
 
 
+def kind(reason: str | BaseException) -> str:
+    """Name a failure: a plain OSError by what the kernel said, such as EHOSTUNREACH."""
+    if isinstance(reason, str):
+        return reason
+    if type(reason) is OSError and reason.errno is not None:
+        return errno.errorcode.get(reason.errno, "OSError")
+    return type(reason).__name__
+
+
+def ask_and_count(url: str, tally: Tally) -> None:
+    began_s = time.monotonic()
+    failure = ask(url)
+    ended_s = time.monotonic()
+    tally.count(failure, ended_s, ended_s - began_s)
+
+
 def press(url: str, tally: Tally, per_second: float, stop: threading.Event) -> None:
-    """Keep one worker's share of the rate; a slow answer makes it late, not faster afterwards."""
-    pause_s = WORKERS / per_second
-    while not stop.wait(pause_s):
-        tally.count(ask(url), time.monotonic())
+    """Send requests at this rate until stopped; a stall of this program makes it late, not faster afterwards."""
+    at_once = int(per_second * TIMEOUT_S) + 1
+    due_s = time.monotonic()
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        while not stop.wait(max(0.0, due_s - time.monotonic())):
+            pool.submit(ask_and_count, url, tally)
+            due_s = max(due_s + 1 / per_second, time.monotonic())
 
 
 def main() -> None:
@@ -86,8 +122,7 @@ def main() -> None:
     tallies = {name: Tally() for name in targets}
     stop = threading.Event()
     for name, url in targets.items():
-        for _ in range(WORKERS):
-            threading.Thread(target=press, args=(url, tallies[name], per_second, stop), daemon=True).start()
+        threading.Thread(target=press, args=(url, tallies[name], per_second, stop), daemon=True).start()
     while True:
         time.sleep(1)
         now_s = time.monotonic()

@@ -38,6 +38,8 @@ def test_an_outage_lasts_from_the_last_success_to_the_next():
         "failures": 2,
         "kinds": {"refused": 2},
         "longest_outage_s": 3.5,
+        "p99_ms": 0,
+        "slowest_ms": 0,
     }, "a pause without a failure is no outage"
 
 
@@ -46,6 +48,45 @@ def test_an_outage_that_goes_on_counts_up_to_now():
     tally.count("", 0)
     tally.count("refused", 1)
     assert tally.snapshot(7)["longest_outage_s"] == 7
+
+
+def test_failures_do_not_count_as_quick_answers():
+    tally = load.Tally()
+    for took_s in [0.002] * 98 + [0.040, 0.900]:
+        tally.count("", 0, took_s)
+    tally.count("refused", 0, 5.0)
+    seen = tally.snapshot(0)
+    assert (seen["p99_ms"], seen["slowest_ms"]) == (40, 900)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(113, "No route to host"), "EHOSTUNREACH"),
+        (ConnectionResetError(104, "reset"), "ConnectionResetError"),
+        (TimeoutError("timed out"), "TimeoutError"),
+        (OSError("no number"), "OSError"),
+        ("unknown url type", "unknown url type"),
+    ],
+)
+def test_a_failure_has_a_name_of_its_own(error, kind):
+    assert load.kind(error) == kind
+
+
+def test_a_service_that_hangs_loses_as_many_requests_as_one_that_refuses(monkeypatch):
+    """The requests go on at their rate while earlier ones wait for their time-out."""
+    monkeypatch.setattr(load, "TIMEOUT_S", 1.0)
+    tally, stop = load.Tally(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as hanging:
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
+        pressing = threading.Thread(target=load.press, args=(url, tally, 20.0, stop))
+        pressing.start()
+        time.sleep(2.5)
+        stop.set()
+        pressing.join(20)
+    assert not pressing.is_alive()
+    assert 40 <= tally.failures == tally.requests <= 52
+    assert set(tally.kinds) == {"TimeoutError"}
 
 
 def test_nobody_listening_is_a_failure_with_its_kind():
@@ -90,6 +131,16 @@ def test_each_request_leaks_what_the_environment_says(service):
     for _ in range(5):
         assert get(f"{address}/").startswith("served by ")
     assert kept_bytes(address) == 5 * 8 * 1024
+
+
+@pytest.mark.parametrize("service", [{"HOLD_MIB": "32", "HOLD_AFTER_S": "0"}], indirect=True)
+def test_what_is_kept_is_resident(service):
+    _, address = service
+    deadline = time.monotonic() + 20
+    while kept_bytes(address) < 32 * 2**20:
+        assert time.monotonic() < deadline
+    (line,) = [m for m in get(f"{address}/metrics").splitlines() if m.startswith("process_resident_memory_bytes ")]
+    assert int(line.split()[1]) > 32 * 2**20
 
 
 @pytest.mark.parametrize("service", [{"CACHE_MIB": "3", "CACHE_TAU_S": "0.1"}], indirect=True)
