@@ -108,6 +108,12 @@ class Inconclusive:
 Verdict = Healthy | Breach | Inconclusive
 
 
+def seconds_left(verdict: Verdict) -> float:
+    """Return the time to the limit, in seconds; infinite where nothing leaks or there is no limit."""
+    left_s = verdict.time_to_limit_s if isinstance(verdict, Breach) else None
+    return float("inf") if left_s is None else left_s
+
+
 def judge(subject: Subject, rule: Rule, now_s: float) -> Verdict:
     """Judge one container instance at `now_s`, on samples up to then: what a skewed clock puts after is left out."""
     subject = replace(subject, rss=subject.rss.until(now_s), working_set=subject.working_set.until(now_s))

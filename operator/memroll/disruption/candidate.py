@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memroll.analysis.verdict import seconds_left
 from memroll.disruption.strategy import EVERYTHING, Permits
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Candidate:
     @property
     def urgency(self) -> float:
         """Seconds to the limit; infinite without one. The least goes first."""
-        left = self.breach.time_to_limit_s
-        return float("inf") if left is None else left
+        return seconds_left(self.breach)
 
 
 @dataclass(frozen=True, slots=True)

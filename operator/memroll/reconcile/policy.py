@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.analysis.deadline import is_due, lead_s
-from memroll.analysis.verdict import Breach, Code, Inconclusive, Rule, Subject, Verdict, judge
+from memroll.analysis.verdict import Breach, Code, Inconclusive, Rule, Subject, Verdict, judge, seconds_left
 from memroll.api.roll import Phase, PodRoll
 from memroll.disruption.candidate import Candidate, Context
 from memroll.disruption.plan import Plan, make_plan
@@ -222,14 +222,9 @@ def _most_urgent(assessments: Sequence[Assessment]) -> list[Assessment]:
     first: dict[str, Assessment] = {}
     for a in assessments:
         known = first.get(a.target.key.uid)
-        if isinstance(a.verdict, Breach) and (known is None or _left_s(a) < _left_s(known)):
+        if isinstance(a.verdict, Breach) and (known is None or seconds_left(a.verdict) < seconds_left(known.verdict)):
             first[a.target.key.uid] = a
     return list(first.values())
-
-
-def _left_s(assessment: Assessment) -> float:
-    left = assessment.verdict.time_to_limit_s if isinstance(assessment.verdict, Breach) else None
-    return float("inf") if left is None else left
 
 
 async def _candidate(assessment: Assessment, cluster: Cluster) -> Candidate:

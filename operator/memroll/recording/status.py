@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from memroll.analysis.verdict import Breach, Healthy, Inconclusive
+from memroll.analysis.verdict import Breach, Healthy, Inconclusive, seconds_left
 from memroll.api.conditions import Condition, ConditionType, Status, condition, merge
 from memroll.api.policy import (
     LAST_ROLLS_MAX,
@@ -93,7 +93,7 @@ def _in_words(outcome: Outcome) -> str:
         return "; ".join(f"rolling {r.spec.pod_name}: {r.status.phase or Phase.ANNOUNCED}" for r in active[:3])
     counts = _counts(outcome)
     verb = "watching" if outcome.policy.spec.mode is Mode.ENFORCE else "observing"
-    nearest = min(outcome.breaching, key=_time_left, default=None)
+    nearest = min(outcome.breaching, key=lambda a: seconds_left(a.verdict), default=None)
     if nearest is not None:
         held = outcome.plan.held_by(nearest.target.key.uid)
         return f"{counts.breaching} of {_pods(counts.total)} leak; {nearest.target.key.name}: {held or 'to be rolled'}"
@@ -147,13 +147,8 @@ def _roll_counts(outcome: Outcome) -> RollCounts:
     return RollCounts(succeeded=ended[Phase.SUCCEEDED], failed=ended[Phase.FAILED], active=active)
 
 
-def _time_left(assessment: Assessment) -> float:
-    left = assessment.verdict.time_to_limit_s if isinstance(assessment.verdict, Breach) else None
-    return float("inf") if left is None else left
-
-
 def _next_limit(outcome: Outcome) -> str:
-    left = min((_time_left(a) for a in outcome.breaching), default=float("inf"))
+    left = min((seconds_left(a.verdict) for a in outcome.breaching), default=float("inf"))
     return "" if left == float("inf") else about(left)
 
 
@@ -162,7 +157,7 @@ def _nearness(assessment: Assessment) -> tuple[int, float, float, str]:
     verdict = assessment.verdict
     share = (verdict.usage_bytes or 0.0) / (assessment.container.limit_bytes or float("inf"))
     rank = {Breach: 0, Healthy: 1, Inconclusive: 2}[type(verdict)]
-    return rank, _time_left(assessment), -share, assessment.target.key.name
+    return rank, seconds_left(assessment.verdict), -share, assessment.target.key.name
 
 
 def _nearest(outcome: Outcome) -> tuple[NearPod, ...]:
@@ -173,7 +168,7 @@ def _nearest(outcome: Outcome) -> tuple[NearPod, ...]:
 def _near_pod(outcome: Outcome, assessment: Assessment) -> NearPod:
     verdict = assessment.verdict
     trend = None if isinstance(verdict, Inconclusive) else verdict.trend
-    left = _time_left(assessment)
+    left = seconds_left(assessment.verdict)
     return NearPod(
         pod=assessment.target.key.name,
         container=assessment.container.name,
