@@ -9,7 +9,8 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll.prometheus.queries import RSS, chunked_pods, memory_samples
+from memroll.analysis.reading import SUFFIX_ALPHABET, PodPattern
+from memroll.prometheus.queries import RSS, Matcher, Operator, any_of, chunked_pods, like, of_containers, samples
 
 NASTY = st.sampled_from(['"', "\\", '\\"', "\n", "}", "{", " or ", '"} or {a=~".+', "`", "'", ",", "|", "[9y]", "#"])
 ANY = st.one_of(
@@ -65,9 +66,13 @@ def alternatives(pattern: str) -> list[str]:
     return names
 
 
+def of_pods(namespace: str, pods: list[str]) -> Parsed:
+    return parse(samples(of_containers(RSS, namespace, Matcher("pod", Operator.MATCHES, any_of(pods))), 90))
+
+
 @given(namespace=NAMES, pods=st.lists(NAMES, min_size=1, max_size=5))
 def test_names_come_out_as_they_went_in(namespace: str, pods: list[str]) -> None:
-    parsed = parse(memory_samples(RSS, namespace, pods, 90))
+    parsed = of_pods(namespace, pods)
     assert (parsed.metric, parsed.window) == (RSS, "90s")
     *others, (pod, matches, pattern), last = parsed.matchers
     assert others == [("container", "!=", ""), ("container", "!=", "POD")]
@@ -76,18 +81,32 @@ def test_names_come_out_as_they_went_in(namespace: str, pods: list[str]) -> None
     assert last == ("namespace", "=", namespace)
 
 
-@given(namespace=NAMES)
-def test_a_namespace_alone(namespace: str) -> None:
-    assert parse(memory_samples(RSS, namespace, None, 0.5)).matchers[-1] == ("namespace", "=", namespace)
-
-
 @given(pods=st.lists(NAMES, min_size=1, max_size=5), name=NAMES)
 def test_a_pattern_matches_the_names_and_no_other(pods: list[str], name: str) -> None:
-    [(_, _, pattern)] = [m for m in parse(memory_samples(RSS, "ai", pods, 90)).matchers if m[0] == "pod"]
+    [(_, _, pattern)] = [m for m in of_pods("ai", pods).matchers if m[0] == "pod"]
     assert bool(re.fullmatch(pattern, name)) == (name in pods)
     assert all(re.fullmatch(pattern, pod) for pod in pods)
 
 
-@given(pods=st.lists(NAMES, max_size=300))
-def test_chunks_hold_every_name_once(pods: list[str]) -> None:
-    assert [pod for chunk in chunked_pods(pods) for pod in chunk] == sorted(set(pods))
+PARTS = st.integers(min_value=1, max_value=3)
+SUFFIXES = st.lists(st.text(SUFFIX_ALPHABET + "aey-1", min_size=1, max_size=11), max_size=3)
+
+
+@given(prefix=NAMES.filter(bool), parts=PARTS, suffixes=SUFFIXES)
+def test_what_is_asked_for_by_a_pattern_is_what_is_taken(prefix: str, parts: int, suffixes: list[str]) -> None:
+    pattern, name = PodPattern(prefix, parts), "-".join([prefix, *suffixes])
+    assert bool(re.fullmatch(like(pattern), name)) == pattern.matches(name)
+
+
+@given(data=st.data(), prefix=NAMES.filter(bool), parts=PARTS)
+def test_a_pattern_matches_every_name_that_kubernetes_makes(data: st.DataObject, prefix: str, parts: int) -> None:
+    hashed = [data.draw(st.text(SUFFIX_ALPHABET, min_size=1, max_size=10)) for _ in range(parts - 1)]
+    random = data.draw(st.text(SUFFIX_ALPHABET, min_size=5, max_size=5))
+    assert PodPattern(prefix, parts).matches("-".join([prefix, *hashed, random]))
+
+
+@given(pods=st.lists(NAMES, max_size=300), pods_max=st.integers(min_value=1, max_value=300))
+def test_chunks_hold_every_name_once(pods: list[str], pods_max: int) -> None:
+    chunks = list(chunked_pods(pods, pods_max))
+    assert [pod for chunk in chunks for pod in chunk] == sorted(set(pods))
+    assert all(1 <= len(chunk) <= pods_max for chunk in chunks)

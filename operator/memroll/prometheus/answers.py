@@ -1,4 +1,4 @@
-"""The text of an answer, as rows of samples. Pure, strict, and gentle.
+"""The text of an answer, as series. Pure, strict, and gentle.
 
 Strict: an answer of another shape, with an error or with a warning counts as no answer at all.
 Gentle: the answer is decoded one series at a time. Decoding it in one go would keep every sample as several
@@ -8,23 +8,21 @@ Python objects, and would hold the interpreter's lock, and with it the event loo
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memroll.analysis.reading import SeriesRow
 from memroll.analysis.series import EMPTY, Series
-from memroll.prometheus.queries import RSS, WORKING_SET
 from memroll.prometheus.troubles import Reason
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _DECODER = json.JSONDecoder()
+_SAMPLES = ([int, str], [float, str])
 _BLANK = re.compile(r"[ \t\r\n]*")
-_RUNTIME_ID = re.compile(r"[0-9a-f]{12,128}")
 
 
 class BadAnswer(Exception):  # noqa: N818 - the provider turns it into what its callers know
@@ -119,68 +117,33 @@ def _check(told: dict[str, Any], result_type: str) -> None:
     if told.get("data.resultType") != result_type or "data.result" not in told:
         raise _malformed(f"no {result_type}")
     warnings = told.get("warnings")
-    if warnings:
-        count = len(warnings) if isinstance(warnings, list) else 1
+    count = sum(1 for w in warnings if not _is_hint(w)) if isinstance(warnings, list) else int(bool(warnings))
+    if count:
         text = f"answered with {count} warning(s), so samples may be missing: run the query there to read them"
         raise BadAnswer(Reason.PARTIAL_DATA, text)
 
 
-class _Key(NamedTuple):
-    pod: str
-    container: str
-    container_id: str
-    labels: frozenset[tuple[str, str]]
-    """All labels where there is no ID, else none: only an ID says that two series are one instance."""
+def _is_hint(warning: object) -> bool:
+    """Tell a remark on the query, such as that a name is unusual for a counter: 2.48 to 2.53 send them as warnings."""
+    return isinstance(warning, str) and warning.startswith("PromQL info: ")
 
 
-class Rows:
-    """Collects series until they are rows."""
-
-    def __init__(self, namespace: str, start_s: float, end_s: float) -> None:
-        self._namespace = namespace
-        # Half a millisecond, the resolution's half: Prometheus 2 counts a window's first instant in, 3 does not.
-        self._window = (start_s + 0.0005, end_s + 0.0005)
-        self._found: dict[_Key, dict[str, list[Series]]] = defaultdict(lambda: {RSS: [], WORKING_SET: []})
-
-    def add(self, metric: str, answer: Iterable[dict[str, Any]], pods: frozenset[str]) -> None:
-        """Take what the answer holds of these pods in the namespace; what was not asked for is dropped."""
-        for raw in answer:
-            labels = _labels(raw)
-            samples = samples_of(raw.get("values")).between(*self._window)
-            if labels.get("namespace") == self._namespace and labels.get("pod") in pods and len(samples):
-                self._found[_key(labels)][metric].append(samples)
-
-    def rows(self) -> tuple[SeriesRow, ...]:
-        return tuple(
-            SeriesRow(key.pod, key.container, key.container_id, _one(found[RSS]), _one(found[WORKING_SET]))
-            for key, found in self._found.items()
-        )
-
-
-def _labels(raw: dict[str, Any]) -> dict[str, str]:
+def labels_of(raw: dict[str, Any]) -> dict[str, str]:
     labels = raw.get("metric")
     if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
         raise _malformed("a series without labels")
     return labels
 
 
-def _key(labels: dict[str, str]) -> _Key:
-    container_id = container_id_of(labels)
-    rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] != "__name__")
-    return _Key(labels["pod"], labels.get("container", ""), container_id, rest)
-
-
-def container_id_of(labels: dict[str, str]) -> str:
-    """Return the runtime's container ID, or an empty string.
-
-    The label `name` holds it with containerd; elsewhere it may hold the runtime's name for the container, and the
-    last part of the cgroup's path in `id` does: `<id>`, `docker-<id>.scope`, `cri-containerd-<id>.scope`.
-    """
-    name = labels.get("name", "")
-    if _RUNTIME_ID.fullmatch(name):
-        return name
-    last = labels.get("id", "").rpartition("/")[2].removesuffix(".scope").rpartition("-")[2]
-    return last if _RUNTIME_ID.fullmatch(last) else ""
+def number_of(value: object) -> float | None:
+    """Return the number of `[time, "value"]`, or None where it is not finite."""
+    if not isinstance(value, list) or [type(part) for part in value] not in _SAMPLES:
+        raise _malformed("a sample that is not a pair of a time and a text")
+    try:
+        number = float(value[1])
+    except ValueError:
+        raise _malformed("a sample that is not a pair of a time and a number") from None
+    return number if math.isfinite(number) else None
 
 
 def samples_of(values: object) -> Series:
@@ -206,12 +169,3 @@ def _ordered(times: np.ndarray[Any, np.dtype[np.float64]], values: np.ndarray[An
     if (np.diff(times) > 0).all():
         return Series(times, values)
     return Series.of(zip(times.tolist(), values.tolist(), strict=True))
-
-
-def _one(parts: list[Series]) -> Series:
-    """Join what several scrapers saw of one instance."""
-    if not parts:
-        return EMPTY
-    if len(parts) == 1:
-        return parts[0]
-    return _ordered(np.concatenate([p.times_s for p in parts]), np.concatenate([p.values for p in parts]))

@@ -12,18 +12,21 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
-from memroll.analysis.reading import Reading
+from memroll.analysis.reading import Reading, Screening, Span
 from memroll.errors import PrometheusUnavailable
-from memroll.prometheus import queries, troubles
-from memroll.prometheus.answers import BadAnswer, Rows, series_of
+from memroll.prometheus import queries, questions, troubles
+from memroll.prometheus.answers import BadAnswer, series_of
 from memroll.prometheus.connections import Connections
 from memroll.prometheus.credentials import Version, version_of
 from memroll.prometheus.deadline import Deadline
+from memroll.prometheus.questions import Wanted
+from memroll.prometheus.rows import Rows, ScreenRows
 from memroll.prometheus.session import Limits, PrometheusSession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from memroll.analysis.reading import PodPattern
     from memroll.prometheus.connections import Connection
 
 T = TypeVar("T")
@@ -40,21 +43,48 @@ class PrometheusProvider:
         self._limits = limits or Limits()
         self._lines: dict[str, _Line] = {}
 
-    async def read(self, connection: str, namespace: str, pods: Sequence[str], window_s: float, at_s: float) -> Reading:
-        """Return the samples of these pods in the window that ends at `at_s`, each with its own time.
+    async def screen(
+        self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
+    ) -> Screening:
+        """Return what the server works out of each container of these pods: little, so that all can be asked about.
+
+        Raises as `read` does.
+        """
+        windows = tuple(windows_s)
+        at_s = round(at_s, 3)  # as precise as Prometheus' times
+
+        def fetch(session: PrometheusSession, deadline: Deadline) -> Screening:
+            rows = ScreenRows(namespace, windows)
+            for question in questions.of_screening(namespace, pods, windows):
+                answer = session.ask(question.query, at_s, deadline)
+                rows.add(question.figure, series_of(answer, "vector"), question.asked.holds)
+            return Screening(rows.rows(), windows, at_s)
+
+        return await self._run(connection, fetch)
+
+    async def read(  # noqa: PLR0913 - four of them say which samples, and what else is wanted is named
+        self,
+        connection: str,
+        namespace: str,
+        pods: Sequence[str],
+        span: Span,
+        at_s: float,
+        like: Sequence[PodPattern] = (),
+        *,
+        load_metric: str | None = None,
+    ) -> Reading:
+        """Return the series of these pods, and of all that are named like them, in the span that ends at `at_s`.
 
         An empty Reading is an answer. Raises PrometheusUnavailable, or Stalled for a broken connection.
         """
-        at_s = round(at_s, 3)  # as precise as Prometheus' times
+        wanted = Wanted(namespace, tuple(pods), tuple(like), span, round(at_s, 3), load_metric)
 
         def fetch(session: PrometheusSession, deadline: Deadline) -> Reading:
-            rows = Rows(namespace, at_s - window_s, at_s)
-            for chunk in queries.chunked_pods(pods):
-                for metric in (queries.RSS, queries.WORKING_SET):
-                    query = queries.memory_samples(metric, namespace, chunk, window_s)
-                    answer = session.ask(query, at_s, deadline)
-                    rows.add(metric, series_of(answer, "matrix"), frozenset(chunk))
-            return Reading(rows.rows(), at_s)
+            rows = Rows(namespace)
+            for question in questions.of_read(wanted):
+                answer = session.ask(question.query, question.at_s, deadline)
+                rows.add(question.column, series_of(answer, "matrix"), question.window, question.asked.holds)
+            return Reading(rows.rows(), wanted.at_s)
 
         return await self._run(connection, fetch)
 

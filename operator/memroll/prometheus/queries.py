@@ -11,14 +11,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from memroll.analysis.reading import PodPattern
+
 RSS = "container_memory_rss"
 WORKING_SET = "container_memory_working_set_bytes"
+CPU = "container_cpu_usage_seconds_total"
+OOMS = "container_oom_events_total"
 ALIVE = "vector(1)"
 """The cheapest question that still goes through the query engine."""
 
-PODS_MAX = 100
-"""Names in one query: keeps an answer of hours of samples to a few MiB."""
 PATTERN_BYTES_MAX = 16 * 1024
+RATE_S_MIN = 300.0
+"""Five scrapes of a minute: four are left where one failed."""
 
 _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -35,7 +39,7 @@ class Operator(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on a label. For the regex operators `value` is a pattern: build it with `any_of`."""
+    """One condition on a label. For the regex operators `value` is a pattern: build it with `any_of` or `like`."""
 
     label: str
     operator: Operator
@@ -47,6 +51,10 @@ class Matcher:
 
     def __str__(self) -> str:
         return f"{self.label}{self.operator.value}{quoted(self.value)}"
+
+
+_CONTAINERS = (Matcher("container", Operator.NOT_EQUAL, ""), Matcher("container", Operator.NOT_EQUAL, "POD"))
+"""Neither a pod's own cgroup nor the process that holds its network."""
 
 
 def quoted(text: str) -> str:
@@ -62,7 +70,16 @@ def quoted(text: str) -> str:
 
 def any_of(names: Sequence[str]) -> str:
     """Return a pattern that matches exactly these names (Prometheus anchors patterns at both ends)."""
-    return "|".join(_META.sub(r"\\\g<0>", name) for name in names)
+    return "|".join(_literal(name) for name in names)
+
+
+def like(pattern: PodPattern) -> str:
+    """Return a pattern that matches what `pattern` matches."""
+    return _literal(pattern.prefix) + pattern.suffix
+
+
+def _literal(text: str) -> str:
+    return _META.sub(r"\\\g<0>", text)
 
 
 def selector(metric: str, matchers: Sequence[Matcher], namespace: str) -> str:
@@ -73,17 +90,45 @@ def selector(metric: str, matchers: Sequence[Matcher], namespace: str) -> str:
     return f"{metric}{{{','.join(map(str, conditions))}}}"
 
 
-def memory_samples(metric: str, namespace: str, pods: Sequence[str] | None, window_s: float) -> str:
-    """Ask for the raw samples of the containers of these pods, or of all pods of the namespace.
+def of_containers(metric: str, namespace: str, pods: Matcher) -> str:
+    return selector(metric, [*_CONTAINERS, pods], namespace)
+
+
+def samples(selected: str, window_s: float) -> str:
+    """Ask for raw samples.
 
     As an instant query: unlike a range query it gives every sample with its own time, neither resampled nor filled.
     """
-    matchers = [Matcher("container", Operator.NOT_EQUAL, ""), Matcher("container", Operator.NOT_EQUAL, "POD")]
-    if pods is not None:
-        if not pods:
-            raise ValueError("no pods to ask for")
-        matchers.append(Matcher("pod", Operator.MATCHES, any_of(pods)))
-    return f"{selector(metric, matchers, namespace)}[{duration(window_s)}]"
+    return f"{selected}[{duration(window_s)}]"
+
+
+def stepped(expression: str, window_s: float, step_s: float) -> str:
+    """Ask for an expression at each multiple of the step in the window."""
+    return f"{expression}[{duration(window_s)}:{duration(step_s)}]"
+
+
+def over_time(function: str, selected: str, window_s: float) -> str:
+    return f"{function}({samples(selected, window_s)})"
+
+
+def cpu_rate(namespace: str, pods: Matcher, step_s: float) -> str:
+    rate, before = _rate(of_containers(CPU, namespace, pods), step_s)
+    return f"({rate} and {before})"
+
+
+def pod_rate(metric: str, namespace: str, pods: Matcher, step_s: float) -> str:
+    """Ask for what a counter of requests grows by, summed up by pod."""
+    by_pod = (f"sum by (namespace, pod) ({part})" for part in _rate(selector(metric, [pods], namespace), step_s))
+    return f"({' and '.join(by_pod)})"
+
+
+def _rate(counter: str, step_s: float) -> tuple[str, str]:
+    """Return the rate, and what exists only where the counter is older than the rate's window.
+
+    The rate of a window that a counter fills in part comes out too low: each start would look idle.
+    """
+    window_s = max(RATE_S_MIN, step_s)
+    return over_time("rate", counter, window_s), f"{counter} offset {duration(window_s)}"
 
 
 def duration(seconds: float) -> str:
@@ -94,13 +139,13 @@ def duration(seconds: float) -> str:
     return f"{millis // 1000}s" if millis % 1000 == 0 else f"{millis}ms"
 
 
-def chunked_pods(pods: Sequence[str]) -> Iterator[tuple[str, ...]]:
+def chunked_pods(pods: Sequence[str], pods_max: int) -> Iterator[tuple[str, ...]]:
     """Split the names so that each query stays small. Sorted: the same pods give the same queries."""
     chunk: list[str] = []
     size = 0
     for pod in sorted(set(pods)):
         more = len(quoted(any_of([pod])).encode()) + 1
-        if chunk and (len(chunk) == PODS_MAX or size + more > PATTERN_BYTES_MAX):
+        if chunk and (len(chunk) == pods_max or size + more > PATTERN_BYTES_MAX):
             yield tuple(chunk)
             chunk, size = [], 0
         chunk.append(pod)

@@ -8,6 +8,7 @@ import pytest
 from memroll.prometheus.connections import Connection, Connections
 from memroll.prometheus.provider import PrometheusProvider
 from tests.contract.prometheus.certificates import make_certificates
+from tests.contract.prometheus.live import need_prometheus, need_prometheus_3
 from tests.contract.prometheus.scripted import Exchange, Scripted
 
 if TYPE_CHECKING:
@@ -44,6 +45,12 @@ def serving() -> Iterator[Callable[..., Scripted]]:
             return stack.enter_context(Scripted(list(script), **options))
 
         yield start
+
+
+@pytest.fixture(scope="module", params=[need_prometheus, need_prometheus_3], ids=["Debian's", "3"])
+def program(request: pytest.FixtureRequest) -> str:
+    """A real Prometheus: one of each kind there is, as 3 counts windows and steps in another way than 2."""
+    return str(request.param())
 
 
 @pytest.fixture(scope="session")

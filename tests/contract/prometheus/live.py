@@ -7,46 +7,40 @@ import shutil
 import socket
 import subprocess
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from tests.contract.prometheus import newest
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.contract.prometheus.recorded import Past
+
 READY = "Server is ready to receive web requests"
-Samples = list[tuple[float, float]]
 
 
-@dataclass
-class Past:
-    """Samples to be served, by series."""
-
-    families: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, metric: str, labels: dict[str, str], samples: Samples) -> Samples:
-        shown = ",".join(f'{k}="{_escaped(v)}"' for k, v in labels.items())
-        lines = [f"{metric}{{{shown}}} {value!r} {time_s:.3f}" for time_s, value in samples]
-        self.families.setdefault(metric, []).extend(lines)
-        return samples
-
-    def text(self) -> str:
-        blocks = ("\n".join([f"# TYPE {name} gauge", *lines]) for name, lines in self.families.items())
-        return "\n".join([*blocks, "# EOF\n"])
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def need_prometheus() -> None:
+def need_prometheus() -> str:
     missing = [name for name in ("prometheus", "promtool") if shutil.which(name) is None]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"not installed: {', '.join(missing)}")
     if missing:
-        pytest.skip(f"not installed: {', '.join(missing)} (Debian package: prometheus)")
+        _miss(f"not installed: {', '.join(missing)} (Debian package: prometheus)")
+    return "prometheus"
+
+
+def need_prometheus_3() -> str:
+    need_prometheus()  # its promtool writes the blocks for both
+    found = newest.find(os.environ)
+    if found is None:
+        _miss("not built: PYTHONPATH=.:deploy/local .venv/bin/python -m tests.contract.prometheus.newest")
+    return str(found)
+
+
+def _miss(what: str) -> NoReturn:
+    if os.environ.get("CI"):
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def back_fill(past: Past, folder: Path) -> None:
@@ -58,13 +52,15 @@ def back_fill(past: Past, folder: Path) -> None:
 
 
 @contextmanager
-def running(folder: Path, *options: str) -> Iterator[str]:
-    """Yield host and port of a Prometheus that scrapes nothing; stop it by its own pid."""
-    (folder / "prometheus.yml").write_text("scrape_configs: []\n")
+def running(program: str, folder: Path, *options: str, config: str = "scrape_configs: []\n") -> Iterator[str]:
+    """Yield host and port of a Prometheus that scrapes nothing unless told; stop it by its own pid."""
+    (folder / "prometheus.yml").write_text(config)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    with subprocess.Popen(_command(folder, address, options), stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [program, *_options(folder, address), *options], stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stderr is not None
             said = []
@@ -83,12 +79,10 @@ def running(folder: Path, *options: str) -> Iterator[str]:
                 process.kill()
 
 
-def _command(folder: Path, address: str, options: Sequence[str]) -> list[str]:
+def _options(folder: Path, address: str) -> list[str]:
     return [
-        "prometheus",
         f"--config.file={folder / 'prometheus.yml'}",
         f"--storage.tsdb.path={folder / 'data'}",
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address={address}",
-        *options,
     ]

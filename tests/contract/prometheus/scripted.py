@@ -138,6 +138,12 @@ def matrix(*series: dict[str, Any], **more: Any) -> Callable[[Exchange], None]:
     return says(200, json.dumps({"status": "success", "data": data, **more}))
 
 
+def vector(*series: dict[str, Any], **more: Any) -> Callable[[Exchange], None]:
+    """A success that holds these figures."""
+    data = {"resultType": "vector", "result": list(series)}
+    return says(200, json.dumps({"status": "success", "data": data, **more}))
+
+
 def fails(status: int, kind: str, text: str) -> Callable[[Exchange], None]:
     return says(status, json.dumps({"status": "error", "errorType": kind, "error": text}))
 

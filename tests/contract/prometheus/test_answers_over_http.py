@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from memroll.analysis.reading import Span
 from memroll.errors import PrometheusUnavailable, Stalled
-from tests.contract.prometheus.asking import read, trouble_of
-from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, fails, matrix, one, says
+from tests.contract.prometheus.asking import read, screen, trouble_of
+from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, fails, matrix, one, says, vector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ async def test_posts_the_query_in_the_body(serving: Callable[..., Scripted], pro
     server = serving(matrix())
     provider = provider_of(f"{server.url}/prometheus/", queryParams={"namespace": "ai"}, headers={"X-Scope-OrgID": "t"})
     assert (await read(provider)).rows == ()
-    rss, working_set = server.requests
+    rss, working_set, ooms, load = server.requests
     assert (rss.method, rss.path, rss.parameters) == ("POST", "/prometheus/api/v1/query", {"namespace": "ai"})
     assert rss.headers["x-scope-orgid"] == "t"
     assert rss.headers["content-type"] == "application/x-www-form-urlencoded"
@@ -41,18 +42,20 @@ async def test_posts_the_query_in_the_body(serving: Callable[..., Scripted], pro
         "max_source_resolution": "0s",
     }
     assert working_set.form["query"].startswith("container_memory_working_set_bytes{")
+    assert ooms.form["query"].startswith("container_oom_events_total{")
+    assert load.form["query"].startswith("(rate(container_cpu_usage_seconds_total{")
 
 
 async def test_long_pod_lists_are_asked_in_chunks(serving: Callable[..., Scripted], provider_of: Opens) -> None:
     server = serving(matrix())
-    await provider_of(server.url).read("default", "ai", [f"chat-{n}" for n in range(250)], 90.0, 1020.0)
-    assert len(server.requests) == 6
-    assert max(len(r.form["query"]) for r in server.requests) < 2000
+    await provider_of(server.url).read("default", "ai", [f"chat-{n}" for n in range(250)], Span(90.0, None), 1020.0)
+    assert len(server.requests) == 3 * 4
+    assert max(len(r.form["query"]) for r in server.requests) < 4000
 
 
 async def test_no_pods_ask_nothing(serving: Callable[..., Scripted], provider_of: Opens) -> None:
     server = serving(matrix())
-    reading = await provider_of(server.url).read("default", "ai", [], 90.0, 1020.0)
+    reading = await provider_of(server.url).read("default", "ai", [], Span(90.0, None), 1020.0)
     assert (reading.rows, server.requests) == ((), [])
 
 
@@ -61,13 +64,54 @@ async def test_reads_rows_and_drops_what_is_foreign_or_not_finite(
 ) -> None:
     odd = [[930, "9"], [1000, "NaN"], [1001, "+Inf"], [1002.125, "3e2"], [1030, "9"]]
     rss = matrix(one(values=odd), one(namespace="other"), one(pod="chat-2"), one(name="b" * 64))
-    server = serving(rss, matrix(one()))
+    server = serving(rss, matrix(one()), matrix())
     reading = await read(provider_of(server.url))
     rows = {
         r.container_id[0]: (r.rss.times_s.tolist(), r.rss.values.tolist(), len(r.working_set)) for r in reading.rows
     }
     assert rows == {"a": ([1002.125], [300.0], 2), "b": ([1000.0, 1015.5], [1.0, 2.0], 0)}
     assert reading.at_s == 1020.0
+
+
+async def test_a_screening_reads_figures(serving: Callable[..., Scripted], provider_of: Opens) -> None:
+    labels = one()["metric"]
+    answers = [
+        vector({"metric": labels, "value": [1020, v]}, {"metric": labels | {"namespace": "b"}, "value": [1020, "9"]})
+        for v in ("2.5", "6", "1e8", "2e8", "1015.5")
+    ]
+    server = serving(*answers)
+    [row] = (await screen(provider_of(server.url))).rows
+    assert (row.pod, row.container, row.container_id) == ("chat-1", "chat", "a" * 64)
+    assert (row.slopes_bytes_per_s, row.samples) == ((2.5,), 6)
+    assert (row.rss_bytes, row.working_set_bytes, row.last_s) == (1e8, 2e8, 1015.5)
+    assert {r.form["time"] for r in server.requests} == {"1020.000"}
+
+
+BROKEN = [
+    pytest.param(says(401, "no"), "Unauthorized", id="401"),
+    pytest.param(fails(422, "execution", "too many samples"), "BadQuery", id="422"),
+    pytest.param(vector(warnings=["a store is gone"]), "PartialData", id="a warning"),
+    pytest.param(says(200, ""), "BadResponse", id="an empty body"),
+]
+
+
+@pytest.mark.parametrize("after", [0, 2, 4])
+@pytest.mark.parametrize(("broken", "reason"), BROKEN)
+async def test_a_screening_is_whole_or_none(
+    serving: Callable[..., Scripted], provider_of: Opens, after: int, broken: Callable[[Exchange], None], reason: str
+) -> None:
+    server = serving(*[vector()] * after, broken)
+    with pytest.raises(PrometheusUnavailable) as caught:
+        await screen(provider_of(server.url))
+    assert (caught.value.reason, len(server.requests)) == (reason, after + 1)
+
+
+@pytest.mark.parametrize("after", [1, 2, 3])
+async def test_a_read_is_whole_or_none(serving: Callable[..., Scripted], provider_of: Opens, after: int) -> None:
+    """Not even the load may be missing where the server says that it could not tell."""
+    server = serving(*[matrix(one())] * after, fails(422, "execution", "too many samples"))
+    assert (await trouble_of(provider_of(server.url))).reason == "BadQuery"
+    assert len(server.requests) == after + 1
 
 
 STATUSES = [
@@ -148,7 +192,7 @@ async def test_a_passing_failure_is_tried_once_more(
 ) -> None:
     server = serving(says(status, "starting"), matrix(one()))
     assert len((await read(provider_of(server.url))).rows) == 1
-    assert len(server.requests) == 3
+    assert len(server.requests) == 5
 
 
 async def test_a_lasting_503_is_tried_twice_at_most(serving: Callable[..., Scripted], provider_of: Opens) -> None:
@@ -192,7 +236,7 @@ async def test_ping(serving: Callable[..., Scripted], provider_of: Opens) -> Non
 
 async def test_an_unknown_connection_names_the_known_ones(provider_of: Opens) -> None:
     with pytest.raises(Stalled, match="ConnectionNotFound: there is no connection 'prod'; connections are: default"):
-        await provider_of("http://127.0.0.1:1").read("prod", "ai", ["chat-1"], 90.0, 0.0)
+        await provider_of("http://127.0.0.1:1").read("prod", "ai", ["chat-1"], Span(90.0, None), 0.0)
 
 
 async def test_the_environment_adds_nothing(

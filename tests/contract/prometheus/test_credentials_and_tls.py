@@ -95,10 +95,10 @@ async def test_a_connection_changes_while_running(serving: Callable[..., Scripte
     provider = PrometheusProvider(ConnectionsFile(file))
     assert await outcome_of(provider) == ("", "")
     assert await outcome_of(provider) == ("", "")
-    assert (len(one.requests), len(other.requests)) == (4, 0)
+    assert (len(one.requests), len(other.requests)) == (8, 0)
     file.write_text(f"connections: {{default: {{url: '{other.url}', timeoutSeconds: 5}}}}")
     assert await outcome_of(provider) == ("", "")
-    assert (len(one.requests), len(other.requests)) == (4, 2)
+    assert (len(one.requests), len(other.requests)) == (8, 4)
     file.write_text("connections: {default: {url: ''}}")
     assert (await outcome_of(provider))[0] == "ConnectionInvalid"
     provider.close()

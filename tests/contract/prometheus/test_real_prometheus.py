@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from memroll.analysis.reading import Span
 from memroll.errors import PrometheusUnavailable
 from memroll.prometheus.connections import Connection, Connections
 from memroll.prometheus.provider import PrometheusProvider
-from memroll.prometheus.queries import RSS, WORKING_SET
-from tests.contract.prometheus.live import Past, Samples, back_fill, need_prometheus, running
+from tests.contract.prometheus.live import back_fill, running
+from tests.contract.prometheus.recorded import T0, Past, Samples, pairs, ramp, record, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,28 +20,10 @@ if TYPE_CHECKING:
     from memroll.analysis.reading import Reading, SeriesRow
     from tests.contract.prometheus.certificates import Certificates
 
-T0 = 1_700_000_000
-"""A whole hour's start would hide mistakes at the edges of blocks; this is none."""
 AT = T0 + 1800
 OLD, NEW, OTHER, SIDE = "a" * 64, "b" * 64, "c" * 64, "d" * 64
 HOSTILE = 'x"} or {a=~".+\\'
 MAX_SAMPLES = 5000
-
-
-def ramp(start_s: float, end_s: float, step_s: float = 15.25, base: float = 1e8) -> Samples:
-    count = int((end_s - start_s) / step_s) + 1
-    return [(round(start_s + n * step_s, 3), base + 1024 * n) for n in range(count)]
-
-
-def labels(pod: str, container_id: str, **more: str) -> dict[str, str]:
-    name = {"name": container_id} if container_id else {}
-    return {"namespace": "ai", "pod": pod, "container": "chat", "job": "kubelet", **name, **more}
-
-
-def record(past: Past, pod: str, container_id: str, samples: Samples, **more: str) -> Samples:
-    """Record one instance: working set a little above its RSS."""
-    past.add(WORKING_SET, labels(pod, container_id, **more), [(t, v + 4096) for t, v in samples])
-    return past.add(RSS, labels(pod, container_id, **more), samples)
 
 
 PAST = Past()
@@ -62,11 +45,10 @@ record(PAST, "dense", "2" * 64, ramp(T0, T0 + 1800, 0.25))
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    need_prometheus()
+def address(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("prometheus")
     back_fill(PAST, folder)
-    with running(folder, f"--query.max-samples={MAX_SAMPLES}") as found:
+    with running(program, folder, f"--query.max-samples={MAX_SAMPLES}") as found:
         yield found
 
 
@@ -79,18 +61,14 @@ def provider(address: str) -> Iterator[PrometheusProvider]:
 
 
 async def read(provider: PrometheusProvider, *pods: str, window_s: float = 1800, at_s: float = AT) -> Reading:
-    return await provider.read("default", "ai", pods, window_s, at_s)
+    return await provider.read("default", "ai", pods, Span(window_s, None), at_s)
 
 
 def rss(row: SeriesRow | None) -> Samples:
     assert row is not None
     assert (row.working_set.times_s == row.rss.times_s).all()
     assert (row.working_set.values == row.rss.values + 4096).all()
-    return list(zip(row.rss.times_s.tolist(), row.rss.values.tolist(), strict=True))
-
-
-def within(samples: Samples, start_s: float, end_s: float) -> Samples:
-    return [(t, v) for t, v in samples if start_s < t <= end_s]
+    return pairs(row.rss)
 
 
 async def test_a_restart_gives_two_instances(provider: PrometheusProvider) -> None:
@@ -132,7 +110,7 @@ async def test_without_ids_the_samples_since_the_start_count(provider: Prometheu
 
 
 async def test_hostile_names_are_names(provider: PrometheusProvider) -> None:
-    found = await provider.read("default", HOSTILE, [HOSTILE], 1800, AT)
+    found = await provider.read("default", HOSTILE, [HOSTILE], Span(1800, None), AT)
     assert [(r.pod, rss(r)) for r in found.rows] == [(HOSTILE, HOSTILE_PAST[1:])]
     for name in (
         "'",
@@ -149,7 +127,7 @@ async def test_hostile_names_are_names(provider: PrometheusProvider) -> None:
         "\\d",
         "a-b~c#d e&",
     ):
-        assert (await provider.read("default", name, [name], 1800, AT)).rows == ()
+        assert (await provider.read("default", name, [name], Span(1800, None), AT)).rows == ()
 
 
 async def test_only_finite_samples(provider: PrometheusProvider) -> None:
@@ -177,8 +155,7 @@ async def test_a_wrong_path(address: str) -> None:
         await PrometheusProvider(wrong).ping("default")
 
 
-async def test_mutual_tls(tmp_path: Path, certificates: Certificates) -> None:
-    need_prometheus()
+async def test_mutual_tls(program: str, tmp_path: Path, certificates: Certificates) -> None:
     web = tmp_path / "web.yml"
     web.write_text(
         "tls_server_config:\n"
@@ -188,7 +165,7 @@ async def test_mutual_tls(tmp_path: Path, certificates: Certificates) -> None:
         "  client_auth_type: RequireAndVerifyClientCert\n"
     )
     pair = {"certFile": certificates.certificate("client"), "keyFile": certificates.key("client")}
-    with running(tmp_path, f"--web.config.file={web}") as address:
+    with running(program, tmp_path, f"--web.config.file={web}") as address:
         known = {"url": f"https://{address}", "tls": {"caFile": certificates.ca, **pair}}
         stranger = {"url": f"https://{address}", "tls": {"caFile": certificates.ca}}
         connections = Connections.model_validate({"connections": {"known": known, "stranger": stranger}})

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.prometheus.answers import BadAnswer, Rows, container_id_of, samples_of, series_of
-from memroll.prometheus.queries import RSS, WORKING_SET
+from memroll.prometheus.answers import BadAnswer, number_of, samples_of, series_of
 
 if TYPE_CHECKING:
     from memroll.analysis.series import Series
@@ -36,7 +35,16 @@ def test_the_order_of_the_members_does_not_matter() -> None:
     assert list(series_of(text, "matrix")) == [{"a": 1}]
 
 
+HINT = "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
+
+
+def test_a_remark_on_the_query_is_no_warning() -> None:
+    """Prometheus 2.48 to 2.53 send them under that name."""
+    assert list(series_of(answer({"a": 1}, warnings=[HINT]), "matrix")) == [{"a": 1}]
+
+
 BAD = [
+    pytest.param(answer(warnings=[HINT, "w"]), "PartialData", id="a warning beside a remark"),
     pytest.param(answer(warnings=["w"]), "PartialData", id="a warning"),
     pytest.param(answer({"a": 1}, warnings="w"), "PartialData", id="a warning of another shape"),
     pytest.param(answer(status="error", error="why"), "BadResponse", id="an error with HTTP 200"),
@@ -86,47 +94,22 @@ def test_samples_of_another_shape(values: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "found"),
-    [
-        pytest.param({"name": HEX}, HEX, id="containerd"),
-        pytest.param({"name": HEX, "id": "/kubepods/other-abc"}, HEX, id="the name wins"),
-        pytest.param({"id": f"/kubepods.slice/x.slice/cri-containerd-{HEX}.scope"}, HEX, id="systemd with containerd"),
-        pytest.param({"name": "k8s_chat_c_ai_u_0", "id": f"/k/docker-{HEX}.scope"}, HEX, id="systemd with docker"),
-        pytest.param({"name": "k8s_chat_c_ai_u_0", "id": f"/k/crio-{HEX}"}, HEX, id="CRI-O"),
-        pytest.param({"id": f"/kubepods/burstable/poduid/{HEX}"}, HEX, id="cgroupfs"),
-        pytest.param({"name": "k8s_chat_c_ai_u_0"}, "", id="a name is no ID"),
-        pytest.param({"id": "/kubepods/burstable/pod0f9d"}, "", id="the pod's own cgroup"),
-        pytest.param({"id": "/"}, "", id="the root"),
-        pytest.param({}, "", id="no labels"),
-    ],
+    ("value", "expected"), [([1, "2"], 2.0), ([1.5, "-4e3"], -4000.0), ([1, "NaN"], None), ([1, "+Inf"], None)]
 )
-def test_container_ids(labels: dict[str, str], found: str) -> None:
-    assert container_id_of(labels) == found
+def test_a_number(value: object, expected: float | None) -> None:
+    assert number_of(value) == expected
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, "ab", [], [1], [1, "1", 1], ["1", "1"], [1, 1], [True, "1"], [1, "x"], [1, None]]
+)
+def test_a_number_of_another_shape(value: object) -> None:
+    with pytest.raises(BadAnswer, match="a sample"):
+        number_of(value)
 
 
 def series(values: list[list[object]], **labels: str) -> dict[str, Any]:
     return {"metric": {"namespace": "ai", "pod": "p", "container": "c", **labels}, "values": values}
-
-
-def test_rows_join_by_id_and_never_without() -> None:
-    rows = Rows("ai", 0.0, 100.0)
-    known = [series([[1, "1"], [2, "2"]], name=HEX, replica="a"), series([[1.5, "9"], [2, "2"]], name=HEX)]
-    rows.add(RSS, [*known, series([[1, "1"]], node="a"), series([[1, "2"]], node="b")], frozenset({"p"}))
-    rows.add(WORKING_SET, [series([[1, "3"]], node="b", __name__=WORKING_SET)], frozenset({"p"}))
-    found = [(r.container_id, pairs(r.rss), pairs(r.working_set)) for r in rows.rows()]
-    assert found == [
-        (HEX, [(1, 1), (1.5, 9), (2, 2)], []),
-        ("", [(1, 1)], []),
-        ("", [(1, 2)], [(1, 3)]),
-    ]
-
-
-def test_rows_drop_what_was_not_asked_for() -> None:
-    rows = Rows("ai", 10.0, 20.0)
-    outside = series([[10, "1"], [20.001, "1"], [99, "1"]])
-    foreign = [series([[15, "1"]], namespace="b"), series([[15, "1"]], pod="q"), {"metric": {}, "values": [[15, "1"]]}]
-    rows.add(RSS, [outside, *foreign], frozenset({"p"}))
-    assert rows.rows() == ()
 
 
 def test_decoding_keeps_little_beside_the_text() -> None:
