@@ -77,12 +77,12 @@ def workload(**changes: Any) -> Workload:
     return replace(made, **changes)
 
 
-def breach(time_to_limit_s: float | None = 20.0) -> Breach:
-    return Breach(Code.GROWING, "grows like a leak", None, 110.0 * MIB, time_to_limit_s)
+def breach(time_to_limit_s: float | None = 20.0, *, lead_s: float | None = 30.0, due: bool = True) -> Breach:
+    return Breach(Code.GROWING, "grows like a leak", None, 110.0 * MIB, time_to_limit_s, lead_s, due)
 
 
 def candidate(**changes: Any) -> Candidate:
-    made = Candidate(pod(), "app", breach(), LIMIT, lead_s=30.0, due=True, workload=workload())
+    made = Candidate(pod(), "app", breach(), LIMIT, workload=workload())
     return replace(made, **changes)
 
 
@@ -121,10 +121,13 @@ def ended(phase: str, seconds: float, **parts: Any) -> PodRoll:
     return roll(phase, created=at(seconds - 10), workload=WORKLOAD_REF, times={"finished": stamp}, **parts)
 
 
-def line(rate_mib_per_s: float, *, age_s: int = 180, base_mib: float = 20.0, step_s: int = 5) -> Series:
-    """Build a straight line that ends at NOW."""
-    ages = np.arange(0, age_s + 1, step_s, dtype=float)
-    return series(ages, base_mib + rate_mib_per_s * ages)
+def line(
+    rate_mib_per_s: float, *, age_s: int = 180, base_mib: float = 20.0, step_s: int = 5, ahead_s: int = 0
+) -> Series:
+    """Build a straight line that ends at NOW, or goes on for so many seconds after it."""
+    ages = np.arange(0, age_s + ahead_s + 1, step_s, dtype=float)
+    made = series(ages, base_mib + rate_mib_per_s * ages)
+    return Series(made.times_s + ahead_s, made.values)
 
 
 def series(ages_s: Any, mib: Any) -> Series:

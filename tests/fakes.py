@@ -8,15 +8,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from memroll.analysis.reading import Reading, SeriesRow
+import numpy as np
+
+from memroll.analysis.reading import Reading, Screening, ScreenRow, SeriesRow
+from memroll.analysis.screen import slopes_at
 from memroll.disruption.eviction import Eviction, EvictionAnswer
 from memroll.disruption.target import HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef, PodKey
 from memroll.errors import Conflict, NotFound
 from tests.builders import at, container, pod, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from memroll.analysis.reading import PodPattern, Span
     from memroll.analysis.series import Series
     from memroll.disruption.target import Target, Workload
 
@@ -212,17 +216,43 @@ class FakePrometheus:
         self.by_container = by_container
         self.error = error
         self.asked: list[tuple[str, str, tuple[str, ...], float]] = []
+        self.screened: list[tuple[str, str, tuple[str, ...]]] = []
 
-    async def read(self, connection: str, namespace: str, pods: Sequence[str], window_s: float, at_s: float) -> Reading:
-        self.asked.append((connection, namespace, tuple(pods), window_s))
+    def _held(self, pods: Sequence[str]) -> Iterator[tuple[str, Series]]:
         if self.error is not None:
             raise self.error
-        rows = tuple(
-            SeriesRow(name, "app", f"id-{name}", s, s)
-            for name in pods
-            if (s := self.by_container.get(f"id-{name}")) is not None
-        )
+        return ((n, s) for n in pods if (s := self.by_container.get(f"id-{n}")) is not None)
+
+    async def screen(
+        self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
+    ) -> Screening:
+        """Answer as a server would: least squares over each window, and the newest samples."""
+        self.screened.append((connection, namespace, tuple(pods)))
+        rows = tuple(_screen_row(name, s, windows_s, at_s) for name, s in self._held(pods))
+        return Screening(rows, tuple(windows_s), at_s)
+
+    async def read(
+        self,
+        connection: str,
+        namespace: str,
+        pods: Sequence[str],
+        span: Span,
+        at_s: float,
+        like: Sequence[PodPattern] = (),
+        *,
+        load_metric: str | None = None,
+    ) -> Reading:
+        self.asked.append((connection, namespace, tuple(pods), span.lookback_s))
+        rows = tuple(SeriesRow(name, "app", f"id-{name}", s, s) for name, s in self._held(pods))
         return Reading(rows, at_s)
+
+
+def _screen_row(name: str, series: Series, windows_s: Sequence[float], at_s: float) -> ScreenRow:
+    found = [float(slopes_at(series, w, np.array([at_s]))[0]) for w in windows_s]
+    slopes = tuple(None if np.isnan(s) else s for s in found)
+    series = series.until(at_s)
+    held = float(series.values[-1]) if len(series) else None
+    return ScreenRow(name, "app", f"id-{name}", slopes, len(series), held, held, series.last_s)
 
 
 class Log:

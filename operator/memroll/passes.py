@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from memroll.reconcile.judging import Prometheus
     from memroll.recording.events import Event
     from memroll.recording.metrics import Metrics
 
@@ -62,7 +63,7 @@ class Passes:
     """The two kinds of work, and the resync that finds all of it."""
 
     cluster: Cluster
-    prometheus: policy_pass.Prometheus
+    prometheus: Prometheus
     recorder: Recorder
     metrics: Metrics
     leads: Callable[[], bool]

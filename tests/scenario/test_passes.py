@@ -85,7 +85,7 @@ async def test_a_leaking_pod_is_rolled_and_everyone_is_told():
     recorded = next(iter(stage.cluster.rolls_json.values()))
     assert recorded["spec"]["podName"] == "leaky-1"
     assert recorded["spec"]["reason"].startswith(
-        "app: 110.0 MiB of 128.0 MiB (86%), +1800.0 MiB per hour, limit in 23s"
+        "app: 110.0 MiB of 128.0 MiB (86%), +1800.0 MiB per hour, limit in 36s"
     )
     assert stage.woken == [Key("demo", recorded["metadata"]["name"])]
     await run_rolls(stage)
@@ -106,7 +106,7 @@ async def test_the_status_tells_the_story():
     stage = leaking()
     await stage.judge()
     assert stage.status["pods"] == {"total": 1, "healthy": 0, "breaching": 1, "inconclusive": 0}
-    assert stage.status["nextLimit"] == "23s"
+    assert stage.status["nextLimit"] == "36s"
     near = stage.status["nearest"][0]
     assert (near["pod"], near["verdict"], near["reason"]) == ("leaky-1", "Breach", "Growing")
     assert near["growthBytesPerHour"] == pytest.approx(1800 * 2**20, rel=0.01)
@@ -126,11 +126,36 @@ async def test_an_innocent_pod_is_left_alone():
 
 
 async def test_a_leak_far_from_its_limit_is_told_but_not_rolled():
-    stage = Stage(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.2)}))
+    stage = Stage(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.1, age_s=600)}))
+    old = stage.cluster.pods["leaky-1"]
+    stage.cluster.pods["leaky-1"] = replace(old, containers=(replace(old.containers[0], started_at=at(-600)),))
     await stage.judge()
     assert stage.cluster.rolls_json == {}
     assert stage.log.reasons("Pod") == ["LeakConfirmed"]
     assert "not due" in stage.status["nearest"][0]["heldBy"]
+
+
+async def test_a_leak_too_young_to_compare_with_its_past_is_only_suspected():
+    stage = Stage(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.2)}))
+    await stage.judge()
+    assert stage.cluster.rolls_json == {}
+    assert stage.log.reasons("Pod") == ["LeakSuspected"]
+    assert stage.condition("Ready")[2] == "watching 1 pod: 1 healthy"
+
+
+async def test_what_does_not_grow_is_never_read():
+    stage = Stage(FakeCluster(2), FakePrometheus({f"id-leaky-{i}": line(0.0, base_mib=110) for i in (1, 2)}))
+    await stage.judge()
+    assert len(stage.prometheus.screened) == 1
+    assert stage.prometheus.asked == []
+
+
+async def test_a_suspect_is_read_with_its_siblings():
+    quiet = line(0.0, base_mib=30)
+    stage = Stage(FakeCluster(3), FakePrometheus({"id-leaky-1": line(0.5), "id-leaky-2": quiet, "id-leaky-3": quiet}))
+    await stage.judge()
+    ((_, _, pods, _),) = stage.prometheus.asked
+    assert pods == ("leaky-1", "leaky-2", "leaky-3")
 
 
 async def test_observe_never_rolls():
@@ -230,8 +255,8 @@ async def test_a_policy_that_is_gone_is_forgotten():
 
 async def test_three_replicas_that_leak_at_once_are_rolled_one_at_a_time():
     fake = FakeCluster(3)
-    stage = Stage(fake, FakePrometheus({f"id-leaky-{i}": line(0.5 + i / 100) for i in (1, 2, 3)}))
-    for _ in range(30):
+    stage = Stage(fake, FakePrometheus({f"id-leaky-{i}": line(0.5 + i / 100, ahead_s=60) for i in (1, 2, 3)}))
+    for _ in range(60):
         await stage.judge()
         await run_rolls(stage, rounds=1)
     assert sorted(fake.evicted) == ["uid-leaky-1", "uid-leaky-2", "uid-leaky-3"]

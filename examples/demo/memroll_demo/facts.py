@@ -169,6 +169,8 @@ def words_of(near: dict[str, Any]) -> str:
     """Say a verdict in a few words."""
     left = near.get("timeToLimitSeconds")
     leak = f"leaks, limit in {left}s" if left is not None else "leaks"
+    if near.get("reason") == "Suspected":
+        return "suspected"
     return {"Breach": leak, "Healthy": "healthy", "Inconclusive": "not judged yet"}.get(near["verdict"], "")
 
 

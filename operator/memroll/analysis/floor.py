@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 BINS_MAX = 24
 BINS_MIN = 6
 SAMPLES_PER_BIN = 2
+FALL_SHARE = 0.35
+"""A fall of this share of the window's range is a collection."""
+FALLS_MIN = 3
+FALLS_PER_BIN = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,20 +32,35 @@ class Floor:
     times_s: NDArray[np.float64]
     values_bytes: NDArray[np.float64]
 
-
-def bins_for(samples: int) -> int:
-    """How many bins so many samples carry: two or more samples a bin, 6 to 24 bins."""
-    return max(BINS_MIN, min(BINS_MAX, samples // SAMPLES_PER_BIN))
+    def __len__(self) -> int:
+        return int(self.times_s.size)
 
 
-def floor(series: Series, start_s: float, end_s: float) -> Floor:
+def bins_for(samples: int, falls: int = 0) -> int:
+    """How many bins carry so many samples: two or more samples a bin and, where it collects, a collection each."""
+    most = BINS_MAX if falls < FALLS_MIN else min(BINS_MAX, int(falls / FALLS_PER_BIN))
+    return max(BINS_MIN, min(most, samples // SAMPLES_PER_BIN))
+
+
+def collections(values: NDArray[np.float64]) -> int:
+    """Count the falls, from one local high to the next low, of over a third of the values' range."""
+    if values.size < SAMPLES_PER_BIN * BINS_MIN:
+        return 0
+    least = FALL_SHARE * float(np.ptp(values))
+    turns = np.flatnonzero(np.diff(np.signbit(np.diff(values)))) + 1
+    ends = values[np.concatenate(([0], turns, [values.size - 1]))]
+    return int(np.count_nonzero(np.diff(ends) < -least)) if least > 0 else 0
+
+
+def floor(series: Series, start_s: float, end_s: float, bins: int | None = None) -> Floor:
     """Return the floor of the samples in (start_s, end_s]; bins without a sample are left out."""
     inside = series.between(start_s, end_s)
-    bins = bins_for(len(inside))
-    width_s = (end_s - start_s) / bins
-    index = np.clip(np.ceil((inside.times_s - start_s) / width_s).astype(int) - 1, 0, bins - 1)
-    minima = np.full(bins, np.inf)
-    np.minimum.at(minima, index, inside.values)
-    filled = np.isfinite(minima)
-    centres = start_s + (np.arange(bins) + 0.5) * width_s
-    return Floor(centres[filled], minima[filled])
+    if not len(inside):
+        return Floor(inside.times_s, inside.values)
+    bins = bins_for(len(inside), collections(inside.values)) if bins is None else bins
+    edges = start_s + np.arange(bins, dtype=np.float64) * ((end_s - start_s) / bins)
+    first = np.searchsorted(inside.times_s, edges, side="right")
+    filled = np.diff(np.append(first, len(inside))) > 0
+    minima = np.minimum.reduceat(inside.values, first[filled])
+    centres: NDArray[np.float64] = edges[filled] + (end_s - start_s) / bins / 2
+    return Floor(centres, minima)

@@ -35,18 +35,28 @@ class Series:
         return int(self.times_s.size)
 
     def between(self, start_s: float, end_s: float) -> Series:
-        """Return the samples in the half-open window (start_s, end_s]."""
-        inside = (self.times_s > start_s) & (self.times_s <= end_s)
-        return Series(self.times_s[inside], self.values[inside])
+        """Return the samples in the half-open window (start_s, end_s], as a view."""
+        first, end = np.searchsorted(self.times_s, (start_s, end_s), side="right")
+        return Series(self.times_s[first:end], self.values[first:end])
 
     def until(self, end_s: float) -> Series:
         """Return the samples up to and including `end_s`."""
         return self.between(-np.inf, end_s)
 
     @property
+    def first_s(self) -> float:
+        """Time of the oldest sample; infinity when there is none."""
+        return float(self.times_s[0]) if len(self) else np.inf
+
+    @property
     def last_s(self) -> float:
         """Time of the newest sample; minus infinity when there is none."""
         return float(self.times_s[-1]) if len(self) else -np.inf
+
+    @property
+    def spacing_s(self) -> float:
+        """The usual time between two samples; infinite when there is but one."""
+        return float(np.sort(np.diff(self.times_s))[(len(self) - 1) // 2]) if len(self) > 1 else np.inf
 
 
 EMPTY = Series(np.empty(0), np.empty(0))

@@ -94,12 +94,19 @@ class GrowthSpec(Model):
     """How long the verdict must have held: the trend is judged now, half of this time ago and all of it ago."""
 
 
+class LoadSpec(Model):
+    """What the pods' work is measured by: growth that it explains is no leak."""
+
+    metric: str = Field(min_length=1, max_length=200, pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
+    """The name of a counter in Prometheus with the labels `namespace` and `pod`, such as `http_requests_total`."""
+
+
 class ExhaustionSpec(Model):
     """When a leaking pod is rolled."""
 
     lead: LeadTime = Lead()
-    """How long before its limit a pod is rolled. `Auto`: 15 % of the predicted life, at least three times
-    what a roll of this workload takes, at most 2h."""
+    """How long before its limit a pod is rolled. `Auto`: a quarter of the time that its memory has climbed, at most
+    a third of `growth.window` (2h of 6h), at least three times what a roll of this workload takes."""
 
 
 class Budget(Model):
@@ -139,6 +146,8 @@ class PolicySpec(Model):
     interval: Duration = timedelta(minutes=5)
     """How often the pods are judged."""
     growth: GrowthSpec = GrowthSpec()
+    load: LoadSpec | None = None
+    """What the pods' work is measured by. Without it, by the CPU that they use."""
     exhaustion: ExhaustionSpec = ExhaustionSpec()
     ceiling: Share | None = None
     """Also roll at this share of the limit, whatever the trend, after `growth.persist`."""

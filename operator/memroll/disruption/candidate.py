@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One pod in breach. `due`: its limit is within the lead."""
+    """One pod in breach."""
 
     target: Target
     container: str
     breach: Breach
     limit_bytes: int | None
-    lead_s: float | None
-    due: bool
     workload: Workload | None = None
     """Looked up only for a pod that is due; None for a pod without a controller."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it must be rolled now."""
+        return self.breach.due
 
     @property
     def urgency(self) -> float:

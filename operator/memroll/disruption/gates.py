@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     Gate = Callable[[Candidate, Context], str | None]
 
+HOLD_CHARS_MAX = 256
 BACK_OFF_LEAST = timedelta(seconds=30)
 BACK_OFF_MOST = timedelta(hours=6)
 FOREIGN_MARKS = {
@@ -33,12 +34,14 @@ FOREIGN_MARKS = {
 
 
 def not_due(candidate: Candidate, _: Context) -> str | None:
-    left = candidate.breach.time_to_limit_s
+    left, lead = candidate.breach.time_to_limit_s, candidate.breach.lead_s
     if candidate.due:
         return None
-    if left is None or candidate.lead_s is None:
+    if left is None:
         return "not due: without a memory limit there is no deadline"
-    return f"not due: {about(left)} to the limit, rolled within {about(candidate.lead_s)} of it"
+    if lead is not None and left > lead:
+        return f"not due: {about(left)} to the limit, rolled within {about(lead)} of it"
+    return f"not due: {candidate.breach.message}"[:HOLD_CHARS_MAX]
 
 
 def observing(_: Candidate, context: Context) -> str | None:

@@ -54,5 +54,5 @@ def _finding(candidate: Candidate) -> Finding:
 def reason(candidate: Candidate) -> str:
     """Say why this pod is rolled now, with its numbers."""
     container = next(c for c in candidate.target.containers if c.name == candidate.container)
-    found = Assessment(candidate.target, container, candidate.breach, candidate.lead_s, candidate.due)
+    found = Assessment(candidate.target, container, candidate.breach)
     return f"{container.name}: {numbers(found)}"[:1024]

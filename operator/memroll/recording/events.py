@@ -11,6 +11,10 @@ MESSAGE_BYTES_MAX = 1024
 class Reason(StrEnum):
     """Every reason an event of memroll can have; part of the API."""
 
+    LEAK_SUSPECTED = "LeakSuspected"
+    """A container's memory grows like a leak, but not for long enough, or something else may explain it."""
+    MEMORY_EXHAUSTING = "MemoryExhausting"
+    """A container is about to run out of memory; whether by a leak is not known."""
     LEAK_CONFIRMED = "LeakConfirmed"
     """A container's memory grows like a leak; it will be rolled just in time."""
     ROLL_ANNOUNCED = "RollAnnounced"

@@ -25,13 +25,11 @@ NOTHING = Plan()
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One container's verdict. `lead_s`: how long before its limit it would be rolled; None without a limit."""
+    """One container's verdict."""
 
     target: Target
     container: Container
     verdict: Verdict
-    lead_s: float | None = None
-    due: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.analysis.verdict import Breach, Code, Inconclusive
+from memroll.analysis.verdict import Breach, Code, Inconclusive, Told, told
 from memroll.api import API_VERSION
 from memroll.api.quantity import about, mib
 from memroll.api.roll import Phase
@@ -57,14 +57,25 @@ def _assessed(policy: Regarding, assessment: Assessment) -> Iterator[Event]:
     verdict = assessment.verdict
     pod, container = of_pod(assessment.target), assessment.container
     if isinstance(verdict, Breach):
-        text = f"Container {container.name} leaks: {numbers(assessment)}"
-        yield Event(pod, EventType.WARNING, Reason.LEAK_CONFIRMED, text, container.name)
+        reason, verb = _headline(verdict)
+        text = f"Container {container.name} {verb}: {numbers(assessment)}"
+        yield Event(pod, EventType.WARNING, reason, text, container.name)
         named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
         subject = f"{pod.uid}/{container.name}"
-        yield Event(policy, EventType.WARNING, Reason.LEAK_CONFIRMED, named, subject)
+        yield Event(policy, EventType.WARNING, reason, named, subject)
+    elif told(verdict) is Told.SUSPECTED:
+        text = f"Container {container.name} may leak: {verdict.message}"
+        yield Event(pod, EventType.NORMAL, Reason.LEAK_SUSPECTED, text, container.name)
     elif isinstance(verdict, Inconclusive) and verdict.code in WORTH_TELLING:
         text = f"Container {container.name} can't be judged: {verdict.message}"
         yield Event(pod, EventType.WARNING, Reason.NOT_ENOUGH_DATA, text, f"{container.name}/{verdict.code}")
+
+
+def _headline(breach: Breach) -> tuple[Reason, str]:
+    """Return what a breach is called: one that was never recognised as a leak, but is due, is not called one."""
+    if told(breach) is Told.CONFIRMED:
+        return Reason.LEAK_CONFIRMED, "leaks"
+    return Reason.MEMORY_EXHAUSTING, "runs out of memory"
 
 
 def numbers(assessment: Assessment) -> str:
@@ -81,8 +92,8 @@ def numbers(assessment: Assessment) -> str:
         parts.append(verdict.message)
     elif verdict.time_to_limit_s is not None:
         parts.append(f"limit in {about(verdict.time_to_limit_s)}")
-    if assessment.lead_s is not None and not assessment.due:
-        parts.append(f"rolled when {about(assessment.lead_s)} are left")
+    if verdict.lead_s is not None and not verdict.due:
+        parts.append(f"rolled when {about(verdict.lead_s)} are left")
     return ", ".join(parts)
 
 

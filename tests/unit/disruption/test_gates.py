@@ -32,14 +32,14 @@ HOLDS = [
         id="a pod that is released already",
     ),
     pytest.param(
-        {"due": False, "breach": breach(400), "lead_s": 30},
+        {"breach": breach(400, due=False)},
         {},
         "not_due",
         "not due: 7m to the limit, rolled within 30s of it",
         id="a leak whose limit is far",
     ),
     pytest.param(
-        {"due": False, "breach": breach(None), "lead_s": None},
+        {"breach": breach(None, lead_s=None, due=False)},
         {},
         "not_due",
         "not due: without a memory limit there is no deadline",

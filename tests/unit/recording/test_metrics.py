@@ -11,7 +11,7 @@ from tests.builders import NOW, breach, candidate, container, pod, policy, roll
 
 
 def outcome(**changes):
-    leaking = Assessment(pod("a"), container(), breach(), 30.0, due=True)
+    leaking = Assessment(pod("a"), container(), breach())
     unsure = Assessment(pod("b"), container(), Inconclusive(Code.NO_DATA, "no samples"))
     hold = Hold(candidate(target=pod("a")), "cooldown", "cooling down")
     made = Outcome(policy(), NOW, targets=2, assessments=(leaking, unsure), plan=Plan((), (hold,)))

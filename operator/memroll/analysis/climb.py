@@ -1,0 +1,91 @@
+"""How long a climb has lasted, and whether it has come to a halt.
+
+A leak that brings a container to its limit within so many hours has been climbing for hours, too: the time left counts
+for as much as the time it took. A ramp of load that took half an hour says nothing about the next two hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memroll.analysis.floor import floor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from memroll.analysis.subject import Rule, Subject
+
+BINS_PER_WINDOW = 72
+LEVEL_BINS = 4
+LOWER_SHARE = 0.15
+LOW_SHARE = 0.25
+LATE_SHARE = 0.5
+"""What took half of the last window or more to climb through it has climbed for longer than the window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """The climb to the present floor. Bytes and seconds.
+
+    It is measured from the lowest floor of the last window; where it filled half of that window and more, from the
+    lowest of the past day. A burst on top of an old rise has lasted for as long as the burst.
+    """
+
+    level_bytes: float
+    """The present floor."""
+    lasted_s: float
+    """Since it left the lowest quarter of the climb."""
+    began_s: float
+    """Since it left the lowest 15 % of the climb: longer, and less sure."""
+    past_high_bytes: float
+    """The highest floor before the last two windows; 0 when nothing is known of that time."""
+    past_peak_bytes: float
+    """The highest usage in that time."""
+    stall_s: float
+    """Since the floor last made a new high."""
+    stall_most_s: float
+    """The longest that it paused within the last window before that."""
+
+
+def climb(subject: Subject, rule: Rule, at_s: float) -> Climb | None:
+    """Measure the climb that goes on at `at_s`; None with fewer than two samples."""
+    seen = subject.rss.between(at_s - rule.lookback_s, at_s)
+    width_s = max(rule.window_s / BINS_PER_WINDOW, seen.spacing_s)
+    if not np.isfinite(width_s):
+        return None
+    bins = max(LEVEL_BINS, int((at_s - seen.first_s) / width_s) + 1)
+    points = floor(seen, at_s - bins * width_s, at_s, bins=bins)
+    times, values = points.times_s + width_s / 2, points.values_bytes
+    past = values[times <= at_s - 2 * rule.window_s]
+    earlier = subject.working_set.between(at_s - rule.lookback_s, at_s - 2 * rule.window_s)
+    late, day = (times > times[-1] - back_s for back_s in (rule.window_s, rule.day_s))
+    lasted_s, began_s = _lasted_s(times[late], values[late], at_s)
+    if lasted_s >= LATE_SHARE * (at_s - times[late][0]):
+        lasted_s, began_s = _lasted_s(times[day], values[day], at_s)
+    stall_s, stall_most_s = _stalls(times[late], values[late], at_s)
+    return Climb(
+        level_bytes=float(values[-LEVEL_BINS:].min()),
+        lasted_s=lasted_s,
+        began_s=began_s,
+        past_high_bytes=float(past.max()) if past.size else 0.0,
+        past_peak_bytes=float(earlier.values.max()) if len(earlier) else 0.0,
+        stall_s=stall_s,
+        stall_most_s=stall_most_s,
+    )
+
+
+def _lasted_s(times: NDArray[np.float64], values: NDArray[np.float64], at_s: float) -> tuple[float, float]:
+    """Return the times since it left the lowest quarter, and the lowest 15 %, of the climb within these points."""
+    level, base = float(values[-LEVEL_BINS:].min()), float(values.min())
+    left = (np.flatnonzero(values <= base + share * (level - base)) for share in (LOW_SHARE, LOWER_SHARE))
+    lasted_s, began_s = (at_s - float(times[under[-1]]) for under in left)
+    return lasted_s, began_s
+
+
+def _stalls(times: NDArray[np.float64], values: NDArray[np.float64], at_s: float) -> tuple[float, float]:
+    """Return the time since the last new high and the longest time between two new highs before it, in seconds."""
+    highs = times[np.concatenate(([True], values[1:] > np.maximum.accumulate(values)[:-1]))]
+    return at_s - float(highs[-1]), float(np.diff(highs).max()) if highs.size > 1 else 0.0

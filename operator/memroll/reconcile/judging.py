@@ -1,0 +1,228 @@
+"""Series and verdicts of one pass: screen all targets, read what is worth it, judge each container beside its peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from memroll.analysis.deadline import ROLLS_OF_SLACK
+from memroll.analysis.reading import PodPattern, Span
+from memroll.analysis.screen import screened, windows_s
+from memroll.analysis.subject import LeadRule, Rule, Subject
+from memroll.analysis.verdict import Code, Inconclusive, Verdict, judge
+from memroll.api.roll import Phase
+from memroll.recording.outcome import Assessment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from memroll.analysis.reading import Reading, Screening, SeriesRow
+    from memroll.api.policy import MemoryPolicy
+    from memroll.api.roll import PodRoll
+    from memroll.disruption.target import Container, Target
+
+ROLL_GUESS_S = 10.0
+"""What a roll takes beside the time to become Ready, before one was measured."""
+ROLLS_MEASURED = 5
+STEPS_PER_WINDOW = 360
+STEPS_MOST = 2000
+STEP_LEAST_S = 15.0
+"""Finer than scrapes are: every sample is read."""
+
+
+class Prometheus(Protocol):
+    """What a pass needs of Prometheus."""
+
+    async def screen(
+        self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
+    ) -> Screening: ...
+
+    async def read(  # noqa: PLR0913 - four of them say which samples
+        self,
+        connection: str,
+        namespace: str,
+        pods: Sequence[str],
+        span: Span,
+        at_s: float,
+        like: Sequence[PodPattern] = (),
+        *,
+        load_metric: str | None = None,
+    ) -> Reading: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A policy's judgement of its targets at one instant."""
+
+    policy: MemoryPolicy
+    targets: tuple[Target, ...]
+    rolls: tuple[PodRoll, ...]
+    now: datetime
+
+    @property
+    def now_s(self) -> float:
+        return self.now.timestamp()
+
+    def pairs(self) -> Iterator[tuple[Target, Container]]:
+        """Yield each watched container with its pod."""
+        watched = self.policy.spec.containers
+        for target in self.targets:
+            for container in target.containers:
+                if not watched or container.name in watched:
+                    yield target, container
+
+    def rule(self, target: Target, container: Container) -> Rule:
+        return rule_of(self.policy, container.limit_bytes, roll_s=_measured_roll_s(self.rolls) or _guessed_s(target))
+
+
+async def assess(watch: Watch, prometheus: Prometheus) -> tuple[Assessment, ...]:
+    """Judge every watched container. Nothing is asked when there are none."""
+    if not watch.targets:
+        return ()
+    connection, namespace = watch.policy.spec.prometheus, watch.policy.namespace
+    family = windows_s(rule_of(watch.policy, None))
+    names = [t.key.name for t in watch.targets]
+    screening = await prometheus.screen(connection, namespace, names, family, watch.now_s)
+    first = {(t.key.uid, c.name): _screened(watch, t, c, screening) for t, c in watch.pairs()}
+    suspects = {t.key.uid for t, c in watch.pairs() if first[t.key.uid, c.name] is None}
+    reading = None
+    if suspects:
+        pods, like = _beside(watch.targets, suspects)
+        load = watch.policy.spec.load
+        reading = await prometheus.read(
+            connection, namespace, pods, span_of(watch.policy), watch.now_s, like,
+            load_metric=None if load is None else load.metric,
+        )  # fmt: skip
+    return tuple(Assessment(t, c, first[t.key.uid, c.name] or _judge(watch, t, c, reading)) for t, c in watch.pairs())
+
+
+def span_of(policy: MemoryPolicy) -> Span:
+    """Return how far back to read, and how finely: a few hundred points a window, and never too many in all."""
+    rule = rule_of(policy, None)
+    step_s = max(rule.window_s / STEPS_PER_WINDOW, rule.lookback_s / STEPS_MOST)
+    return Span(rule.lookback_s, round(step_s, 3) if step_s >= STEP_LEAST_S else None)
+
+
+def rule_of(policy: MemoryPolicy, limit_bytes: int | None, roll_s: float = 0.0) -> Rule:
+    """Return the policy's rule for a container with this limit, where a roll takes so long."""
+    growth, fixed = policy.spec.growth, policy.spec.exhaustion.lead.fixed
+    per_hour = growth.per_hour.of(limit_bytes)
+    interval_s = policy.spec.interval.total_seconds()
+    return Rule(
+        threshold_bytes_per_s=None if per_hour is None else per_hour / 3600,
+        window_s=growth.window.total_seconds(),
+        warm_up_s=growth.warm_up.total_seconds(),
+        persist_s=growth.persist.total_seconds(),
+        ceiling_share=policy.spec.ceiling,
+        lead=LeadRule(None if fixed is None else fixed.total_seconds(), ROLLS_OF_SLACK * roll_s + interval_s),
+        interval_s=interval_s,
+    )
+
+
+def _measured_roll_s(rolls: Sequence[PodRoll]) -> float | None:
+    """Return the longest of the policy's last few successful rolls, in seconds."""
+    ended = [r for r in rolls if r.status.phase is Phase.SUCCEEDED and r.status.times.announced]
+    newest = sorted(ended, key=lambda r: r.created_at)[-ROLLS_MEASURED:]
+    lasted = [
+        (r.status.times.finished - r.status.times.announced).total_seconds()
+        for r in newest
+        if r.status.times.finished and r.status.times.announced
+    ]
+    return max(lasted, default=None)
+
+
+def _guessed_s(target: Target) -> float:
+    """Return what a roll may take by how long this pod itself took to become Ready; a minute when it never was."""
+    if target.ready_at is None:
+        return 60.0 + ROLL_GUESS_S
+    return max(0.0, (target.ready_at - target.created_at).total_seconds()) + ROLL_GUESS_S
+
+
+def _screened(watch: Watch, target: Target, container: Container, screening: Screening) -> Verdict | None:
+    """Return the verdict where no samples are needed for it, or None."""
+    if not container.id or container.started_at is None:
+        return Inconclusive(Code.NOT_RUNNING, "the container is not running")
+    started_at_s = container.started_at.timestamp()
+    row = screening.row_for(target.key.name, container.name, container.id, started_at_s)
+    if row is None:
+        return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
+    return screened(row, watch.rule(target, container), container.limit_bytes, started_at_s, watch.now_s)
+
+
+def _beside(targets: Sequence[Target], suspects: set[str]) -> tuple[list[str], list[PodPattern]]:
+    """Return the suspected pods and their siblings, and the names that earlier pods of their workloads had."""
+    families = {family_of(t) for t in targets if t.key.uid in suspects}
+    pods = [t.key.name for t in targets if t.key.uid in suspects or family_of(t) in families - {None}]
+    return pods, sorted({p for f in families if f and (p := f.pattern)}, key=lambda p: p.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The pods of one workload, told by the name of their controller alone."""
+
+    kind: str
+    name: str
+
+    @property
+    def pattern(self) -> PodPattern | None:
+        """The names of its pods, where they are generated; those of a StatefulSet come back under the same names."""
+        parts = {"Deployment": 2, "ReplicaSet": 1, "DaemonSet": 1}.get(self.kind)
+        return PodPattern(self.name, parts) if parts else None
+
+
+def family_of(target: Target) -> Family | None:
+    """Return the workload's family; a ReplicaSet with a template hash in its name is taken for its Deployment's."""
+    ref = target.controller
+    if ref is None:
+        return None
+    base, _, suffix = ref.name.rpartition("-")
+    hashes = {v for k, v in target.labels.items() if k.endswith("pod-template-hash")}
+    if ref.kind == "ReplicaSet" and base and suffix in hashes:
+        return Family("Deployment", base)
+    return Family(ref.kind, ref.name)
+
+
+def _judge(watch: Watch, target: Target, container: Container, reading: Reading | None) -> Verdict:
+    assert reading is not None, "read as soon as one container is worth it"
+    assert container.started_at is not None, "screened out before"
+    started_at_s = container.started_at.timestamp()
+    row = reading.row_for(target.key.name, container.name, container.id, started_at_s)
+    if row is None:
+        return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
+    subject = _subject(row, started_at_s, container.limit_bytes)
+    peers = tuple(_peers(watch.targets, target, container, reading, row))
+    return judge(subject, watch.rule(target, container), watch.now_s, peers)
+
+
+def _subject(row: SeriesRow, started_at_s: float, limit_bytes: int | None) -> Subject:
+    rises = row.ooms.values[1:] > row.ooms.values[:-1]
+    kills = tuple(float(t) for t in row.ooms.times_s[1:][rises])
+    return Subject(row.rss, row.working_set, started_at_s, limit_bytes, row.load, kills)
+
+
+def _peers(
+    targets: Sequence[Target], target: Target, container: Container, reading: Reading, own: SeriesRow
+) -> Iterator[Subject]:
+    """Yield the other instances of this container in its workload."""
+    family = family_of(target)
+    if family is None:
+        return
+    starts = _starts(targets, container.name)
+    siblings = {t.key.name for t in targets if family_of(t) == family}
+    rows = [
+        r
+        for r in reading.rows
+        if r.container == container.name
+        and (r.pod, r.container_id) != (own.pod, own.container_id)
+        and (r.pod in siblings or (family.pattern is not None and family.pattern.matches(r.pod)))
+        and len(r.rss)
+    ]
+    for row in rows:
+        yield _subject(row, starts.get(row.container_id, row.rss.first_s), container.limit_bytes)
+
+
+def _starts(targets: Sequence[Target], name: str) -> Mapping[str, float]:
+    """Return when each running instance of this container began, by its ID."""
+    running = [c for t in targets for c in t.containers if c.name == name and c.id]
+    return {c.id: c.started_at.timestamp() for c in running if c.started_at}

@@ -1,0 +1,115 @@
+"""What is read for which pods, and beside whom a container is judged."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from memroll.analysis.reading import PodPattern, Reading, SeriesRow
+from memroll.analysis.series import EMPTY, Series
+from memroll.disruption.target import ObjectRef
+from memroll.reconcile.judging import Watch, _beside, _peers, _subject, family_of, rule_of, span_of
+from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
+
+
+def owned(name: str, kind: str, owner: str, **labels: str):
+    return pod(name, controller=ObjectRef("apps/v1", kind, owner, f"uid-{owner}"), labels={"app": "leaky"} | labels)
+
+
+FAMILIES = [
+    pytest.param(owned("web-5d-abcde", "ReplicaSet", "web-5d", **{"pod-template-hash": "5d"}), "Deployment", "web"),
+    pytest.param(
+        owned("web-5d-abcde", "ReplicaSet", "web-5d", **{"rollouts-pod-template-hash": "5d"}), "Deployment", "web"
+    ),
+    pytest.param(owned("rs-one-abcde", "ReplicaSet", "rs-one"), "ReplicaSet", "rs-one"),
+    pytest.param(owned("db-0", "StatefulSet", "db"), "StatefulSet", "db"),
+    pytest.param(owned("agent-abcde", "DaemonSet", "agent"), "DaemonSet", "agent"),
+]
+
+
+@pytest.mark.parametrize(("target", "kind", "name"), FAMILIES)
+def test_a_pod_s_workload_is_told_by_its_controller_s_name(target, kind, name):
+    family = family_of(target)
+    assert family is not None
+    assert (family.kind, family.name) == (kind, name)
+
+
+def test_a_bare_pod_has_no_siblings():
+    assert family_of(pod("bare", controller=None)) is None
+    assert _beside([pod("bare", controller=None)], {"uid-bare"}) == (["bare"], [])
+
+
+def test_a_suspect_is_read_with_its_siblings_and_earlier_pods_but_not_with_strangers():
+    hashed = {"pod-template-hash": "5d"}
+    ours = [owned(f"web-5d-{i}", "ReplicaSet", "web-5d", **hashed) for i in "ab"]
+    canary = owned("web-7f-c", "ReplicaSet", "web-7f", **{"pod-template-hash": "7f"})
+    stranger = owned("api-5d-a", "ReplicaSet", "api-5d", **hashed)
+    pods, like = _beside([*ours, canary, stranger], {ours[0].key.uid})
+    assert pods == ["web-5d-a", "web-5d-b", "web-7f-c"], "another revision is a sibling, too"
+    assert like == [PodPattern("web", 2)]
+
+
+def test_the_pods_of_a_statefulset_come_back_under_their_names():
+    pods, like = _beside([owned("db-0", "StatefulSet", "db"), owned("db-1", "StatefulSet", "db")], {"uid-db-0"})
+    assert (pods, like) == (["db-0", "db-1"], [])
+
+
+def row(name: str, id_: str, samples: Series = EMPTY, **parts) -> SeriesRow:
+    held = samples if len(samples) else line(0.1)
+    return replace(SeriesRow(name, "app", id_, held, held), **parts)
+
+
+def test_peers_are_the_siblings_and_the_earlier_instances_of_the_same_container():
+    hashed = {"pod-template-hash": "5d"}
+    ours = [owned(f"web-5d-abcd{i}", "ReplicaSet", "web-5d", **hashed) for i in "bcd"]
+    ours = [replace(p, containers=(container(id=f"id-{p.key.name[-1]}", started_at=at(-100)),)) for p in ours]
+    rows = (
+        row("web-5d-abcdb", "id-b"),
+        row("web-5d-abcdb", "id-before"),
+        row("web-5d-abcdc", "id-c"),
+        row("web-7f-xxxxx", "id-earlier"),
+        row("web-5d-abcdd", "id-sidecar", container="proxy"),
+        row("api-5d-abcdb", "id-stranger"),
+    )
+    found = list(_peers(ours, ours[0], ours[0].containers[0], Reading(rows, NOW.timestamp()), rows[0]))
+    assert len(found) == 3, "its predecessor, a sibling and an earlier pod"
+    starts = sorted(p.started_at_s for p in found)
+    assert starts[-1] == NOW.timestamp() - 100, "a running one began when its pod says, not with its first sample"
+
+
+def test_a_kill_is_where_the_counter_rises():
+    times = NOW.timestamp() + np.arange(0, 50, 10.0)
+    subject = _subject(row("a", "x", ooms=Series(times, np.array([0.0, 0, 1, 1, 3]))), 0.0, LIMIT)
+    assert subject.ooms_s == (times[2], times[4])
+
+
+@pytest.mark.parametrize(
+    ("growth", "lookback_h", "step_s"),
+    [
+        pytest.param({}, 30.5, 60, id="the defaults: a day, a window and persist, a point a minute"),
+        pytest.param({"window": "24h"}, 120.5, 240, id="long windows are read more coarsely"),
+        pytest.param({"window": "3m", "warmUp": "20s", "persist": "30s"}, 15.5 / 60, None, id="short ones whole"),
+    ],
+)
+def test_what_is_read_is_bounded(growth, lookback_h, step_s):
+    span = span_of(policy(growth=growth))
+    assert span.lookback_s == pytest.approx(lookback_h * 3600)
+    assert span.step_s == step_s
+    assert step_s is None or span.lookback_s / step_s <= 2000
+
+
+def test_the_lead_covers_three_rolls_as_they_were_measured():
+    measured = roll(
+        "Succeeded",
+        times={"announced": "2026-03-01T11:00:00Z", "finished": "2026-03-01T11:00:40Z"},
+    )
+    watch = Watch(policy(), (pod(),), (measured,), NOW)
+    assert watch.rule(pod(), container()).lead.least_s == 3 * 40 + 5
+    guessed = Watch(policy(), (pod(),), (), NOW).rule(pod(), container())
+    assert guessed.lead.least_s == 3 * (5 + 10) + 5, "before one was: what the pod took to become Ready, and a little"
+
+
+def test_a_fixed_lead_is_handed_on():
+    assert rule_of(policy(exhaustion={"lead": "2h"}), LIMIT).lead.fixed_s == 7200
