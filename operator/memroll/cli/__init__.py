@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memroll import __version__
+from memroll.api.quantity import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE_ERROR = 2
+DAY_S = 86_400.0
+SINCE_DAYS_MAX = 365
 
 
 def run(argv: Sequence[str]) -> int:
@@ -34,7 +37,49 @@ def _parser(invoked_as: str) -> argparse.ArgumentParser:
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions, or write them into a folder")
     crds.add_argument("--write", type=Path, metavar="DIR", help="write one file per kind into DIR")
     crds.set_defaults(command=_crds)
+    _add_backtest(commands)
     return parser
+
+
+def _add_backtest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("backtest", help="replay a policy over recorded history")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--traces", type=Path, metavar="DIR", help="read DIR/MANIFEST.csv and the files that it names")
+    source.add_argument("--prometheus", metavar="URL", help="read what a Prometheus kept; needs -n")
+    parser.add_argument("-n", "--namespace", metavar="NAME", help="of --prometheus: the pods' namespace")
+    parser.add_argument("--since", type=_days, metavar="14d", default=14 * DAY_S, help="of --prometheus (default: 14d)")
+    parser.add_argument("--workload", metavar="PREFIX", default="", help="of --prometheus: what pods' names begin with")
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="a MemoryPolicy (default: every default)")
+    parser.add_argument("--output", choices=("table", "json"), default="table", help="default: table")
+    parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page with a plot of each trace")
+    parser.add_argument("--plots", type=_count, metavar="N", default=200, help="plots in the report (default: 200)")
+    parser.add_argument("--rules", choices=("all", "none"), default="all", help="the simpler rules to compare with")
+    parser.add_argument("--jobs", type=_count, metavar="N", default=os.cpu_count() or 1, help="default: one a core")
+    parser.set_defaults(command=_backtest)
+
+
+def _days(text: str) -> float:
+    """Read a time back, in seconds: days, or what a policy's durations are written in."""
+    days = text.removesuffix("d")
+    try:
+        seconds = int(days) * DAY_S if days != text and days.isdecimal() else parse_duration(text).total_seconds()
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} must be days such as 14d, or a duration such as 36h") from None
+    if not 1 <= seconds <= SINCE_DAYS_MAX * DAY_S:
+        raise argparse.ArgumentTypeError(f"{text!r} must be from 1s to {SINCE_DAYS_MAX}d")
+    return seconds
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a count of at least 1")
+    return int(text)
+
+
+def _backtest(arguments: argparse.Namespace) -> int:
+    from memroll.cli import backtest  # noqa: PLC0415 - the other commands need not load the analysis
+
+    return backtest.command(arguments)
 
 
 def _operator(_: argparse.Namespace) -> int:
