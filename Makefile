@@ -12,7 +12,7 @@ LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 QUICK := tests/unit tests/property tests/scenario tests/contract
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers e2e bench crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers e2e bench bench-detect crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,7 @@ layers: $(STAMP)
 # With the cluster up, every tool is there: CI=true makes what `check` may skip a failure.
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
+	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
 	@CI=true hack/with-cluster $(BIN)/pytest -q $(QUICK) tests/e2e --durations=10
 
 e2e: $(STAMP) ## only the end-to-end tests
@@ -51,6 +52,9 @@ e2e: $(STAMP) ## only the end-to-end tests
 
 bench: $(STAMP) ## the benchmarks
 	@PYTHONPATH=operator $(BIN)/python tests/bench/judge.py
+
+bench-detect: $(STAMP) ## the detector beside simpler rules, on labelled traces (TRACES=DIR: recorded ones, too)
+	@PYTHONPATH=.:operator $(BIN)/python -m tests.bench.detect
 
 crds: $(STAMP) ## write the CRDs from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds

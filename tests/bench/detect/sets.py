@@ -1,0 +1,75 @@
+"""The sets of traces: what is told of single containers, and what is done to fleets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memroll.analysis.series import EMPTY, Series
+from memroll.analysis.subject import Subject
+from memroll.backtest import trace as backtest
+from tests.bench.detect import fleets, singles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.bench.detect.trace import Trace
+
+DESIGN, TEST = 0, 100_000
+"""The first seed of the set that the detector was designed on, and of the one that it is measured on."""
+YOUNG_ONSET_H = 0.5
+SINGLES = (*singles.CORE_LEAKS, *singles.CORE_HARMLESS, *singles.LOOKALIKES, *singles.HARD_LEAKS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One trace and what is true of it."""
+
+    trace: backtest.Trace
+    set: str
+    kind: str
+    leaks: bool
+
+    @property
+    def life_s(self) -> float:
+        return (self.trace.oom_s or self.trace.end_s) - self.trace.start_s
+
+    @property
+    def doomed(self) -> bool:
+        return self.leaks and self.trace.oom_s is not None
+
+
+def _case(made: Trace, set_: str, kind: str) -> Case:
+    load = Series(made.t_s, made.load) if made.load.size else EMPTY
+    rss, working_set = Series(made.t_s, made.rss), Series(made.t_s, made.working_set)
+    subject = Subject(rss, working_set, float(made.t_s[0]), made.limit_bytes, load)
+    label = "leak" if made.leaks else "no-leak"
+    trace = backtest.Trace(made.name, subject, made.workload, label, made.onset_s, made.oom_s)
+    return Case(trace, set_, kind, made.leaks)
+
+
+def _rng(*seed: int) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def fleets_of(seed: int, count: int) -> Iterator[Case]:
+    """Yield innocent fleets, roomy and tight, and leaking ones; `count` of each kind."""
+    for s in range(seed, seed + count):
+        for number, kind in enumerate(fleets.HARMLESS):
+            for tight in (False, True):
+                for made in fleets.harmless(kind, _rng(s, number, int(tight)), tight=tight):
+                    yield _case(made, "tight" if tight else "roomy", kind)
+        for number, kind in enumerate(fleets.LEAKING):
+            for made in fleets.leaking(kind, _rng(s, 100 + number)):
+                yield _case(made, "leaking", kind)
+
+
+def singles_of(seed: int, count: int) -> Iterator[Case]:
+    """Yield single containers whose leak begins at hour 30, and young ones that leak from the start."""
+    for s in range(seed, seed + count):
+        for number, kind in enumerate(SINGLES):
+            yield _case(singles.single(kind, _rng(s, 200 + number)), "single", kind)
+        for number, kind in enumerate(singles.CORE_LEAKS):
+            yield _case(singles.single(kind, _rng(s, 300 + number), YOUNG_ONSET_H), "young", kind)
