@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memroll.analysis.deadline import is_due, lead_s
+from memroll.analysis.subject import LeadRule
 from memroll.analysis.series import EMPTY, Series
 from memroll.analysis.verdict import Breach, Code, Healthy, Inconclusive, judge
 from tests.builders import LIMIT, MIB, NOW, line, rule, series, subject
 
 NOW_S = NOW.timestamp()
 AGES = np.arange(0, 181, 5, dtype=float)
+A_ROLL = {"lead": LeadRule(None, 40.0), "interval_s": 5.0}
+"""A roll takes some ten seconds: 36 s before the limit there is no time left to learn more."""
 RNG_SEEDS = range(8)
 
 
@@ -22,11 +24,11 @@ def verdict(samples, **changes):
 @pytest.mark.parametrize("seed", RNG_SEEDS)
 def test_a_leak_is_a_breach_with_its_time_to_the_limit(seed):
     noise = np.random.default_rng(seed).normal(0, 0.4, AGES.size)
-    found = verdict(series(AGES, 20 + 0.5 * AGES + noise))
+    found = verdict(series(AGES, 20 + 0.5 * AGES + noise), **A_ROLL)
     assert isinstance(found, Breach)
     assert found.code is Code.GROWING
-    left = (0.95 * 128 - 110) / 0.5
-    assert found.time_to_limit_s == pytest.approx(left, abs=4)
+    assert found.due
+    assert found.time_to_limit_s == pytest.approx((128 - 110) / 0.5, abs=5)
 
 
 HARMLESS = {
@@ -49,7 +51,7 @@ def test_an_innocent_pod_is_healthy(shape, seed):
 
 
 def test_a_leak_under_collections_is_seen_by_its_floor():
-    found = verdict(series(AGES, 20 + 0.5 * AGES + (AGES % 15) * 0.8))
+    found = verdict(series(AGES, 20 + 0.5 * AGES + (AGES % 15) * 0.8), **A_ROLL)
     assert isinstance(found, Breach)
 
 
@@ -118,9 +120,10 @@ def test_the_ceiling_needs_no_trend_but_persistence():
 
 
 def test_a_leak_without_a_limit_is_told_but_has_no_deadline():
-    found = judge(subject(line(0.5), limit_bytes=None), rule(), NOW_S)
+    found = judge(subject(line(0.1, age_s=600), limit_bytes=None), rule(), NOW_S)
     assert isinstance(found, Breach)
     assert found.time_to_limit_s is None
+    assert not found.due
 
 
 @pytest.mark.parametrize("scale", [1, 60, 360])
@@ -128,25 +131,14 @@ def test_nothing_assumes_hours_or_seconds(scale):
     """The same shape, stretched in time with its rule, gets the same verdict."""
     samples = series(AGES * scale, 20 + 0.5 * AGES)
     stretched = rule(
-        threshold_bytes_per_s=64 * MIB / 3600 / scale, window_s=60 * scale, warm_up_s=20 * scale, persist_s=10 * scale
+        threshold_bytes_per_s=64 * MIB / 3600 / scale,
+        window_s=60 * scale,
+        warm_up_s=20 * scale,
+        persist_s=10 * scale,
+        lead=LeadRule(None, 40.0 * scale),
+        interval_s=5.0 * scale,
     )
     found = judge(subject(samples), stretched, NOW_S)
     assert isinstance(found, Breach)
-    assert found.time_to_limit_s == pytest.approx(23.2 * scale, rel=0.05)
-
-
-def test_the_lead_is_a_share_of_the_life_but_never_less_than_three_rolls():
-    day = 86_400.0
-    assert lead_s(fixed_s=None, age_s=day, time_to_limit_s=0, roll_s=60, interval_s=300) == 7200
-    assert lead_s(fixed_s=None, age_s=3600, time_to_limit_s=1200, roll_s=60, interval_s=60) == pytest.approx(720)
-    assert lead_s(fixed_s=None, age_s=150, time_to_limit_s=30, roll_s=10, interval_s=5) == 35
-    assert lead_s(fixed_s=10, age_s=150, time_to_limit_s=30, roll_s=10, interval_s=5) == 35
-    assert lead_s(fixed_s=900, age_s=150, time_to_limit_s=30, roll_s=10, interval_s=5) == 900
-
-
-@pytest.mark.parametrize(
-    ("left", "usage", "due"),
-    [(20, 0.9, True), (40, 0.9, False), (20, 0.5, False), (0, 1.0, True)],
-)
-def test_a_pod_is_due_when_its_limit_is_within_the_lead_and_it_is_mostly_full(left, usage, due):
-    assert is_due(time_to_limit_s=left, lead=30, usage_bytes=usage * LIMIT, limit_bytes=LIMIT) is due
+    assert found.due
+    assert found.time_to_limit_s == pytest.approx(36 * scale, rel=0.05)
