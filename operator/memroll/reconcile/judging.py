@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from memroll.analysis.deadline import ROLLS_OF_SLACK
-from memroll.analysis.reading import PodPattern, Span
+from memroll.analysis.reading import Span
 from memroll.analysis.screen import screened, windows_s
 from memroll.analysis.subject import LeadRule, Rule, Subject
 from memroll.analysis.verdict import Code, Inconclusive, Verdict, judge
 from memroll.api.roll import Phase
+from memroll.reconcile.batches import batches, family_of
 from memroll.recording.outcome import Assessment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from memroll.analysis.reading import Reading, Screening, SeriesRow
+    from memroll.analysis.reading import PodPattern, Reading, Screening, SeriesRow
     from memroll.api.policy import MemoryPolicy
     from memroll.api.roll import PodRoll
     from memroll.disruption.target import Container, Target
+    from memroll.reconcile.batches import Batch
 
 ROLL_GUESS_S = 10.0
 """What a roll takes beside the time to become Ready, before one was measured."""
@@ -86,15 +89,16 @@ async def assess(watch: Watch, prometheus: Prometheus) -> tuple[Assessment, ...]
     screening = await prometheus.screen(connection, namespace, names, family, watch.now_s)
     first = {(t.key.uid, c.name): _screened(watch, t, c, screening) for t, c in watch.pairs()}
     suspects = {t.key.uid for t, c in watch.pairs() if first[t.key.uid, c.name] is None}
-    reading = None
-    if suspects:
-        pods, like = _beside(watch.targets, suspects)
-        load = watch.policy.spec.load
+    load = watch.policy.spec.load
+    for batch in batches(watch.targets, suspects):
         reading = await prometheus.read(
-            connection, namespace, pods, span_of(watch.policy), watch.now_s, like,
+            connection, namespace, batch.pods, span_of(watch.policy), watch.now_s, batch.like,
             load_metric=None if load is None else load.metric,
         )  # fmt: skip
-    return tuple(Assessment(t, c, first[t.key.uid, c.name] or _judge(watch, t, c, reading)) for t, c in watch.pairs())
+        # Milliseconds a container: in a thread, so that the loop goes on.
+        first |= await asyncio.to_thread(_judged, watch, batch, reading, first)
+    found = ((t, c, first[t.key.uid, c.name]) for t, c in watch.pairs())
+    return tuple(Assessment(t, c, verdict) for t, c, verdict in found if verdict is not None)
 
 
 def span_of(policy: MemoryPolicy) -> Span:
@@ -150,41 +154,18 @@ def _screened(watch: Watch, target: Target, container: Container, screening: Scr
     return screened(row, watch.rule(target, container), container.limit_bytes, started_at_s, watch.now_s)
 
 
-def _beside(targets: Sequence[Target], suspects: set[str]) -> tuple[list[str], list[PodPattern]]:
-    """Return the suspected pods and their siblings, and the names that earlier pods of their workloads had."""
-    families = {family_of(t) for t in targets if t.key.uid in suspects}
-    pods = [t.key.name for t in targets if t.key.uid in suspects or family_of(t) in families - {None}]
-    return pods, sorted({p for f in families if f and (p := f.pattern)}, key=lambda p: p.prefix)
+def _judged(
+    watch: Watch, batch: Batch, reading: Reading, first: Mapping[tuple[str, str], Verdict | None]
+) -> dict[tuple[str, str], Verdict | None]:
+    """Judge the batch's suspects that the screen did not answer for."""
+    return {
+        (t.key.uid, c.name): _judge(watch, t, c, reading)
+        for t, c in watch.pairs()
+        if t.key.uid in batch.suspects and first[t.key.uid, c.name] is None
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
-    """The pods of one workload, told by the name of their controller alone."""
-
-    kind: str
-    name: str
-
-    @property
-    def pattern(self) -> PodPattern | None:
-        """The names of its pods, where they are generated; those of a StatefulSet come back under the same names."""
-        parts = {"Deployment": 2, "ReplicaSet": 1, "DaemonSet": 1}.get(self.kind)
-        return PodPattern(self.name, parts) if parts else None
-
-
-def family_of(target: Target) -> Family | None:
-    """Return the workload's family; a ReplicaSet with a template hash in its name is taken for its Deployment's."""
-    ref = target.controller
-    if ref is None:
-        return None
-    base, _, suffix = ref.name.rpartition("-")
-    hashes = {v for k, v in target.labels.items() if k.endswith("pod-template-hash")}
-    if ref.kind == "ReplicaSet" and base and suffix in hashes:
-        return Family("Deployment", base)
-    return Family(ref.kind, ref.name)
-
-
-def _judge(watch: Watch, target: Target, container: Container, reading: Reading | None) -> Verdict:
-    assert reading is not None, "read as soon as one container is worth it"
+def _judge(watch: Watch, target: Target, container: Container, reading: Reading) -> Verdict:
     assert container.started_at is not None, "screened out before"
     started_at_s = container.started_at.timestamp()
     row = reading.row_for(target.key.name, container.name, container.id, started_at_s)

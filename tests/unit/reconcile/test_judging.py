@@ -10,7 +10,8 @@ import pytest
 from memroll.analysis.reading import PodPattern, Reading, SeriesRow
 from memroll.analysis.series import EMPTY, Series
 from memroll.disruption.target import ObjectRef
-from memroll.reconcile.judging import Watch, _beside, _peers, _subject, family_of, rule_of, span_of
+from memroll.reconcile.batches import BATCH_PODS, SIBLINGS_MOST, batches, family_of
+from memroll.reconcile.judging import Watch, _peers, _subject, rule_of, span_of
 from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
 
 
@@ -38,7 +39,8 @@ def test_a_pod_s_workload_is_told_by_its_controller_s_name(target, kind, name):
 
 def test_a_bare_pod_has_no_siblings():
     assert family_of(pod("bare", controller=None)) is None
-    assert _beside([pod("bare", controller=None)], {"uid-bare"}) == (["bare"], [])
+    (batch,) = batches([pod("bare", controller=None), pod("other", controller=None)], {"uid-bare"})
+    assert (batch.pods, batch.like) == (("bare",), ())
 
 
 def test_a_suspect_is_read_with_its_siblings_and_earlier_pods_but_not_with_strangers():
@@ -46,14 +48,37 @@ def test_a_suspect_is_read_with_its_siblings_and_earlier_pods_but_not_with_stran
     ours = [owned(f"web-5d-{i}", "ReplicaSet", "web-5d", **hashed) for i in "ab"]
     canary = owned("web-7f-c", "ReplicaSet", "web-7f", **{"pod-template-hash": "7f"})
     stranger = owned("api-5d-a", "ReplicaSet", "api-5d", **hashed)
-    pods, like = _beside([*ours, canary, stranger], {ours[0].key.uid})
-    assert pods == ["web-5d-a", "web-5d-b", "web-7f-c"], "another revision is a sibling, too"
-    assert like == [PodPattern("web", 2)]
+    (batch,) = batches([*ours, canary, stranger], {ours[0].key.uid})
+    assert sorted(batch.pods) == ["web-5d-a", "web-5d-b", "web-7f-c"], "another revision is a sibling, too"
+    assert batch.like == (PodPattern("web", 2),)
+    assert batch.suspects == {ours[0].key.uid}
 
 
 def test_the_pods_of_a_statefulset_come_back_under_their_names():
-    pods, like = _beside([owned("db-0", "StatefulSet", "db"), owned("db-1", "StatefulSet", "db")], {"uid-db-0"})
-    assert (pods, like) == (["db-0", "db-1"], [])
+    (batch,) = batches([owned("db-0", "StatefulSet", "db"), owned("db-1", "StatefulSet", "db")], {"uid-db-0"})
+    assert (batch.pods, batch.like) == (("db-0", "db-1"), ())
+
+
+def test_a_thousand_suspects_are_read_in_pieces():
+    many = [owned(f"web-{i}", "ReplicaSet", "web") for i in range(1000)]
+    found = list(batches(many, {t.key.uid for t in many}))
+    assert frozenset().union(*(b.suspects for b in found)) == {t.key.uid for t in many}
+    assert max(len(b.pods) for b in found) <= BATCH_PODS
+    assert all(b.like == () for b in found), "a large workload's past is left out"
+
+
+def test_small_workloads_are_read_together():
+    many = [owned(f"web-{i}-abcde", "ReplicaSet", f"web-{i}") for i in range(150)]
+    found = list(batches(many, {t.key.uid for t in many}))
+    assert [len(b.pods) for b in found] == [100, 50]
+    assert [len(b.like) for b in found] == [100, 50]
+
+
+def test_one_suspect_of_a_thousand_is_read_beside_a_few_siblings_of_all_ages():
+    many = [replace(owned(f"web-{i}", "ReplicaSet", "web"), created_at=at(-i)) for i in range(1000)]
+    (batch,) = batches(many, {"uid-web-500"})
+    assert len(batch.pods) == 1 + SIBLINGS_MOST
+    assert {"web-500", "web-0", "web-999"} <= set(batch.pods)
 
 
 def row(name: str, id_: str, samples: Series = EMPTY, **parts) -> SeriesRow:
