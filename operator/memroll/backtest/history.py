@@ -12,8 +12,8 @@ import numpy as np
 
 from memroll.analysis.reading import HASH_CHARS_MAX, RANDOM_CHARS, SUFFIX_ALPHABET
 from memroll.analysis.series import EMPTY, Series
-from memroll.analysis.subject import Subject
 from memroll.backtest.trace import Trace
+from memroll.reconcile.judging import subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,16 +95,14 @@ def _kills(days: Sequence[Day], rows: Sequence[SeriesRow]) -> Iterator[tuple[tup
 
 
 def _trace(row: SeriesRow, limit: float | None, killed_s: float | None, *, alone: bool) -> Trace:
-    rises = row.ooms.values[1:] > row.ooms.values[:-1]
-    ooms_s = tuple(row.ooms.times_s[1:][rises].tolist())
     start_s = min(row.rss.first_s, row.working_set.first_s)
-    subject = Subject(row.rss, row.working_set, start_s, None if limit is None else int(limit), row.load, ooms_s)
+    subject = subject_of(row, start_s, None if limit is None else int(limit))
     name = f"{row.pod}/{row.container}"
     return Trace(
         name if alone else f"{name}/{row.container_id[:SHOWN_ID_CHARS]}",
         subject,
         workload=f"{workload_of(row.pod)}/{row.container}",
-        oom_s=min((*ooms_s, *(() if killed_s is None else (killed_s,))), default=None),
+        oom_s=min((*subject.ooms_s, *(() if killed_s is None else (killed_s,))), default=None),
     )
 
 

@@ -171,12 +171,12 @@ def _judge(watch: Watch, target: Target, container: Container, reading: Reading)
     row = reading.row_for(target.key.name, container.name, container.id, started_at_s)
     if row is None:
         return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
-    subject = _subject(row, started_at_s, container.limit_bytes)
+    subject = subject_of(row, started_at_s, container.limit_bytes)
     peers = tuple(_peers(watch.targets, target, container, reading, row))
     return judge(subject, watch.rule(target, container), watch.now_s, peers)
 
 
-def _subject(row: SeriesRow, started_at_s: float, limit_bytes: int | None) -> Subject:
+def subject_of(row: SeriesRow, started_at_s: float, limit_bytes: int | None) -> Subject:
     rises = row.ooms.values[1:] > row.ooms.values[:-1]
     kills = tuple(float(t) for t in row.ooms.times_s[1:][rises])
     return Subject(row.rss, row.working_set, started_at_s, limit_bytes, row.load, kills)
@@ -200,7 +200,7 @@ def _peers(
         and len(r.rss)
     ]
     for row in rows:
-        yield _subject(row, starts.get(row.container_id, row.rss.first_s), container.limit_bytes)
+        yield subject_of(row, starts.get(row.container_id, row.rss.first_s), container.limit_bytes)
 
 
 def _starts(targets: Sequence[Target], name: str) -> Mapping[str, float]:

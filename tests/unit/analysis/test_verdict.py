@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memroll.analysis.subject import LeadRule
 from memroll.analysis.series import EMPTY, Series
+from memroll.analysis.subject import LeadRule
 from memroll.analysis.verdict import Breach, Code, Healthy, Inconclusive, judge
-from tests.builders import LIMIT, MIB, NOW, line, rule, series, subject
+from tests.builders import MIB, NOW, line, rule, series, subject
 
 NOW_S = NOW.timestamp()
 AGES = np.arange(0, 181, 5, dtype=float)

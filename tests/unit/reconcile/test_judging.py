@@ -11,7 +11,7 @@ from memroll.analysis.reading import PodPattern, Reading, SeriesRow
 from memroll.analysis.series import EMPTY, Series
 from memroll.disruption.target import ObjectRef
 from memroll.reconcile.batches import BATCH_PODS, SIBLINGS_MOST, batches, family_of
-from memroll.reconcile.judging import Watch, _peers, _subject, rule_of, span_of
+from memroll.reconcile.judging import Watch, _peers, rule_of, span_of, subject_of
 from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
 
 
@@ -106,7 +106,7 @@ def test_peers_are_the_siblings_and_the_earlier_instances_of_the_same_container(
 
 def test_a_kill_is_where_the_counter_rises():
     times = NOW.timestamp() + np.arange(0, 50, 10.0)
-    subject = _subject(row("a", "x", ooms=Series(times, np.array([0.0, 0, 1, 1, 3]))), 0.0, LIMIT)
+    subject = subject_of(row("a", "x", ooms=Series(times, np.array([0.0, 0, 1, 1, 3]))), 0.0, LIMIT)
     assert subject.ooms_s == (times[2], times[4])
 
 
