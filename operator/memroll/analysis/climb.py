@@ -22,6 +22,7 @@ BINS_PER_WINDOW = 72
 LEVEL_BINS = 4
 LOWER_SHARE = 0.15
 LOW_SHARE = 0.25
+STEP_SHARE = 0.02
 LATE_SHARE = 0.5
 """What took half of the last window or more to climb through it has climbed for longer than the window."""
 
@@ -47,7 +48,7 @@ class Climb:
     stall_s: float
     """Since the floor last made a new high."""
     stall_most_s: float
-    """The longest that it paused within the last window before that."""
+    """The longest that this climb paused within the last window before that."""
 
 
 def climb(subject: Subject, rule: Rule, at_s: float) -> Climb | None:
@@ -65,15 +66,16 @@ def climb(subject: Subject, rule: Rule, at_s: float) -> Climb | None:
     lasted_s, began_s = _lasted_s(times[late], values[late], at_s)
     if lasted_s >= LATE_SHARE * (at_s - times[late][0]):
         lasted_s, began_s = _lasted_s(times[day], values[day], at_s)
-    stall_s, stall_most_s = _stalls(times[late], values[late], at_s)
+    highs_s = _highs_s(times[late], values[late])
+    pauses_s = np.diff(highs_s[highs_s >= at_s - began_s])
     return Climb(
         level_bytes=float(values[-LEVEL_BINS:].min()),
         lasted_s=lasted_s,
         began_s=began_s,
         past_high_bytes=float(past.max()) if past.size else 0.0,
         past_peak_bytes=float(earlier.values.max()) if len(earlier) else 0.0,
-        stall_s=stall_s,
-        stall_most_s=stall_most_s,
+        stall_s=at_s - float(highs_s[-1]),
+        stall_most_s=float(pauses_s.max()) if pauses_s.size else 0.0,
     )
 
 
@@ -85,7 +87,12 @@ def _lasted_s(times: NDArray[np.float64], values: NDArray[np.float64], at_s: flo
     return lasted_s, began_s
 
 
-def _stalls(times: NDArray[np.float64], values: NDArray[np.float64], at_s: float) -> tuple[float, float]:
-    """Return the time since the last new high and the longest time between two new highs before it, in seconds."""
-    highs = times[np.concatenate(([True], values[1:] > np.maximum.accumulate(values)[:-1]))]
-    return at_s - float(highs[-1]), float(np.diff(highs).max()) if highs.size > 1 else 0.0
+def _highs_s(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return when it made a new high that stands out, by a share of its range: noise on a plateau makes none."""
+    step = STEP_SHARE * float(np.ptp(values))
+    highs, top = [times[0]], float(values[0])
+    for at_s, value in zip(times[1:].tolist(), values[1:].tolist(), strict=True):
+        if value > top + step:
+            highs.append(at_s)
+            top = value
+    return np.array(highs)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.analysis.floor import BINS_MAX, BINS_MIN, Floor, floor
+from memroll.analysis.segments import lives
 from memroll.analysis.trend import median, middle, pairwise_slopes
 
 if TYPE_CHECKING:
@@ -32,9 +33,15 @@ NEAR_LIMIT_SHARE = 0.98
 
 
 def newest(peers: Sequence[Subject], rule: Rule, now_s: float) -> tuple[Subject, ...]:
-    """Return what was known of the peers at `now_s`: of those with the newest samples, a bounded number."""
-    seen = [p.seen(now_s, rule.lookback_s) for p in peers if p.started_at_s <= now_s]
-    return tuple(sorted((p for p in seen if len(p.rss)), key=lambda p: (-p.rss.last_s, p.started_at_s))[:PEERS_MOST])
+    """Return what was known of the peers' lives at `now_s`: of those with the newest samples, a bounded number."""
+    seen = (p.seen(now_s, rule.lookback_s) for p in peers if p.started_at_s <= now_s)
+    known = [life for p in seen for life in lives(p, rule) if len(life.rss)]
+    return tuple(sorted(known, key=_newest_first)[:PEERS_MOST])
+
+
+def _newest_first(peer: Subject) -> tuple[float, float, float, int]:
+    """Order peers in a way that does not depend on how they came."""
+    return -peer.rss.last_s, peer.started_at_s, float(peer.rss.values[-1]), len(peer.rss)
 
 
 def survived(look: Look, peers: tuple[Subject, ...]) -> float:

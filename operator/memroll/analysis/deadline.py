@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 LEAD_SHARE_OF_CLIMB = 0.25
 LEAD_SHARE_OF_BEGAN = 0.2
+LONG_CLIMB_WINDOWS = 0.6
+LEAD_OF_LONG_CLIMB_WINDOWS = 0.21
+"""What has climbed for most of a window is rolled over an hour ahead (of 6 h): people may want to look."""
 LEAD_SHARE_OF_LIFE = 0.15
 LEAD_MIN_WINDOWS = 1 / 24
 LEAD_MAX_WINDOWS = 1 / 3
@@ -73,9 +76,15 @@ class Deadline:
 
 
 def peak_bytes(subject: Subject, at_s: float, back_s: float) -> float:
-    """Return the highest usage of the last `back_s` seconds: it is a peak that meets the limit, not a mean."""
+    """Return the highest usage of the last `back_s` seconds: it is a peak that meets the limit, not a mean.
+
+    Where it has no sample, the newest one; 0 without any.
+    """
     recent = subject.working_set.between(at_s - back_s, at_s)
-    return float(recent.values.max()) if len(recent) else float(subject.working_set.until(at_s).values[-1])
+    if len(recent):
+        return float(recent.values.max())
+    known = subject.working_set.until(at_s)
+    return float(known.values[-1]) if len(known) else 0.0
 
 
 def deadline(subject: Subject, rule: Rule, at_s: float, peers: tuple[Subject, ...]) -> Deadline:
@@ -154,6 +163,8 @@ def lead_of(look: Look, now: Climb, left_s: float) -> float:
     if rule.lead.fixed_s is not None:
         return max(rule.lead.fixed_s, rule.lead.least_s)
     auto_s = max(LEAD_SHARE_OF_CLIMB * now.lasted_s, LEAD_SHARE_OF_BEGAN * now.began_s)
+    if now.lasted_s >= LONG_CLIMB_WINDOWS * rule.window_s:
+        auto_s = max(auto_s, LEAD_OF_LONG_CLIMB_WINDOWS * rule.window_s)
     if not look.peers:
         auto_s = max(auto_s, LEAD_SHARE_OF_LIFE * (look.at_s - look.subject.started_at_s + left_s))
     young = bool(look.peers) and look.at_s - look.subject.started_at_s < rule.day_s

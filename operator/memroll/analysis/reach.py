@@ -24,6 +24,7 @@ def peak_bytes(look: Look) -> float:
     """Return the highest usage that recurs, as of now: each recent sample carried forward along the slope."""
     recent = look.subject.working_set.between(look.at_s - max(PEAK_SHARE_OF_WINDOW * look.window_s, 0), look.at_s)
     if not len(recent):
-        return float(look.subject.working_set.until(look.at_s).values[-1])
+        known = look.subject.working_set.until(look.at_s)
+        return float(known.values[-1]) if len(known) else 0.0
     ahead = max(0.0, look.trend.slope_bytes_per_s) * (look.at_s - recent.times_s)
     return float(np.quantile(recent.values + ahead, 0.9))

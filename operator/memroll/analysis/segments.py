@@ -6,6 +6,7 @@ with a warm-up of its own, and what came before belongs to an earlier one.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,20 @@ SPACINGS = 3.0
 def lives(subject: Subject, rule: Rule) -> tuple[Subject, ...]:
     """Split an instance at its cliffs, oldest life first. The last one is the one that runs."""
     cuts = cliffs_s(subject, rule)
-    edges = (-np.inf, *cuts, np.inf)
-    return tuple(subject.between(a, b) for a, b in pairwise(edges)) if cuts else (subject,)
+    if not cuts:
+        return (subject,)
+    # The counter of kills rises with the scrape after the cliff: the kill belongs to the life that it ended.
+    late_s = _within_s(subject, rule)
+    found = []
+    for start_s, end_s in pairwise((-np.inf, *cuts, np.inf)):
+        ended_by = tuple(t for t in subject.ooms_s if start_s + late_s < t <= end_s + late_s)
+        found.append(replace(subject.between(start_s, end_s), ooms_s=ended_by))
+    return tuple(found)
+
+
+def _within_s(subject: Subject, rule: Rule) -> float:
+    """Return how long a cliff takes at the most, in seconds."""
+    return max(CLIFF_SHARE_OF_WINDOW * rule.window_s, SPACINGS * subject.rss.spacing_s)
 
 
 def cliffs_s(subject: Subject, rule: Rule) -> tuple[float, ...]:
@@ -34,8 +47,7 @@ def cliffs_s(subject: Subject, rule: Rule) -> tuple[float, ...]:
     times, values = subject.rss.times_s, subject.rss.values
     if not np.isfinite(subject.rss.spacing_s):
         return ()  # a sample or none
-    within_s = max(CLIFF_SHARE_OF_WINDOW * rule.window_s, SPACINGS * subject.rss.spacing_s)
-    later = np.minimum(np.searchsorted(times, times + within_s, side="right") - 1, times.size - 1)
+    later = np.minimum(np.searchsorted(times, times + _within_s(subject, rule), side="right") - 1, times.size - 1)
     falls = np.flatnonzero(values[later] < KEPT_SHARE * values)
     found: list[float] = []
     for i in falls.tolist():

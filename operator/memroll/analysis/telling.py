@@ -107,7 +107,9 @@ FAR_GUARDS: tuple[Guard, ...] = (
     Guard(
         Code.NO_HISTORY,
         _known_s,
-        lambda look: max(look.rule.day_s, (1 + COVERED_SHARE) * look.window_s),
+        lambda look: min(
+            look.rule.day_s + look.rule.window_s, max(look.rule.day_s, (1 + COVERED_SHARE) * look.window_s)
+        ),
         lambda n, m: f"known for {about(n)} only, {about(m)} needed to compare with the time before",
     ),
     Guard(
