@@ -68,9 +68,10 @@ def test_a_pod_younger_than_two_windows_has_no_past():
     assert (found.past_high_bytes, found.past_peak_bytes) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("noise_mib", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("halted_h", [0.5, 1.0, 3.0])
-def test_a_climb_stalls_since_its_last_new_high(halted_h):
-    found = climbed(ramp(300, 30, 10 - halted_h), noise_mib=0)
+def test_a_climb_stalls_since_its_last_new_high_and_noise_makes_none(halted_h, noise_mib):
+    found = climbed(ramp(300, 30, 10 - halted_h), noise_mib=noise_mib)
     assert found.stall_s == pytest.approx(halted_h * HOUR_S, abs=600)
 
 
@@ -79,6 +80,12 @@ def test_a_steady_climb_never_pauses_and_stairs_pause_on_each_step():
     assert max(steady.stall_s, steady.stall_most_s) <= 2 * RULE.window_s / BINS_PER_WINDOW
     stairs = climbed(lambda h: 200 + 20 * np.floor(h / 1.5), noise_mib=0)
     assert stairs.stall_most_s == pytest.approx(1.5 * HOUR_S, abs=600)
+
+
+def test_the_calm_before_a_climb_is_no_pause_of_it():
+    found = climbed(ramp(300, NOW_H - 1.5, 1), noise_mib=0.5)
+    assert found.stall_most_s <= 2 * RULE.window_s / BINS_PER_WINDOW
+    assert found.stall_s == pytest.approx(0.5 * HOUR_S, abs=600)
 
 
 def test_what_does_not_climb_stalls_throughout_the_window():

@@ -219,7 +219,7 @@ def test_a_look_before_the_first_sample_is_not_due():
     assert not (isinstance(found, Breach) and found.due)
 
 
-def test_a_ramp_that_ended_over_an_hour_ago_is_not_due():
+def test_a_ramp_that_ended_half_an_hour_ago_or_more_is_not_due():
     for over_h in (0.6, 2.5):
         subject = lived(ramp(790, 38, over_h), until_h=44)
         for after_h in np.arange(0.5, 2.5, 0.25):

@@ -36,6 +36,7 @@ CLIFFS = [
     pytest.param(lambda h: 2000 - 1700 * np.clip((h - 30) / 3, 0, 1), [], id="a slow fall"),
     pytest.param(lambda h: np.where(h <= 30, 1000, 1.05 * KEPT_SHARE * 1000), [], id="a fall that keeps most"),
     pytest.param(lambda h: np.where(np.abs(h - 30) < 0.02, 2000, 300), [], id="a burst"),
+    pytest.param(lambda h: np.where(h <= 0.04, 900, 300), [], id="a spike of the start"),
     pytest.param(flat(300), [], id="no fall at all"),
 ]
 
