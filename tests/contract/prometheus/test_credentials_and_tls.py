@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
+from memroll.analysis.reading import Span
 from memroll.errors import MemrollError, Stalled
 from memroll.prometheus.credentials import ConnectionsFile
 from memroll.prometheus.provider import PrometheusProvider
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 async def outcome_of(provider: PrometheusProvider) -> tuple[str, str]:
     """The reason and message of a read; the reason is empty when it succeeded."""
     try:
-        await provider.read("default", "ai", ["chat-1"], 90.0, 1020.0)
+        await provider.read("default", "ai", ["chat-1"], Span(90.0, None), 1020.0)
     except MemrollError as error:
         return error.reason, error.message
     return "", ""
