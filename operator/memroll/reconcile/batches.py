@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memroll.analysis.reading import PodPattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from memroll.disruption.target import Target
 
@@ -44,6 +44,13 @@ def family_of(target: Target) -> Family | None:
     return Family(ref.kind, ref.name)
 
 
+def by_family(targets: Iterable[Target]) -> dict[Family | None, list[Target]]:
+    families: dict[Family | None, list[Target]] = {}
+    for target in targets:
+        families.setdefault(family_of(target), []).append(target)
+    return families
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What is read at once: some suspected pods, their siblings, and the names that their earlier pods had."""
@@ -62,17 +69,16 @@ NOTHING = Batch(frozenset(), ())
 
 def batches(targets: Sequence[Target], suspects: set[str]) -> Iterator[Batch]:
     """Split what is read so that memory is bounded however many pods are suspected at once."""
-    families: dict[Family | None, list[Target]] = {}
-    for target in targets:
-        families.setdefault(family_of(target), []).append(target)
     gathered = NOTHING
-    for family, members in families.items():
+    for family, members in by_family(targets).items():
         for piece in _pieces(family, members, suspects):
             if len(gathered.pods) + len(piece.pods) > BATCH_PODS:
-                yield from (gathered,) if gathered.pods else ()
+                if gathered.pods:
+                    yield gathered
                 gathered = NOTHING
             gathered = gathered.and_(piece)
-    yield from (gathered,) if gathered.pods else ()
+    if gathered.pods:
+        yield gathered
 
 
 def _pieces(family: Family | None, members: Sequence[Target], suspects: set[str]) -> Iterator[Batch]:

@@ -12,7 +12,7 @@ from memroll.analysis.screen import screened, windows_s
 from memroll.analysis.subject import LeadRule, Rule, Subject
 from memroll.analysis.verdict import Code, Inconclusive, Verdict, judge
 from memroll.api.roll import Phase
-from memroll.reconcile.batches import batches, family_of
+from memroll.reconcile.batches import batches, by_family, family_of
 from memroll.recording.outcome import Assessment
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ ROLL_GUESS_S = 10.0
 ROLLS_MEASURED = 5
 STEPS_PER_WINDOW = 360
 STEPS_MOST = 2000
+NO_SAMPLES = Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
 STEP_LEAST_S = 15.0
 """Finer than scrapes are: every sample is read."""
 
@@ -150,7 +151,7 @@ def _screened(watch: Watch, target: Target, container: Container, screening: Scr
     started_at_s = container.started_at.timestamp()
     row = screening.row_for(target.key.name, container.name, container.id, started_at_s)
     if row is None:
-        return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
+        return NO_SAMPLES
     return screened(row, watch.rule(target, container), container.limit_bytes, started_at_s, watch.now_s)
 
 
@@ -158,21 +159,23 @@ def _judged(
     watch: Watch, batch: Batch, reading: Reading, first: Mapping[tuple[str, str], Verdict | None]
 ) -> dict[tuple[str, str], Verdict | None]:
     """Judge the batch's suspects that the screen did not answer for."""
+    families = by_family(watch.targets)
     return {
-        (t.key.uid, c.name): _judge(watch, t, c, reading)
+        (t.key.uid, c.name): _judge(watch, t, c, reading, families[family_of(t)])
         for t, c in watch.pairs()
         if t.key.uid in batch.suspects and first[t.key.uid, c.name] is None
     }
 
 
-def _judge(watch: Watch, target: Target, container: Container, reading: Reading) -> Verdict:
+def _judge(watch: Watch, target: Target, container: Container, reading: Reading, members: Sequence[Target]) -> Verdict:
+    """`members`: the pods of its workload, this one among them."""
     assert container.started_at is not None, "screened out before"
     started_at_s = container.started_at.timestamp()
     row = reading.row_for(target.key.name, container.name, container.id, started_at_s)
     if row is None:
-        return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
+        return NO_SAMPLES
     subject = subject_of(row, started_at_s, container.limit_bytes)
-    peers = tuple(_peers(watch.targets, target, container, reading, row))
+    peers = tuple(_peers(members, target, container, reading, row))
     return judge(subject, watch.rule(target, container), watch.now_s, peers)
 
 
@@ -183,14 +186,14 @@ def subject_of(row: SeriesRow, started_at_s: float, limit_bytes: int | None) -> 
 
 
 def _peers(
-    targets: Sequence[Target], target: Target, container: Container, reading: Reading, own: SeriesRow
+    members: Sequence[Target], target: Target, container: Container, reading: Reading, own: SeriesRow
 ) -> Iterator[Subject]:
     """Yield the other instances of this container in its workload."""
     family = family_of(target)
     if family is None:
         return
-    starts = _starts(targets, container.name)
-    siblings = {t.key.name for t in targets if family_of(t) == family}
+    starts = _starts(members, container.name)
+    siblings = {t.key.name for t in members}
     rows = [
         r
         for r in reading.rows
