@@ -50,7 +50,6 @@ WARM_UP_SHARE = 1 / 3
 NEW_HIGH_SHARE_OF_LIMIT = 0.01
 STOOD_TIMES_LEFT = 4.0
 STOOD_MIN_WINDOWS = 5 / 6
-UNEXPLAINED_SHARE_MIN = 0.4
 STALL_SHARE = 0.5
 STALL_TIMES = 1.5
 
@@ -189,8 +188,7 @@ def _not_now(look: Look, now: Climb, found: Deadline) -> tuple[Code | None, str]
     peak = past.peak_as_yesterday_bytes(look, found.usage_bytes, left_s)
     if peak < usable_limit(look):
         return Code.AS_YESTERDAY, f"climbed as fast at this hour of the day before, and would end at {mib(peak)}"
-    unexplained = load.unexplained_slope(look)
-    if unexplained < UNEXPLAINED_SHARE_MIN * look.trend.slope_bytes_per_s:
+    if load.unexplained_share(look) < load.UNEXPLAINED_SHARE_MIN:
         return Code.FOLLOWS_LOAD, "load explains most of the climb"
     stood_s = cohort.survived(look, look.peers)
     if stood_s >= max(STOOD_TIMES_LEFT * left_s, STOOD_MIN_WINDOWS * rule.window_s):

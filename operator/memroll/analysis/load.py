@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.analysis.floor import BINS_MIN, Floor, floor
-from memroll.analysis.trend import median, middle, pairwise_slopes
+from memroll.analysis.trend import middle, pairwise_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from memroll.analysis.series import Series
 
 BINS_PER_WINDOW = 72
+UNEXPLAINED_SHARE_MIN = 0.4
+"""A leak leaves more of its slope unexplained than this."""
 LAG_BINS = 6
 """Memory follows load within so many bins; the changes over all of them are compared as well."""
+
+
+def unexplained_share(look: Look) -> float:
+    """Return the share of the slope that load does not explain. The slope must be above 0."""
+    return unexplained_slope(look) / look.trend.slope_bytes_per_s
 
 
 def unexplained_slope(look: Look) -> float:
@@ -67,6 +74,6 @@ def _bytes_per_load(level: NDArray[np.float64], load: NDArray[np.float64]) -> fl
         return 0.0
     most = float((level[load > 0] / load[load > 0]).min()) if (load > 0).any() else 0.0
     d_level, d_load = level[LAG_BINS:] - level[:-LAG_BINS], load[LAG_BINS:] - load[:-LAG_BINS]
-    d_level, d_load = d_level - median(d_level), d_load - d_load.mean()
+    d_load = d_load - d_load.mean()
     power = float(d_load @ d_load)
     return min(most, max(0.0, float(d_load @ d_level) / power)) if power > 0 else 0.0

@@ -24,18 +24,12 @@ if TYPE_CHECKING:
     from memroll.analysis.subject import Rule, Subject
 
 NEW_HIGH_SHARE_OF_RISE = 0.35
-UNEXPLAINED_SHARE_MIN = 0.4
 BY_AGE_MIN = 0.3
 STOOD_WINDOWS_MAX = 1 / 3
 NEAR_WINDOWS = 1 / 24
 """A limit within a twenty-fourth of a window is near, or within what a roll needs."""
 LASTED_WINDOWS_MIN = 0.75
 """Loads ramp up within hours; what has climbed for less than this may be one of them."""
-
-
-def _unexplained_share(look: Look) -> float:
-    """Share of the slope that load does not explain."""
-    return load.unexplained_slope(look) / look.trend.slope_bytes_per_s
 
 
 def _not_survived(look: Look) -> float:
@@ -64,8 +58,8 @@ CONTEXT_GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         Code.FOLLOWS_LOAD,
-        _unexplained_share,
-        lambda _: UNEXPLAINED_SHARE_MIN,
+        load.unexplained_share,
+        lambda _: load.UNEXPLAINED_SHARE_MIN,
         lambda n, m: f"load explains all but {max(n, 0):.0%} of the climb, a leak leaves over {m:.0%}",
     ),
     Guard(

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memroll.analysis.load import unexplained_slope
+from memroll.analysis.load import UNEXPLAINED_SHARE_MIN, unexplained_slope
 from memroll.analysis.series import EMPTY, Series
-from memroll.analysis.telling import UNEXPLAINED_SHARE_MIN
 from tests.unit.analysis.days import HOUR_S, NOW_S, RULE, leak, lived, look, ramp
 
 
