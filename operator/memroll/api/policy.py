@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from memroll.api import rules
 from memroll.api.base import Message, Model, Name, Time, Word, WorkloadRef
@@ -15,6 +16,7 @@ from memroll.api.quantity import CountOrShare, Duration, Growth, GrowthRate, Lea
 
 NEAREST_MAX = 20
 LAST_ROLLS_MAX = 10
+LEDGER_MAX = 20
 
 
 class Mode(StrEnum):
@@ -31,6 +33,15 @@ class Strategy(StrEnum):
     """Create the replacement first: release the pod from its ReplicaSet, evict it when the new one is Ready."""
     EVICT = "Evict"
     """Evict through the Eviction API; the controller creates the replacement afterwards."""
+    RESTART = "Restart"
+    """Restart the whole workload by the annotation of `kubectl rollout restart` (`spec.restartAt` of an Argo Rollout)."""
+
+
+class DrainMode(StrEnum):
+    NONE = "None"
+    """The pod's own graceful termination drains it."""
+    DETACH = "Detach"
+    """Take the pod out of its Services while it still runs, and evict it when it is idle. Surge only."""
 
 
 class Operator(StrEnum):
@@ -116,6 +127,69 @@ class Budget(Model):
     per: Duration
 
 
+Day = Annotated[
+    str, Field(min_length=3, max_length=7, pattern="^(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?$")
+]
+TimeOfDay = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
+
+
+class Window(Model):
+    """A time of the week. One whose `end` is not after its `start` goes on over midnight."""
+
+    days: tuple[Day, ...] = Field(default=(), max_length=7)
+    """Days on which it starts: `sat`, or a range such as `mon-fri`. Empty: every day."""
+    start: TimeOfDay = "00:00"
+    end: TimeOfDay = "24:00"
+
+
+class Windows(Model):
+    """When pods may be rolled."""
+
+    time_zone: str = Field(default="UTC", min_length=1, max_length=64, pattern="^[A-Za-z0-9_+/-]+$")
+    """A name of the IANA time zone database, such as `Europe/Berlin`."""
+    allow: tuple[Window, ...] = Field(default=(), max_length=32)
+    """Empty: always."""
+    deny: tuple[Window, ...] = Field(default=(), max_length=32)
+    """Wins over `allow`."""
+    act_early: bool = True
+    """Also roll outside of the windows when the pod would reach its limit before the next one opens."""
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError) as unknown:
+            raise ValueError(f"{name!r} is not in the IANA time zone database") from unknown
+        return name
+
+
+class InFlight(Model):
+    """What tells that a pod is idle."""
+
+    metric: str = Field(min_length=1, max_length=200, pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
+    """The name of a gauge in Prometheus with the labels `namespace` and `pod`, such as `http_inflight_requests`."""
+    at_most: int = Field(default=0, ge=0, le=1_000_000)
+
+
+class DrainSpec(Model):
+    """How a released pod is emptied before it is evicted."""
+
+    mode: DrainMode = DrainMode.NONE
+    wait: Duration = timedelta(seconds=15)
+    """How long a detached pod is left alone at least: connections that were just opened get through."""
+    timeout: Duration = timedelta(minutes=10)
+    """When a detached pod is evicted at the latest, idle or not."""
+    until: InFlight | None = None
+    """What tells that the pod is idle. Without it, it is evicted after `wait`."""
+
+    @model_validator(mode="after")
+    def _waits_within_its_time(self) -> Self:
+        if self.wait > self.timeout:
+            raise ValueError("`wait` must not be longer than `timeout`")
+        return self
+
+
 class RollSpec(Model):
     """How a pod is replaced, and how many may be."""
 
@@ -128,6 +202,10 @@ class RollSpec(Model):
     """Each holds on its own: the most restrictive one wins."""
     replacement_timeout: Duration = timedelta(minutes=10)
     """How long a replacement may take to become Ready before the roll is rolled back."""
+    windows: Windows | None = None
+    """When pods may be rolled. Without it, at any time."""
+    drain: DrainSpec = DrainSpec()
+    """How a released pod is emptied before it is evicted."""
 
 
 class PolicySpec(Model):
@@ -205,6 +283,24 @@ class LastRoll(Model):
     reason: Message = ""
 
 
+class LedgerEntry(Model):
+    """What is known of the leak of one container, in one revision of its workload."""
+
+    workload: str = Field(max_length=320)
+    """Such as `Deployment/chat`."""
+    revision: str = Field(default="", max_length=63)
+    """The template hash, or the revision's name where there is none."""
+    container: Word
+    image: str = Field(default="", max_length=512)
+    growth_bytes_per_hour: int | None = None
+    """The median of the growth for which its pods were rolled, or else of those that leak now."""
+    rolls: int = Field(default=0, ge=0)
+    oom_kills: int = Field(default=0, ge=0)
+    """Kills that memroll saw in this revision."""
+    first_seen: Time
+    last_seen: Time
+
+
 class PolicyStatus(Model):
     """What the last pass found and did."""
 
@@ -221,6 +317,8 @@ class PolicyStatus(Model):
     nearest: tuple[NearPod, ...] = Field(default=(), max_length=NEAREST_MAX)
     """The pods nearest exhaustion, breaching ones first."""
     last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=LAST_ROLLS_MAX)
+    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=LEDGER_MAX)
+    """The leak ledger: what leaks, by revision and image, the newest first."""
 
 
 class MemoryPolicy(Model):

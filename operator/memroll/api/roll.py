@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from memroll.api.base import Message, Model, Name, Time, Uid, Word, WorkloadRef
-from memroll.api.policy import Strategy
+from memroll.api.policy import DrainSpec, LabelKey, LabelValue, Strategy
 
 
 class Phase(StrEnum):
@@ -18,6 +18,8 @@ class Phase(StrEnum):
     """Recorded; nothing is touched yet."""
     REPLACING = "Replacing"
     """Surge: the pod is released from its ReplicaSet, the replacement is on its way."""
+    DRAINING = "Draining"
+    """The replacement is Ready; the old pod gets no new connections and finishes what it has."""
     EVICTING = "Evicting"
     """The old pod is being evicted."""
     VERIFYING = "Verifying"
@@ -41,6 +43,9 @@ class Finding(Model):
     limit_bytes: int | None = Field(default=None, ge=0)
     growth_bytes_per_hour: int | None = None
     time_to_limit_seconds: int | None = Field(default=None, ge=0)
+    container_started: Time | None = None
+    """When the container began: what a replacement is compared with at the same age."""
+    image: str = Field(default="", max_length=512)
 
 
 class RollSpecification(Model):
@@ -54,6 +59,7 @@ class RollSpecification(Model):
     workload: WorkloadRef | None = None
     strategy: Strategy = Strategy.AUTO
     replacement_timeout_seconds: int = Field(default=600, ge=5, le=21600)
+    drain: DrainSpec = DrainSpec()
     reason: Message = ""
     finding: Finding | None = None
     veto: bool = False
@@ -63,6 +69,7 @@ class RollSpecification(Model):
 class PhaseTimes(Model):
     announced: Time | None = None
     replacing: Time | None = None
+    draining: Time | None = None
     evicting: Time | None = None
     verifying: Time | None = None
     finished: Time | None = None
@@ -86,6 +93,43 @@ class Release(Model):
     template_hash: str = Field(max_length=63)
 
 
+class Detachment(Model):
+    """What keeps new connections from a pod: recorded before the pod is touched."""
+
+    labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
+    """The labels that are changed, as they were."""
+    skipped: Message = ""
+    """Why the pod is not detached, or empty."""
+
+
+class Effect(StrEnum):
+    """What a roll was worth."""
+
+    HELPED = "Helped"
+    """The memory came down, and does not come back as it did."""
+    INEFFECTIVE = "Ineffective"
+    """The replacement holds as much memory as the pod had, at once: rolling does not help."""
+    LEAK_PERSISTS = "LeakPersists"
+    """The memory came down and grows again as fast as it did: rolling buys time, no more."""
+
+
+class Memory(Model):
+    """Memory before and after a roll, written once the replacement is old enough to be compared."""
+
+    before_bytes: int | None = Field(default=None, ge=0)
+    """The old pod's usage when it was rolled."""
+    after_bytes: int | None = Field(default=None, ge=0)
+    """The replacement's usage after its warm-up."""
+    growth_before_bytes_per_hour: int | None = None
+    growth_after_bytes_per_hour: int | None = None
+    """Both at the same age, in seconds:"""
+    age_seconds: int | None = Field(default=None, ge=0)
+    effect: Effect | None = None
+    message: Message = ""
+    judged: Time | None = None
+    """When this was written last."""
+
+
 class RollStatus(Model):
     """How far the roll is."""
 
@@ -101,9 +145,13 @@ class RollStatus(Model):
     workload_uid: Uid = Field(default="", serialization_alias="workloadUID", validation_alias="workloadUID")
     controller: ControllerRef | None = None
     ready_before: int = Field(default=0, ge=0)
-    """Ready pods of the controller when the roll began, the pod itself included."""
+    """Ready pods of the workload when the roll began, the pod itself included."""
     release: Release | None = None
+    detachment: Detachment | None = None
+    restarted_at: Time | None = None
+    """Restart: the time that is written into the workload's annotation."""
     replacement: Replacement | None = None
+    memory: Memory | None = None
     times: PhaseTimes = PhaseTimes()
 
 

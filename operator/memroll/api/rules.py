@@ -35,6 +35,12 @@ POLICY: list[dict[str, Any]] = [
         "message": "`roll.replacementTimeout` must be from 5s to 6h",
         "fieldPath": ".roll.replacementTimeout",
     },
+    {
+        "rule": "duration(self.roll.drain.wait) <= duration(self.roll.drain.timeout)"
+        " && duration(self.roll.drain.timeout) <= duration('6h')",
+        "message": "`roll.drain.wait` must not be longer than `roll.drain.timeout`, and that at most 6h",
+        "fieldPath": ".roll.drain",
+    },
 ]
 
 SELECTOR: Any = [
@@ -55,7 +61,17 @@ TARGET: Any = [
     }
 ]
 
-_FIXED = "podName", "podUID", "policy", "strategy", "reason"
+_FIXED = (
+    "podName",
+    "podUID",
+    "policy",
+    "strategy",
+    "reason",
+    "replacementTimeoutSeconds",
+    "drain",
+    "workload",
+    "finding",
+)
 ROLL: list[dict[str, Any]] = [
     {
         "rule": " && ".join(

@@ -14,6 +14,12 @@ ROLL_ANNOTATION = "memroll.dev/roll"
 """On a released pod: the name of the PodRoll that released it."""
 HASH_ANNOTATION = "memroll.dev/released-from"
 """On a released pod: the template hash it had, to be put back in a rollback."""
+OWNER_ANNOTATION = "memroll.dev/released-owner"
+"""On a released pod: what owned it, as JSON, so that a stray can be judged when its PodRoll is gone."""
+DETACHED_ANNOTATION = "memroll.dev/detached"
+"""On a detached pod: its changed labels as they were, as compact JSON (`{"app":"chat"}`), to be put back in a rollback."""
+DETACHED_VALUE = "memroll-detached"
+"""The value of a label by which a Service selects, while the pod is detached."""
 RELEASED_HASH = "memroll-released"
 """The template hash of every released pod: one list call finds them all."""
 
@@ -71,6 +77,10 @@ class Target:
     containers: tuple[Container, ...] = ()
     pinned_by: str = ""
     """Why a second copy of this pod can't run beside it ("host port 80", "claim data is ReadWriteOnce")."""
+    stuck: str = ""
+    """Why it does not become Ready, where its status says so ("Unschedulable: 0/1 nodes are available ...")."""
+    unschedulable: bool = False
+    """Whether the scheduler finds no room for it."""
     mirror: bool = False
     """A static pod's mirror: the API server can't evict it."""
 
@@ -89,7 +99,9 @@ class Workload:
     controller: ObjectRef
     """What owns the pods: a ReplicaSet under a Deployment or Rollout, else the same as `top`."""
     desired: int
-    """Replicas that `controller` wants."""
+    """Pods that `controller` wants."""
+    replicas: int = 0
+    """Pods that `top` wants in all; the same as `desired` but in the middle of a rollout."""
     hash_label: str = ""
     """The pod label that ties a pod to its ReplicaSet; empty when the workload can't surge."""
     mid_rollout: str = ""
