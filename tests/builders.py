@@ -72,7 +72,10 @@ def workload(**changes: Any) -> Workload:
         top=ObjectRef("apps/v1", "Deployment", "leaky", "deploy-1"),
         controller=ObjectRef("apps/v1", "ReplicaSet", "leaky-5d", "rs-1"),
         desired=1,
+        replicas=1,
         hash_label="pod-template-hash",
+        selector="app=leaky",
+        family=frozenset({"rs-1"}),
     )
     return replace(made, **changes)
 

@@ -12,17 +12,27 @@ import numpy as np
 
 from memroll.analysis.reading import Reading, Screening, ScreenRow, SeriesRow
 from memroll.analysis.screen import slopes_at
+from memroll.api.roll import Detachment
 from memroll.disruption.eviction import Eviction, EvictionAnswer
-from memroll.disruption.target import HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef, PodKey
+from memroll.disruption.target import (
+    DETACHED_VALUE,
+    HASH_ANNOTATION,
+    OWNER_ANNOTATION,
+    RELEASED_HASH,
+    ROLL_ANNOTATION,
+    ObjectRef,
+    PodKey,
+)
 from memroll.errors import Conflict, NotFound
 from tests.builders import at, container, pod, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from memroll.analysis.reading import PodPattern, Span
     from memroll.analysis.series import Series
-    from memroll.disruption.target import Target, Workload
+    from memroll.disruption.target import Owners, Target, Workload
 
 HASH = "5d"
 
@@ -39,6 +49,7 @@ class FakeCluster:
         self.policies_json: dict[str, dict[str, Any]] = {}
         self.rolls_json: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
+        self.detached: dict[str, dict[str, str]] = {}
         self.desired = replicas
         self.newcomers_ready = newcomers_ready
         self.budget_allows = budget_allows
@@ -125,8 +136,11 @@ class FakeCluster:
     async def pod(self, namespace: str, name: str) -> Target | None:
         return self.pods.get(name)
 
-    async def workload_of(self, namespace: str, controller: ObjectRef) -> Workload | None:
-        return workload(desired=self.desired)
+    async def workload_of(self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None) -> Workload | None:
+        return workload(desired=self.desired, replicas=self.desired)
+
+    async def detachment(self, target: Target) -> Detachment:
+        return Detachment(labels={"app": target.labels["app"]})
 
     async def owned_pods(self, found: Workload, namespace: str) -> tuple[Target, ...]:
         return tuple(p for p in self.pods.values() if p.controller is not None)
@@ -172,10 +186,11 @@ class FakeCluster:
         self._write(f"status {name} {status.get('phase', '')}")
         return store[name]
 
-    async def release(self, target: Target, hash_label: str, roll_name: str) -> None:
+    async def release(self, target: Target, hash_label: str, roll_name: str, owners: Owners) -> None:
         if target.labels.get(hash_label) == RELEASED_HASH:
             return
-        marks = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: target.labels[hash_label]}
+        old = target.labels[hash_label]
+        marks = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old, OWNER_ANNOTATION: owners.written()}
         self._changed(target, labels={**target.labels, hash_label: RELEASED_HASH}, annotations=marks)
         self._write(f"release {target.key.name}")
 
@@ -184,8 +199,19 @@ class FakeCluster:
         if known.labels[hash_label] != RELEASED_HASH:
             return
         self.owners.pop(target.key.uid, None)
-        self._changed(known, labels={**known.labels, hash_label: known.annotations[HASH_ANNOTATION]}, annotations={})
+        back = self.detached.pop(target.key.uid, {}) | {hash_label: known.annotations[HASH_ANNOTATION]}
+        self._changed(known, labels={**known.labels, **back}, annotations={})
         self._write(f"restore {target.key.name}")
+
+    async def detach(self, target: Target, labels: Mapping[str, str]) -> None:
+        known = self.pods[target.key.name]
+        assert RELEASED_HASH in known.labels.values(), "only a released pod is detached"
+        self.detached[target.key.uid] = dict(labels)
+        self._changed(known, labels={**known.labels, **dict.fromkeys(labels, DETACHED_VALUE)})
+        self._write(f"detach {target.key.name}")
+
+    async def restart(self, namespace: str, top: ObjectRef, at: datetime) -> None:
+        self._write(f"restart {top.name}")
 
     async def own(self, target: Target, roll_name: str, roll_uid: str) -> None:
         self.owners[target.key.uid] = roll_uid
@@ -215,6 +241,7 @@ class FakePrometheus:
     def __init__(self, by_container: dict[str, Series], error: Exception | None = None) -> None:
         self.by_container = by_container
         self.error = error
+        self.busy: float | None = None
         self.asked: list[tuple[str, str, tuple[str, ...], float]] = []
         self.screened: list[tuple[str, str, tuple[str, ...]]] = []
 
@@ -230,6 +257,9 @@ class FakePrometheus:
         self.screened.append((connection, namespace, tuple(pods)))
         rows = tuple(_screen_row(name, s, windows_s, at_s) for name, s in self._held(pods))
         return Screening(rows, tuple(windows_s), at_s)
+
+    async def in_flight(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
+        return self.busy
 
     async def read(
         self,

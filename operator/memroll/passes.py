@@ -16,14 +16,16 @@ from pydantic import ValidationError
 from memroll.api import conditions
 from memroll.api.conditions import ConditionType, Status, condition
 from memroll.api.policy import MemoryPolicy, read_status
-from memroll.api.roll import PodRoll
+from memroll.api.roll import Phase, PodRoll
+from memroll.disruption.observed import moved
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError, PrometheusUnavailable, Stalled, Waiting
 from memroll.loop import Key
+from memroll.reconcile import judging, observing, strays
 from memroll.reconcile import policy as policy_pass
 from memroll.reconcile import roll as roll_step
 from memroll.reconcile.policy import Scene
-from memroll.reconcile.roll import Mandate
+from memroll.reconcile.roll import Mandate, Ports
 from memroll.recording import tell
 from memroll.recording.outcome import Outcome
 from memroll.recording.status import status_of
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from memroll.reconcile.judging import Prometheus
     from memroll.recording.events import Event
     from memroll.recording.metrics import Metrics
 
@@ -44,14 +45,18 @@ STANDBY_S = 2.0
 RETRY_MOST_S = 15.0
 AFTER_A_CONFLICT_S = 0.2
 JITTER_SHARE = 0.05
+NOT_HERE = "memroll does not act in this namespace"
 
 
-class Cluster(policy_pass.Cluster, roll_step.Cluster, Protocol):
+class Cluster(policy_pass.Cluster, roll_step.Cluster, strays.Cluster, Protocol):
     """What the passes need of Kubernetes beside what they hand on."""
 
     async def policy(self, namespace: str, name: str) -> dict[str, Any] | None: ...
     async def policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]: ...
-    async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]: ...
+
+
+class Prometheus(judging.Prometheus, observing.Gauges, Protocol):
+    """What the passes need of Prometheus."""
 
 
 class Recorder(Protocol):
@@ -73,6 +78,8 @@ class Passes:
     permits: Permits = EVERYTHING
     namespaces: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
+    retiring: str = ""
+    """Why every roll is taken back; empty while memroll works."""
 
     async def over_policy(self, key: Key) -> float | None:
         """Make one pass over a policy; return the seconds until the next, or None when it is gone."""
@@ -145,8 +152,6 @@ class Passes:
 
     async def over_roll(self, key: Key) -> float | None:
         """Make one step of a roll; return the seconds until the next, or None when it has ended."""
-        if key.namespace in self.excluded:
-            return None
         if not self.leads():
             return STANDBY_S
         try:
@@ -155,6 +160,9 @@ class Passes:
                 await self.put_back()
                 return None
             roll = PodRoll.read(raw)
+            if roll.active and key.namespace in self.excluded:
+                await self._exclude(roll)
+                return None
             return await self._step(roll) if roll.active else None
         except Conflict:
             return AFTER_A_CONFLICT_S
@@ -166,7 +174,8 @@ class Passes:
 
     async def _step(self, roll: PodRoll) -> float | None:
         policy = await self._policy_of(roll)
-        advanced = await roll_step.advance(roll, policy, self.cluster, self.now(), Mandate(self.permits, self.leads))
+        ports, mandate = Ports(self.cluster, self.prometheus), Mandate(self.permits, self.leads, self.retiring)
+        advanced = await roll_step.advance(roll, policy, ports, self.now(), mandate)
         after = advanced.roll
         self.recorder.publish(tell.of_roll_step(advanced.before, after, policy))
         if after.status != advanced.before:
@@ -181,6 +190,13 @@ class Passes:
                 self.wake_policy(Key(policy.namespace, policy.name))
         return advanced.wait_s
 
+    async def _exclude(self, roll: PodRoll) -> None:
+        """End a roll that was asked for where memroll does not act."""
+        status = moved(roll.status, Phase.FAILED, self.now(), NOT_HERE, reason="NamespaceExcluded")
+        await self.cluster.write_status(
+            "podrolls", roll.namespace, roll.name, roll.resource_version, status.on_the_wire()
+        )
+
     async def _policy_of(self, roll: PodRoll) -> MemoryPolicy | None:
         if not roll.spec.policy:
             return None
@@ -191,8 +207,8 @@ class Passes:
         """Put back pods that were released by rolls which do not exist any more."""
         if not self.leads():
             return
-        for pod in await roll_step.sweep(self.cluster, self.namespaces):
-            logger.warning("put back", extra={"namespace": pod.namespace, "pod": pod.name})
+        for stray in await strays.sweep(self.cluster, self.namespaces, self.leads):
+            logger.warning("stray", extra={"namespace": stray.pod.namespace, "pod": stray.pod.name, "done": stray.done})
 
     async def known(self) -> tuple[list[Key], list[Key]]:
         """Return all policies and all rolls that have not ended, by name."""
@@ -207,7 +223,7 @@ def _key(raw: dict[str, Any]) -> Key:
 
 
 def _refused_namespace(policy: MemoryPolicy, now: datetime) -> Outcome:
-    return Outcome(policy, now, trouble=Stalled("NamespaceExcluded", "memroll does not act in this namespace"))
+    return Outcome(policy, now, trouble=Stalled("NamespaceExcluded", NOT_HERE))
 
 
 def _readable(raws: Iterable[dict[str, Any]]) -> Iterator[MemoryPolicy]:

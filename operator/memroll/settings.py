@@ -24,6 +24,7 @@ class Settings(BaseModel):
     connections_file: str = Field(default="/etc/memroll/connections.yaml")
     allow_acting: bool = Field(default=True, description="Whether the right to evict pods was granted.")
     allow_surge: bool = Field(default=True, description="Whether the right to patch pods was granted.")
+    allow_restart: bool = Field(default=False, description="Whether the right to restart workloads was granted.")
     http_host: str = Field(default="")
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_name: str = Field(default="memroll")

@@ -346,7 +346,7 @@ async def test_a_lease_lost_between_record_and_act_stops_the_act():
     await stage.judge()
     await stage.step_all()
     writes = len(stage.cluster.writes)
-    answers = iter([True, False])
+    answers = iter([True, True, False])
     stage.passes = replace(stage.passes, leads=lambda: next(answers))
     await stage.step_all()
     assert [w.split()[0] for w in stage.cluster.writes[writes:]] == ["status"]
@@ -356,12 +356,15 @@ async def test_a_lease_lost_between_record_and_act_stops_the_act():
     assert stage.phases == ["Succeeded"]
 
 
-async def test_a_roll_made_by_hand_in_an_excluded_namespace_is_not_touched():
+async def test_a_roll_in_an_excluded_namespace_ends_with_its_reason():
     stage = leaking()
     await stage.judge()
     stage.passes = replace(stage.passes, excluded=("demo",))
     await run_rolls(stage, rounds=3)
-    assert stage.phases == [""]
+    assert stage.phases == ["Failed"]
+    (ended,) = stage.cluster.rolls_json.values()
+    assert ended["status"]["message"] == "memroll does not act in this namespace"
+    assert not stage.cluster.pods["leaky-1"].released
 
 
 async def test_a_roll_made_by_hand_needs_no_policy():

@@ -40,9 +40,18 @@ def _inline(node: Schema, definitions: Schema, dropped: tuple[str, ...]) -> Sche
         schema["additionalProperties"] = _inline(node["additionalProperties"], definitions, dropped)
     if schema.get("default", ...) in (None, ""):
         del schema["default"]
+    elif "default" in schema:
+        schema["default"] = _without_nulls(schema["default"])
     if "description" in schema:
         schema["description"] = " ".join(str(schema["description"]).split())
     return schema
+
+
+def _without_nulls(default: Any) -> Any:  # noqa: ANN401 - JSON
+    """Leave out what is not set: the API server refuses a null where an object is declared."""
+    if not isinstance(default, dict):
+        return default
+    return {key: _without_nulls(value) for key, value in default.items() if value is not None}
 
 
 def _resolved(node: Schema, definitions: Schema) -> Schema:

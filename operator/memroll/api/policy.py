@@ -34,7 +34,7 @@ class Strategy(StrEnum):
     EVICT = "Evict"
     """Evict through the Eviction API; the controller creates the replacement afterwards."""
     RESTART = "Restart"
-    """Restart the whole workload by the annotation of `kubectl rollout restart` (`spec.restartAt` of an Argo Rollout)."""
+    """Restart the whole workload by the annotation of `kubectl rollout restart`, or a Rollout's `spec.restartAt`."""
 
 
 class DrainMode(StrEnum):

@@ -83,6 +83,10 @@ class Pulse:
         return self.beaten_at > 0 and time.monotonic() - self.beaten_at > PULSE_LATE_S
 
 
+def permits_of(settings: Settings) -> Permits:
+    return Permits(acting=settings.allow_acting, surge=settings.allow_surge, restart=settings.allow_restart)
+
+
 def _resident_bytes() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     return pages * resource.getpagesize()
@@ -153,7 +157,7 @@ class Parts:
             wake_roll=lambda key: parts.wake_roll(*key),
             wake_policy=lambda key: parts.wake_policy(*key),
             now=clock.now,
-            permits=Permits(acting=settings.allow_acting, surge=settings.allow_surge),
+            permits=permits_of(settings),
             namespaces=settings.watch_namespaces,
             excluded=(*settings.excluded_namespaces, settings.namespace),
         )

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION
+from memroll.api.base import rfc3339
 from memroll.cluster.client import MERGE_PATCH, MESSAGE_MAX, Call, causes, error_of, path_of
 from memroll.cluster.fields import mappings, text, texts
 from memroll.cluster.targets import CORE
-from memroll.cluster.workloads import HASH_LABELS
+from memroll.cluster.workloads import HASH_LABELS, RESTART_ANNOTATION, place_of
 from memroll.disruption.eviction import Eviction, EvictionAnswer
-from memroll.disruption.target import HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
+from memroll.disruption.target import (
+    DETACHED_ANNOTATION,
+    DETACHED_VALUE,
+    HASH_ANNOTATION,
+    NOBODY,
+    OWNER_ANNOTATION,
+    RELEASED_HASH,
+    ROLL_ANNOTATION,
+)
 from memroll.errors import Conflict, NotFound, Stalled
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
     from memroll.cluster.client import Answer, Api, Json
     from memroll.cluster.targets import Targets
-    from memroll.disruption.target import PodKey, Target
+    from memroll.disruption.target import ObjectRef, Owners, PodKey, Target
 
 EVICTION_TIMEOUT_S = 10.0
+OWN_MARKS = {ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
 _ROLL_KIND = "PodRoll"
 _NOT_FOUND, _CONFLICT, _THROTTLED, _BROKEN = 404, 409, 429, 500
 
@@ -31,8 +45,8 @@ class Actions:
         self._api = api
         self._targets = targets
 
-    async def release(self, target: Target, hash_label: str, roll_name: str) -> None:
-        """Change the template hash, so that the ReplicaSet lets go of the pod; note the old one and the roll.
+    async def release(self, target: Target, hash_label: str, roll_name: str, owners: Owners = NOBODY) -> None:
+        """Change the template hash, so that the ReplicaSet lets go of the pod; note it, the owners and the roll.
 
         Raises Conflict when the pod has changed since `target` was read.
         """
@@ -44,27 +58,56 @@ class Actions:
                 "Unreleasable", f"pod {target.key.name}: label {hash_label!r} is {old!r}, not a template hash"
             )
         marks = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old}
+        if owners != NOBODY:
+            marks[OWNER_ANNOTATION] = owners.written()
         await self._patch(
             target.key, target.resource_version, {"labels": {hash_label: RELEASED_HASH}, "annotations": marks}
         )
 
+    async def detach(self, target: Target, labels: Mapping[str, str]) -> None:
+        """Change the labels by which Services select a released pod, and note them as they were."""
+        raw = await self._fresh(target.key)
+        now = texts(raw, "metadata", "labels")
+        if RELEASED_HASH not in now.values():
+            raise Stalled("Undetachable", f"pod {target.key.name} is not released: its ReplicaSet would let go of it")
+        if all(now.get(key) == DETACHED_VALUE for key in labels):
+            return
+        if any(now.get(key) != value for key, value in labels.items()):
+            raise Conflict("Conflict", f"the labels of pod {target.key.name} have changed")
+        change: Json = {
+            "labels": dict.fromkeys(labels, DETACHED_VALUE),
+            "annotations": {DETACHED_ANNOTATION: json.dumps(dict(labels), sort_keys=True, separators=(",", ":"))},
+        }
+        await self._patch(target.key, text(raw, "metadata", "resourceVersion"), change)
+
     async def restore(self, target: Target, hash_label: str) -> None:
-        """Put the template hash back and take away every trace of the roll; the ReplicaSet adopts the pod again."""
+        """Put all labels back and take away every trace of the roll; the ReplicaSet adopts the pod again."""
         raw = await self._fresh(target.key)
         labels, marks = texts(raw, "metadata", "labels"), texts(raw, "metadata", "annotations")
         owners = mappings(raw, "metadata", "ownerReferences")
         kept = [owner for owner in owners if not _is_roll(owner)]
-        change: Json = {}
+        back = {k: v for k, v in detached_labels(marks).items() if labels.get(k) == DETACHED_VALUE}
         if labels.get(hash_label) == RELEASED_HASH:
             if not marks.get(HASH_ANNOTATION):
                 raise Stalled("Unrestorable", f"pod {target.key.name} has lost its annotation {HASH_ANNOTATION}")
-            change["labels"] = {hash_label: marks[HASH_ANNOTATION]}
-        if marks.keys() & {ROLL_ANNOTATION, HASH_ANNOTATION}:
-            change["annotations"] = {ROLL_ANNOTATION: None, HASH_ANNOTATION: None}
+            back[hash_label] = marks[HASH_ANNOTATION]
+        change: Json = {"labels": back} if back else {}
+        if marks.keys() & OWN_MARKS:
+            change["annotations"] = dict.fromkeys(marks.keys() & OWN_MARKS)
         if kept != owners:
             change["ownerReferences"] = kept
         if change:
             await self._patch(target.key, text(raw, "metadata", "resourceVersion"), change)
+
+    async def restart(self, namespace: str, top: ObjectRef, at: datetime) -> None:
+        """Have a workload restart all of its pods, as `kubectl rollout restart` does; twice the same is once."""
+        prefix, plural = place_of(top)
+        change: Json = {"template": {"metadata": {"annotations": {RESTART_ANNOTATION: rfc3339(at)}}}}
+        if top.kind == "Rollout":
+            change = {"restartAt": rfc3339(at)}
+        path = path_of(prefix, namespace, plural, top.name)
+        body = {"metadata": {"uid": top.uid}, "spec": change}
+        await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
     async def own(self, target: Target, roll_name: str, roll_uid: str) -> None:
         """Let the PodRoll own the pod, so that the garbage collector takes it when the PodRoll is deleted."""
@@ -126,6 +169,15 @@ class Actions:
         body = {"metadata": {"uid": key.uid, "resourceVersion": resource_version, **metadata}}
         path = path_of(CORE, key.namespace, "pods", key.name)
         await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+
+def detached_labels(marks: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that a detach changed, as they were; none where the note can't be read."""
+    try:
+        noted = json.loads(marks.get(DETACHED_ANNOTATION, "{}"))
+    except ValueError:
+        return {}
+    return texts(noted)
 
 
 def _is_roll(owner: Json) -> bool:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memroll.cluster.actions import Actions
 from memroll.cluster.records import Records
+from memroll.cluster.services import Services
 from memroll.cluster.targets import Targets
 from memroll.cluster.workloads import Workloads
 
@@ -28,6 +29,8 @@ class Cluster:
         self.selector_of, self.namespace_annotations = workloads.selector_of, workloads.namespace_annotations
         self.release, self.restore, self.own = actions.release, actions.restore, actions.own
         self.evict, self.released_pods = actions.evict, actions.released_pods
+        self.detach, self.restart = actions.detach, actions.restart
+        self.detachment = Services(api).detachment
         self.policies, self.policy = records.policies, records.policy
         self.rolls, self.roll = records.rolls, records.roll
         self.create_roll, self.delete_roll = records.create_roll, records.delete_roll

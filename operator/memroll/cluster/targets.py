@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kubernetes.utils.quantity import parse_quantity
 
 from memroll.api import GROUP
-from memroll.cluster.client import path_of
+from memroll.cluster.client import MESSAGE_MAX, path_of
 from memroll.cluster.fields import flag, mapping, mappings, moment, number, text, texts
 from memroll.disruption.target import Container, ObjectRef, PodKey, Target
 from memroll.errors import MemrollError, NotFound, Stalled
@@ -27,6 +27,7 @@ CLAIMS_READ_SINGLY = 5
 
 _ALIEN_MARKS = frozenset({"karpenter.sh/do-not-disrupt", "cluster-autoscaler.kubernetes.io/safe-to-evict"})
 _MIRROR = "kubernetes.io/config.mirror"
+_STARTING = ("ContainerCreating", "PodInitializing")
 _ONE_NODE_OR_POD = ("ReadWriteOnce", "ReadWriteOncePod")
 _QUANTITY = re.compile(r"[0-9]{1,20}(\.[0-9]{0,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?", re.ASCII)
 
@@ -112,6 +113,8 @@ def decode(raw: Json) -> Target | None:
         containers=_containers(raw),
         pinned_by=_pinned_by_host(raw),
         mirror=_MIRROR in annotations,
+        stuck=_stuck(raw),
+        unschedulable=bool(_unschedulable(raw)),
     )
 
 
@@ -166,6 +169,22 @@ def _readiness(raw: Json) -> tuple[bool, datetime | None]:
             ready = text(condition, "status") == "True"
             return ready, moment(condition, "lastTransitionTime") if ready else None
     return False, None
+
+
+def _unschedulable(raw: Json) -> str:
+    for condition in mappings(raw, "status", "conditions"):
+        if text(condition, "type") == "PodScheduled" and text(condition, "reason") == "Unschedulable":
+            return f"Unschedulable: {text(condition, 'message')}"[:MESSAGE_MAX]
+    return ""
+
+
+def _stuck(raw: Json) -> str:
+    """Say what keeps a pod from becoming Ready, where its status tells: no room, no image, a crash."""
+    for status in mappings(raw, "status", "containerStatuses") + mappings(raw, "status", "initContainerStatuses"):
+        waiting = mapping(status, "state", "waiting")
+        if text(waiting, "reason") not in ("", *_STARTING):
+            return f"{text(status, 'name')}: {text(waiting, 'reason')} {text(waiting, 'message')}".strip()[:MESSAGE_MAX]
+    return _unschedulable(raw)
 
 
 def _declared(raw: Json) -> list[Json]:

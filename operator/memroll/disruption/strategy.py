@@ -19,6 +19,7 @@ class Permits:
 
     acting: bool = True
     surge: bool = True
+    restart: bool = True
 
 
 EVERYTHING = Permits()
@@ -48,6 +49,8 @@ def choose(
     refusal = _unrollable(target, workload)
     if refusal or workload is None:
         return Refusal(refusal)
+    if wanted is Strategy.RESTART:
+        return _restart(workload, permits)
     blocked = _surge_blocked_by(target, workload)
     if not permits.surge:
         blocked = "memroll was installed without the right to surge"
@@ -68,6 +71,16 @@ def _unrollable(target: Target, workload: Workload | None) -> str:
     if workload.top.kind not in ROLLED_KINDS:
         return f"pods of a {workload.top.kind} are not rolled: one that ends early would lose its work"
     return ""
+
+
+def _restart(workload: Workload, permits: Permits) -> Choice | Refusal:
+    if not permits.restart:
+        return Refusal("the policy asks for Restart, but memroll was installed without the right to restart workloads")
+    if workload.top.kind == "ReplicaSet":
+        return Refusal(f"the policy asks for Restart, but nothing restarts the pods of a bare {workload.top}")
+    if workload.paused:
+        return Refusal(f"the policy asks for Restart, but {workload.top} is paused")
+    return Choice(Strategy.RESTART, "the policy asks for it")
 
 
 def _surge_blocked_by(target: Target, workload: Workload) -> str:

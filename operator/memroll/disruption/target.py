@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ HASH_ANNOTATION = "memroll.dev/released-from"
 OWNER_ANNOTATION = "memroll.dev/released-owner"
 """On a released pod: what owned it, as JSON, so that a stray can be judged when its PodRoll is gone."""
 DETACHED_ANNOTATION = "memroll.dev/detached"
-"""On a detached pod: its changed labels as they were, as compact JSON (`{"app":"chat"}`), to be put back in a rollback."""
+"""On a detached pod: its changed labels as they were, as compact JSON (`{"app":"chat"}`), to be put back."""
 DETACHED_VALUE = "memroll-detached"
 """The value of a label by which a Service selects, while the pod is detached."""
 RELEASED_HASH = "memroll-released"
@@ -35,6 +36,30 @@ class ObjectRef:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """What a released pod belonged to, as it is noted on the pod: a stray must be judged without its PodRoll."""
+
+    controller: ObjectRef | None = None
+    top: ObjectRef | None = None
+
+    def written(self) -> str:
+        parts = {"controller": self.controller, "top": self.top}
+        return json.dumps({k: asdict(v) for k, v in parts.items() if v}, sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def read(cls, note: str) -> Owners:
+        """Read what `written` wrote; nobody, where it can't be read."""
+        try:
+            found = {k: ObjectRef(**v) for k, v in json.loads(note).items()}
+            return cls(**found)
+        except (ValueError, TypeError, AttributeError):
+            return NOBODY
+
+
+NOBODY = Owners()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,4 +132,11 @@ class Workload:
     mid_rollout: str = ""
     """Why the workload counts as being in a rollout, or empty."""
     selector: str = ""
-    """The controller's own label selector, as a query string."""
+    """What selects the pods of all its revisions, as a query string."""
+    family: frozenset[str] = frozenset()
+    """The uids of all controllers of its pods: one, or the ReplicaSets of all its revisions."""
+    failure: str = ""
+    """Why the controller can't create pods (an exhausted quota, an admission webhook), or empty."""
+    paused: bool = False
+    restarted_at: str = ""
+    """When its pods were last restarted by annotation or field, as it is written there."""

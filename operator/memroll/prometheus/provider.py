@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from memroll.analysis.reading import Reading, Screening, Span
 from memroll.errors import PrometheusUnavailable
 from memroll.prometheus import queries, questions, troubles
-from memroll.prometheus.answers import BadAnswer, series_of
+from memroll.prometheus.answers import BadAnswer, number_of, series_of
 from memroll.prometheus.connections import Connections
 from memroll.prometheus.credentials import Version, version_of
 from memroll.prometheus.deadline import Deadline
@@ -85,6 +85,21 @@ class PrometheusProvider:
                 answer = session.ask(question.query, question.at_s, deadline)
                 rows.add(question.column, series_of(answer, "matrix"), question.window, question.asked.holds)
             return Reading(rows.rows(), wanted.at_s)
+
+        return await self._run(connection, fetch)
+
+    async def in_flight(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
+        """Return what a gauge says of a pod, summed up; None where a sample of it is not newer than `since_s`.
+
+        Raises as `read` does.
+        """
+
+        def fetch(session: PrometheusSession, deadline: Deadline) -> float | None:
+            total, oldest = (
+                next((number_of(row.get("value")) for row in series_of(session.ask(q, None, deadline), "vector")), None)
+                for q in queries.of_pod_gauge(metric, namespace, pod)
+            )
+            return total if oldest is not None and oldest > since_s else None
 
         return await self._run(connection, fetch)
 

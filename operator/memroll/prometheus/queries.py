@@ -122,6 +122,12 @@ def pod_rate(metric: str, namespace: str, pods: Matcher, step_s: float) -> str:
     return f"({' and '.join(by_pod)})"
 
 
+def of_pod_gauge(metric: str, namespace: str, pod: str) -> tuple[str, str]:
+    """Ask for a gauge of one pod, summed up, and for the time of its oldest sample."""
+    gauge = selector(metric, [Matcher("pod", Operator.EQUAL, pod)], namespace)
+    return f"sum({gauge})", f"min(timestamp({gauge}))"
+
+
 def _rate(counter: str, step_s: float) -> tuple[str, str]:
     """Return the rate, and what exists only where the counter is older than the rate's window.
 

@@ -23,6 +23,8 @@ class Reason(StrEnum):
     """A pod is due but a gate holds it."""
     REPLACEMENT_READY = "ReplacementReady"
     """The replacement of a released pod is Ready; the old pod may leave."""
+    DRAINING = "Draining"
+    """The replacement is Ready and the old pod is out of its Services; it finishes what it has."""
     EVICTION_BLOCKED = "EvictionBlocked"
     """A PodDisruptionBudget does not allow the eviction now; memroll waits."""
     POD_ROLLED = "PodRolled"

@@ -8,7 +8,7 @@ from memroll.analysis.verdict import Breach, Code, Inconclusive, Told, told
 from memroll.api import API_VERSION
 from memroll.api.quantity import about, mib
 from memroll.api.roll import Phase
-from memroll.disruption.machine import HELD_BY_PDB
+from memroll.disruption.surging import HELD_BY_PDB
 from memroll.errors import PrometheusUnavailable, Stalled
 from memroll.recording.events import Event, EventType, Reason, Regarding
 from memroll.recording.status import no_target
@@ -132,7 +132,9 @@ def _moved(roll: PodRoll) -> tuple[EventType, Reason, str] | None:
         case Phase.ANNOUNCED:
             why = roll.spec.reason or "asked for by hand"
             return EventType.NORMAL, Reason.ROLL_ANNOUNCED, f"Replacing pod {pod} ({status.message}). {why}"
-        case Phase.EVICTING if status.replacement:
+        case Phase.DRAINING:
+            return EventType.NORMAL, Reason.DRAINING, f"Pod {pod} gets no new connections: {status.message}"
+        case Phase.EVICTING if status.replacement and not (status.detachment and status.detachment.labels):
             text = f"Replacement {status.replacement.name} of pod {pod} is Ready: evicting the old pod"
             return EventType.NORMAL, Reason.REPLACEMENT_READY, text
         case Phase.SUCCEEDED:

@@ -75,9 +75,10 @@ async def test_a_pod_of_a_deployment(server: FakeApi, api: Api, workloads: Workl
         top=ObjectRef("apps/v1", "Deployment", "chat", "d"),
         controller=REPLICA_SET,
         desired=3,
+        replicas=1,
         hash_label="pod-template-hash",
-        mid_rollout="",
-        selector="app=chat,pod-template-hash=abc",
+        selector="app=chat",
+        family=frozenset({"chat-abc"}),
     )
 
 
@@ -158,7 +159,7 @@ async def test_a_pod_of_a_set(
     target = await pod_of(server, api, owned_by("apps/v1", kind, "db", "s"))
     found = await workloads.workload(target)
     ref = ObjectRef("apps/v1", kind, "db", "s")
-    assert found == Workload(ref, ref, desired)
+    assert found == Workload(ref, ref, desired, desired, family=frozenset({"s"}))
 
 
 @pytest.mark.parametrize(("api_version", "kind"), [("batch/v1", "Job"), ("apps.kruise.io/v1beta1", "StatefulSet")])
@@ -180,7 +181,7 @@ async def test_owned_pods_are_those_of_the_controller_alone(server: FakeApi, api
     await pod_of(server, api, owned_by("apps/v1", "ReplicaSet", "chat-abc", "chat-abc"))
     labels = {"app": "chat", "pod-template-hash": "abc"}
     server.add(PODS, {"metadata": {"name": "stranger", "labels": labels}})
-    workload = Workload(REPLICA_SET, REPLICA_SET, 1, selector="app=chat,pod-template-hash=abc")
+    workload = Workload(REPLICA_SET, REPLICA_SET, 1, selector="app=chat", family=frozenset({"chat-abc"}))
     assert [p.key.name for p in await workloads.owned_pods(workload, "ai")] == ["chat-0"]
     with pytest.raises(Stalled, match="no selector"):
         await workloads.owned_pods(replace(workload, selector=""), "ai")

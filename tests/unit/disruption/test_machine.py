@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from memroll.api.roll import Phase, PodRoll
-from memroll.disruption.machine import Act, Observed, is_released, next_step
+from memroll.disruption.machine import next_step
+from memroll.disruption.observed import Act, Observed, is_released
 from memroll.disruption.strategy import Permits
 from memroll.disruption.target import RELEASED_HASH
 from tests.builders import NOW, at, pod, roll_json, workload
@@ -61,7 +62,7 @@ def test_an_eviction_needs_no_release():
     roll = carried(roll, BEFORE)
     assert carried(roll, Observed(None, workload())).status.phase is Phase.VERIFYING
     half = carried(roll, Observed(None, workload()), Observed(None, workload()))
-    assert half.status.message == "the old pod is gone; no replacement exists yet"
+    assert half.status.message == "the old pod is gone, but no replacement exists yet"
     assert carried(half, GONE).status.phase is Phase.SUCCEEDED
 
 
@@ -172,12 +173,13 @@ def test_an_eviction_that_is_blocked_for_too_long_keeps_the_pod():
 
 
 def test_a_workload_scaled_down_meanwhile_needs_no_replacement():
-    three = workload(desired=3)
+    three = workload(desired=3, replicas=3)
     others = (pod("b"), pod("c"))
     roll = carried(fresh(), Observed(pod(), three, others), Observed(pod(), three, others))
     assert roll.status.ready_before == 3
     assert next_step(roll, Observed(RELEASED, three, others), at(3)).acts == ()
-    assert next_step(roll, Observed(RELEASED, workload(desired=2), others), at(3)).acts == (Act.OWN, Act.EVICT)
+    two = workload(desired=2, replicas=2)
+    assert next_step(roll, Observed(RELEASED, two, others), at(3)).acts == (Act.OWN, Act.EVICT)
 
 
 def test_a_pod_of_a_workload_that_was_deleted_is_removed():

@@ -1,0 +1,110 @@
+"""How a pod can be taken out of its Services: which labels to change, and which never to touch.
+
+A label is only changed where no NetworkPolicy would treat the pod otherwise after it: a detached pod still serves the
+connections that it has. Only the built-in kind is seen; policies of a network's own kinds are not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memroll.api.roll import Detachment
+from memroll.cluster.client import path_of
+from memroll.cluster.fields import mapping, mappings, text, texts
+from memroll.cluster.targets import CORE
+from memroll.cluster.workloads import HASH_LABELS
+from memroll.disruption.target import DETACHED_VALUE
+from memroll.errors import Stalled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from memroll.cluster.client import Api, Json
+    from memroll.disruption.target import Target
+
+_NETWORKING = "/apis/networking.k8s.io/v1"
+_POLICIES = "networkpolicies"
+
+
+class Services:
+    """Reads what selects pods by their labels."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    async def detachment(self, target: Target) -> Detachment:
+        """Return how this pod can be detached, or why it can't; what may not be read is a reason, not an error."""
+        namespace = target.key.namespace
+        try:
+            services = [s async for s in self._api.pages(path_of(CORE, namespace, "services"))]
+            policies = await self._policies(namespace)
+        except Stalled as forbidden:
+            return Detachment(skipped=f"what selects the pod can't be read: {forbidden.message}"[:1024])
+        return detachment_of(target.labels, services, policies)
+
+    async def _policies(self, namespace: str) -> list[Json]:
+        """Return all NetworkPolicies, for those of other namespaces may name this pod as a peer, or the own ones."""
+        try:
+            return [p async for p in self._api.pages(path_of(_NETWORKING, plural=_POLICIES))]
+        except Stalled:
+            return [p async for p in self._api.pages(path_of(_NETWORKING, namespace, _POLICIES))]
+
+
+def detachment_of(labels: Mapping[str, str], services: Sequence[Json], policies: Sequence[Json]) -> Detachment:
+    """Pick as few labels as take the pod out of every Service that selects it. Pure."""
+    selecting = {text(s, "metadata", "name"): sel for s in services if (sel := _selector(s)) and _holds(sel, labels)}
+    if not selecting:
+        return Detachment(skipped="no Service selects the pod")
+    free = {key for sel in selecting.values() for key in sel if key not in HASH_LABELS}
+    free = {key for key in free if not _seen_by(labels, key, policies)}
+    chosen: dict[str, str] = {}
+    for name, sel in sorted(selecting.items()):
+        if chosen.keys() & sel.keys():
+            continue
+        usable = sorted(sel.keys() & free, key=lambda k: (-sum(1 for other in selecting.values() if k in other), k))
+        if not usable:
+            return Detachment(
+                skipped=f"Service {name} selects the pod only by labels that a NetworkPolicy goes by, too"
+            )
+        chosen[usable[0]] = labels[usable[0]]
+    return Detachment(labels=chosen)
+
+
+def _selector(service: Json) -> dict[str, str]:
+    return texts(service, "spec", "selector")
+
+
+def _holds(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    return all(labels.get(key) == value for key, value in selector.items())
+
+
+def _seen_by(labels: Mapping[str, str], key: str, policies: Sequence[Json]) -> bool:
+    """Whether a NetworkPolicy would tell the pod with the changed label from the one before."""
+    changed = {**labels, key: DETACHED_VALUE}
+    return any(_selects(s, labels) != _selects(s, changed) for p in policies for s in _pod_selectors(p))
+
+
+def _pod_selectors(policy: Json) -> Iterator[Json]:
+    yield mapping(policy, "spec", "podSelector")
+    for rules, peers in (("ingress", "from"), ("egress", "to")):
+        for rule in mappings(policy, "spec", rules):
+            yield from (mapping(peer, "podSelector") for peer in mappings(rule, peers))
+
+
+def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
+    if not _holds(texts(selector, "matchLabels"), labels):
+        return False
+    return all(_meets(expression, labels) for expression in mappings(selector, "matchExpressions"))
+
+
+def _meets(expression: Json, labels: Mapping[str, str]) -> bool:
+    key, values = text(expression, "key"), expression.get("values") or []
+    match text(expression, "operator"):
+        case "In":
+            return labels.get(key) in values
+        case "NotIn":
+            return labels.get(key) not in values
+        case "Exists":
+            return key in labels
+        case _:
+            return key not in labels
