@@ -203,12 +203,14 @@ class Passes:
         raw = await self.cluster.policy(roll.namespace, roll.spec.policy)
         return next(_readable([raw]), None) if raw is not None else None
 
-    async def put_back(self) -> None:
-        """Put back pods that were released by rolls which do not exist any more."""
+    async def put_back(self) -> tuple[strays.Stray, ...]:
+        """Settle the pods that were released by rolls which do not exist any more, and return them."""
         if not self.leads():
-            return
-        for stray in await strays.sweep(self.cluster, self.namespaces, self.leads):
+            return ()
+        found = await strays.sweep(self.cluster, self.namespaces, self.leads)
+        for stray in found:
             logger.warning("stray", extra={"namespace": stray.pod.namespace, "pod": stray.pod.name, "done": stray.done})
+        return found
 
     async def known(self) -> tuple[list[Key], list[Key]]:
         """Return all policies and all rolls that have not ended, by name."""

@@ -34,6 +34,10 @@ def _parser(invoked_as: str) -> argparse.ArgumentParser:
     operator = commands.add_parser("operator", help="run the operator; settings come from MEMROLL_* variables")
     operator.set_defaults(command=_operator)
 
+    retire = commands.add_parser("retire", help="take every roll under way back, before memroll is uninstalled")
+    retire.add_argument("--timeout", type=_seconds, metavar="4m", default=240.0, help="default: 4m")
+    retire.set_defaults(command=_retire)
+
     crds = commands.add_parser("crds", help="print the CustomResourceDefinitions, or write them into a folder")
     crds.add_argument("--write", type=Path, metavar="DIR", help="write one file per kind into DIR")
     crds.set_defaults(command=_crds)
@@ -80,6 +84,19 @@ def _backtest(arguments: argparse.Namespace) -> int:
     from memroll.cli import backtest  # noqa: PLC0415 - the other commands need not load the analysis
 
     return backtest.command(arguments)
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _retire(arguments: argparse.Namespace) -> int:
+    from memroll.cli import retire  # noqa: PLC0415 - loaded only by the command that needs it
+
+    return retire.run(os.environ, arguments.timeout)
 
 
 def _operator(_: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION
 from memroll.api.base import rfc3339
+from memroll.cluster.bucket import Bucket
 from memroll.cluster.client import MERGE_PATCH, MESSAGE_MAX, Call, causes, error_of, path_of
 from memroll.cluster.fields import mappings, text, texts
 from memroll.cluster.targets import CORE
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from memroll.disruption.target import ObjectRef, Owners, PodKey, Target
 
 EVICTION_TIMEOUT_S = 10.0
+EVICTIONS_AT_ONCE = 10
+EVICTION_EACH_S = 0.5
+"""Tries of all rolls together: a bug or a blocked budget must not load the API server."""
 OWN_MARKS = {ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
 _ROLL_KIND = "PodRoll"
 _NOT_FOUND, _CONFLICT, _THROTTLED, _BROKEN = 404, 409, 429, 500
@@ -41,9 +45,10 @@ _NOT_FOUND, _CONFLICT, _THROTTLED, _BROKEN = 404, 409, 429, 500
 class Actions:
     """Changes pods, for one roll at a time."""
 
-    def __init__(self, api: Api, targets: Targets) -> None:
+    def __init__(self, api: Api, targets: Targets, evictions: Bucket | None = None) -> None:
         self._api = api
         self._targets = targets
+        self._evictions = evictions or Bucket(EVICTIONS_AT_ONCE, EVICTION_EACH_S)
 
     async def release(self, target: Target, hash_label: str, roll_name: str, owners: Owners = NOBODY) -> None:
         """Change the template hash, so that the ReplicaSet lets go of the pod; note it, the owners and the roll.
@@ -123,6 +128,8 @@ class Actions:
         """Ask for the pod's eviction, by name and uid, and sort the answers that are not errors from those that are."""
         if target.deleting:
             return EvictionAnswer(Eviction.ACCEPTED, "the pod is already terminating")
+        if not self._evictions.take():
+            return EvictionAnswer(Eviction.THROTTLED, "memroll evicts no faster", EVICTION_EACH_S)
         key = target.key
         call = Call(
             "POST",

@@ -90,16 +90,44 @@ class Lease:
         """Give the Lease back, so that another needs not wait; acting ends before that is tried."""
         self._acts_until = NEVER
         self._report()
-        if text(self._seen, "spec", "holderIdentity") != self.identity:
+        if self._holder() != self.identity:
             return
         try:
             await self._put(self._spec(holder=""))
         except MemrollError as error:
             _log.warning("the lease %s was not given back: %s", self._name, error)
 
+    async def seize(self, hold_s: float) -> None:
+        """Take the Lease whoever holds it, and keep it from others for `hold_s` after this process has ended.
+
+        Returns when whoever held it can't act any more: it acts for two thirds of a lease after its last renewal, which
+        this has made impossible. Raises memroll's errors.
+        """
+        until = self._monotonic() + self._lease_s
+        while not await self._seized(hold_s):
+            if self._monotonic() > until:
+                raise Conflict("Conflict", f"the lease {self._name} is written all the time by {self._holder()}")
+        await asyncio.sleep(self._lease_s)
+        self._acts_until = self._monotonic() + hold_s - self._lease_s
+        self._report()
+
+    async def _seized(self, hold_s: float) -> bool:
+        """Write the Lease as it is at this moment; False when its holder was quicker."""
+        try:
+            self._observe(await self._call("GET", self._path()))
+        except NotFound:
+            await self._create()
+        try:
+            return await self._put(self._spec(self.identity) | {"leaseDurationSeconds": math.ceil(hold_s)})
+        except Conflict:
+            return False
+
+    def _holder(self) -> str:
+        return text(self._seen, "spec", "holderIdentity")
+
     async def _hold(self) -> bool:
         """Return whether this process holds the Lease now."""
-        if text(self._seen, "spec", "holderIdentity") == self.identity:
+        if self._holder() == self.identity:
             try:
                 return await self._put(self._spec(self.identity))
             except (Conflict, NotFound):
@@ -122,7 +150,7 @@ class Lease:
         self._seen = raw
 
     def _free(self) -> bool:
-        holder = text(self._seen, "spec", "holderIdentity")
+        holder = self._holder()
         if holder in ("", self.identity):
             return True
         promised_s = max(self._lease_s, number(self._seen, "spec", "leaseDurationSeconds"))

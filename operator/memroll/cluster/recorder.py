@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from memroll import clock
 from memroll.api.base import rfc3339
+from memroll.cluster.bucket import Bucket
 from memroll.cluster.client import MERGE_PATCH, path_of
 from memroll.cluster.fields import number
 from memroll.cluster.targets import CORE
@@ -57,12 +58,6 @@ class _Known:
     pending: bool = False
 
 
-@dataclass(slots=True)
-class _Bucket:
-    tokens: float
-    at: float
-
-
 class Recorder:
     """Writes Events. `dropped` counts those that a full queue lost, `failed` those that the API server refused."""
 
@@ -83,7 +78,7 @@ class Recorder:
         self._pause_s = pause_s
         self._queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_MAX)
         self._known: OrderedDict[Key, _Known] = OrderedDict()
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
 
     def publish(self, events: Iterable[Event]) -> None:
         """Queue what is due for writing; count the rest. Never blocks, never raises."""
@@ -194,14 +189,7 @@ class Recorder:
 
     def _allowed(self, uid: str) -> bool:
         """Take a token of the object's bucket, if there is one."""
-        at = self._monotonic()
-        bucket = _remembered(self._buckets, uid, lambda: _Bucket(BURST, at))
-        bucket.tokens = min(BURST, bucket.tokens + (at - bucket.at) / REFILL_S)
-        bucket.at = at
-        if bucket.tokens < 1:
-            return False
-        bucket.tokens -= 1
-        return True
+        return _remembered(self._buckets, uid, lambda: Bucket(BURST, REFILL_S, self._monotonic)).take()
 
 
 def name_of(event: Event) -> str:

@@ -1,0 +1,71 @@
+"""Which labels take a pod out of its Services, and which must stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from memroll.cluster.services import detachment_of
+
+LABELS = {"app": "chat", "tier": "web", "track": "stable", "pod-template-hash": "abc"}
+
+
+def service(name: str, **selector: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"selector": selector}}
+
+
+def network_policy(selector: dict[str, Any], peer: dict[str, Any] | None = None) -> dict[str, Any]:
+    ingress = [{"from": [{"podSelector": peer}]}] if peer is not None else []
+    return {"spec": {"podSelector": selector, "ingress": ingress}}
+
+
+def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+
+
+@pytest.mark.parametrize(
+    ("services", "policies", "labels"),
+    [
+        pytest.param([service("a", app="chat")], [], {"app": "chat"}, id="one Service"),
+        pytest.param([service("a", app="chat"), service("b", app="other")], [], {"app": "chat"}, id="another Service"),
+        pytest.param(
+            [service("a", app="chat", track="stable"), service("b", track="stable", tier="web")], [],
+            {"track": "stable"}, id="one label for two Services",
+        ),
+        pytest.param(
+            [service("a", app="chat"), service("b", tier="web")], [], {"app": "chat", "tier": "web"}, id="two labels"
+        ),
+        pytest.param(
+            [service("a", app="chat", tier="web")], [network_policy({"matchLabels": {"app": "chat"}})],
+            {"tier": "web"}, id="a NetworkPolicy goes by the other label",
+        ),
+        pytest.param(
+            [service("a", app="chat")], [network_policy({"matchLabels": {"app": "other"}})], {"app": "chat"},
+            id="a NetworkPolicy of other pods",
+        ),
+    ],
+)  # fmt: skip
+def test_as_few_labels_as_will_do(services, policies, labels):
+    assert detachment_of(LABELS, services, policies).labels == labels
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(network_policy({"matchLabels": {"app": "chat"}}), id="its pods"),
+        pytest.param(network_policy({}, {"matchLabels": {"app": "chat"}}), id="a peer of others"),
+        pytest.param(network_policy(expression("app", "In", "chat", "x")), id="In"),
+        pytest.param(network_policy(expression("app", "NotIn", "memroll-detached")), id="NotIn"),
+        pytest.param({"spec": {"egress": [{"to": [{"podSelector": {"matchLabels": {"app": "chat"}}}]}]}}, id="egress"),
+    ],
+)
+def test_a_label_that_a_network_policy_goes_by_is_not_touched(policy):
+    found = detachment_of(LABELS, [service("a", app="chat")], [policy])
+    assert not found.labels
+    assert found.skipped == "Service a selects the pod only by labels that a NetworkPolicy goes by, too"
+
+
+def test_without_a_service_there_is_nothing_to_detach_from():
+    found = detachment_of(LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [])
+    assert found.skipped == "no Service selects the pod"
