@@ -12,7 +12,7 @@ LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 QUICK := tests/unit tests/property tests/scenario tests/contract
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers e2e bench bench-detect crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers e2e bench bench-detect bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,14 @@ bench: $(STAMP) ## the benchmarks
 
 bench-detect: $(STAMP) ## the detector beside simpler rules, on labelled traces (TRACES=DIR: recorded ones, too)
 	@PYTHONPATH=.:operator $(BIN)/python -m tests.bench.detect
+
+bench-roll: $(STAMP) ## a roll beside plain eviction and rollout restart, on a real cluster
+	@mkdir -p build
+	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.bench.roll
+
+soak: $(STAMP) ## rolls by the hundred, faults and all, on a real cluster (hours; ONLY=name, ROLLS=n)
+	@mkdir -p build
+	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.soak $(if $(ONLY),--only $(ONLY)) $(if $(ROLLS),--rolls $(ROLLS))
 
 crds: $(STAMP) ## write the CRDs from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds
