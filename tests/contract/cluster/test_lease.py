@@ -256,3 +256,31 @@ async def test_a_loser_gives_nothing_back(server: FakeApi, elector: Callable[...
     await second.release()
     assert first.is_leader()
     assert spec(server)["holderIdentity"] == first.identity
+
+
+async def test_a_seized_lease_silences_its_holder_and_keeps_others_out(
+    server: FakeApi, elector: Callable[..., Lease], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, other, retiring = elector(), elector(), elector()
+    await leader.step()
+    waited: list[float] = []
+
+    async def pass_by(seconds: float) -> None:
+        waited.append(seconds)
+        clock.seconds += seconds
+
+    monkeypatch.setattr(asyncio, "sleep", pass_by)
+    await retiring.seize(120)
+    assert waited == [15], "one lease: the old leader acts for two thirds of it"
+    assert (leader.is_leader(), retiring.is_leader()) == (False, True)
+    await leader.step()
+    await other.step()
+    clock.seconds += 100
+    await leader.step()
+    await other.step()
+    assert not leader.is_leader()
+    assert not other.is_leader()
+    assert spec(server)["holderIdentity"] == retiring.identity
+    clock.seconds += 21
+    await other.step()
+    assert other.is_leader(), "not for ever"

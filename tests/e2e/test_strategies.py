@@ -1,0 +1,167 @@
+"""Each kind of workload by the strategy that fits it, rolled by hand: `spec: {podName}` is all that is asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memroll_demo.site import wait_for
+from tests.e2e import objects
+from tests.e2e.test_rolls import RELEASED, is_ready, pods_of, wait_ready
+
+if TYPE_CHECKING:
+    from memroll_demo.site import Site
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.area("strategies")]
+
+ARGO_CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "rollouts.argoproj.io"},
+    "spec": {
+        "group": "argoproj.io",
+        "scope": "Namespaced",
+        "names": {"kind": "Rollout", "listKind": "RolloutList", "plural": "rollouts", "singular": "rollout"},
+        "versions": [
+            {
+                "name": "v1alpha1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+            }
+        ],
+    },
+}
+HASH = "rollouts-pod-template-hash"
+
+
+def roll_by_hand(cluster: Site, namespace: str, pod: str, **spec: Any) -> dict[str, Any]:
+    """Roll a pod and return the PodRoll once it has ended."""
+    name = f"by-hand-{pod}"
+    cluster.apply(
+        {
+            "apiVersion": "memroll.dev/v1alpha1",
+            "kind": "PodRoll",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"podName": pod, "replacementTimeoutSeconds": 60, **spec},
+        }
+    )
+
+    def ended() -> dict[str, Any] | None:
+        found: dict[str, Any] = cluster.get("podroll", namespace, name)
+        return found if found.get("status", {}).get("phase") in ("Succeeded", "Failed", "Aborted") else None
+
+    found = wait_for(f"the end of {name}", ended, 120)
+    assert found is not None
+    assert cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name") == "", "a stray"
+    return found
+
+
+def outcome(roll: dict[str, Any]) -> tuple[str, str, str]:
+    status = roll["status"]
+    return status["phase"], status.get("strategy", ""), status.get("strategyReason", "")
+
+
+def test_an_argo_rollout_s_pod_is_surged_by_its_own_label(cluster, namespace, service_image):
+    """The Rollout's controller is not there: its ReplicaSet and its status are made by hand; all else is real."""
+    cluster.apply(ARGO_CRD)
+    try:
+        cluster.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=30s")
+        workload, service, budget = objects.deployment(namespace, "canary", service_image)
+        rollout = {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Rollout",
+            "metadata": workload["metadata"],
+            "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "canary"}}},
+        }
+        cluster.apply(rollout, service, budget)
+        made = cluster.get("rollouts.argoproj.io", namespace, "canary")
+        status = {"stableRS": "abc", "currentPodHash": "abc", "updatedReplicas": 1, "observedGeneration": "1"}
+        cluster.kubectl(
+            "patch", "rollouts.argoproj.io", "canary", "-n", namespace, "--subresource=status", "--type=merge",
+            "-p", json.dumps({"status": status}),
+        )  # fmt: skip
+        cluster.apply(_replica_set(namespace, workload, made["metadata"]["uid"]))
+        (old,) = wait_ready(cluster, namespace, "canary")
+        ended = roll_by_hand(cluster, namespace, old)
+        assert outcome(ended)[:2] == ("Succeeded", "Surge")
+        assert ended["status"]["workload"]["kind"] == "Rollout"
+        assert ended["status"]["release"]["hashLabel"] == HASH
+        (new,) = wait_ready(cluster, namespace, "canary")
+        assert new == ended["status"]["replacement"]["name"]
+    finally:
+        cluster.kubectl("delete", "replicaset", "canary-abc", "-n", namespace, "--ignore-not-found")
+        cluster.kubectl("delete", "crd", "rollouts.argoproj.io", "--ignore-not-found")
+
+
+def _replica_set(namespace: str, workload: dict[str, Any], owner_uid: str) -> dict[str, Any]:
+    labels = {"app": "canary", HASH: "abc"}
+    template = workload["spec"]["template"]
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "canary", "uid": owner_uid}
+    meta = {"name": "canary-abc", "namespace": namespace, "labels": labels}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": meta | {"ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}]},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": template | {"metadata": {"labels": labels}},
+        },
+    }
+
+
+def test_a_pod_that_can_t_exist_twice_is_evicted_and_says_why(cluster, namespace, service_image):
+    workload, service, _ = objects.deployment(namespace, "pinned", service_image)
+    workload["spec"]["strategy"] = {"type": "Recreate"}
+    workload["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 8080, "hostPort": 18080}]
+    cluster.apply(workload, service)
+    (old,) = wait_ready(cluster, namespace, "pinned")
+    ended = roll_by_hand(cluster, namespace, old)
+    assert outcome(ended) == ("Succeeded", "Evict", "a second copy can't run beside the pod: host port 18080")
+
+
+def test_a_daemonset_s_pod_is_evicted(cluster, namespace, service_image):
+    workload, *_ = objects.deployment(namespace, "agent", service_image)
+    del workload["spec"]["replicas"]
+    cluster.apply(workload | {"kind": "DaemonSet"})
+    (old,) = wait_ready(cluster, namespace, "agent")
+    ended = roll_by_hand(cluster, namespace, old)
+    assert outcome(ended) == ("Succeeded", "Evict", "a DaemonSet has no template hash by which a pod could be released")
+
+
+def test_a_protected_pod_and_a_job_s_pod_are_refused(cluster, namespace, service_image):
+    workload, *_ = objects.deployment(namespace, "guarded", service_image)
+    workload["spec"]["template"]["metadata"]["annotations"] = {"memroll.dev/protect": "true"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": "work", "namespace": namespace},
+        "spec": {"template": objects.pod_template("work", service_image)},
+    }
+    job["spec"]["template"]["spec"]["restartPolicy"] = "Never"
+    cluster.apply(workload, job)
+    (guarded,) = wait_ready(cluster, namespace, "guarded")
+    ended = roll_by_hand(cluster, namespace, guarded)
+    assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Aborted", "Refused")
+    assert "memroll.dev/protect" in ended["status"]["message"]
+    (worker,) = wait_ready(cluster, namespace, "work")
+    ended = roll_by_hand(cluster, namespace, worker)
+    assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Failed", "Refused")
+    assert ended["status"]["message"] == "pods of a Job are not rolled: one that ends early would lose its work"
+
+
+def test_a_whole_workload_is_restarted_where_that_is_asked_for(cluster, namespace, service_image):
+    workload, service, _ = objects.deployment(namespace, "whole", service_image, replicas=2)
+    cluster.apply(workload, service)
+    before = wait_ready(cluster, namespace, "whole", replicas=2)
+    ended = roll_by_hand(cluster, namespace, before[0], strategy="Restart")
+    assert outcome(ended) == ("Succeeded", "Restart", "the policy asks for it")
+    stamp = ended["status"]["restartedAt"]
+    template = cluster.get("deployment", namespace, "whole")["spec"]["template"]
+    assert template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] == stamp
+    after = {p["metadata"]["name"] for p in pods_of(cluster, namespace, "whole") if is_ready(p)}
+    assert not after & set(before)
