@@ -7,6 +7,8 @@ on every policy, and a policy must stay deletable when memroll is gone.
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import kopf
@@ -15,13 +17,22 @@ from memroll.api import GROUP, VERSION
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     Wake = Callable[[str, str], None]
+
+logger = logging.getLogger(__name__)
 
 INACTIVITY_S = 70
 SERVER_TIMEOUT_S = 600  # an int: kopf writes it into the URL as it is
 WATCHED = "memorypolicies", "podrolls"
+
+
+class Backoffs:
+    """Pauses between tries, in seconds, without an end: an API server may be down for an hour. Each use begins anew."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain((1, 1, 2, 3, 5, 8), repeat(13))
 
 
 def registry(wakes: dict[str, Wake]) -> kopf.OperatorRegistry:
@@ -66,6 +77,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.watching.inactivity_timeout = INACTIVITY_S
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = Backoffs()
     settings.execution.max_workers = 2
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -73,12 +85,20 @@ def _configure(settings: kopf.OperatorSettings) -> None:
 
 async def watch(made: kopf.OperatorRegistry, identity: str, namespaces: tuple[str, ...], ready: asyncio.Event) -> None:
     """Watch until SIGTERM or SIGINT. Raises when the API server refuses the watch for good."""
-    await kopf.operator(
-        registry=made,
-        # kopf would make one up from the user's name, and a container's user has none
-        identity=identity,  # type: ignore[arg-type] # a NewType of str that kopf does not export
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        ready_flag=ready,
-        standalone=True,
-    )
+    while True:
+        try:
+            await kopf.operator(
+                registry=made,
+                # kopf would make one up from the user's name, and a container's user has none
+                identity=identity,  # type: ignore[arg-type] # a NewType of str that kopf does not export
+                clusterwide=not namespaces,
+                namespaces=namespaces,
+                ready_flag=ready,
+                standalone=True,
+            )
+        except Exception as error:
+            if getattr(error, "status", None) != HTTPStatus.GONE:
+                raise
+            logger.warning("the watch is begun anew: %s", error)
+        else:
+            return

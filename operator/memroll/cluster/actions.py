@@ -125,16 +125,25 @@ class Actions:
         await self._patch(target.key, text(raw, "metadata", "resourceVersion"), {"ownerReferences": owners})
 
     async def evict(self, target: Target, roll_name: str = "") -> EvictionAnswer:
-        """Ask for the pod's eviction, by name and uid, and sort the answers that are not errors from those that are."""
+        """Ask for the eviction of the pod as it was observed; answers that are no errors are sorted.
+
+        Raises Conflict when its labels have changed since: somebody has put it back, or taken it.
+        """
         if target.deleting:
             return EvictionAnswer(Eviction.ACCEPTED, "the pod is already terminating")
         if not self._evictions.take():
             return EvictionAnswer(Eviction.THROTTLED, "memroll evicts no faster", EVICTION_EACH_S)
         key = target.key
+        try:
+            raw = await self._fresh(key)
+        except NotFound as gone:
+            return EvictionAnswer(Eviction.GONE, gone.message)
+        if texts(raw, "metadata", "labels") != target.labels:
+            raise Conflict("Conflict", f"the labels of pod {key.name} have changed")
         call = Call(
             "POST",
             path_of(CORE, key.namespace, "pods", key.name, "eviction"),
-            body=_eviction(key, roll_name),
+            body=_eviction(key, text(raw, "metadata", "resourceVersion"), roll_name),
             timeout_s=EVICTION_TIMEOUT_S,
         )
         answer = await self._api.answer(call)
@@ -194,13 +203,14 @@ def _is_roll(owner: Json) -> bool:
     )
 
 
-def _eviction(key: PodKey, roll_name: str) -> Json:
+def _eviction(key: PodKey, resource_version: str, roll_name: str) -> Json:
+    """Name the pod as it was just read: a request that is late must not evict what somebody has put back meanwhile."""
     marks = {"annotations": {ROLL_ANNOTATION: roll_name}} if roll_name else {}
     return {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": key.name, "namespace": key.namespace, **marks},
-        "deleteOptions": {"preconditions": {"uid": key.uid}},
+        "deleteOptions": {"preconditions": {"uid": key.uid, "resourceVersion": resource_version}},
     }
 
 

@@ -31,6 +31,9 @@ READ_TIMEOUT_S = 5.0
 LIST_TIMEOUT_S = 30.0
 PAUSES_S = (0.1, 0.4)
 """Before the second and the third try of a read; up to as much again is added by chance."""
+TRIES = len(PAUSES_S) + 1
+TRY_LEAST_S = 2.0
+"""What one try of a read gets at least, of the time for all: a connection that hangs must leave some for the next."""
 MESSAGE_MAX = 300
 RESTARTS_MAX = 3
 EXPIRED = "Expired"
@@ -105,7 +108,8 @@ class Api:
         timeout_s: float = READ_TIMEOUT_S,
     ) -> Json:
         """Return the JSON object of a successful answer; raise one of memroll's errors for any other."""
-        call = Call(method, path, query or {}, body, content_type, timeout_s)
+        a_try_s = timeout_s if method != "GET" else min(timeout_s, max(TRY_LEAST_S, timeout_s / TRIES))
+        call = Call(method, path, query or {}, body, content_type, a_try_s)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
         for pause_s in PAUSES_S if method == "GET" else ():
@@ -116,7 +120,7 @@ class Api:
             if loop.time() + wait_s >= deadline:
                 raise trouble
             await asyncio.sleep(wait_s)
-            call = Call(method, path, call.query, body, content_type, deadline - loop.time())
+            call = Call(method, path, call.query, body, content_type, min(a_try_s, deadline - loop.time()))
         return checked(call, await self.answer(call))
 
     async def _tried(self, call: Call) -> tuple[Json | ClusterUnavailable, float | None]:

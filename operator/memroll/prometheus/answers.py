@@ -116,6 +116,8 @@ def _check(told: dict[str, Any], result_type: str) -> None:
         raise _malformed("an answer that is no success")
     if told.get("data.resultType") != result_type or "data.result" not in told:
         raise _malformed(f"no {result_type}")
+    if told.get("isPartial"):  # VictoriaMetrics: a part of the storage did not answer
+        raise BadAnswer(Reason.PARTIAL_DATA, "answered in part (isPartial): some of its storage did not answer")
     warnings = told.get("warnings")
     count = sum(1 for w in warnings if not _is_hint(w)) if isinstance(warnings, list) else int(bool(warnings))
     if count:

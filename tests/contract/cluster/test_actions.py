@@ -192,9 +192,19 @@ async def test_an_eviction_names_the_uid_and_the_roll(server: FakeApi, api: Api,
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": "chat-0", "namespace": "ai", "annotations": {ROLL_ANNOTATION: "chat-0-x"}},
-            "deleteOptions": {"preconditions": {"uid": target.key.uid}},
+            "deleteOptions": {"preconditions": {"uid": target.key.uid, "resourceVersion": target.resource_version}},
         },
     )
+
+
+async def test_a_pod_that_was_put_back_meanwhile_is_not_evicted(server: FakeApi, api: Api, actions: Actions) -> None:
+    add_pod(server)
+    await actions.release(await read(api), HASH, "chat-0-x")
+    released = await read(api)
+    await actions.restore(released, HASH)
+    with pytest.raises(Conflict, match="labels of pod chat-0 have changed"):
+        await actions.evict(released, "chat-0-x")
+    assert not any(path.startswith(f"{POD}/eviction") for _, path, *_ in server.requests)
 
 
 async def test_an_eviction_of_a_pod_that_is_gone_is_done(server: FakeApi, api: Api, actions: Actions) -> None:

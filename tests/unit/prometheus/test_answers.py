@@ -46,6 +46,7 @@ def test_a_remark_on_the_query_is_no_warning() -> None:
 BAD = [
     pytest.param(answer(warnings=[HINT, "w"]), "PartialData", id="a warning beside a remark"),
     pytest.param(answer(warnings=["w"]), "PartialData", id="a warning"),
+    pytest.param(answer({"a": 1}, isPartial=True), "PartialData", id="a part of the storage"),
     pytest.param(answer({"a": 1}, warnings="w"), "PartialData", id="a warning of another shape"),
     pytest.param(answer(status="error", error="why"), "BadResponse", id="an error with HTTP 200"),
     pytest.param(answer() + "{}", "BadResponse", id="two answers"),
