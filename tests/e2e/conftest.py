@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RELEASE = "memroll-e2e"
 """Also the namespace of the operator."""
 IMAGE = "localhost/memroll:e2e"
-NAMES = ("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful")
+NAMES = ("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful", "strategies")
 
 
 @pytest.fixture(scope="session")
