@@ -5,10 +5,11 @@ Everything starts from a fresh read of the object by its name, and nothing is do
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from memroll.api import conditions
 from memroll.api.conditions import ConditionType, Status, condition
 from memroll.api.policy import MemoryPolicy, read_status
 from memroll.api.roll import Phase, PodRoll
+from memroll.disruption.guard import DEFAULT_GUARD, Guard
 from memroll.disruption.observed import moved
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError, PrometheusUnavailable, Stalled, Waiting
@@ -80,6 +82,9 @@ class Passes:
     excluded: tuple[str, ...] = ()
     retiring: str = ""
     """Why every roll is taken back; empty while memroll works."""
+    guard: Guard = DEFAULT_GUARD
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the pass that plans and records."""
 
     async def over_policy(self, key: Key) -> float | None:
         """Make one pass over a policy; return the seconds until the next, or None when it is gone."""
@@ -108,9 +113,10 @@ class Passes:
         same_namespace = await self.cluster.policies((policy.namespace,))
         others = tuple(p for p in _readable(same_namespace) if p.uid != policy.uid)
         rolls = tuple(_readable_rolls(await self.cluster.rolls(policy.namespace)))
-        outcome = await policy_pass.reconcile(
-            Scene(policy, others, rolls, now, self.permits), self.cluster, self.prometheus
+        scene = Scene(
+            policy, others, rolls, now, self.permits, self.leads, self.guard, namespaces=self.namespaces, turn=self.turn
         )
+        outcome = await policy_pass.reconcile(scene, self.cluster, self.prometheus)
         return await self._record(outcome, started)
 
     async def _record(self, outcome: Outcome, started: float) -> float:

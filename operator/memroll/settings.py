@@ -30,6 +30,10 @@ class Settings(BaseModel):
     lease_name: str = Field(default="memroll")
     lease_seconds: float = Field(default=15.0, ge=2.0)
     max_policies_at_once: int = Field(default=4, ge=1, le=64)
+    max_rolls_per_hour: int = Field(default=30, ge=0, le=10_000, description="Of the whole operator, whatever happens.")
+    max_namespace_share: float = Field(
+        default=0.5, gt=0, le=100, description="Share of a namespace's watched pods that may be rolled in an hour."
+    )
     log_format: str = Field(default="json", pattern="^(json|text)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 

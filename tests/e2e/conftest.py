@@ -53,7 +53,7 @@ def operator(cluster: Site) -> Iterator[str]:
     """Install memroll from the repository's chart, watching only the tests' namespaces; return its namespace."""
     image = cluster.operator_image(IMAGE)
     try:
-        cluster.install(RELEASE, RELEASE, image, [f"{RELEASE}-{name}" for name in NAMES])
+        cluster.install(RELEASE, RELEASE, image, [f"{RELEASE}-{name}" for name in NAMES], *site.FAST_LEAKS)
         yield RELEASE
     finally:
         cluster.uninstall(RELEASE, RELEASE)

@@ -34,7 +34,15 @@ def test_settings_come_from_the_environment():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("HTTP_PORT", "0"), ("LEASE_SECONDS", "soon"), ("LOG_FORMAT", "xml"), ("ALLOW_ACTING", "maybe")]
+    ("name", "value"),
+    [
+        ("HTTP_PORT", "0"),
+        ("LEASE_SECONDS", "soon"),
+        ("LOG_FORMAT", "xml"),
+        ("ALLOW_ACTING", "maybe"),
+        ("MAX_ROLLS_PER_HOUR", "-1"),
+        ("MAX_NAMESPACE_SHARE", "0"),
+    ],
 )
 def test_a_bad_setting_names_its_variable_and_value(name, value, capsys):
     with pytest.raises(ValidationError):

@@ -50,7 +50,7 @@ def run(seconds: float) -> int:
     image = where.operator_image(IMAGE)
     step("the operator's image", "images_s")
     stage.clear()
-    where.install(RELEASE, OPERATOR, image, [stage.watched])
+    where.install(RELEASE, OPERATOR, image, [stage.watched], *site.FAST_LEAKS)
     step("memroll, installed by Helm", "install_s")
     stage.set_up()
     step("five services under load: leaky, leaky-fleet, highwater, warmup; control has no policy", "services_s")

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 POLL_S = 0.5
+FAST_LEAKS = ("--set", "guard.maxRollsPerHour=1000,guard.maxNamespaceShare=100")
+"""The runaway guard is made for services that leak for hours: these live for minutes."""
 COMMAND_S = 600.0
 """Longer than anything that kubectl and helm are asked to wait for."""
 STOPPING_S = 30.0

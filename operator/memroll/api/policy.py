@@ -159,7 +159,7 @@ class Windows(Model):
     def _known_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
-        except (ValueError, OSError) as unknown:
+        except (KeyError, ValueError, OSError) as unknown:
             raise ValueError(f"{name!r} is not in the IANA time zone database") from unknown
         return name
 

@@ -20,6 +20,7 @@ from memroll.cluster.adapter import Cluster
 from memroll.cluster.client import Api
 from memroll.cluster.lease import Lease
 from memroll.cluster.recorder import Recorder
+from memroll.disruption.guard import Guard
 from memroll.disruption.strategy import Permits
 from memroll.errors import MemrollError, NotFound, Stalled
 from memroll.loop import Key, Schedule, supervise
@@ -160,6 +161,7 @@ class Parts:
             permits=permits_of(settings),
             namespaces=settings.watch_namespaces,
             excluded=(*settings.excluded_namespaces, settings.namespace),
+            guard=Guard(settings.max_rolls_per_hour, settings.max_namespace_share),
         )
         policies = Schedule(passes.over_policy, settings.max_policies_at_once)
         rolls = Schedule(passes.over_roll, ROLLS_AT_ONCE)

@@ -211,7 +211,14 @@ def _container(declared: Json, status: Json) -> Container:
         started_at=moment(running, "startedAt"),
         restarts=number(status, "restartCount"),
         oom_killed_at=max(_oom_kills(status), default=None),
+        image=_image(declared, status),
     )
+
+
+def _image(declared: Json, status: Json) -> str:
+    """Return the image that runs; some runtimes only know its digest, then the one that was asked for."""
+    runs = text(status, "image")
+    return text(declared, "image") if not runs or runs.startswith("sha256:") else runs
 
 
 def _oom_kills(status: Json) -> Iterable[datetime]:

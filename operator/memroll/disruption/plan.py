@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.disruption.gates import first_hold
+from memroll.disruption.schedule import scheduled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,7 +34,8 @@ class Plan:
 def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     """Ask the gates for each candidate in order of urgency; what is planned counts for the next ones."""
     holds: list[Hold] = []
-    for candidate in sorted(candidates, key=lambda c: (c.urgency, c.target.key.name)):
+    context = replace(context, breaching=tuple(scheduled(candidates, context)))
+    for candidate in context.breaching:
         hold = first_hold(candidate, context)
         if hold is None:
             context = replace(context, planned=(*context.planned, candidate))

@@ -81,6 +81,7 @@ class Container:
     started_at: datetime | None
     restarts: int = 0
     oom_killed_at: datetime | None = None
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from memroll.analysis.deadline import ROLLS_OF_SLACK
@@ -11,12 +13,12 @@ from memroll.analysis.reading import Span
 from memroll.analysis.screen import screened, windows_s
 from memroll.analysis.subject import LeadRule, Rule, Subject
 from memroll.analysis.verdict import Code, Inconclusive, Verdict, judge
-from memroll.api.roll import Phase
+from memroll.disruption.durations import guessed_s, measured_s
 from memroll.reconcile.batches import batches, by_family, family_of
 from memroll.recording.outcome import Assessment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from memroll.analysis.reading import PodPattern, Reading, Screening, SeriesRow
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
     from memroll.disruption.target import Container, Target
     from memroll.reconcile.batches import Batch
 
-ROLL_GUESS_S = 10.0
-"""What a roll takes beside the time to become Ready, before one was measured."""
-ROLLS_MEASURED = 5
 STEPS_PER_WINDOW = 360
 STEPS_MOST = 2000
 NO_SAMPLES = Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
@@ -55,7 +54,7 @@ class Prometheus(Protocol):
     ) -> Reading: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Watch:
     """A policy's judgement of its targets at one instant."""
 
@@ -77,7 +76,21 @@ class Watch:
                     yield target, container
 
     def rule(self, target: Target, container: Container) -> Rule:
-        return rule_of(self.policy, container.limit_bytes, roll_s=_measured_roll_s(self.rolls) or _guessed_s(target))
+        return rule_of(self.policy, container.limit_bytes, roll_s=self.roll_s(target))
+
+    def roll_s(self, target: Target) -> float:
+        """Return what a roll takes: of this workload, else of this policy, else by a guess."""
+        family = family_of(target)
+        own = None if family is None else self._by_workload_s.get((family.kind, family.name))
+        return own or self._of_policy_s or guessed_s(target, self.policy.spec.roll.drain)
+
+    @cached_property
+    def _by_workload_s(self) -> dict[tuple[str, str], float]:
+        return _durations_s(self.rolls)
+
+    @cached_property
+    def _of_policy_s(self) -> float | None:
+        return measured_s(self.rolls)
 
 
 async def assess(watch: Watch, prometheus: Prometheus) -> tuple[Assessment, ...]:
@@ -125,23 +138,15 @@ def rule_of(policy: MemoryPolicy, limit_bytes: int | None, roll_s: float = 0.0) 
     )
 
 
-def _measured_roll_s(rolls: Sequence[PodRoll]) -> float | None:
-    """Return the longest of the policy's last few successful rolls, in seconds."""
-    ended = [r for r in rolls if r.status.phase is Phase.SUCCEEDED and r.status.times.announced]
-    newest = sorted(ended, key=lambda r: r.created_at)[-ROLLS_MEASURED:]
-    lasted = [
-        (r.status.times.finished - r.status.times.announced).total_seconds()
-        for r in newest
-        if r.status.times.finished and r.status.times.announced
-    ]
-    return max(lasted, default=None)
-
-
-def _guessed_s(target: Target) -> float:
-    """Return what a roll may take by how long this pod itself took to become Ready; a minute when it never was."""
-    if target.ready_at is None:
-        return 60.0 + ROLL_GUESS_S
-    return max(0.0, (target.ready_at - target.created_at).total_seconds()) + ROLL_GUESS_S
+def _durations_s(rolls: Iterable[PodRoll]) -> dict[tuple[str, str], float]:
+    """Return what rolls take in seconds, by workload: kind and name as `family_of` tells them from a pod alone."""
+    grouped: dict[tuple[str, str], list[PodRoll]] = defaultdict(list)
+    for roll in rolls:
+        ref = roll.status.workload or roll.spec.workload
+        if ref is not None:
+            grouped["Deployment" if ref.kind == "Rollout" else ref.kind, ref.name].append(roll)
+    measured = ((workload, measured_s(of_it)) for workload, of_it in grouped.items())
+    return {workload: lasted_s for workload, lasted_s in measured if lasted_s is not None}
 
 
 def _screened(watch: Watch, target: Target, container: Container, screening: Screening) -> Verdict | None:

@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 from memroll.api import API_VERSION
+from memroll.api.base import WorkloadRef
 from memroll.api.roll import Finding, RollSpecification
 from memroll.recording.outcome import Assessment
 from memroll.recording.tell import numbers
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.api.roll import PodRoll
     from memroll.disruption.candidate import Candidate
+    from memroll.disruption.target import Container
+
+IMAGE_CHARS_MAX = 512
 
 
 def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidate) -> dict[str, Any]:
@@ -29,6 +33,8 @@ def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidat
         policy=policy.name,
         strategy=policy.spec.roll.strategy,
         replacement_timeout_seconds=int(policy.spec.roll.replacement_timeout.total_seconds()),
+        drain=policy.spec.roll.drain,
+        workload=_workload(candidate),
         reason=reason(candidate),
         finding=_finding(candidate),
     )
@@ -40,19 +46,33 @@ def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidat
     }
 
 
+def _workload(candidate: Candidate) -> WorkloadRef | None:
+    """Name the workload from the first moment on: concurrency is counted by it."""
+    if candidate.workload is None:
+        return None
+    top = candidate.workload.top
+    return WorkloadRef(api_version=top.api_version, kind=top.kind, name=top.name)
+
+
 def _finding(candidate: Candidate) -> Finding:
-    breach = candidate.breach
+    breach, container = candidate.breach, _container(candidate)
     return Finding(
         container=candidate.container,
         usage_bytes=int(breach.usage_bytes),
         limit_bytes=candidate.limit_bytes,
         growth_bytes_per_hour=None if breach.trend is None else int(breach.trend.slope_bytes_per_s * 3600),
         time_to_limit_seconds=None if breach.time_to_limit_s is None else int(breach.time_to_limit_s),
+        container_started=container.started_at,
+        image=container.image[:IMAGE_CHARS_MAX],
     )
+
+
+def _container(candidate: Candidate) -> Container:
+    return next(c for c in candidate.target.containers if c.name == candidate.container)
 
 
 def reason(candidate: Candidate) -> str:
     """Say why this pod is rolled now, with its numbers."""
-    container = next(c for c in candidate.target.containers if c.name == candidate.container)
-    found = Assessment(candidate.target, container, candidate.breach)
-    return f"{container.name}: {numbers(found)}"[:1024]
+    found = Assessment(candidate.target, _container(candidate), candidate.breach)
+    said = (f"{candidate.container}: {numbers(found)}", candidate.hurried, candidate.outside)
+    return "; ".join(part for part in said if part)[:1024]

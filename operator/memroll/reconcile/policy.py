@@ -6,22 +6,26 @@ the time as an argument. Whatever goes wrong ends in an Outcome that names it: n
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.analysis.verdict import Breach, seconds_left
 from memroll.api.roll import PodRoll
 from memroll.disruption.candidate import Candidate, Context
+from memroll.disruption.guard import DEFAULT_GUARD, PERIOD, Guard
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
 from memroll.disruption.strategy import EVERYTHING, Permits
-from memroll.errors import Conflict, MemrollError, NotFound
+from memroll.errors import Conflict, MemrollError, NotFound, Waiting
+from memroll.reconcile.counting import count, healthy, watched_pods
 from memroll.reconcile.judging import Prometheus, Watch, assess
 from memroll.reconcile.manifest import manifest
 from memroll.recording.outcome import Assessment, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
@@ -37,6 +41,7 @@ class Cluster(Protocol):
         self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None
     ) -> Workload | None: ...
     async def namespace_annotations(self, namespace: str) -> Mapping[str, str]: ...
+    async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]: ...
     async def create_roll(self, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]: ...
     async def delete_roll(self, namespace: str, name: str, uid: str) -> None: ...
 
@@ -50,6 +55,12 @@ class Scene:
     rolls: tuple[PodRoll, ...]
     now: datetime
     permits: Permits = EVERYTHING
+    leads: Callable[[], bool] = lambda: True
+    guard: Guard = DEFAULT_GUARD
+    namespaces: tuple[str, ...] = ()
+    """Those in which rolls are counted for the guard; empty: all."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Who plans and records holds it: passes at the same time would each count without the other's rolls."""
 
     @property
     def own_rolls(self) -> tuple[PodRoll, ...]:
@@ -64,8 +75,10 @@ async def reconcile(scene: Scene, cluster: Cluster, prometheus: Prometheus) -> O
     try:
         targets, conflicts = await _targets(scene, cluster)
         assessments = await assess(Watch(scene.policy, targets, scene.own_rolls, scene.now), prometheus)
-        plan = await _plan(scene, assessments, cluster)
-        created = await _record(scene, plan, cluster)
+        candidates = await _candidates(scene, assessments, cluster)
+        context = await _context(scene, targets, assessments, cluster)
+        plan, created = await _act(scene, candidates, context, cluster)
+        await _tidy(scene, cluster)
     except MemrollError as trouble:
         return replace(outcome, trouble=trouble)
     return replace(
@@ -107,45 +120,78 @@ async def _selected(policy: MemoryPolicy, cluster: Cluster) -> tuple[Target, ...
     return await cluster.targets(policy.namespace, query)
 
 
-async def _plan(scene: Scene, assessments: Sequence[Assessment], cluster: Cluster) -> Plan:
-    """Look up the workloads of what is due, and ask the gates."""
-    candidates = [await _candidate(a, cluster) for a in _most_urgent(assessments)]
-    if not candidates:
-        return Plan()
-    annotations = await cluster.namespace_annotations(scene.policy.namespace)
-    context = Context(scene.policy.name, scene.policy.spec, scene.rolls, scene.now, annotations, scene.permits)
-    return make_plan(candidates, context)
+async def _candidates(scene: Scene, assessments: Sequence[Assessment], cluster: Cluster) -> list[Candidate]:
+    """Return the pods in breach; the workload is looked up, once each, of those that may be due."""
+    urgent = _most_urgent(assessments)
+    families = Counter(c.target.controller for c in urgent)
+    known: dict[ObjectRef, Workload | None] = {}
+    found = []
+    for candidate in urgent:
+        ref = candidate.target.controller
+        movable = candidate.movable and (families[ref] > 1 or scene.policy.spec.roll.windows is not None)
+        if ref is not None and (candidate.breach.due or movable):
+            if ref not in known:
+                known[ref] = await cluster.workload_of(scene.policy.namespace, ref)
+            candidate = replace(candidate, workload=known[ref])  # noqa: PLW2901 - the same one, completed
+        found.append(candidate)
+    return found
 
 
-def _most_urgent(assessments: Sequence[Assessment]) -> list[Assessment]:
-    """Return one breaching container per pod: the one that reaches its limit first."""
-    first: dict[str, Assessment] = {}
+def _most_urgent(assessments: Sequence[Assessment]) -> list[Candidate]:
+    """Return one breaching container per pod: one that is due, else the one that reaches its limit first."""
+    first: dict[str, Candidate] = {}
     for a in assessments:
-        known = first.get(a.target.key.uid)
-        if isinstance(a.verdict, Breach) and (known is None or seconds_left(a.verdict) < seconds_left(known.verdict)):
-            first[a.target.key.uid] = a
+        if not isinstance(a.verdict, Breach):
+            continue
+        fresh = Candidate(a.target, a.container.name, a.verdict, a.container.limit_bytes)
+        first[a.target.key.uid] = min(
+            (first.get(a.target.key.uid, fresh), fresh), key=lambda c: (not c.due, seconds_left(c.breach))
+        )
     return list(first.values())
 
 
-async def _candidate(assessment: Assessment, cluster: Cluster) -> Candidate:
-    assert isinstance(assessment.verdict, Breach)
-    target = assessment.target
-    workload = None
-    if assessment.verdict.due and target.controller is not None:
-        workload = await cluster.workload_of(target.key.namespace, target.controller)
-    verdict = assessment.verdict
-    return Candidate(target, assessment.container.name, verdict, assessment.container.limit_bytes, workload)
+async def _context(
+    scene: Scene, targets: Sequence[Target], assessments: Sequence[Assessment], cluster: Cluster
+) -> Context:
+    policy = scene.policy
+    anything = any(isinstance(a.verdict, Breach) for a in assessments)
+    annotations = await cluster.namespace_annotations(policy.namespace) if anything else {}
+    return Context(
+        policy.name, policy.spec, scene.rolls, scene.now, annotations, scene.permits, leads=scene.leads(),
+        healthy=healthy(policy, assessments, scene.now), guard=scene.guard,
+        watched_pods=watched_pods(scene, len(targets)),
+    )  # fmt: skip
 
 
-async def _record(scene: Scene, plan: Plan, cluster: Cluster) -> tuple[PodRoll, ...]:
-    """Write a PodRoll for each planned roll, and drop those that have served their time."""
+async def _act(
+    scene: Scene, candidates: Sequence[Candidate], context: Context, cluster: Cluster
+) -> tuple[Plan, tuple[PodRoll, ...]]:
+    """Plan, and record what is planned. Nothing is counted, and nobody waits, for a plan that rolls nothing."""
+    plan = make_plan(candidates, context)
+    if not plan.rolls:
+        return plan, ()
+    async with scene.turn:
+        rolls, tally = await count(scene, cluster)
+        plan = make_plan(candidates, replace(context, rolls=rolls, tally=tally, leads=scene.leads()))
+        return plan, await _record(scene, plan, rolls, cluster)
+
+
+async def _record(scene: Scene, plan: Plan, rolls: Sequence[PodRoll], cluster: Cluster) -> tuple[PodRoll, ...]:
+    """Write a PodRoll for each planned roll."""
     created = []
     for candidate in plan.rolls:
+        if not scene.leads():
+            raise Waiting("NotLeader", "the Lease was lost before a roll was recorded: whoever leads now goes on")
         try:
-            raw = await cluster.create_roll(scene.policy.namespace, manifest(scene.policy, scene.rolls, candidate))
+            raw = await cluster.create_roll(scene.policy.namespace, manifest(scene.policy, rolls, candidate))
         except Conflict:
             continue  # another operator recorded this very roll
         created.append(PodRoll.read(raw))
-    for roll in expired(scene.rolls, scene.now):
-        await cluster.delete_roll(roll.namespace, roll.name, roll.uid)
     return tuple(created)
+
+
+async def _tidy(scene: Scene, cluster: Cluster) -> None:
+    """Drop the PodRolls that have served their time; those that the guard counts have not."""
+    for roll in expired(scene.rolls, scene.now):
+        if scene.now - roll.created_at > PERIOD:
+            await cluster.delete_roll(roll.namespace, roll.name, roll.uid)

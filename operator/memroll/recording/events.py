@@ -39,6 +39,8 @@ class Reason(StrEnum):
     """Prometheus can't be read: nothing is judged and nothing is rolled."""
     NOT_ENOUGH_DATA = "NotEnoughData"
     """A selected container can't be judged; the message says what to do."""
+    RUNAWAY_GUARD = "RunawayGuard"
+    """The operator has rolled as much as it may in an hour, whatever the policies say."""
     POLICY_INVALID = "PolicyInvalid"
     """The policy can't be used as it is; the message names the field."""
     TARGET_NOT_FOUND = "TargetNotFound"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from memroll.recording.outcome import Outcome
 
 POLICY = ("namespace", "policy")
+RUNAWAY = "runaway_guard"
 VERDICTS = ("healthy", "breaching", "inconclusive")
 
 
@@ -39,6 +40,9 @@ class Metrics:
             ("connection",), registry=self.registry,
         )  # fmt: skip
         self.holds = Gauge("memroll_holds", "Due pods that a gate holds", (*POLICY, "gate"), registry=self.registry)
+        self.runaway_guard = Gauge(
+            "memroll_runaway_guard", "1 while the runaway guard holds rolls of a policy", POLICY, registry=self.registry
+        )
         self.rolls = Counter("memroll_rolls_total", "Ended rolls", (*POLICY, "outcome"), registry=self.registry)
         self.roll_seconds = Histogram(
             "memroll_roll_duration_seconds", "How long a successful roll takes", registry=self.registry,
@@ -75,6 +79,7 @@ class Metrics:
         for verdict, count in counts.items():
             self.pods.labels(*labels, verdict).set(count)
         self.holds.remove_by_labels(dict(zip(POLICY, labels, strict=True)))
+        self.runaway_guard.labels(*labels).set(int(any(h.gate == RUNAWAY for h in outcome.plan.holds)))
         for hold in outcome.plan.holds:
             if hold.candidate.due:
                 self.holds.labels(*labels, hold.gate).inc()
@@ -88,5 +93,5 @@ class Metrics:
 
     def forget(self, namespace: str, policy: str) -> None:
         """Drop the series of a policy that does not exist any more."""
-        for metric in (self.pods, self.passes, self.last_pass, self.holds, self.rolls):
+        for metric in (self.pods, self.passes, self.last_pass, self.holds, self.runaway_guard, self.rolls):
             metric.remove_by_labels({"namespace": namespace, "policy": policy})

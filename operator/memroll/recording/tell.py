@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from memroll.disruption.target import Target
     from memroll.recording.outcome import Assessment, Outcome
 
-QUIET_GATES = frozenset({"not_due", "rolling", "released", "observing", "suspended", "leaving"})
+QUIET_GATES = frozenset({"not_due", "rolling", "released", "observing", "suspended", "leaving", "not_leading"})
 """Gates whose holds are everyday business: status shows them, no event does."""
+RUNAWAY = "runaway_guard"
 WORTH_TELLING = frozenset({Code.NO_MEMORY_LIMIT, Code.NO_DATA, Code.STALE_DATA})
 """Doubts that a person must end; the others end by themselves."""
 
@@ -42,6 +43,9 @@ def of_outcome(outcome: Outcome) -> Iterator[Event]:
     for hold in outcome.plan.holds:
         if hold.candidate.due and hold.gate not in QUIET_GATES:
             yield from _held(hold)
+    runaway = next((h.words for h in outcome.plan.holds if h.gate == RUNAWAY), "")
+    if runaway:
+        yield Event(policy, EventType.WARNING, Reason.RUNAWAY_GUARD, f"{runaway[0].upper()}{runaway[1:]}")
 
 
 def _trouble(policy: Regarding, outcome: Outcome) -> Iterator[Event]:

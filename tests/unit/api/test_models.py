@@ -32,6 +32,15 @@ def test_a_policy_of_just_target_and_mode_has_all_defaults():
         pytest.param(
             {"mode": "Observe", "selector": {"matchLabels": {"a": "b"}}, "interval": "5d"}, "'5d'", id="a day"
         ),
+        pytest.param(
+            {
+                "mode": "Observe",
+                "selector": {"matchLabels": {"a": "b"}},
+                "roll": {"windows": {"timeZone": "Europe/Belrin"}},
+            },
+            "'Europe/Belrin' is not in the IANA time zone database",
+            id="a misspelt time zone",
+        ),
     ],
 )
 def test_a_bad_policy_is_refused_with_words(spec, words):

@@ -27,11 +27,16 @@ SERIES = {
     f'memroll_connection_up{{connection="default",{STANDBY}}}': "0x150",
     f'memroll_leader{{namespace="memroll-system",{INSTANCE}}}': "1x130 0x20",
     f'memroll_leader{{namespace="memroll-system",{STANDBY}}}': "0x150",
+    f'memroll_runaway_guard{{namespace="ai",policy="chat",{INSTANCE}}}': "0x60 1x20 0x70",
+    f'memroll_runaway_guard{{namespace="ai",policy="agents",{INSTANCE}}}': "0x60 1x10 0x80",
+    f'memroll_runaway_guard{{namespace="ai",policy="chat",{STANDBY}}}': "1x150",
     f'memroll_last_pass_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",
 }
 EXPECTED = {
     "7m": ["RollsFail"],
     "20m": ["RollsFail", "Down", "PrometheusUnreachable"],
+    "65m": ["Down", "PrometheusUnreachable", "RunawayGuard"],
+    "75m": ["Down", "PrometheusUnreachable", "RunawayGuard"],
     "128m": ["Down", "PrometheusUnreachable", "PolicyNotJudged"],
     "140m": ["Down", "WithoutLeader"],
 }

@@ -45,7 +45,10 @@ def test_every_variable_of_the_deployment_is_a_setting(helm: Helm) -> None:
     settings = from_environment(given)
     assert settings.excluded_namespaces == ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
     assert settings.watch_namespaces == ()
-    for name in ("http_port", "lease_seconds", "max_policies_at_once", "log_format", "log_level", "lease_name"):
+    for name in (
+        "http_port", "lease_seconds", "max_policies_at_once", "max_rolls_per_hour", "max_namespace_share", "log_format",
+        "log_level", "lease_name",
+    ):  # fmt: skip
         assert getattr(settings, name) == Settings.model_fields[name].default, name
 
 

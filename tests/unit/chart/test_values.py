@@ -66,6 +66,7 @@ def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str],
         "prometheus.connections.default.tls={ca: /x}", "log.level=debug", "crds.keeep=false", "replicaCount=many",
         "watchNamespaces=ai", "prometheus.connections.default.url=prometheus:9090", "image.digest=abc",
         "leaderElection.leaseSeconds=1", "maxPoliciesAtOnce=0", "http.port=80",
+        "guard.maxRollsPerHour=many", "guard.maxNamespaceShare=0",
     ],
 )  # fmt: skip
 def test_a_misspelt_value_is_refused(helm: Helm, typo: str) -> None:

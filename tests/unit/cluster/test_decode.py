@@ -80,6 +80,21 @@ def test_the_limit_in_force_is_the_one_in_the_status() -> None:
     assert container().limit_bytes == 128 * 2**20
 
 
+@pytest.mark.parametrize(
+    ("status", "image"),
+    [
+        ({"image": "registry/chat:2@sha256:1f"}, "registry/chat:2@sha256:1f"),
+        ({"image": "sha256:1f"}, "chat:1"),
+        ({}, "chat:1"),
+        ({"image": 7}, "chat:1"),
+    ],
+)
+def test_the_image_is_the_one_that_runs_else_the_one_that_was_asked_for(status: dict[str, Any], image: str) -> None:
+    raw = pod(spec={"containers": [{"name": "chat", "image": "chat:1"}]})
+    raw["status"]["containerStatuses"] = [{"name": "chat", **status}]
+    assert read(raw).containers[0].image == image
+
+
 def test_a_container_that_is_not_running_has_no_id() -> None:
     assert container(containerID="containerd://old", state={"waiting": {"reason": "CrashLoopBackOff"}}).id == ""
 

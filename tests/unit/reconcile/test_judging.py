@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -13,6 +14,9 @@ from memroll.disruption.target import ObjectRef
 from memroll.reconcile.batches import BATCH_PODS, SIBLINGS_MOST, batches, family_of
 from memroll.reconcile.judging import Watch, _peers, rule_of, span_of, subject_of
 from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
+
+if TYPE_CHECKING:
+    from memroll.api.roll import PodRoll
 
 
 def owned(name: str, kind: str, owner: str, **labels: str):
@@ -134,6 +138,35 @@ def test_the_lead_covers_three_rolls_as_they_were_measured():
     assert watch.rule(pod(), container()).lead.least_s == 3 * 40 + 5
     guessed = Watch(policy(), (pod(),), (), NOW).rule(pod(), container())
     assert guessed.lead.least_s == 3 * (5 + 10) + 5, "before one was: what the pod took to become Ready, and a little"
+
+
+def took(seconds: int, **workload: str) -> PodRoll:
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "leaky"} | workload
+    times = {"announced": "2026-03-01T11:00:00Z", "finished": at(-3600 + seconds).isoformat()}
+    return roll("Succeeded", workload=ref, times=times)
+
+
+def test_a_workload_s_own_rolls_tell_what_one_takes_before_those_of_others():
+    hashed = {"pod-template-hash": "5d"}
+    web, api = owned("web-5d-a", "ReplicaSet", "web-5d", **hashed), owned("api-5d-a", "ReplicaSet", "api-5d", **hashed)
+    database = owned("web-0", "StatefulSet", "web")
+    argo = owned("shop-5d-a", "ReplicaSet", "shop-5d", **{"rollouts-pod-template-hash": "5d"})
+    rolls = (took(30, name="web"), took(50, name="shop", kind="Rollout"), took(20, name="other"))
+    watch = Watch(policy(), (web, api, database, argo), rolls, NOW)
+    assert [watch.roll_s(t) for t in (web, argo, api, database)] == [30, 50, 50, 50]
+
+
+@pytest.mark.parametrize(
+    ("drain", "more_s"),
+    [
+        ({}, 0),
+        ({"mode": "Detach", "wait": "20s"}, 20),
+        ({"mode": "Detach", "timeout": "4m", "until": {"metric": "inflight"}}, 240),
+    ],
+)
+def test_a_pod_that_may_be_left_to_drain_is_begun_with_earlier(drain, more_s):
+    watch = Watch(policy(roll={"drain": drain}), (pod(),), (), NOW)
+    assert watch.roll_s(pod()) == 5 + 10 + more_s
 
 
 def test_a_fixed_lead_is_handed_on():

@@ -37,6 +37,17 @@ def test_a_pass_counts_pods_holds_and_the_connection():
     assert value(metrics, "memroll_holds", **OWN, gate="cooldown") is None, "a hold that has ended is gone"
 
 
+def test_the_runaway_guard_is_seen_while_it_holds():
+    metrics = Metrics()
+    metrics.observe_pass(outcome(), 0.2)
+    assert value(metrics, "memroll_runaway_guard", **OWN) == 0
+    held = Plan((), (Hold(candidate(target=pod("a")), "runaway_guard", "too many"),))
+    metrics.observe_pass(outcome(plan=held), 0.2)
+    assert value(metrics, "memroll_runaway_guard", **OWN) == 1
+    metrics.observe_pass(outcome(), 0.2)
+    assert value(metrics, "memroll_runaway_guard", **OWN) == 0
+
+
 def test_a_pass_without_prometheus_is_not_a_good_pass():
     metrics = Metrics()
     metrics.observe_pass(outcome(trouble=PrometheusUnavailable("QueryTimeout", "slow"), assessments=()), 0.2)
