@@ -178,7 +178,9 @@ class FakeCluster:
         self, plural: str, namespace: str, name: str, resource_version: str, status: dict[str, Any]
     ) -> dict[str, Any]:
         store = self.rolls_json if plural == "podrolls" else self.policies_json
-        raw = store[name]
+        raw = store.get(name)
+        if raw is None:
+            raise NotFound("NotFound", name)
         if raw["metadata"]["resourceVersion"] != resource_version:
             raise Conflict("Conflict", name)
         version = str(int(resource_version) + 1)

@@ -26,6 +26,7 @@ from memroll.loop import Key
 from memroll.reconcile import judging, observing, strays
 from memroll.reconcile import policy as policy_pass
 from memroll.reconcile import roll as roll_step
+from memroll.reconcile.learning import learn
 from memroll.reconcile.policy import Scene
 from memroll.reconcile.roll import Mandate, Ports
 from memroll.recording import tell
@@ -117,6 +118,7 @@ class Passes:
             policy, others, rolls, now, self.permits, self.leads, self.guard, namespaces=self.namespaces, turn=self.turn
         )
         outcome = await policy_pass.reconcile(scene, self.cluster, self.prometheus)
+        outcome = await learn(outcome, self.cluster, self.prometheus)
         return await self._record(outcome, started)
 
     async def _record(self, outcome: Outcome, started: float) -> float:

@@ -7,13 +7,13 @@ pace in pacing.py.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
 from memroll.api.policy import Mode
 from memroll.api.quantity import about
-from memroll.disruption.finding import NOTHING, Answer, Finding, ask
+from memroll.disruption.finding import NOTHING, Answer, Finding, ask, in_words
+from memroll.disruption.learning import on_hold
 from memroll.disruption.pacing import (
     backing_off,
     budget,
@@ -23,19 +23,13 @@ from memroll.disruption.pacing import (
     outside_windows,
     runaway_guard,
 )
+from memroll.disruption.protection import protection
 from memroll.disruption.strategy import Refusal, choose
-from memroll.disruption.target import PROTECT_ANNOTATION, ROLL_ANNOTATION
+from memroll.disruption.target import ROLL_ANNOTATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from memroll.disruption.candidate import Candidate, Context
     from memroll.disruption.finding import Gate
-
-FOREIGN_MARKS = {
-    "karpenter.sh/do-not-disrupt": "true",
-    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-}
 
 
 def suspended(_: Candidate, context: Context) -> Answer:
@@ -88,33 +82,8 @@ def _why_not_due(candidate: Candidate) -> str:
 
 
 def protected(candidate: Candidate, context: Context) -> Answer:
-    words = _protection(candidate, context)
+    words = protection(candidate.target.annotations, context.namespace_annotations, context.now)
     return Answer(words, words or NOTHING, NOTHING)
-
-
-def _protection(candidate: Candidate, context: Context) -> str:
-    marks = (("pod", candidate.target.annotations), ("namespace", context.namespace_annotations))
-    for where, marked in marks:
-        until = _protected_until(marked, context.now)
-        if until:
-            return f"the {where} is protected {until}"
-    for name, value in FOREIGN_MARKS.items():
-        if candidate.target.annotations.get(name) == value:
-            return f"the pod is marked {name}: {value}"
-    return ""
-
-
-def _protected_until(annotations: Mapping[str, str], now: datetime) -> str | None:
-    """Read `memroll.dev/protect`: "true", or a time until when. What can't be read protects."""
-    value = annotations.get(PROTECT_ANNOTATION)
-    if value is None or value == "false":
-        return None
-    try:
-        until = datetime.fromisoformat(value)
-    except ValueError:
-        return f"({PROTECT_ANNOTATION}: {value[:40]!r})"
-    until = until if until.tzinfo else until.replace(tzinfo=UTC)
-    return f"until {rfc3339(until)}" if now < until else None
 
 
 def not_ready(candidate: Candidate, _: Context) -> Answer:
@@ -154,6 +123,7 @@ GATES: tuple[Gate, ...] = (
     outside_windows,
     runaway_guard,
     fleet,
+    in_words(on_hold),
 )
 
 

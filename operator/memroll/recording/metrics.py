@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 POLICY = ("namespace", "policy")
 RUNAWAY = "runaway_guard"
+UNKNOWN = "Unknown"
+"""The effect of a roll of which it can't be told."""
 VERDICTS = ("healthy", "breaching", "inconclusive")
 
 
@@ -44,6 +46,9 @@ class Metrics:
             "memroll_runaway_guard", "1 while the runaway guard holds rolls of a policy", POLICY, registry=self.registry
         )
         self.rolls = Counter("memroll_rolls_total", "Ended rolls", (*POLICY, "outcome"), registry=self.registry)
+        self.effects = Counter(
+            "memroll_roll_effects_total", "Rolls by what they were worth", (*POLICY, "effect"), registry=self.registry
+        )
         self.roll_seconds = Histogram(
             "memroll_roll_duration_seconds", "How long a successful roll takes", registry=self.registry,
             buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800),
@@ -70,6 +75,9 @@ class Metrics:
         if outcome.assessments:
             connection.set(1)
         self._set_pods(outcome, labels)
+        for roll in outcome.learned:
+            effect = roll.status.memory.effect if roll.status.memory else None
+            self.effects.labels(*labels, effect.value if effect else UNKNOWN).inc()
 
     def _set_pods(self, outcome: Outcome, labels: tuple[str, str]) -> None:
         counts = dict.fromkeys(VERDICTS, 0)
@@ -93,5 +101,13 @@ class Metrics:
 
     def forget(self, namespace: str, policy: str) -> None:
         """Drop the series of a policy that does not exist any more."""
-        for metric in (self.pods, self.passes, self.last_pass, self.holds, self.runaway_guard, self.rolls):
+        for metric in (
+            self.pods,
+            self.passes,
+            self.last_pass,
+            self.holds,
+            self.runaway_guard,
+            self.rolls,
+            self.effects,
+        ):
             metric.remove_by_labels({"namespace": namespace, "policy": policy})

@@ -44,6 +44,8 @@ class Outcome:
     rolls: tuple[PodRoll, ...] = ()
     """The policy's PodRolls, those of this pass included."""
     trouble: MemrollError | None = None
+    learned: tuple[PodRoll, ...] = ()
+    """Those of which this pass has found out what they were worth, or that it can't be told."""
     conflicts: tuple[str, ...] = ()
     """Each as "pod (policy)", for each pod that an older policy watches already."""
 

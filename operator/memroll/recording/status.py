@@ -1,4 +1,4 @@
-"""An outcome as the policy's status: conditions, counts, the pods nearest exhaustion, the last rolls."""
+"""An outcome as the policy's status: conditions, counts, the pods nearest exhaustion, the last rolls, the ledger."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from memroll.api.policy import (
 from memroll.api.quantity import about
 from memroll.api.roll import Phase
 from memroll.errors import PrometheusUnavailable, Stalled
+from memroll.recording.ledger import ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,7 @@ def status_of(outcome: Outcome) -> PolicyStatus:
         pods=_counts(outcome),
         nearest=_nearest(outcome),
         next_limit=_next_limit(outcome),
+        ledger=old.ledger if outcome.trouble else ledger(old.ledger, outcome),
     )
     if outcome.trouble is None:
         return fresh

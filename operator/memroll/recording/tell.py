@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from memroll.analysis.verdict import Breach, Code, Inconclusive, Told, told
 from memroll.api import API_VERSION
 from memroll.api.quantity import about, mib
-from memroll.api.roll import Phase
+from memroll.api.roll import Effect, Phase
 from memroll.disruption.surging import HELD_BY_PDB
 from memroll.errors import PrometheusUnavailable, Stalled
 from memroll.recording.events import Event, EventType, Reason, Regarding
@@ -46,6 +46,8 @@ def of_outcome(outcome: Outcome) -> Iterator[Event]:
     runaway = next((h.words for h in outcome.plan.holds if h.gate == RUNAWAY), "")
     if runaway:
         yield Event(policy, EventType.WARNING, Reason.RUNAWAY_GUARD, f"{runaway[0].upper()}{runaway[1:]}")
+    for roll in outcome.learned:
+        yield from _learned(roll, outcome.policy)
 
 
 def _trouble(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
@@ -162,6 +164,22 @@ def _rolled(roll: PodRoll) -> str:
     by = f" by {status.replacement.name}" if status.replacement else ""
     why = f" ({roll.spec.reason})" if roll.spec.reason else ""
     return f"Pod {roll.spec.pod_name} was replaced{by}{took}{why}"
+
+
+def _learned(roll: PodRoll, policy: MemoryPolicy) -> Iterator[Event]:
+    """Say once what a roll was worth when it was not worth what it should be. The old pod is gone by then."""
+    memory, pod = roll.status.memory, roll.spec.pod_name
+    match memory.effect if memory else None:
+        case Effect.INEFFECTIVE:
+            reason, head = Reason.ROLL_INEFFECTIVE, f"Rolling pod {pod} did not help, and is on hold for a while"
+        case Effect.LEAK_PERSISTS:
+            reason, head = Reason.LEAK_PERSISTS, f"The leak of pod {pod} is back in its replacement"
+        case _:
+            return
+    text = f"{head}: {memory.message if memory else ''}"
+    for regarding in _involved(roll, policy):
+        if regarding.kind != "Pod":
+            yield Event(regarding, EventType.WARNING, reason, text, roll.uid)
 
 
 def _involved(roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Regarding]:

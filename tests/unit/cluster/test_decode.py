@@ -213,3 +213,18 @@ def test_any_json_object_is_no_pod_and_no_crash(raw: dict[str, Any]) -> None:
 def test_no_quantity_raises(written: object) -> None:
     size = bytes_of(written)
     assert size is None or size >= 0
+
+
+IMAGES = [
+    pytest.param({"image": "docker.io/ai/chat:1"}, "docker.io/ai/chat:1", id="the one that runs"),
+    pytest.param({"image": "sha256:0a1b"}, "chat:1", id="only its digest: the one that was asked for"),
+    pytest.param({}, "chat:1", id="none runs yet"),
+    pytest.param({"image": 7}, "chat:1", id="what can't be read"),
+]
+
+
+@pytest.mark.parametrize(("status", "image"), IMAGES)
+def test_a_container_names_its_image(status, image):
+    declared = {"containers": [{"name": "chat", "image": "chat:1"}]}
+    raw = pod(spec=declared, status={"containerStatuses": [{"name": "chat", **status}]})
+    assert read(raw).containers[0].image == image

@@ -271,7 +271,7 @@ def test_no_plan_ever_exceeds_concurrency_or_budget():
     assert len(make_plan(many, context(policy=spec)).rolls) == 3
 
 
-COUNTED = {"rolling", "concurrency", "cooldown", "backing_off", "budget", "fleet"}
+COUNTED = {"rolling", "concurrency", "cooldown", "backing_off", "budget", "fleet", "on_hold"}
 
 
 def test_each_gate_has_a_test_here():

@@ -1,0 +1,107 @@
+"""The ledger is derived: whatever a pass saw, seeing it again changes nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memroll.analysis.trend import Trend
+from memroll.analysis.verdict import Code, Healthy
+from memroll.api.policy import LEDGER_MAX, PolicyStatus
+from memroll.api.roll import PodRoll
+from memroll.disruption.target import ObjectRef
+from memroll.recording.ledger import ledger
+from memroll.recording.outcome import Assessment, Outcome
+from tests.builders import MIB, at, breach, container, pod, policy, roll_json
+
+KINDS = st.sampled_from(["Deployment", "StatefulSet", "ReplicaSet"])
+NAMES = st.sampled_from([f"w{i}" for i in range(9)])
+HASHES = st.sampled_from(["1a", "2b", "3c"])
+SECONDS = st.integers(min_value=-100_000, max_value=100)
+GROWTH = st.none() | st.integers(min_value=0, max_value=10**9)
+CONTAINERS = st.sampled_from(["app", "proxy"])
+
+
+@st.composite
+def assessments(draw) -> Assessment:
+    kind, name, hash_ = draw(KINDS), draw(NAMES), draw(HASHES)
+    label = {"Deployment": "pod-template-hash", "StatefulSet": "controller-revision-hash"}.get(kind)
+    owner = ObjectRef("apps/v1", "ReplicaSet" if kind == "Deployment" else kind, f"{name}-{hash_}" if label else name)
+    own = container(
+        name=draw(CONTAINERS), image=draw(st.sampled_from(["", "x:1"])), oom_killed_at=draw(st.none() | SECONDS.map(at))
+    )
+    growth = draw(GROWTH)
+    slope = (growth or 0) / 3600
+    trend = None if growth is None else Trend(slope, slope, slope, 0, 0, 1, 1, 1, 1)
+    verdict = replace(breach(), trend=trend) if draw(st.booleans()) else Healthy(Code.NOT_GROWING, "", None, 1.0)
+    pod_name = f"{name}-{draw(st.integers(min_value=0, max_value=3))}"
+    labels = {label: hash_} if label else {}
+    return Assessment(pod(pod_name, controller=owner, labels=labels, containers=(own,)), own, verdict)
+
+
+@st.composite
+def rolls(draw) -> PodRoll:
+    kind, name, hash_ = draw(KINDS), draw(NAMES), draw(HASHES)
+    finding = {"container": draw(CONTAINERS), "usageBytes": MIB, "image": draw(st.sampled_from(["", "x:1", "x:2"]))}
+    growth = draw(GROWTH)
+    ref = {"apiVersion": "apps/v1", "kind": kind, "name": name}
+    controller = ref | {"kind": "ReplicaSet" if kind == "Deployment" else kind, "name": f"{name}-{hash_}", "uid": "u"}
+    finished = at(draw(SECONDS))
+    new = f"{name}-{draw(st.integers(min_value=0, max_value=3))}"
+    return PodRoll.read(
+        roll_json(
+            draw(st.sampled_from(["Succeeded", "Failed", "Evicting"])),
+            created=finished,
+            spec={"finding": finding | ({} if growth is None else {"growthBytesPerHour": growth})},
+            workload=ref,
+            controller=controller,
+            replacement={"name": new, "uid": f"uid-{new}"},
+            times={"finished": finished.strftime("%Y-%m-%dT%H:%M:%SZ")},
+        )
+    )
+
+
+@st.composite
+def outcomes(draw) -> Outcome:
+    found = tuple(draw(st.lists(assessments(), max_size=30)))
+    recorded = tuple(draw(st.lists(rolls(), max_size=30)))
+    return Outcome(policy(), at(draw(SECONDS)), len(found), found, rolls=recorded)
+
+
+@given(st.lists(outcomes(), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_the_same_pass_told_twice_changes_nothing(passes):
+    known = ()
+    for outcome in passes:
+        known = ledger(known, outcome)
+        assert ledger(known, outcome) == known
+        assert len(known) <= LEDGER_MAX
+
+
+@given(st.lists(outcomes(), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_nothing_is_lost_on_the_way_through_the_cluster(passes):
+    known = ()
+    for outcome in passes:
+        known = ledger(known, outcome)
+        assert PolicyStatus.model_validate(PolicyStatus(ledger=known).on_the_wire()).ledger == known
+        for entry in known:
+            assert entry.first_seen <= entry.last_seen
+
+
+@given(outcomes(), st.lists(st.integers(min_value=1, max_value=90_000), min_size=1, max_size=4))
+@settings(max_examples=60, deadline=None)
+def test_what_is_seen_again_later_is_not_counted_again(outcome, pauses_s):
+    """Kills stand in a pod's status for as long as it lives, and PodRolls in the cluster for a week."""
+    first = known = ledger((), outcome)
+    now = outcome.now
+    for pause_s in pauses_s:
+        now += timedelta(seconds=pause_s)
+        known = ledger(known, replace(outcome, now=now))
+    counts = {(e.workload, e.revision, e.container, e.image): (e.rolls, e.oom_kills) for e in known}
+    for e in first:
+        key = (e.workload, e.revision, e.container, e.image)
+        assert counts.get(key, (e.rolls, e.oom_kills)) == (e.rolls, e.oom_kills)
