@@ -28,6 +28,8 @@ BY_AGE_MIN = 0.3
 STOOD_WINDOWS_MAX = 1 / 3
 NEAR_WINDOWS = 1 / 24
 """A limit within a twenty-fourth of a window is near, or within what a roll needs."""
+TOGETHER_DAYS = 0.8
+"""A climb that fills a day is seen to have begun 0.85 days ago: its lowest 15 % are left out (`climb.LOWER_SHARE`)."""
 LASTED_WINDOWS_MIN = 0.75
 """Loads ramp up within hours; what has climbed for less than this may be one of them."""
 
@@ -115,7 +117,7 @@ FAR_GUARDS: tuple[Guard, ...] = (
     Guard(
         Code.TOGETHER,
         _together_s,
-        lambda look: look.rule.day_s,
+        lambda look: TOGETHER_DAYS * look.rule.day_s,
         lambda n, m: f"all pods of this age climb together, for {about(n)} so far: told as a leak after {about(m)}",
     ),
 )

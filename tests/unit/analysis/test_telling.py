@@ -173,3 +173,10 @@ def test_four_windows_find_a_slow_leak_under_a_wave_far_from_the_limit():
     seen = look(subject.seen(80 * HOUR_S, RULE.lookback_s), at_h=80, window_h=24)
     assert find(seen, hurried=True).code is None
     assert find(seen).code is None
+
+
+@pytest.mark.parametrize(("since_h", "code"), [(NOW_H - 30, None), (NOW_H - 12, Code.TOGETHER)])
+def test_pods_that_were_started_together_are_told_after_a_day(since_h, code):
+    """The look measures one day of a climb, and leaves the lowest of it out: a whole day could never be seen."""
+    found = find(look(lived(leak(12, since_h=since_h)), *lived_alike(leak(12, since_h=since_h))))
+    assert found.code is code, found.message
