@@ -19,6 +19,7 @@ KUBERNETES = "1.35.0"
 EVERYTHING = (
     "replicaCount=2", "metrics.serviceMonitor.enabled=true", "metrics.prometheusRule.enabled=true",
     "networkPolicy.enabled=true", "rbac.aggregate.edit=true", "prometheus.secrets=[{name: token}]",
+    "restart.enabled=true",
 )  # fmt: skip
 
 Manifest = dict[str, Any]
@@ -67,15 +68,15 @@ def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
     return next(m for m in of_kind(manifests, kind) if m["metadata"]["name"] == name)
 
 
-def template(manifests: list[Manifest]) -> Manifest:
-    found: Manifest = of_kind(manifests, "Deployment")[0]["spec"]["template"]
+def template(manifests: list[Manifest], kind: str = "Deployment") -> Manifest:
+    found: Manifest = of_kind(manifests, kind)[0]["spec"]["template"]
     return found
 
 
-def container(manifests: list[Manifest]) -> Manifest:
-    found: Manifest = template(manifests)["spec"]["containers"][0]
+def container(manifests: list[Manifest], kind: str = "Deployment") -> Manifest:
+    found: Manifest = template(manifests, kind)["spec"]["containers"][0]
     return found
 
 
-def environment(manifests: list[Manifest]) -> dict[str, str]:
-    return {e["name"]: e.get("value", "from-the-pod") for e in container(manifests)["env"]}
+def environment(manifests: list[Manifest], kind: str = "Deployment") -> dict[str, str]:
+    return {e["name"]: e.get("value", "from-the-pod") for e in container(manifests, kind)["env"]}

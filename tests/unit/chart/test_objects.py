@@ -54,13 +54,14 @@ def test_every_variable_of_the_deployment_is_a_setting(helm: Helm) -> None:
 
 def test_every_pod_satisfies_the_restricted_standard(helm: Helm) -> None:
     manifests = helm.render(*EVERYTHING)
-    pods = [template(manifests)["spec"], *(m["spec"] for m in of_kind(manifests, "Pod"))]
-    assert len(pods) == 2
+    ours = [template(manifests), template(manifests, "Job"), *of_kind(manifests, "Pod")]
+    pods = [pod["spec"] for pod in ours]
+    assert len(pods) == 3
     for pod in pods:
         assert RESTRICTED_POD.items() <= pod["securityContext"].items()
         assert [c["securityContext"] for c in pod["containers"]] == [RESTRICTED]
         assert all(volume.keys() & {"configMap", "secret", "emptyDir"} for volume in pod.get("volumes", []))
-    assert [pod["automountServiceAccountToken"] for pod in pods] == [True, False]
+    assert [pod["automountServiceAccountToken"] for pod in pods] == [True, True, False]
 
 
 def test_the_pod_is_probed_scraped_and_limited(helm: Helm) -> None:

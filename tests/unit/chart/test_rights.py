@@ -30,18 +30,44 @@ def writes_on_the_cluster(manifests: list[Manifest]) -> set[tuple[str, str]]:
     return {(r, v) for r, v in operator_rights(manifests) if v not in {"get", "list", "watch"} and r not in own}
 
 
-def test_with_all_rights_the_operator_evicts_and_patches_pods_and_writes_nothing_else(helm: Helm) -> None:
-    assert writes_on_the_cluster(helm.render(*EVERYTHING)) == {("pods/eviction", "create"), ("pods", "patch")}
+EVICT, PATCH = ("pods/eviction", "create"), ("pods", "patch")
+RESTART = {(kind, "patch") for kind in ("deployments", "statefulsets", "daemonsets", "rollouts")}
 
 
-def test_without_surge_it_can_only_evict(helm: Helm) -> None:
-    assert writes_on_the_cluster(helm.render("surge.enabled=false")) == {("pods/eviction", "create")}
+@pytest.mark.parametrize(
+    ("sets", "writes"),
+    [
+        ((), {EVICT, PATCH}),
+        (EVERYTHING, {EVICT, PATCH, *RESTART}),
+        (("surge.enabled=false",), {EVICT}),
+        (("surge.enabled=false", "restart.enabled=true"), {EVICT, *RESTART}),
+        (("enforcement.enabled=false", "surge.enabled=true", "restart.enabled=true"), set()),
+    ],
+)
+def test_the_operator_may_write_what_is_allowed_and_nothing_else(
+    helm: Helm, sets: tuple[str, ...], writes: set[tuple[str, str]]
+) -> None:
+    manifests = helm.render(*sets)
+    assert writes_on_the_cluster(manifests) == writes
+    said = environment(manifests)
+    assert [said[f"MEMROLL_ALLOW_{word}"] for word in ("ACTING", "SURGE", "RESTART")] == [
+        str(right <= writes).lower() for right in ({EVICT}, {PATCH}, RESTART)
+    ]
 
 
-def test_without_enforcement_it_can_only_read(helm: Helm) -> None:
-    manifests = helm.render("enforcement.enabled=false", "surge.enabled=true")
-    assert writes_on_the_cluster(manifests) == set()
-    assert not of_kind(manifests, "ValidatingAdmissionPolicy")
+def test_without_enforcement_there_is_nothing_to_fence_and_nothing_to_retire(helm: Helm) -> None:
+    kinds = {m["kind"] for m in helm.render("enforcement.enabled=false", "restart.enabled=true")}
+    assert not kinds & {"ValidatingAdmissionPolicy", "Job"}
+
+
+def test_what_only_a_roll_looks_at_is_read_only_where_there_are_rolls(helm: Helm) -> None:
+    looked_at = {"services", "networkpolicies", "poddisruptionbudgets"}
+
+    def verbs(*sets: str) -> set[tuple[str, str]]:
+        return {(resource, verb) for resource, verb in operator_rights(helm.render(*sets)) if resource in looked_at}
+
+    assert verbs() == {(resource, verb) for resource in looked_at for verb in ("get", "list")}
+    assert verbs("enforcement.enabled=false") == set()
 
 
 @pytest.mark.parametrize("sets", [(), EVERYTHING])
@@ -102,6 +128,18 @@ def test_the_fence_stands_where_kubernetes_has_it(helm: Helm) -> None:
     assert fences() == fences(kubernetes="1.30.0") == {"memroll-fence-eviction", "memroll-fence-patch"}
     assert fences(kubernetes="1.29.5") == fences("enforcement.fence=false") == set()
     assert fences("surge.enabled=false") == {"memroll-fence-eviction"}
-    text = json.dumps(of_kind(helm.render("excludedNamespaces=[kube-system, vault]"), "ValidatingAdmissionPolicy"))
-    assert text.count(f"request.namespace in ['kube-system','vault','{NAMESPACE}']") == 2
-    assert text.count(f"'system:serviceaccount:{NAMESPACE}:memroll'") == 2
+    assert fences("restart.enabled=true") - fences() == {"memroll-fence-restart"}
+
+
+def test_each_fence_holds_the_operator_in_its_namespaces(helm: Helm) -> None:
+    sets = ("restart.enabled=true", "excludedNamespaces=[kube-system, vault]")
+    manifests = helm.render(*sets, "watchNamespaces=[ai, web]")
+    text = json.dumps(of_kind(manifests, "ValidatingAdmissionPolicy"))
+    assert text.count(f"!(request.namespace in ['kube-system','vault','{NAMESPACE}'])") == 3
+    assert text.count("request.namespace in ['ai','web']") == 3
+    assert text.count(f"'system:serviceaccount:{NAMESPACE}:memroll'") == 3
+    assert "does not watch" not in json.dumps(helm.render(*sets)), "all namespaces are watched"
+    policies = {m["metadata"]["name"] for m in of_kind(manifests, "ValidatingAdmissionPolicy")}
+    bound = of_kind(manifests, "ValidatingAdmissionPolicyBinding")
+    assert {m["spec"]["policyName"] for m in bound} == policies
+    assert all(m["spec"]["validationActions"] == ["Deny"] for m in bound)

@@ -30,8 +30,9 @@ def test_the_chart_passes_helm_lint_strictly(helm: Helm) -> None:
 def test_only_the_url_has_no_default(helm: Helm) -> None:
     kinds = {m["kind"] for m in helm.render()}
     assert kinds == {
-        "ClusterRole", "ClusterRoleBinding", "ConfigMap", "CustomResourceDefinition", "Deployment", "Pod", "Role",
-        "RoleBinding", "Service", "ServiceAccount", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+        "ClusterRole", "ClusterRoleBinding", "ConfigMap", "CustomResourceDefinition", "Deployment", "Job", "Pod",
+        "Role", "RoleBinding", "Service", "ServiceAccount",
+        "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
     }  # fmt: skip
 
 
@@ -51,6 +52,7 @@ def test_only_the_url_has_no_default(helm: Helm) -> None:
             [f"{CONNECTION}.url=http://p", "metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"],
             "needs metrics.service.enabled",
         ),
+        ([f"{CONNECTION}.url=http://p", "leaderElection.leaseSeconds=240"], "retire.timeoutSeconds must be longer"),
     ],
 )  # fmt: skip
 def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str], words: str) -> None:
@@ -65,7 +67,8 @@ def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str],
         "prometheus.url=http://p", "prometheus.connections.default.urll=http://p", "rbac.scope=Cluster",
         "prometheus.connections.default.tls={ca: /x}", "log.level=debug", "crds.keeep=false", "replicaCount=many",
         "watchNamespaces=ai", "prometheus.connections.default.url=prometheus:9090", "image.digest=abc",
-        "leaderElection.leaseSeconds=1", "maxPoliciesAtOnce=0", "http.port=80",
+        "leaderElection.leaseSeconds=1", "restart.enable=true", "retire.timeoutSeconds=5m", "maxPoliciesAtOnce=0",
+        "http.port=80",
         "guard.maxRollsPerHour=many", "guard.maxNamespaceShare=0",
     ],
 )  # fmt: skip

@@ -34,12 +34,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "memroll.baseLabels" . }}
 {{- end }}
 
-{{- /* For the helm test: the operator's Service must not select it. */ -}}
-{{- define "memroll.testLabels" -}}
-app.kubernetes.io/name: {{ include "memroll.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/component: test
-{{ include "memroll.baseLabels" . }}
+{{- /* For what helm runs itself, (list root component): the operator's Service must not select it. */ -}}
+{{- define "memroll.hookLabels" -}}
+{{- $root := index . 0 -}}
+app.kubernetes.io/name: {{ include "memroll.name" $root }}
+app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{ include "memroll.baseLabels" $root }}
 {{- end }}
 
 {{- define "memroll.serviceAccountName" -}}
@@ -58,6 +59,45 @@ app.kubernetes.io/component: test
 {{- end }}
 {{- end }}
 
+{{- /* The settings of a process of memroll. */ -}}
+{{- define "memroll.env" -}}
+- name: MEMROLL_NAMESPACE
+  valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+- name: MEMROLL_IDENTITY
+  valueFrom: {fieldRef: {fieldPath: metadata.name}}
+- name: MEMROLL_WATCH_NAMESPACES
+  value: {{ join "," .Values.watchNamespaces | quote }}
+- name: MEMROLL_EXCLUDED_NAMESPACES
+  value: {{ include "memroll.excludedNamespaces" . | quote }}
+- name: MEMROLL_CONNECTIONS_FILE
+  value: /etc/memroll/connections.yaml
+- name: MEMROLL_HTTP_PORT
+  value: {{ .Values.http.port | quote }}
+- name: MEMROLL_ALLOW_ACTING
+  value: {{ .Values.enforcement.enabled | quote }}
+- name: MEMROLL_ALLOW_SURGE
+  value: {{ and .Values.enforcement.enabled .Values.surge.enabled | quote }}
+- name: MEMROLL_ALLOW_RESTART
+  value: {{ and .Values.enforcement.enabled .Values.restart.enabled | quote }}
+- name: MEMROLL_MAX_ROLLS_PER_HOUR
+  value: {{ .Values.guard.maxRollsPerHour | int | quote }}
+- name: MEMROLL_MAX_NAMESPACE_SHARE
+  value: {{ .Values.guard.maxNamespaceShare | quote }}
+- name: MEMROLL_LEASE_NAME
+  value: {{ include "memroll.fullname" . }}
+- name: MEMROLL_LEASE_SECONDS
+  value: {{ .Values.leaderElection.leaseSeconds | quote }}
+- name: MEMROLL_MAX_POLICIES_AT_ONCE
+  value: {{ .Values.maxPoliciesAtOnce | quote }}
+- name: MEMROLL_LOG_FORMAT
+  value: {{ .Values.log.format }}
+- name: MEMROLL_LOG_LEVEL
+  value: {{ .Values.log.level }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{- define "memroll.excludedNamespaces" -}}
 {{- append .Values.excludedNamespaces .Release.Namespace | uniq | join "," }}
 {{- end }}
@@ -67,6 +107,42 @@ app.kubernetes.io/component: test
 {{- if and .Values.enforcement.enabled .Values.enforcement.fence (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
 true
 {{- end }}
+{{- end }}
+
+{{- /* Parts of the fence's policies; those that are named take (list root name). */ -}}
+{{- define "memroll.fence.metadata" -}}
+{{- $root := index . 0 -}}
+name: {{ include "memroll.fullname" $root }}-fence-{{ index . 1 }}
+labels:
+  {{- include "memroll.labels" $root | nindent 2 }}
+{{- end }}
+
+{{- define "memroll.fence.operator" -}}
+- name: the-operator
+  expression: >-
+    request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "memroll.serviceAccountName" . }}'
+{{- end }}
+
+{{- define "memroll.fence.namespaces" -}}
+- expression: "!(request.namespace in {{ splitList "," (include "memroll.excludedNamespaces" .) | toJson | replace "\"" "'" }})"
+  reason: Forbidden
+  message: memroll changes nothing in an excluded namespace
+{{- with .Values.watchNamespaces }}
+- expression: request.namespace in {{ toJson . | replace "\"" "'" }}
+  reason: Forbidden
+  message: memroll changes nothing in a namespace that it does not watch
+{{- end }}
+{{- end }}
+
+{{- define "memroll.fence.binding" -}}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  {{- include "memroll.fence.metadata" . | nindent 2 }}
+spec:
+  policyName: {{ include "memroll.fullname" (index . 0) }}-fence-{{ index . 1 }}
+  validationActions: [Deny]
 {{- end }}
 
 {{- /* The content of connections.yaml. */ -}}
@@ -96,6 +172,9 @@ true
 {{- if has . (splitList "," (include "memroll.excludedNamespaces" $)) }}
 {{- fail (printf "\n\nwatchNamespaces: %s is an excluded namespace (excludedNamespaces, or the release's own)\n" .) }}
 {{- end }}
+{{- end }}
+{{- if le (int .Values.retire.timeoutSeconds) (int .Values.leaderElection.leaseSeconds) }}
+{{- fail "\n\nretire.timeoutSeconds must be longer than leaderElection.leaseSeconds, for which the Job waits\n" }}
 {{- end }}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
 {{- fail "\n\nmetrics.serviceMonitor.enabled needs metrics.service.enabled\n" }}
