@@ -53,7 +53,9 @@ def operator(cluster: Site) -> Iterator[str]:
     """Install memroll from the repository's chart, watching only the tests' namespaces; return its namespace."""
     image = cluster.operator_image(IMAGE)
     try:
-        cluster.install(RELEASE, RELEASE, image, [f"{RELEASE}-{name}" for name in NAMES], *site.FAST_LEAKS)
+        cluster.install(RELEASE, RELEASE, image, [f"{RELEASE}-{name}" for name in NAMES], *site.FAST_LEAKS,
+            "--set", "restart.enabled=true",
+        )  # fmt: skip
         yield RELEASE
     finally:
         cluster.uninstall(RELEASE, RELEASE)

@@ -25,6 +25,17 @@ def deployment_busy(top: Json, own: Json, siblings: list[Json]) -> str:
     return leaving(top) or _unobserved(top) or _not_updated(top) or _others_left(top, own, siblings)
 
 
+def deployment_is_at(top: Json, replica_set: Json) -> bool:
+    """Whether a ReplicaSet is of the Deployment's present revision."""
+    current, revision = (texts(raw, "metadata", "annotations").get(_REVISION, "") for raw in (top, replica_set))
+    return bool(current) and current == revision
+
+
+def rollout_is_at(top: Json, replica_set: Json) -> bool:
+    """Whether a ReplicaSet is of the Rollout's present revision."""
+    return texts(replica_set, "metadata", "labels").get(_ROLLOUT_HASH) == text(top, "status", "currentPodHash")
+
+
 def rollout_busy(top: Json, own: Json, siblings: list[Json]) -> str:
     """Judge an Argo Rollout: its canary must be its stable version, and the pod of that one."""
     stable, current = text(top, "status", "stableRS"), text(top, "status", "currentPodHash")

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from memroll.cluster.client import MESSAGE_MAX, path_of
 from memroll.cluster.fields import flag, mapping, mappings, number, text, texts
-from memroll.cluster.rollouts import daemon_set_busy, deployment_busy, leaving, rollout_busy, stateful_set_busy
+from memroll.cluster.rollouts import (
+    daemon_set_busy,
+    deployment_busy,
+    deployment_is_at,
+    leaving,
+    rollout_busy,
+    rollout_is_at,
+    stateful_set_busy,
+)
 from memroll.cluster.selectors import selector_string
 from memroll.cluster.targets import CORE, controller_of, own_marks
 from memroll.disruption.target import ObjectRef, Workload
@@ -47,11 +55,12 @@ class _Owner:
 
     hash_label: str
     busy: Callable[[Json, Json, list[Json]], str]
+    is_current: Callable[[Json, Json], bool]
 
 
 _OWNERS = {
-    (_APPS, "Deployment"): _Owner(TEMPLATE_HASH, deployment_busy),
-    (_ARGO, "Rollout"): _Owner(ROLLOUT_HASH, rollout_busy),
+    (_APPS, "Deployment"): _Owner(TEMPLATE_HASH, deployment_busy, deployment_is_at),
+    (_ARGO, "Rollout"): _Owner(ROLLOUT_HASH, rollout_busy, rollout_is_at),
 }
 
 
@@ -103,7 +112,9 @@ class Workloads:
         if top_raw is None:
             return replace(alone, mid_rollout=f"{top} does not exist any more")
         whole = _of_top(alone, top_raw, siblings, selector)
-        return replace(whole, mid_rollout=owner.busy(top_raw, raw, siblings))
+        newest = next((rs for rs in siblings if owner.is_current(top_raw, rs)), raw)
+        busy, unsettled = (owner.busy(top_raw, rs, siblings) for rs in (raw, newest))
+        return replace(whole, mid_rollout=busy, unsettled=unsettled)
 
     async def _without(self, namespace: str, controller: ObjectRef, top: ObjectRef) -> Workload | None:
         """Return the workload of pods whose ReplicaSet is gone, or None when all of it is."""
@@ -187,6 +198,7 @@ def _simple(controller: ObjectRef, raw: Json, desired: int, busy: str) -> Worklo
         desired,
         desired,
         mid_rollout=busy,
+        unsettled=busy,
         selector=_selector(raw),
         family=frozenset({controller.uid}),
         failure=_failure(raw),

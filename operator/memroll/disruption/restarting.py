@@ -25,9 +25,9 @@ def replacing(roll: PodRoll, seen: Observed, now: datetime) -> Step:
         if roll.spec.veto or seen.retiring:
             return Step(moved(status, Phase.ABORTED, now, "stopped before anything was changed", reason=VETOED))
         return Step(status, (Act.RESTART,))
-    if seen.pod is None and not workload.mid_rollout:
+    if seen.pod is None and not workload.unsettled:
         return Step(moved(status, Phase.VERIFYING, now, "restarted", reason="Verifying"))
-    waiting = workload.mid_rollout or "the pod has not been restarted yet"
+    waiting = workload.unsettled or "the pod has not been restarted yet"
     if overdue(roll, status.times.replacing, now, times=max(1, workload.replicas)):
         return Step(moved(status, Phase.FAILED, now, f"not restarted in time: {waiting}", reason=TIMED_OUT))
     return Step(saying(status, f"restarting: {waiting}"))

@@ -131,7 +131,9 @@ class Workload:
     hash_label: str = ""
     """The pod label that ties a pod to its ReplicaSet; empty when the workload can't surge."""
     mid_rollout: str = ""
-    """Why the workload counts as being in a rollout, or empty."""
+    """Why the workload counts as being in a rollout, or the pod as one of another revision; or empty."""
+    unsettled: str = ""
+    """Why `top` itself is in a rollout, whatever the pod's revision; or empty."""
     selector: str = ""
     """What selects the pods of all its revisions, as a query string."""
     family: frozenset[str] = frozenset()

@@ -176,11 +176,12 @@ def test_a_restart_waits_for_the_workload_s_own_rollout():
     assert (begun.status.phase, begun.acts, begun.status.restarted_at) == (Phase.REPLACING, (Act.RESTART,), NOW)
     roll = carried(roll, BEFORE)
     assert next_step(roll, BEFORE, at(1)).acts == (Act.RESTART,), "a lost write is made again"
-    under_way = workload(restarted_at="2026-03-01T12:00:00Z", mid_rollout="Deployment/leaky has updated 0 of 1 pods")
+    busy = "Deployment/leaky has updated 0 of 1 pods"
+    under_way = workload(restarted_at="2026-03-01T12:00:00Z", mid_rollout=busy, unsettled=busy)
     assert next_step(roll, Observed(pod(), under_way), at(2)).acts == ()
-    newer = workload(restarted_at="2026-03-01T13:00:00Z", mid_rollout="goes on")
+    newer = workload(restarted_at="2026-03-01T13:00:00Z", unsettled="goes on")
     assert next_step(roll, Observed(pod(), newer), at(2)).acts == (), "somebody else's later restart stands"
-    done = workload(restarted_at="2026-03-01T12:00:00Z")
+    done = workload(restarted_at="2026-03-01T12:00:00Z", mid_rollout="Deployment/leaky is at revision 2, the pod at 1")
     roll = carried(roll, Observed(None, done, (NEWCOMER,)), Observed(None, done, (NEWCOMER,)))
     assert roll.status.phase is Phase.SUCCEEDED
     late = carried(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE, BEFORE)
