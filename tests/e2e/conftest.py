@@ -6,16 +6,15 @@ CLUSTER=current the tests run on the cluster of KUBECONFIG and leave its compone
 
 from __future__ import annotations
 
-import threading
-import time
-import urllib.request
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
 
 from memroll_demo import site
 from tests.e2e import objects
+from tests.soak.kube import Kube
+from tests.soak.load import Load
+from tests.soak.stage import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,7 +24,10 @@ if TYPE_CHECKING:
 RELEASE = "memroll-e2e"
 """Also the namespace of the operator."""
 IMAGE = "localhost/memroll:e2e"
-NAMES = ("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful", "strategies")
+NAMES = (
+    *("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful", "strategies"),
+    *("matrix", "broken", "disturbed", "drain"),
+)
 
 
 @pytest.fixture(scope="session")
@@ -87,37 +89,26 @@ def _show(cluster: Site, namespace: str, operator: str) -> None:
             print(error)
 
 
-@dataclass
-class Load:
-    """Requests to one address, a new connection each, until stopped."""
+@pytest.fixture(scope="session")
+def kube(cluster: Site) -> Iterator[Kube]:
+    """Return a door to the API server that costs less than a kubectl per question."""
+    with Kube(cluster) as opened:
+        yield opened
 
-    url: str
-    per_s: float = 20.0
-    served: int = 0
-    failures: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def start(self) -> Load:
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(4)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(10)
-
-    def _run(self) -> None:
-        while not self._stop.wait(len(self._threads) / self.per_s):
-            asked_at = time.strftime("%H:%M:%S")
-            try:
-                with urllib.request.urlopen(self.url, timeout=5) as answer:
-                    answer.read()
-                self.served += 1
-            except OSError as error:
-                self.failures.append(f"{asked_at} {error}")
+@pytest.fixture
+def stage(cluster: Site, operator: str, kube: Kube, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """Return an open stage in a fresh namespace, named by the test's `area` mark."""
+    if not cluster.local:
+        pytest.skip("the load comes from the node itself: needs the local cluster")
+    name = f"{RELEASE}-{request.node.get_closest_marker('area').args[0]}"
+    opened = Stage(cluster, kube, name, cluster.service_image)
+    opened.open()
+    yield opened
+    opened.unload()
+    if request.session.testsfailed:
+        _show(cluster, name, operator)
+    opened.close()
 
 
 @pytest.fixture

@@ -5,6 +5,9 @@ LEAK_KIB_PER_SECOND    kept for ever, whatever the load
 HOLD_MIB, HOLD_AFTER_S taken at once, some time after the start, and kept: a high-water mark
 CACHE_MIB, CACHE_TAU_S a bounded cache that fills along a saturating curve
 READY_AFTER_S          how long /healthz answers 503 after the start
+KEEP_ALIVE_S           how long an idle connection is kept; without it, each connection serves one request
+
+GET /stream?seconds=30 answers with one line a second; demo_inflight_requests in /metrics counts what is under way.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import signal
 import socket
 import threading
 import time
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -80,19 +84,51 @@ class Memory:
             cached, before = max(cached, wanted), now
 
 
+class InFlight:
+    """Counts the requests under way, those for /metrics and /healthz left out."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.count -= 1
+
+
 class Handler(BaseHTTPRequestHandler):
     memory: Memory
     ready_after_s: float
+    in_flight = InFlight()
+    stopping = threading.Event()
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
-        if self.path == "/metrics":
+        url = urllib.parse.urlsplit(self.path)
+        if url.path == "/metrics":
             self.answer(200, self.metrics())
-        elif self.path == "/healthz":
+        elif url.path == "/healthz":
             ready = time.monotonic() - started >= self.ready_after_s
             self.answer(200 if ready else 503, "ok\n" if ready else "starting\n")
+        elif url.path == "/stream":
+            with self.in_flight:
+                self.stream(int(urllib.parse.parse_qs(url.query).get("seconds", ["30"])[0]))
         else:
-            self.memory.serve()
-            self.answer(200, f"served by {socket.gethostname()}\n")
+            with self.in_flight:
+                self.memory.serve()
+                self.answer(200, f"served by {socket.gethostname()}\n")
+
+    def stream(self, seconds: int) -> None:
+        """Answer with one line a second. The length is told first: a client knows an answer that was cut off."""
+        lines = [f"{second:>5} of {seconds} by {socket.gethostname()}\n".encode() for second in range(1, seconds + 1)]
+        self.begin(200, sum(map(len, lines)))
+        for line in lines:
+            time.sleep(1)
+            self.wfile.write(line)
 
     def metrics(self) -> str:
         return (
@@ -100,17 +136,24 @@ class Handler(BaseHTTPRequestHandler):
             f"demo_kept_bytes {self.memory.kept_bytes}\n"
             "# TYPE demo_requests_total counter\n"
             f"demo_requests_total {self.memory.requests}\n"
+            "# TYPE demo_inflight_requests gauge\n"
+            f"demo_inflight_requests {self.in_flight.count}\n"
             "# TYPE process_resident_memory_bytes gauge\n"
             f"process_resident_memory_bytes {resident_bytes()}\n"
         )
 
     def answer(self, status: int, text: str) -> None:
         body = text.encode()
+        self.begin(status, len(body))
+        self.wfile.write(body)
+
+    def begin(self, status: int, length: int) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(length))
+        if self.stopping.is_set():
+            self.send_header("Connection", "close")  # the client's next request goes to another pod
         self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server uses
         """Say nothing: a line per request would be noise."""
@@ -121,12 +164,19 @@ class Server(ThreadingHTTPServer):
     daemon_threads = False  # a request under way is finished before the process ends
 
 
+def stop(server: Server) -> None:
+    Handler.stopping.set()
+    threading.Thread(target=server.shutdown).start()  # it must not run in the serving thread
+
+
 def main() -> None:
     Handler.memory = Memory()
     Handler.ready_after_s = number("READY_AFTER_S")
+    if idle_s := number("KEEP_ALIVE_S"):
+        Handler.protocol_version, Handler.timeout = "HTTP/1.1", idle_s
     server = Server(("", int(os.environ.get("PORT", "8080"))), Handler)
-    # Process 1 ignores SIGTERM unless it says otherwise; shutdown() must not run in the serving thread.
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    # Process 1 ignores SIGTERM unless it says otherwise.
+    signal.signal(signal.SIGTERM, lambda *_: stop(server))
     threading.Thread(target=Handler.memory.grow, daemon=True).start()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
