@@ -106,8 +106,11 @@ def is_replaced(status: RollStatus, seen: Observed) -> bool:
 
 
 def is_wanted_back(seen: Observed) -> bool:
-    """Whether the pod's own ReplicaSet would keep it: one that wants no pods deletes what it adopts."""
-    return seen.workload is not None and seen.workload.desired > 0
+    """Whether the pod may be put back: a ReplicaSet that wants no pods deletes what it adopts.
+
+    That is what is wanted of a workload that is scaled to zero, but not in the middle of a rollout.
+    """
+    return seen.workload is not None and seen.workload.wants_back
 
 
 def newcomer(roll: PodRoll, seen: Observed) -> Target | None:

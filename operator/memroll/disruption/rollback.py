@@ -25,11 +25,13 @@ TIMED_OUT = "ReplacementNotReady"
 LOST = "ReplacementLost"
 BLOCKED = "EvictionBlocked"
 MISCONFIGURED = "EvictionRefused"
+SCALED_TO_ZERO = "ScaledToZero"
 FALLING_BACK = "FallingBack"
 """There is no room for two: the pod is put back and then evicted."""
 ROLLED_BACK = {
     VETOED: Phase.ABORTED,
     RETIRED: Phase.ABORTED,
+    SCALED_TO_ZERO: Phase.ABORTED,
     TIMED_OUT: Phase.FAILED,
     LOST: Phase.FAILED,
     BLOCKED: Phase.FAILED,
@@ -44,6 +46,8 @@ def asked_back(roll: PodRoll, seen: Observed) -> tuple[str, str] | None:
     """Return reason and message when a person, or the end of memroll, takes the roll back."""
     if roll.spec.veto:
         return VETOED, f"vetoed: {PUTTING_BACK}"
+    if roll.status.release and seen.workload and seen.workload.replicas == 0:
+        return SCALED_TO_ZERO, f"{seen.workload.top} is scaled to zero: {PUTTING_BACK}, to go with the others"
     return (RETIRED, f"{seen.retiring}: {PUTTING_BACK}") if seen.retiring else None
 
 

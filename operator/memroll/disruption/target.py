@@ -143,3 +143,8 @@ class Workload:
     paused: bool = False
     restarted_at: str = ""
     """When its pods were last restarted by annotation or field, as it is written there."""
+
+    @property
+    def wants_back(self) -> bool:
+        """Whether a released pod may go back: to be kept, or to be deleted with all others."""
+        return self.desired > 0 or self.replicas == 0

@@ -15,6 +15,7 @@ from memroll.analysis.reading import Span
 from memroll.analysis.verdict import Code, Inconclusive
 from memroll.api.roll import Memory, Phase, PodRoll
 from memroll.disruption.learning import Ages, Pair, ages, compared, doubt, due_s, given_up
+from memroll.disruption.retention import expired
 from memroll.errors import Conflict, MemrollError, NotFound
 from memroll.reconcile.judging import STEP_LEAST_S, STEPS_MOST, STEPS_PER_WINDOW, Prometheus, rule_of, subject_of
 
@@ -86,7 +87,8 @@ def _turns(outcome: Outcome) -> Iterator[Question | Learnt]:
     """Yield what can be asked, or settled without asking: the newest roll of each workload first."""
     running = {(a.target.key.uid, a.container.name): a for a in outcome.assessments}
     rolled_by = {r.pod_uid: r.name for r in outcome.rolls}
-    for roll in _newest_of_each_first(r for r in outcome.rolls if _open(r)):
+    leaving = {r.uid for r in expired(outcome.rolls, outcome.now)}  # the pass has just dropped them
+    for roll in _newest_of_each_first(r for r in outcome.rolls if _open(r) and r.uid not in leaving):
         finding, replaced = roll.spec.finding, roll.status.replacement
         new = running.get((replaced.uid, finding.container)) if finding and replaced else None
         by = rolled_by.get(replaced.uid, "") if replaced else ""

@@ -64,7 +64,7 @@ async def _settle(pod: Target, cluster: Cluster) -> str:
         await cluster.restore(pod, hash_label_of(pod))
         return "put back"
     workload = await cluster.workload_of(pod.key.namespace, owners.controller, owners.top)
-    if workload is not None and workload.desired > 0:
+    if workload is not None and workload.wants_back:
         await cluster.restore(pod, hash_label_of(pod))
         return "put back"
     if workload is not None:

@@ -186,3 +186,13 @@ def test_a_restart_waits_for_the_workload_s_own_rollout():
     assert roll.status.phase is Phase.SUCCEEDED
     late = carried(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE, BEFORE)
     assert next_step(late, Observed(pod(), under_way), at(601)).status.phase is Phase.FAILED
+
+
+def test_a_workload_that_is_scaled_to_zero_takes_its_released_pod_along():
+    """No budget is asked for it, as for no scale-down: an eviction could wait for ever."""
+    none = Observed(RELEASED, workload(desired=0, replicas=0))
+    step = next_step(released(), none, at(5))
+    assert (step.status.reason, step.acts) == ("ScaledToZero", (Act.RESTORE,))
+    roll = carried(released(), none, seconds=5)
+    gone = Observed(None, workload(desired=0, replicas=0))
+    assert carried(roll, gone, gone, seconds=7).status.phase is Phase.SUCCEEDED

@@ -224,6 +224,12 @@ async def test_the_old_pod_s_lost_samples_are_not_those_of_its_replacement():
     assert "the old pod can't be compared at the age of 80s: Prometheus has no samples of it" in memory["message"]
 
 
+async def test_a_record_that_the_pass_has_dropped_is_not_asked_about():
+    prom, store = Prom(*LEAKS), Store()
+    await learn(outcome([rolled(ended_s=-8 * 86_400)], [running("new-1")]), store, prom)
+    assert (prom.asked, store.written) == ([], {})
+
+
 async def test_a_few_are_compared_per_pass_the_newest_of_each_workload_first():
     workloads = {1: "a", 2: "a", 3: "a", 4: "b", 5: "c", 6: "a", 7: "d", 8: "b"}
     numbers = tuple(workloads)
