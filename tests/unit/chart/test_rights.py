@@ -61,7 +61,7 @@ def test_without_enforcement_there_is_nothing_to_fence_and_nothing_to_retire(hel
 
 
 def test_what_only_a_roll_looks_at_is_read_only_where_there_are_rolls(helm: Helm) -> None:
-    looked_at = {"services", "networkpolicies", "poddisruptionbudgets"}
+    looked_at = {"services", "networkpolicies"}
 
     def verbs(*sets: str) -> set[tuple[str, str]]:
         return {(resource, verb) for resource, verb in operator_rights(helm.render(*sets)) if resource in looked_at}

@@ -52,7 +52,7 @@ def test_only_the_url_has_no_default(helm: Helm) -> None:
             [f"{CONNECTION}.url=http://p", "metrics.serviceMonitor.enabled=true", "metrics.service.enabled=false"],
             "needs metrics.service.enabled",
         ),
-        ([f"{CONNECTION}.url=http://p", "leaderElection.leaseSeconds=240"], "retire.timeoutSeconds must be longer"),
+        ([f"{CONNECTION}.url=http://p", "leaderElection.leaseSeconds=120"], "timeoutSeconds must be 270 or more"),
     ],
 )  # fmt: skip
 def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str], words: str) -> None:

@@ -163,6 +163,11 @@ spec:
 {{- dict "connections" $connections | toYaml }}
 {{- end }}
 
+{{- /* Seconds until the Job before an uninstall puts pods back: it starts, and takes over within two leases. */ -}}
+{{- define "memroll.retire.before" -}}
+{{- mulf 2 .Values.leaderElection.leaseSeconds | ceil | int | add 15 }}
+{{- end }}
+
 {{- /* What contradicts itself in the values. */ -}}
 {{- define "memroll.validate" -}}
 {{- if and (eq .Values.rbac.scope "namespaces") (not .Values.watchNamespaces) }}
@@ -173,8 +178,9 @@ spec:
 {{- fail (printf "\n\nwatchNamespaces: %s is an excluded namespace (excludedNamespaces, or the release's own)\n" .) }}
 {{- end }}
 {{- end }}
-{{- if le (int .Values.retire.timeoutSeconds) (int .Values.leaderElection.leaseSeconds) }}
-{{- fail "\n\nretire.timeoutSeconds must be longer than leaderElection.leaseSeconds, for which the Job waits\n" }}
+{{- $least := add 15 (include "memroll.retire.before" .) }}
+{{- if and .Values.retire.enabled (lt (int .Values.retire.timeoutSeconds) (int $least)) }}
+{{- fail (printf "\n\nretire.timeoutSeconds must be %d or more: the Job takes up to two leases (leaderElection.leaseSeconds) to take over\n" (int $least)) }}
 {{- end }}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
 {{- fail "\n\nmetrics.serviceMonitor.enabled needs metrics.service.enabled\n" }}
