@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import pytest
-
 from memroll.analysis.series import Series
-from memroll.disruption import gates
-from memroll.disruption.learning import on_hold
 from memroll.errors import PrometheusUnavailable
 from tests.builders import LIMIT, MIB, WORKLOAD_REF, at, line, roll_json
 from tests.fakes import FakeCluster, FakePrometheus
@@ -17,13 +13,6 @@ from tests.scenario.test_passes import FAST, Stage, run_rolls
 
 BORN_S = -180
 """When the replacement's container began, from NOW; its predecessor was rolled ten seconds earlier."""
-
-
-@pytest.fixture(autouse=True)
-def _the_gate(monkeypatch):
-    """Ask the gate also where the list of gates does not hold it yet."""
-    if not any(gate.__name__ == "on_hold" for gate in gates.GATES):
-        monkeypatch.setattr(gates, "GATES", (*gates.GATES, on_hold))
 
 
 class Prometheus(FakePrometheus):

@@ -127,7 +127,7 @@ class Memory(Model):
     effect: Effect | None = None
     message: Message = ""
     judged: Time | None = None
-    """When this was written last."""
+    """When the comparison was settled; unset while more is to come."""
 
 
 class RollStatus(Model):
