@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field
 
 from memroll.api.base import Message, Model, Name, Time, Uid, Word, WorkloadRef
-from memroll.api.policy import DrainSpec, LabelKey, LabelValue, Strategy
+from memroll.api.policy import LabelKey, LabelValue
+from memroll.api.rolling import DrainSpec, Strategy
 
 
 class Phase(StrEnum):

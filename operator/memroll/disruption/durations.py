@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.policy import DrainMode
 from memroll.api.roll import Phase
+from memroll.api.rolling import DrainMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from memroll.api.policy import DrainSpec
     from memroll.api.roll import PodRoll
+    from memroll.api.rolling import DrainSpec
     from memroll.disruption.target import Target
 
 ROLL_GUESS_S = 10.0

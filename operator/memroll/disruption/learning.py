@@ -16,9 +16,9 @@ import numpy as np
 from memroll.analysis.look import COVERED_SHARE, EFFECT_SHARE_OF_LIMIT, Look
 from memroll.analysis.segments import lives
 from memroll.api.base import rfc3339
-from memroll.api.policy import Strategy
 from memroll.api.quantity import about, mib
 from memroll.api.roll import Effect, Memory
+from memroll.api.rolling import Strategy
 from memroll.disruption.candidate import same_workload
 from memroll.disruption.revisions import revision_of, revision_of_roll
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.api.base import WorkloadRef
-from memroll.api.policy import Strategy
 from memroll.api.roll import ControllerRef, Phase, PhaseTimes, Release, RollStatus
+from memroll.api.rolling import Strategy
 from memroll.disruption import restarting, surging
 from memroll.disruption.observed import (
     Act,

@@ -19,8 +19,8 @@ from memroll.disruption.windows import EVER, allowed
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from memroll.api.policy import Budget
     from memroll.api.roll import PodRoll
+    from memroll.api.rolling import Budget
     from memroll.disruption.candidate import Candidate, Context
     from memroll.disruption.windows import Allowed
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.policy import Strategy
 from memroll.api.roll import Phase
+from memroll.api.rolling import Strategy
 from memroll.disruption.observed import Act, Step, bears_marks, is_replaced, is_wanted_back, moved, saying
 
 if TYPE_CHECKING:

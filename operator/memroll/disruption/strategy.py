@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.api.policy import Strategy
+from memroll.api.rolling import Strategy
 
 if TYPE_CHECKING:
     from memroll.disruption.target import Target, Workload

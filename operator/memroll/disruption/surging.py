@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.policy import DrainMode
 from memroll.api.quantity import about
 from memroll.api.roll import Phase
+from memroll.api.rolling import DrainMode
 from memroll.disruption.observed import (
     Act,
     Step,

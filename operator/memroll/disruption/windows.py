@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from memroll.api.policy import Window, Windows
+    from memroll.api.rolling import Window, Windows
 
 HORIZON = timedelta(days=15)
 """Windows come back every week; one that falls into a skipped hour the week after."""

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
-from memroll.api.policy import DrainMode, Mode
+from memroll.api.policy import Mode
 from memroll.api.roll import Phase, PodRoll
+from memroll.api.rolling import DrainMode
 from memroll.disruption.observed import RETRY_S, Observed, is_released, is_replaced
 from memroll.disruption.protection import protection
 from memroll.disruption.target import ObjectRef

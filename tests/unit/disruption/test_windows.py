@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from memroll.api.policy import Window, Windows
+from memroll.api.rolling import Window, Windows
 from memroll.disruption.windows import allowed
 
 
