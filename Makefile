@@ -60,9 +60,10 @@ bench-roll: $(STAMP) ## a roll beside plain eviction and rollout restart, on a r
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.bench.roll
 
-soak: $(STAMP) ## rolls by the hundred, faults and all, on a real cluster (hours; ONLY=name, ROLLS=n)
+soak: $(STAMP) ## rolls by the hundred, then faults, on a real cluster (about an hour; ONLY=name, ROLLS=n)
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.soak $(if $(ONLY),--only $(ONLY)) $(if $(ROLLS),--rolls $(ROLLS))
+	@$(if $(ONLY),,PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.faults)
 
 crds: $(STAMP) ## write the CRDs from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds
