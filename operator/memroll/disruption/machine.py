@@ -31,7 +31,7 @@ from memroll.disruption.observed import (
     saying,
     waiting_for,
 )
-from memroll.disruption.rollback import RETIRED, TIMED_OUT, VETOED
+from memroll.disruption.rollback import CHANGING, RETIRED, TIMED_OUT, VETOED
 from memroll.disruption.strategy import Refusal, choose
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _against(roll: PodRoll, seen: Observed) -> tuple[str, str] | None:
     if seen.withdrawn:
         return "Withdrawn", seen.withdrawn
     if seen.workload is None or seen.workload.mid_rollout:
-        return "WorkloadChanging", seen.workload.mid_rollout if seen.workload else "the workload is gone"
+        return CHANGING, seen.workload.mid_rollout if seen.workload else "the workload is gone"
     return None
 
 

@@ -90,8 +90,8 @@ def is_detached(pod: Target, status: RollStatus) -> bool:
     return bool(known) and all(pod.labels.get(key) == DETACHED_VALUE for key in known)
 
 
-def bears_marks(pod: Target, status: RollStatus) -> bool:
-    """Whether anything of the roll is still on the pod."""
+def is_relabelled(pod: Target, status: RollStatus) -> bool:
+    """Whether a label of the pod is still changed."""
     return is_released(pod, status) or DETACHED_VALUE in pod.labels.values()
 
 

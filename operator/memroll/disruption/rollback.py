@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.roll import Phase
 from memroll.api.rolling import Strategy
-from memroll.disruption.observed import Act, Step, bears_marks, is_replaced, is_wanted_back, moved, saying
+from memroll.disruption.observed import Act, Step, is_relabelled, is_replaced, is_wanted_back, moved, saying
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,12 +26,14 @@ LOST = "ReplacementLost"
 BLOCKED = "EvictionBlocked"
 MISCONFIGURED = "EvictionRefused"
 SCALED_TO_ZERO = "ScaledToZero"
+CHANGING = "WorkloadChanging"
 FALLING_BACK = "FallingBack"
 """There is no room for two: the pod is put back and then evicted."""
 ROLLED_BACK = {
     VETOED: Phase.ABORTED,
     RETIRED: Phase.ABORTED,
     SCALED_TO_ZERO: Phase.ABORTED,
+    CHANGING: Phase.ABORTED,
     TIMED_OUT: Phase.FAILED,
     LOST: Phase.FAILED,
     BLOCKED: Phase.FAILED,
@@ -65,13 +67,15 @@ def rolling_back(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> S
     status = roll.status
     if status.release is None:
         return _back(status, now)
-    if bears_marks(pod, status):
+    if is_relabelled(pod, status):
         if is_wanted_back(seen):
             return Step(status, (Act.RESTORE,))
         if seen.workload is None or is_replaced(status, seen):
             message = "its ReplicaSet wants no pods any more, and others are Ready: evicting the pod"
             return Step(moved(status, Phase.EVICTING, now, message, reason="Evicting"), (Act.OWN, Act.EVICT))
         return Step(status)
+    if pod.released:
+        return Step(status, (Act.RESTORE,))  # somebody put the labels back by hand, and left our notes
     if pod.controller is None and seen.workload is not None:
         return Step(status)  # not adopted yet
     return _back(status, now)
@@ -85,8 +89,10 @@ def _back(status: RollStatus, now: datetime) -> Step:
 def falling_back(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> Step:
     """Put the pod back, and evict it once its ReplicaSet has it again."""
     status = roll.status
-    if bears_marks(pod, status):
+    if is_relabelled(pod, status):
         return Step(status, (Act.RESTORE,) if is_wanted_back(seen) else ())
+    if pod.released:
+        return Step(status, (Act.RESTORE,))
     if pod.controller is None and seen.workload is not None:
         return Step(status)
     message = "the pod is back under its ReplicaSet: evicting it to make room for its replacement"

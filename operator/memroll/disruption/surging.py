@@ -23,6 +23,7 @@ from memroll.disruption.observed import (
 )
 from memroll.disruption.rollback import (
     BLOCKED,
+    CHANGING,
     FALLING_BACK,
     LOST,
     PUTTING_BACK,
@@ -102,9 +103,9 @@ def _release_again(roll: PodRoll, seen: Observed, now: datetime) -> Step:
     status, workload = roll.status, seen.workload
     changing = workload.mid_rollout if workload else "the workload is gone"
     if changing:
-        return Step(moved(status, Phase.ABORTED, now, changing, reason="WorkloadChanging"))
+        return Step(saying(status, changing, reason=CHANGING))
     if overdue(roll, status.times.replacing, now):
-        return Step(moved(status, Phase.FAILED, now, "the pod could not be released in time", reason=TIMED_OUT))
+        return Step(saying(status, "the pod could not be released in time", reason=TIMED_OUT))
     return Step(status, (Act.RELEASE,))
 
 

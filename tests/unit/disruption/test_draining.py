@@ -196,3 +196,12 @@ def test_a_workload_that_is_scaled_to_zero_takes_its_released_pod_along():
     roll = carried(released(), none, seconds=5)
     gone = Observed(None, workload(desired=0, replicas=0))
     assert carried(roll, gone, gone, seconds=7).status.phase is Phase.SUCCEEDED
+
+
+def test_notes_that_somebody_left_on_a_pod_that_he_put_back_are_taken_away():
+    roll = carried(released(), REPLACED, seconds=5)
+    by_hand = Observed(pod(annotations={"memroll.dev/roll": "leaky-abc-1"}), workload())
+    late = carried(roll, by_hand, seconds=700)
+    assert late.status.reason == "ReplacementNotReady"
+    assert next_step(late, by_hand, at(701)).acts == (Act.RESTORE,)
+    assert next_step(late, BEFORE, at(702)).status.phase is Phase.FAILED
