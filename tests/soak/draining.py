@@ -34,7 +34,8 @@ class Stream:
     def start(self) -> None:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
-        until("the first line of the stream", lambda: self.lines, timeout_s=10)
+        until("the first line of the stream", lambda: self.lines or self.trouble, timeout_s=10)
+        assert not self.trouble, self.trouble
 
     def wait(self) -> None:
         assert self._thread, "it was started"
@@ -54,6 +55,7 @@ def detached(drain: Json, stage: Stage) -> Json:
     stage.deploy(1, STRICT, scraped)
     old = stage.oldest()["metadata"]["name"]
     stage.load()
+    until("the Service to answer", lambda: answers(stage.url()))  # kube-proxy may not know it yet
     stream = Stream(stage.url())
     stream.start()
     roll = stage.roll(stage.oldest(), drain={"mode": "Detach", "timeout": f"{TIMEOUT_S}s", **drain})
@@ -71,6 +73,14 @@ def detached(drain: Json, stage: Stage) -> Json:
     assert not status["detachment"].get("skipped"), status["detachment"]
     stage.settled(1)
     return status
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.read())
+    except OSError:
+        return False
 
 
 def scraped(template: Json) -> None:
