@@ -163,5 +163,5 @@ def test_a_whole_workload_is_restarted_where_that_is_asked_for(cluster, namespac
     stamp = ended["status"]["restartedAt"]
     template = cluster.get("deployment", namespace, "whole")["spec"]["template"]
     assert template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] == stamp
-    after = {p["metadata"]["name"] for p in pods_of(cluster, namespace, "whole") if is_ready(p)}
-    assert not after & set(before)
+    pods = [p["metadata"] for p in pods_of(cluster, namespace, "whole") if is_ready(p)]
+    assert not {p["name"] for p in pods if "deletionTimestamp" not in p} & set(before)
