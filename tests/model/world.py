@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 POLICY = "leaky"
 FROM = "memroll.dev/released-from"
+ROLL = "memroll.dev/roll"
 TIMEOUT_S = 8
 """How long a roll waits for its replacement."""
 ROUNDS_MAX = 120
@@ -328,10 +329,17 @@ class World:
         """Return the living pods that memroll has left behind, each with what tells: its marks, or no owner."""
         found = []
         for pod in self.cluster.living():
-            if uid_of(pod) in self.witness.touched and not self.is_hopeless(pod):
+            touched = uid_of(pod) in self.witness.touched
+            if touched and not self.is_hopeless(pod) and not self.is_put_back_by_hand(pod):
                 traces = marks_of(pod) + ([] if controller_uid(pod) else ["nobody's"])
                 found += [f"{name_of(pod)}: {', '.join(traces)}"] if traces else []
         return found
+
+    def is_put_back_by_hand(self, pod: Json) -> bool:
+        """Whether a person put its label back and deleted its roll: only notes are left, which nothing goes by."""
+        rolls = {name_of(r) for r in self.server.list("podrolls")}
+        at_home = labels_of(pod).get(HASH_LABEL) == annotations_of(pod).get(FROM)
+        return bool(controller_uid(pod)) and at_home and annotations_of(pod).get(ROLL) not in rolls
 
     def is_hopeless(self, pod: Json) -> bool:
         """Whether memroll can do nothing about a pod: its ReplicaSet is gone, and a budget forbids its eviction."""

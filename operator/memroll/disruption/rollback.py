@@ -74,7 +74,7 @@ def rolling_back(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> S
             message = "its ReplicaSet wants no pods any more, and others are Ready: evicting the pod"
             return Step(moved(status, Phase.EVICTING, now, message, reason="Evicting"), (Act.OWN, Act.EVICT))
         return Step(status)
-    if pod.released:
+    if pod.noted:
         return Step(status, (Act.RESTORE,))  # somebody put the labels back by hand, and left our notes
     if pod.controller is None and seen.workload is not None:
         return Step(status)  # not adopted yet
@@ -91,7 +91,7 @@ def falling_back(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> S
     status = roll.status
     if is_relabelled(pod, status):
         return Step(status, (Act.RESTORE,) if is_wanted_back(seen) else ())
-    if pod.released:
+    if pod.noted:
         return Step(status, (Act.RESTORE,))
     if pod.controller is None and seen.workload is not None:
         return Step(status)

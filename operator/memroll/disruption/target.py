@@ -113,6 +113,11 @@ class Target:
     @property
     def released(self) -> bool:
         """Whether a roll has released this pod from its ReplicaSet."""
+        return self.noted and RELEASED_HASH in self.labels.values()
+
+    @property
+    def noted(self) -> bool:
+        """Whether it bears the notes of a roll: also one that somebody has put back by hand."""
         return ROLL_ANNOTATION in self.annotations
 
 

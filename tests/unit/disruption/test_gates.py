@@ -41,7 +41,7 @@ HOLDS = [
         {"target": pod(deleting=True)}, {}, "leaving", "the pod is already being deleted", id="a pod that is leaving"
     ),
     pytest.param(
-        {"target": pod(annotations={"memroll.dev/roll": "x"})},
+        {"target": pod(annotations={"memroll.dev/roll": "x"}, labels={"pod-template-hash": "memroll-released"})},
         {},
         "released",
         "a roll of this pod is under way",

@@ -136,7 +136,8 @@ def test_pods_without_a_revision_are_told_apart_by_their_image():
 
 def test_a_released_pod_is_left_to_its_roll():
     marks = {"memroll.dev/roll": "r", "memroll.dev/released-from": "5d"}
-    assert after(seen("a", leaking(50), annotations=marks, controller=None)) == ()
+    labels = {"app": "leaky", "pod-template-hash": "memroll-released"}
+    assert after(seen("a", leaking(50), labels=labels, annotations=marks, controller=None)) == ()
 
 
 def test_the_ledger_is_bounded_and_drops_what_was_not_seen_for_longest():
