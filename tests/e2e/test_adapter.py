@@ -170,7 +170,7 @@ async def test_a_surge_replaces_a_pod_that_a_budget_protects(
     assert [p.key for p in await adapter.released_pods(namespace)] == [target.key]
 
     async def accepted() -> bool:
-        return (await adapter.evict(target, "roll")).result is Eviction.ACCEPTED
+        return (await adapter.evict(await fresh(adapter, target), "roll")).result is Eviction.ACCEPTED
 
     await until(accepted, "room in the budget")
 
