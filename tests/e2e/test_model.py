@@ -171,9 +171,9 @@ async def scale_in_a_rollout(script: Script) -> None:
     """Both ReplicaSets take their share."""
     await script.deploy(4)
     await script.roll_out("2")
-    await script.look("rolling")
+    await script.look("rolling", which=False)
     await script.scale(6)
-    await script.look("scaled up")
+    await script.look("scaled up", which=False)
     await script.scale(3)
     await script.look("scaled down", which=False)
 

@@ -236,17 +236,19 @@ class Script:
         return [name for name in self.names if name in {name_of(p) for p in listed}]
 
     async def look(self, what: str, *, which: bool = True) -> None:
-        """Note all that is to be compared; `which` of several equal pods went may be left to chance."""
+        """Note all that is to be compared; `which` of several equal pods went may be left to chance (their uids)."""
         names = await self.pods()
         listed = {name_of(p): p for p in (await self.ask("GET", self.path(CORE, "pods")))["items"]}
         sets = (await self.ask("GET", self.path(APPS, "replicasets")))["items"]
         revision = "deployment.kubernetes.io/revision"
         sets.sort(key=lambda r: int(r["metadata"]["annotations"][revision]))
+        pods = [self._pod(listed[n], sets) for n in names]
+        evictions = [await self.evict(n) for n in names]
         self.seen.append(
             {
                 "look": what,
-                "pods": [self._pod(listed[n], sets) | ({} if which else {"pod": "any"}) for n in names],
-                "evictions": [await self.evict(n) for n in names],
+                "pods": pods if which else sorted((p | {"pod": "any"} for p in pods), key=repr),
+                "evictions": evictions if which else sorted(evictions),
                 "sets": [(r["spec"]["replicas"], _counts(r, "replicas", "readyReplicas"), _failure(r)) for r in sets],
                 "top": await self._top(),
                 "budgets": await self._budgets(),
