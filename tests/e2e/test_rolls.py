@@ -120,12 +120,10 @@ def test_replicas_are_rolled_one_at_a_time_within_their_budget(cluster, namespac
 @pytest.mark.area("rollback")
 def test_a_replacement_that_can_t_become_ready_is_rolled_back(cluster, namespace, service_image, load):
     """The old pod goes on serving under its ReplicaSet; the newcomer goes; no spec has changed."""
-    leak = {**SLOW_LEAK, "READY_AFTER_S": "0"}
+    roll = {"replacementTimeout": "15s", "cooldown": "10m"}  # it does not grow: there is time for another try
     cluster.apply(
-        *objects.deployment(namespace, "leaky", service_image, **leak),
-        objects.policy(
-            namespace, "leaky", exhaustion={"lead": "90s"}, roll={"replacementTimeout": "15s", "cooldown": "10m"}
-        ),
+        *objects.deployment(namespace, "leaky", service_image, HOLD_MIB="80"),
+        objects.policy(namespace, "leaky", ceiling="50%", roll=roll),
     )
     (old,) = wait_ready(cluster, namespace, "leaky")
     quota = {"hard": {"pods": "1"}}
@@ -135,7 +133,8 @@ def test_a_replacement_that_can_t_become_ready_is_rolled_back(cluster, namespace
     traffic = load(namespace, "leaky")
     ended = wait_phase(cluster, namespace, "Failed", "Succeeded", "Aborted")
     assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Failed", "ReplacementNotReady")
-    assert ended["status"]["message"] == "no replacement exists yet in time: the pod is back"
+    assert "exceeded quota: one-pod" in ended["status"]["message"]
+    assert ended["status"]["message"].endswith("in time: the pod is back")
 
     def adopted() -> bool:
         owners = cluster.get("pod", namespace, old)["metadata"].get("ownerReferences", [])

@@ -124,6 +124,8 @@ class Stage:
             "LEASE_SECONDS": "3",
             "WATCH_NAMESPACES": self.namespace,
             "CONNECTIONS_FILE": str(connections),
+            "MAX_ROLLS_PER_HOUR": "1000",  # the runaway guard is made for services that leak for hours
+            "MAX_NAMESPACE_SHARE": "100",
             **settings,
         }
         made = Operator(f"{self.name}-{name}", self.proxy.open(name, self.folder), self.folder, told, command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from memroll.analysis.look import Code
 from memroll.api import API_VERSION
 from memroll.api.base import WorkloadRef
 from memroll.api.roll import Finding, RollSpecification
@@ -56,12 +57,13 @@ def _workload(candidate: Candidate) -> WorkloadRef | None:
 
 def _finding(candidate: Candidate) -> Finding:
     breach, container = candidate.breach, _container(candidate)
+    left_s = None if breach.code is Code.CEILING else breach.time_to_limit_s  # as urgent as can be, but not dying
     return Finding(
         container=candidate.container,
         usage_bytes=int(breach.usage_bytes),
         limit_bytes=candidate.limit_bytes,
         growth_bytes_per_hour=None if breach.trend is None else int(breach.trend.slope_bytes_per_s * 3600),
-        time_to_limit_seconds=None if breach.time_to_limit_s is None else int(breach.time_to_limit_s),
+        time_to_limit_seconds=None if left_s is None else int(left_s),
         container_started=container.started_at,
         image=container.image[:IMAGE_CHARS_MAX],
     )

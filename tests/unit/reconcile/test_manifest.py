@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from memroll.analysis.look import Code
+from memroll.analysis.verdict import Breach
 from memroll.api.roll import PodRoll
 from memroll.reconcile.manifest import manifest
 from tests.builders import at, candidate, container, pod, policy
@@ -20,6 +22,12 @@ def test_a_roll_says_which_container_it_is_for():
     finding = recorded(candidate(target=target)).finding
     assert (finding.container, finding.image, finding.container_started) == ("app", "registry/chat:2", at(-90))
     assert finding.time_to_limit_seconds == 20
+
+
+def test_a_pod_above_the_ceiling_that_does_not_grow_is_not_said_to_die():
+    """It would be evicted without a replacement, were it known to reach its limit soon."""
+    above = Breach(Code.CEILING, "above the ceiling of 50% of the limit for 10 s", None, 90.0, 0.0, due=True)
+    assert recorded(candidate(breach=above)).finding.time_to_limit_seconds is None
 
 
 @pytest.mark.parametrize("image", ["", "x" * 600])
