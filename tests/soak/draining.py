@@ -60,7 +60,7 @@ def detached(drain: Json, stage: Stage) -> Json:
     stream.start()
     roll = stage.roll(stage.oldest(), drain={"mode": "Detach", "timeout": f"{TIMEOUT_S}s", **drain})
     until("the drain", lambda: stage.phase(roll) in ("Draining", *FINAL))
-    assert stage.phase(roll) == "Draining", stage.status(roll).get("message")
+    assert stage.phase(roll) == "Draining", stage.status(roll)
     until("new connections at the replacement only", lambda: served_by_others(stage, old))
     assert stream.lines, stream.trouble
     stream.wait()

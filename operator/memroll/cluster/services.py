@@ -40,7 +40,7 @@ class Services:
             policies = await self._policies(namespace)
         except Stalled as forbidden:
             return Detachment(skipped=f"what selects the pod can't be read: {forbidden.message}"[:1024])
-        return detachment_of(target.labels, services, policies)
+        return detachment_of(target.labels, services, policies, namespace)
 
     async def _policies(self, namespace: str) -> list[Json]:
         """Return all NetworkPolicies, for those of other namespaces may name this pod as a peer, or the own ones."""
@@ -50,13 +50,19 @@ class Services:
             return [p async for p in self._api.pages(path_of(_NETWORKING, namespace, _POLICIES))]
 
 
-def detachment_of(labels: Mapping[str, str], services: Sequence[Json], policies: Sequence[Json]) -> Detachment:
-    """Pick as few labels as take the pod out of every Service that selects it. Pure."""
+def detachment_of(
+    labels: Mapping[str, str], services: Sequence[Json], policies: Sequence[Json], namespace: str
+) -> Detachment:
+    """Pick as few labels as take a pod of this namespace out of every Service that selects it. Pure.
+
+    `services` are those of the namespace; `policies` may be those of others, too.
+    """
     selecting = {text(s, "metadata", "name"): sel for s in services if (sel := _selector(s)) and _holds(sel, labels)}
     if not selecting:
         return Detachment(skipped="no Service selects the pod")
     free = {key for sel in selecting.values() for key in sel if key not in HASH_LABELS}
-    free = {key for key in free if not _seen_by(labels, key, policies)}
+    selectors = [s for policy in policies for s in _pod_selectors(policy, namespace)]
+    free = {key for key in free if not _seen_by(labels, key, selectors)}
     chosen: dict[str, str] = {}
     for name, sel in sorted(selecting.items()):
         if chosen.keys() & sel.keys():
@@ -78,17 +84,25 @@ def _holds(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
 
 
-def _seen_by(labels: Mapping[str, str], key: str, policies: Sequence[Json]) -> bool:
+def _seen_by(labels: Mapping[str, str], key: str, selectors: Sequence[Json]) -> bool:
     """Whether a NetworkPolicy would tell the pod with the changed label from the one before."""
     changed = {**labels, key: DETACHED_VALUE}
-    return any(_selects(s, labels) != _selects(s, changed) for p in policies for s in _pod_selectors(p))
+    return any(_selects(s, labels) != _selects(s, changed) for s in selectors)
 
 
-def _pod_selectors(policy: Json) -> Iterator[Json]:
-    yield mapping(policy, "spec", "podSelector")
+def _pod_selectors(policy: Json, namespace: str) -> Iterator[Json]:
+    """Yield what a NetworkPolicy selects pods of this namespace by: in another one, only peers that it looks for here.
+
+    A peer's namespaceSelector is not compared with the namespace's labels: it counts as if it selected it.
+    """
+    at_home = text(policy, "metadata", "namespace") == namespace
+    if at_home:
+        yield mapping(policy, "spec", "podSelector")
     for rules, peers in (("ingress", "from"), ("egress", "to")):
         for rule in mappings(policy, "spec", rules):
-            yield from (mapping(peer, "podSelector") for peer in mappings(rule, peers))
+            for peer in mappings(rule, peers):
+                if at_home or "namespaceSelector" in peer:
+                    yield mapping(peer, "podSelector")
 
 
 def _selects(selector: Json, labels: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import pytest
 
 from memroll.cluster.services import detachment_of
 
+HERE = "ai"
 LABELS = {"app": "chat", "tier": "web", "track": "stable", "pod-template-hash": "abc"}
 
 
@@ -15,9 +16,12 @@ def service(name: str, **selector: str) -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"selector": selector}}
 
 
-def network_policy(selector: dict[str, Any], peer: dict[str, Any] | None = None) -> dict[str, Any]:
-    ingress = [{"from": [{"podSelector": peer}]}] if peer is not None else []
-    return {"spec": {"podSelector": selector, "ingress": ingress}}
+def network_policy(selector: dict[str, Any], *peers: dict[str, Any], namespace: str = "ai") -> dict[str, Any]:
+    spec = {"podSelector": selector, "ingress": [{"from": list(peers)}]}
+    return {"metadata": {"name": "p", "namespace": namespace}, "spec": spec}
+
+
+CHAT = {"matchLabels": {"app": "chat"}}
 
 
 def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
@@ -44,28 +48,38 @@ def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
             [service("a", app="chat")], [network_policy({"matchLabels": {"app": "other"}})], {"app": "chat"},
             id="a NetworkPolicy of other pods",
         ),
+        pytest.param(
+            [service("a", app="chat")], [network_policy(CHAT, {"podSelector": CHAT}, namespace="else")],
+            {"app": "chat"}, id="a NetworkPolicy of another namespace, about its own pods",
+        ),
     ],
 )  # fmt: skip
 def test_as_few_labels_as_will_do(services, policies, labels):
-    assert detachment_of(LABELS, services, policies).labels == labels
+    assert detachment_of(LABELS, services, policies, HERE).labels == labels
 
 
 @pytest.mark.parametrize(
     "policy",
     [
-        pytest.param(network_policy({"matchLabels": {"app": "chat"}}), id="its pods"),
-        pytest.param(network_policy({}, {"matchLabels": {"app": "chat"}}), id="a peer of others"),
+        pytest.param(network_policy(CHAT), id="its pods"),
+        pytest.param(network_policy({}, {"podSelector": CHAT}), id="a peer of others"),
+        pytest.param(
+            network_policy({}, {"namespaceSelector": {}, "podSelector": CHAT}, namespace="else"),
+            id="a peer in other namespaces",
+        ),
         pytest.param(network_policy(expression("app", "In", "chat", "x")), id="In"),
         pytest.param(network_policy(expression("app", "NotIn", "memroll-detached")), id="NotIn"),
-        pytest.param({"spec": {"egress": [{"to": [{"podSelector": {"matchLabels": {"app": "chat"}}}]}]}}, id="egress"),
+        pytest.param(
+            {"metadata": {"namespace": "ai"}, "spec": {"egress": [{"to": [{"podSelector": CHAT}]}]}}, id="egress"
+        ),
     ],
 )
 def test_a_label_that_a_network_policy_goes_by_is_not_touched(policy):
-    found = detachment_of(LABELS, [service("a", app="chat")], [policy])
+    found = detachment_of(LABELS, [service("a", app="chat")], [policy], HERE)
     assert not found.labels
     assert found.skipped == "Service a selects the pod only by labels that a NetworkPolicy goes by, too"
 
 
 def test_without_a_service_there_is_nothing_to_detach_from():
-    found = detachment_of(LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [])
+    found = detachment_of(LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [], HERE)
     assert found.skipped == "no Service selects the pod"
