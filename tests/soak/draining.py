@@ -55,7 +55,6 @@ def detached(drain: Json, stage: Stage) -> Json:
     stage.deploy(1, STRICT, scraped)
     old = stage.oldest()["metadata"]["name"]
     stage.load()
-    until("the Service to answer", lambda: answers(stage.url()))  # kube-proxy may not know it yet
     stream = Stream(stage.url())
     stream.start()
     roll = stage.roll(stage.oldest(), drain={"mode": "Detach", "timeout": f"{TIMEOUT_S}s", **drain})
@@ -73,14 +72,6 @@ def detached(drain: Json, stage: Stage) -> Json:
     assert not status["detachment"].get("skipped"), status["detachment"]
     stage.settled(1)
     return status
-
-
-def answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.read())
-    except OSError:
-        return False
 
 
 def scraped(template: Json) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,14 @@ def until(what: str, look: Callable[[], T], timeout_s: float = 90.0) -> T:
             raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}; last seen: {seen!r}")
         time.sleep(POLL_S)
     return seen
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.read())
+    except OSError:
+        return False
 
 
 @dataclass
@@ -88,6 +97,7 @@ class Stage:
     def load(self) -> None:
         """Start 20 requests per second with a new connection each, and 10 over connections that are kept."""
         url = self.url()
+        until("the Service to answer", lambda: answers(url))  # kube-proxy may not know it yet
         self.loads += [Load(url).start(), Load(url, per_s=10, keep_alive=True).start(2)]
 
     def unload(self) -> None:
