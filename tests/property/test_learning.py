@@ -40,7 +40,7 @@ def rolled(life_s: int | None, usage: int) -> PodRoll:
     RULES,
     st.integers(min_value=0, max_value=500),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_data_whatsoever_breaks_the_comparison(life_s, usage, new, old, by, age_s):
     roll = rolled(life_s, usage)
     at_ages = ages(by, roll)
@@ -62,7 +62,7 @@ def test_no_data_whatsoever_breaks_the_comparison(life_s, usage, new, old, by, a
     st.floats(min_value=0, max_value=60),
     st.sampled_from([0.0, 1e9]),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_leak_of_at_least_the_old_slope_persists_and_one_far_below_does_not(old, share, base, clock_s):
     """By the slopes alone: not by the level that either begins at, nor by when in time they lived."""
     times = np.arange(0.0, 200.0, 2.0)

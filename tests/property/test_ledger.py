@@ -72,7 +72,7 @@ def outcomes(draw) -> Outcome:
 
 
 @given(st.lists(outcomes(), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_same_pass_told_twice_changes_nothing(passes):
     known = ()
     for outcome in passes:
@@ -82,7 +82,7 @@ def test_the_same_pass_told_twice_changes_nothing(passes):
 
 
 @given(st.lists(outcomes(), min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_nothing_is_lost_on_the_way_through_the_cluster(passes):
     known = ()
     for outcome in passes:
@@ -93,7 +93,7 @@ def test_nothing_is_lost_on_the_way_through_the_cluster(passes):
 
 
 @given(outcomes(), st.lists(st.integers(min_value=1, max_value=90_000), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_is_seen_again_later_is_not_counted_again(outcome, pauses_s):
     """Kills stand in a pod's status for as long as it lives, and PodRolls in the cluster for a week."""
     first = known = ledger((), outcome)

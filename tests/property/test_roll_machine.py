@@ -113,7 +113,6 @@ STORIES = st.lists(CHAPTERS, max_size=10).map(lambda parts: [e for part in parts
 """What happens, and that it goes on: in chapters, so that rolls get far before something else happens."""
 SETTINGS = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize="MEMROLL_EXAMPLES" not in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -29,7 +29,6 @@ def every_5_s(values) -> Series:
 
 
 @given(SAMPLES, st.integers(min_value=0, max_value=500), st.sampled_from([None, 1, LIMIT]))
-@settings(deadline=None)
 def test_no_data_whatsoever_breaks_the_verdict(samples, now_s, limit):
     found = judge(subject_of(Series.of(samples), limit_bytes=limit), CEILING, float(now_s))
     assert isinstance(found, Healthy | Breach | Inconclusive)
@@ -41,7 +40,7 @@ def test_no_data_whatsoever_breaks_the_verdict(samples, now_s, limit):
 
 
 @given(SAMPLES, SAMPLES, st.integers(min_value=300, max_value=420))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_peer_and_no_load_whatsoever_breaks_the_verdict(peer, load, now_s):
     climbs = Series(np.arange(0, 401, 5.0), (20 + 0.25 * np.arange(0, 401, 5.0)) * MIB)
     found = judge(subject_of(climbs, load=Series.of(load)), rule(), float(now_s), [subject_of(Series.of(peer))])
@@ -49,7 +48,7 @@ def test_no_peer_and_no_load_whatsoever_breaks_the_verdict(peer, load, now_s):
 
 
 @given(SAMPLES, SAMPLES, st.integers(min_value=0, max_value=420))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_two_metrics_known_at_different_times_break_nothing(rss, used, now_s):
     known = [(400 - 5 * i, (120 - 0.5 * i) * MIB) for i in range(60)]
     for one, other in ((Series.of(rss), Series.of(used)), (Series.of(known), Series.of(known[:4]))):
@@ -57,7 +56,7 @@ def test_two_metrics_known_at_different_times_break_nothing(rss, used, now_s):
 
 
 @given(PERIODIC, st.integers(min_value=0, max_value=10**9))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_clock_s_zero_does_not_matter(values, shift_s):
     samples = every_5_s(values)
     here = judge(subject_of(samples), rule(), samples.last_s)
@@ -75,7 +74,7 @@ def climbing(drawn) -> Series:
 
 
 @given(CLIMBS, st.integers(min_value=1, max_value=10))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_unit_of_memory_does_not_matter(drawn, doublings):
     samples, times = climbing(drawn), 2**doublings
     here = judge(subject_of(samples), CEILING, samples.last_s)
@@ -88,7 +87,7 @@ def test_the_unit_of_memory_does_not_matter(drawn, doublings):
 
 
 @given(FALLS, st.floats(min_value=0, max_value=0.8), PERIODIC)
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_what_never_rises_is_never_a_breach(falls, start, used):
     """Whatever its working set does, and whether it falls in cliffs or not at all."""
     levels = np.clip(start * LIMIT / MIB + sum(falls) - np.cumsum(falls), 0, None)
@@ -100,7 +99,7 @@ def test_what_never_rises_is_never_a_breach(falls, start, used):
 
 
 @given(CLIMBS, st.integers(min_value=0, max_value=60))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_judging_twice_and_knowing_the_future_change_nothing(drawn, ahead):
     samples, peer = climbing(drawn), climbing((0.1, 80.0, [0.0] * 60))
     now_s = samples.last_s - 5 * min(ahead, 20)
@@ -113,7 +112,7 @@ def test_judging_twice_and_knowing_the_future_change_nothing(drawn, ahead):
 
 
 @given(st.floats(min_value=0.05, max_value=0.6), st.integers(min_value=0, max_value=2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_noise_around_a_constant_is_never_a_leak(share, seed):
     times = np.arange(0, 400, 5.0)
     noise = np.random.default_rng(seed).normal(0, 1.0, times.size)

@@ -81,13 +81,13 @@ def walk(asked: Windows, since: datetime, minutes: int) -> list[bool]:
     ]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(asked=windows, at=moments)
 def test_a_window_is_open_when_the_clock_on_the_wall_says_so(asked, at):
     assert calendar_of(asked).is_open(at) == walk(asked, at, 1)[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(asked=windows, since=moments)
 @example(asked=BOTH_CHANGES, since=CHANGES[0] - timedelta(hours=12))
 @example(asked=BOTH_CHANGES, since=CHANGES[1] - timedelta(hours=12))
@@ -103,7 +103,7 @@ def test_the_open_times_are_those_of_a_walk_minute_by_minute(asked, since):
     assert all(end < start for (_, end), (start, _) in pairwise(spans)), "apart, and in order"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(asked=windows, now=moments, ahead=st.integers(0, 3 * 1440))
 def test_the_next_opening_the_closing_and_the_latest_moment_are_those_of_the_walk(asked, now, ahead):
     found, at = allowed(asked, now), now + ahead * MINUTE
@@ -125,7 +125,7 @@ def test_the_next_opening_the_closing_and_the_latest_moment_are_those_of_the_wal
         assert latest == (at if states[ahead] else before[-1] + MINUTE)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(asked=windows, now=moments)
 def test_what_is_denied_all_week_never_opens(asked, now):
     never = asked.model_copy(update={"deny": (Window(),)})

@@ -189,7 +189,7 @@ RICH = pod(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(place=st.sampled_from(places(RICH)), odd=ODD)
 def test_an_odd_value_anywhere_never_raises(place: tuple[Any, ...], odd: Any) -> None:
     raw = pod(metadata=RICH["metadata"], spec=RICH["spec"])
@@ -202,13 +202,13 @@ def test_an_odd_value_anywhere_never_raises(place: tuple[Any, ...], odd: Any) ->
     assert isinstance(claims_of(raw), tuple)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(raw=st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), ODD))
 def test_any_json_object_is_no_pod_and_no_crash(raw: dict[str, Any]) -> None:
     assert decode(raw) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(written=st.text(max_size=12) | st.integers() | st.floats())
 def test_no_quantity_raises(written: object) -> None:
     size = bytes_of(written)

@@ -208,7 +208,7 @@ def test_slopes_that_reach_further_than_any_calendar_are_no_trouble():
     assert not any(c.due for c in scheduled(far, context(policy=SPACED)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     deadlines=st.lists(st.floats(-100, 200_000), min_size=1, max_size=12),
     at_once=st.integers(1, 4),
