@@ -71,8 +71,9 @@ class Schedule:
             while True:
                 self._changed.clear()
                 self._start_due()
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), self._until_next_s())
+                with suppress(TimeoutError):  # not wait_for: on Python 3.11 it may swallow a cancellation
+                    async with asyncio.timeout(self._until_next_s()):
+                        await self._changed.wait()
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -137,3 +137,20 @@ async def test_supervision_lets_a_failure_out():
 
     with pytest.raises(RuntimeError, match="died"):
         await supervise({"broken": broken(), "idle": asyncio.sleep(3600)})
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_wake_up_in_the_moment_of_a_cancellation_does_not_swallow_it(turns):
+    """What swallowed it would go on for ever: the process would not end when it is told to."""
+    schedule = Schedule(Work(), at_once=1)
+    running = asyncio.create_task(schedule.run())
+    for _ in range(10):
+        await asyncio.sleep(0)
+    schedule.wake(A)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    schedule.wake(B)
+    running.cancel()
+    await asyncio.wait({running}, timeout=1)
+    assert running.done()
+    assert running.cancelled()
