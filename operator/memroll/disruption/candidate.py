@@ -34,6 +34,8 @@ class Candidate:
     """When its roll must begin at the latest, siblings and windows considered; None where nothing is scheduled."""
     hurried: str = ""
     """Why it is due before its own deadline, or empty."""
+    pressed: bool = False
+    """Whether those queued behind it would come too late, were it rolled any later."""
     outside: str = ""
     """Why it is rolled outside of the windows, or empty."""
 

@@ -130,7 +130,7 @@ def runaway_guard(_: Candidate, context: Context) -> Answer:
 def fleet(candidate: Candidate, context: Context) -> Answer:
     """Let one pod go first when most of a workload breach at once, and the others when that has helped.
 
-    A pod whose own deadline has come does not wait: then there is nothing more to learn in time.
+    A pod whose deadline has come, or that of one queued behind it, does not wait: there is nothing to learn in time.
     """
     workload = candidate.workload
     if workload is None:
@@ -140,7 +140,7 @@ def fleet(candidate: Candidate, context: Context) -> Answer:
     if workload.desired < FLEET_LEAST or breaching <= FLEET_SHARE * workload.desired:
         return Answer("", value, "at most half")
     first = _first_of(candidate, context)
-    waits = bool(first) and not candidate.breach.due
+    waits = bool(first) and not (candidate.breach.due or candidate.pressed)
     words = f"{value} at once: waiting to see whether rolling {first} helps" if waits else ""
     return Answer(words, value, "at most half, or a replacement that shows that rolling helps")
 

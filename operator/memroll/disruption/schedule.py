@@ -70,9 +70,12 @@ def _of_family(family: Sequence[Candidate], context: Context) -> list[Candidate]
     if not queue:
         return rest
     pace = _pace(queue, context)
-    starts = _latest_starts([context.now + _ahead(c) for c in queue], pace)
+    deadlines = [context.now + _ahead(c) for c in queue]
+    starts = _latest_starts(deadlines, pace)
+    last = _latest_starts(deadlines, replace(pace, gap=timedelta(0)))
     after = range(len(queue) - 1, -1, -1)
-    return rest + [_placed(c, start, n, pace) for c, start, n in zip(queue, starts, after, strict=True)]
+    placed = [_placed(c, start, n, pace) for c, start, n in zip(queue, starts, after, strict=True)]
+    return rest + [replace(c, pressed=c.movable and at <= context.now) for c, at in zip(placed, last, strict=True)]
 
 
 def _ahead(candidate: Candidate) -> timedelta:

@@ -370,6 +370,8 @@ def test_when_most_of_a_workload_breach_at_once_one_goes_first(replicas, breachi
     assert hold == (None if first is None else ("fleet", words))
     own = replace(family[-1], breach=breach(20))
     assert first_hold(own, seen) is None, "its own deadline has come: it does not wait"
+    pressed = replace(family[-1], **HURRIED, pressed=True)
+    assert first_hold(pressed, seen) is None, "the deadline of one behind it has come"
 
 
 def test_the_second_of_a_fleet_waits_for_the_first_within_one_pass():

@@ -104,6 +104,17 @@ def test_siblings_of_one_age_are_spread_so_that_they_do_not_come_due_together_ag
     assert starts(scheduled(again, context(measured(300), policy=SPACED))) == expected, "the next time nothing is moved"
 
 
+def test_who_must_go_now_for_the_sake_of_those_behind_is_pressed_and_who_is_only_spread_is_not():
+    spread = [leak(name, 20 * HOUR, age_s=219 * HOUR) for name in "abc"]
+    found = scheduled(spread, context(measured(300), policy=SPACED))
+    assert [(c.target.key.name, bool(c.hurried), c.pressed) for c in found] == [
+        ("a", True, False), ("b", False, False), ("c", False, False),
+    ]  # fmt: skip
+    queued = [leak(name, 1000) for name in "abc"]
+    found = scheduled(queued, context(measured(300), policy=SPACED))
+    assert [c.pressed for c in found] == [True, False, False], "a quarter of an hour each"
+
+
 def test_pods_of_other_workloads_do_not_matter():
     stranger = leak("b", 1000)
     target = pod("b", controller=ObjectRef("apps/v1", "ReplicaSet", "other-1", "rs-2"))
