@@ -69,7 +69,7 @@ TROUBLES: Mapping[str, Trouble] = {
     "watches refused with 410": Trouble((Answers(410),), 0.8, watches=True),
     "watches refused with 500, for 75 s": Trouble((Answers(500),), burst_s=LONG_BURST_S, watches=True),
     "410 as an event of each watch": Trouble((WatchGone(),), 0.8, watches=True),
-    "410 on every second page of a list": Trouble((Answers(410),), 0.5, path=CONTINUED, page_size=1),
+    "410 on every second page of a list": Trouble((Answers(410),), 0.5, path=CONTINUED, page_size=8),
 }
 SHORT = (
     "500, 3 of 10", "connection cut, all for 10 s", "answers of writes lost, 5 of 10", "410 as an event of each watch",
