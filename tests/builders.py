@@ -10,9 +10,12 @@ import numpy as np
 
 from memroll.analysis.series import Series
 from memroll.analysis.verdict import Breach, Code, Rule, Subject
+from memroll.api.evidence import Evidence
 from memroll.api.policy import MemoryPolicy
 from memroll.api.roll import PodRoll
 from memroll.disruption.candidate import Candidate, Context
+from memroll.disruption.machine import next_step
+from memroll.disruption.observed import Act, Observed, Step
 from memroll.disruption.target import Container, ObjectRef, PodKey, Target, Workload
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -122,6 +125,15 @@ def ended(phase: str, seconds: float, **parts: Any) -> PodRoll:
     """Build a roll of the workload that ended `seconds` from NOW."""
     stamp = at(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
     return roll(phase, created=at(seconds - 10), workload=WORKLOAD_REF, times={"finished": stamp}, **parts)
+
+
+def onward(roll: PodRoll, seen: Observed, now: datetime) -> Step:
+    """Make the next step; one that captures evidence finds some, and is followed by the one after it."""
+    step = next_step(roll, seen, now)
+    if Act.CAPTURE not in step.acts:
+        return step
+    found = step.status.model_copy(update={"evidence": Evidence(captured_at=now)})
+    return next_step(roll.model_copy(update={"status": found}), seen, now)
 
 
 def line(

@@ -50,6 +50,7 @@ class FakeCluster:
         self.rolls_json: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
         self.detached: dict[str, dict[str, str]] = {}
+        self.log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
         self.desired = replicas
         self.newcomers_ready = newcomers_ready
         self.budget_allows = budget_allows
@@ -232,6 +233,13 @@ class FakeCluster:
         self._watch_readiness()
         self._write(f"evict {target.key.name}")
         return EvictionAnswer(Eviction.ACCEPTED, "accepted")
+
+    async def logs(
+        self, pod: PodKey, container: str, lines: int, timeout_s: float, *, previous: bool = False
+    ) -> tuple[str, ...]:
+        if isinstance(self.log, Exception):
+            raise self.log
+        return () if previous else self.log[-lines:]
 
     async def released_pods(self, namespace: str | None = None) -> tuple[Target, ...]:
         return tuple(p for p in self.pods.values() if RELEASED_HASH in p.labels.values())

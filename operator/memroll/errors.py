@@ -2,7 +2,8 @@
 
     MemrollError
     ├── Stalled      a person must change something; retrying will not help
-    └── Waiting      come back later; `retry_after_s` says when
+    ├── Waiting      come back later; `retry_after_s` says when
+    └── NotFound, Unanswered    facts: the caller goes on without
 
 Adapters translate every foreign exception into one of these, so nothing above them knows a client library.
 `reason` is a CamelCase word that goes into conditions and metrics; the message is for people.
@@ -49,3 +50,7 @@ class NotFound(MemrollError):  # noqa: N818 - a fact, not a failure
 
 class PrometheusUnavailable(Waiting):
     """Prometheus could not be read: hold, with `reason` naming why."""
+
+
+class Unanswered(MemrollError):  # noqa: N818 - a fact, not a failure
+    """A pod that was asked for its own report did not give one that can be used. It is not asked again."""

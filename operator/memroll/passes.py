@@ -23,12 +23,12 @@ from memroll.disruption.observed import moved
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError, PrometheusUnavailable, Stalled, Waiting
 from memroll.loop import Key
-from memroll.reconcile import judging, observing, strays
 from memroll.reconcile import policy as policy_pass
 from memroll.reconcile import roll as roll_step
+from memroll.reconcile import strays
 from memroll.reconcile.learning import learn
 from memroll.reconcile.policy import Scene
-from memroll.reconcile.roll import Mandate, Ports
+from memroll.reconcile.roll import Mandate, Ports, Prometheus
 from memroll.recording import tell
 from memroll.recording.outcome import Outcome
 from memroll.recording.status import status_of
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from memroll.reconcile.capture import Reports
     from memroll.recording.events import Event
     from memroll.recording.metrics import Metrics
 
@@ -56,10 +57,6 @@ class Cluster(policy_pass.Cluster, roll_step.Cluster, strays.Cluster, Protocol):
 
     async def policy(self, namespace: str, name: str) -> dict[str, Any] | None: ...
     async def policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]: ...
-
-
-class Prometheus(judging.Prometheus, observing.Gauges, Protocol):
-    """What the passes need of Prometheus."""
 
 
 class Recorder(Protocol):
@@ -84,6 +81,8 @@ class Passes:
     retiring: str = ""
     """Why every roll is taken back; empty while memroll works."""
     guard: Guard = DEFAULT_GUARD
+    reports: Reports | None = None
+    """Asks pods for their own memory reports."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the pass that plans and records."""
 
@@ -182,7 +181,8 @@ class Passes:
 
     async def _step(self, roll: PodRoll) -> float | None:
         policy = await self._policy_of(roll)
-        ports, mandate = Ports(self.cluster, self.prometheus), Mandate(self.permits, self.leads, self.retiring)
+        ports = Ports(self.cluster, self.prometheus, self.reports)
+        mandate = Mandate(self.permits, self.leads, self.retiring)
         advanced = await roll_step.advance(roll, policy, ports, self.now(), mandate)
         after = advanced.roll
         self.recorder.publish(tell.of_roll_step(advanced.before, after, policy))

@@ -25,6 +25,8 @@ class Settings(BaseModel):
     allow_acting: bool = Field(default=True, description="Whether the right to evict pods was granted.")
     allow_surge: bool = Field(default=True, description="Whether the right to patch pods was granted.")
     allow_restart: bool = Field(default=False, description="Whether the right to restart workloads was granted.")
+    allow_logs: bool = Field(default=True, description="Whether the right to read pods' logs was granted.")
+    allow_evidence_http: bool = Field(default=True, description="Whether pods may be asked for their own reports.")
     http_host: str = Field(default="")
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_name: str = Field(default="memroll")

@@ -54,6 +54,11 @@ def is_status(phase: str, e: Exchange) -> bool:
     return wanted and e.body.get("status", {}).get("phase") == phase
 
 
+def is_evidence(e: Exchange) -> bool:
+    """Whether it writes what was captured, while the roll is in no later phase yet."""
+    return is_status("CapturingEvidence", e) and "evidence" in e.body["status"]
+
+
 def is_act(e: Exchange) -> bool:
     """Whether it is a write on pods, PodRolls or what owns pods: what only a leader may send."""
     return e.is_write and ("/pods/" in e.path or "/podrolls" in e.path or "/apis/apps/" in e.path)

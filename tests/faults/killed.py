@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from memroll_demo.site import wait_for
 from tests.faults.apiproxy import Rule
-from tests.faults.audit import audited, is_eviction, is_own, is_release, is_status
+from tests.faults.audit import audited, is_eviction, is_evidence, is_own, is_release, is_status
 from tests.faults.faults import Holds
 from tests.faults.process import pause
 from tests.faults.stage import FINAL, Stage
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from tests.faults.audit import Result
     from tests.faults.process import Operator
 
-PHASES = ("Announced", "Replacing", "Evicting", "Verifying", "Succeeded")
+PHASES = ("Announced", "CapturingEvidence", "Replacing", "Evicting", "Verifying", "Succeeded")
 WRITES: dict[str, Callable[[Exchange], bool]] = {
     **{f"status {phase}": partial(is_status, phase) for phase in PHASES},
+    "evidence": is_evidence,
     "release": is_release,
     "own": is_own,
     "evict": is_eviction,
 }
 IN_ORDER = (
-    "status Announced", "status Replacing", "release", "status Evicting", "own", "evict", "status Verifying",
-    "status Succeeded",
+    "status Announced", "status CapturingEvidence", "evidence", "status Replacing", "release", "status Evicting", "own",
+    "evict", "status Verifying", "status Succeeded",
 )  # fmt: skip
 """The writes of a surge as they come."""
 POINTS = tuple((write, after) for write in IN_ORDER for after in (False, True))

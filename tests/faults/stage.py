@@ -146,7 +146,8 @@ class Stage:
         return self.loads[-1]
 
     def roll(self, name: str, pod: str, **spec: Any) -> None:
-        """Ask for a roll by hand."""
+        """Ask for a roll by hand, whose evidence a process that was killed meanwhile still has time to capture."""
+        spec.setdefault("evidence", {"timeout": "60s"})
         made = {"apiVersion": "memroll.dev/v1alpha1", "kind": "PodRoll",
                 "metadata": {"name": name, "namespace": self.namespace}, "spec": {"podName": pod, **spec}}  # fmt: skip
         self.server.create(made)

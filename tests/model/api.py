@@ -151,6 +151,10 @@ class ModelApi(Api):
         call = Call(method, path, query or {}, body, content_type, timeout_s)
         return checked(call, await self.answer(call))
 
+    async def text(self, path: str, query: Mapping[str, str | int], *, bytes_max: int, timeout_s: float) -> str:
+        checked(call := Call("GET", path, query), await self.answer(call))
+        return "a line\n"
+
     async def pages(
         self, path: str, query: Mapping[str, str | int] | None = None, limit: int = 500
     ) -> AsyncIterator[Json]:

@@ -38,15 +38,16 @@ MARK = "memroll.dev/"
 FINAL = ("Succeeded", "Failed", "Aborted")
 NEXT = {
     "": {"Announced", "Failed", "Aborted"},
-    "Announced": {"Replacing", "Evicting", "Failed", "Aborted"},
+    "Announced": {"CapturingEvidence", "Replacing", "Evicting", "Failed", "Aborted"},
+    "CapturingEvidence": {"Replacing", "Evicting", "Failed", "Aborted"},
     "Replacing": {"Draining", "Evicting", "Verifying", "Succeeded", "Failed", "Aborted"},
     "Draining": {"Evicting", "Verifying", "Failed", "Aborted"},
     "Evicting": {"Verifying", "Failed", "Aborted"},
     "Verifying": {"Succeeded", "Failed"},
 }
 """Where a roll may go from each of its phases."""
-TIMES = ("announced", "replacing", "draining", "evicting", "verifying", "finished")
-FIXED = ("podUID", "controller", "workloadUID", "readyBefore", "release", "restartedAt")
+TIMES = ("announced", "capturingEvidence", "replacing", "draining", "evicting", "verifying", "finished")
+FIXED = ("podUID", "controller", "workloadUID", "readyBefore", "release", "restartedAt", "evidence")
 """What a record says once and for all."""
 
 

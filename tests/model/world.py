@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from memroll.analysis.reading import Reading, Screening
 from memroll.api.policy import MemoryPolicy
 from memroll.api.roll import PodRoll
 from memroll.reconcile.roll import Mandate, Ports, advance
@@ -112,6 +113,13 @@ class World:
     async def in_flight(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
         """Say how busy a draining pod is, as Prometheus would."""
         return self.busy
+
+    async def read(self, *_: Any, **__: Any) -> Reading:
+        """Know no samples: capturing evidence costs calls, and nothing depends on what comes of them."""
+        return Reading((), self.server.seconds)
+
+    async def screen(self, *_: Any, **__: Any) -> Screening:
+        raise NotImplementedError("a roll screens nothing")
 
     def ask(self, process: int) -> None:
         """Let one call of a step through."""

@@ -11,12 +11,14 @@ from pydantic import Field, model_validator
 from memroll.api import rules
 from memroll.api.base import Message, Model, Name, Time, Word, WorkloadRef
 from memroll.api.conditions import Condition
+from memroll.api.evidence import Count, EvidenceSpec
 from memroll.api.quantity import Duration, Growth, GrowthRate, Lead, LeadTime, Share
 from memroll.api.rolling import RollSpec
 
 NEAREST_MAX = 20
 LAST_ROLLS_MAX = 10
 LEDGER_MAX = 20
+LEDGER_LINES_MAX = 3
 
 
 class Mode(StrEnum):
@@ -124,6 +126,7 @@ class PolicySpec(Model):
     ceiling: Share | None = None
     """Also roll at this share of the limit, whatever the trend, after `growth.persist`."""
     roll: RollSpec = RollSpec()
+    evidence: EvidenceSpec = EvidenceSpec()
     prometheus: Name = "default"
     """The name of a connection that the administrator configured."""
 
@@ -177,6 +180,15 @@ class LastRoll(Model):
     reason: Message = ""
 
 
+class LeakingLine(Model):
+    """A line of code whose memory grew in the pod that was rolled last."""
+
+    at: Annotated[str, Field(max_length=240)]
+    """Such as `app/cache.py:42`."""
+    bytes: Count
+    """How much it grew, by the pod's own report."""
+
+
 class LedgerEntry(Model):
     """What is known of the leak of one container, in one revision of its workload."""
 
@@ -191,8 +203,19 @@ class LedgerEntry(Model):
     rolls: int = Field(default=0, ge=0)
     oom_kills: int = Field(default=0, ge=0)
     """Kills that memroll saw in this revision."""
+    oom_kills_since: int = Field(default=0, ge=0)
+    """Of these, those since its first roll."""
+    growth_bytes_per_request: int | None = Field(default=None, ge=0)
+    """Growth an hour by requests an hour, where the pod reports its requests."""
+    lines: tuple[LeakingLine, ...] = Field(default=(), max_length=LEDGER_LINES_MAX)
+    """The lines that grew most, by the evidence of its last roll."""
+    freed_bytes: int = Field(default=0, ge=0)
+    """What its rolls freed, as far as it was found out."""
     first_seen: Time
     last_seen: Time
+    first_rolled: Time | None = None
+    last_learned: Time | None = None
+    """Up to when it is counted in `freedBytes` what rolls were worth."""
 
 
 class PolicyStatus(Model):

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from memroll.api.base import Message, Model, Name, Time, Uid, Word, WorkloadRef
+from memroll.api.evidence import Evidence, EvidenceSpec
 from memroll.api.policy import LabelKey, LabelValue
 from memroll.api.rolling import DrainSpec, Strategy
 
@@ -17,6 +18,8 @@ class Phase(StrEnum):
 
     ANNOUNCED = "Announced"
     """Recorded; nothing is touched yet."""
+    CAPTURING_EVIDENCE = "CapturingEvidence"
+    """Nothing is touched yet; what the pod holds is written down before it goes."""
     REPLACING = "Replacing"
     """Surge: the pod is released from its ReplicaSet, the replacement is on its way."""
     DRAINING = "Draining"
@@ -61,6 +64,7 @@ class RollSpecification(Model):
     strategy: Strategy = Strategy.AUTO
     replacement_timeout_seconds: int = Field(default=600, ge=5, le=21600)
     drain: DrainSpec = DrainSpec()
+    evidence: EvidenceSpec = EvidenceSpec()
     reason: Message = ""
     finding: Finding | None = None
     veto: bool = False
@@ -69,6 +73,7 @@ class RollSpecification(Model):
 
 class PhaseTimes(Model):
     announced: Time | None = None
+    capturing_evidence: Time | None = None
     replacing: Time | None = None
     draining: Time | None = None
     evicting: Time | None = None
@@ -151,6 +156,8 @@ class RollStatus(Model):
     detachment: Detachment | None = None
     restarted_at: Time | None = None
     """Restart: the time that is written into the workload's annotation."""
+    evidence: Evidence | None = None
+    """What was found of the pod before anything was changed."""
     replacement: Replacement | None = None
     memory: Memory | None = None
     times: PhaseTimes = PhaseTimes()

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+EVIDENCE: dict[str, Any] = {
+    "rule": "duration(self.evidence.timeout) >= duration('1s') && duration(self.evidence.timeout) <= duration('60s')",
+    "message": "`evidence.timeout` must be from 1s to 60s",
+    "fieldPath": ".evidence.timeout",
+}
 POLICY: list[dict[str, Any]] = [
     {
         "rule": "has(self.selector) != has(self.targetRef)",
@@ -41,6 +46,7 @@ POLICY: list[dict[str, Any]] = [
         "message": "`roll.drain.wait` must not be longer than `roll.drain.timeout`, and that at most 6h",
         "fieldPath": ".roll.drain",
     },
+    EVIDENCE,
 ]
 
 SELECTOR: Any = [
@@ -69,6 +75,7 @@ _FIXED = (
     "reason",
     "replacementTimeoutSeconds",
     "drain",
+    "evidence",
     "workload",
     "finding",
 )
@@ -78,5 +85,6 @@ ROLL: list[dict[str, Any]] = [
             f"(has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f}))" for f in _FIXED
         ),
         "message": "only `veto` can be changed: a roll is a record",
-    }
+    },
+    EVIDENCE,
 ]

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from memroll.analysis.floor import Floor, floor
+from memroll.analysis.thinning import thinned
 from memroll.analysis.trend import Trend, median
 from memroll.analysis.verdict import Inconclusive
 
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
     from memroll.backtest.trace import Trace
 
 MIB = 2**20
-BINS_MAX = 400
-"""Of which the least and the greatest sample are drawn: nothing that stands out is left out."""
+POINTS_MAX = 800
 INCHES = (9.0, 3.0)
 HEADROOM = 1.08
 HOURS_FROM_S = 3 * 3600.0
@@ -107,7 +107,7 @@ class _Drawing:
         return (times_s - self.trace.start_s) / self.unit[1]
 
     def _series(self, series: Series, colour: str, label: str) -> None:
-        drawn = thinned(series)
+        drawn = thinned(series, POINTS_MAX)
         self.axes.plot(self._ages(drawn.times_s), drawn.values / MIB, color=colour, linewidth=0.8, label=label)
 
     def _moment(self, name: str, moment: Moment, colour: str) -> None:
@@ -135,14 +135,3 @@ class _Drawing:
         self.axes.set_ylabel("MiB")
         self.axes.spines[["top", "right"]].set_visible(False)
         self.axes.figure.legend(loc="outside upper left", fontsize="x-small", frameon=False, ncols=7)
-
-
-def thinned(series: Series) -> Series:
-    """Return the least and the greatest sample of each bin, where there are too many to draw."""
-    if len(series) <= 2 * BINS_MAX:
-        return series
-    starts = np.linspace(0, len(series), BINS_MAX, endpoint=False).astype(np.intp)
-    parts = np.split(np.arange(len(series)), starts[1:])
-    extremes = ((p[np.argmin(series.values[p])], p[np.argmax(series.values[p])]) for p in parts)
-    kept = np.unique(np.fromiter((n for pair in extremes for n in pair), np.intp))
-    return type(series)(series.times_s[kept], series.values[kept])

@@ -23,6 +23,7 @@ from memroll.cluster.recorder import Recorder
 from memroll.disruption.guard import Guard
 from memroll.disruption.strategy import Permits
 from memroll.errors import MemrollError, NotFound, Stalled
+from memroll.evidence.http import PodReports
 from memroll.loop import Key, Schedule, supervise
 from memroll.passes import Passes
 from memroll.prometheus.credentials import ConnectionsFile
@@ -85,7 +86,13 @@ class Pulse:
 
 
 def permits_of(settings: Settings) -> Permits:
-    return Permits(acting=settings.allow_acting, surge=settings.allow_surge, restart=settings.allow_restart)
+    return Permits(
+        acting=settings.allow_acting,
+        surge=settings.allow_surge,
+        restart=settings.allow_restart,
+        logs=settings.allow_logs,
+        http=settings.allow_evidence_http,
+    )
 
 
 def _resident_bytes() -> int:
@@ -162,6 +169,7 @@ class Parts:
             namespaces=settings.watch_namespaces,
             excluded=(*settings.excluded_namespaces, settings.namespace),
             guard=Guard(settings.max_rolls_per_hour, settings.max_namespace_share),
+            reports=PodReports(),
         )
         policies = Schedule(passes.over_policy, settings.max_policies_at_once)
         rolls = Schedule(passes.over_roll, ROLLS_AT_ONCE)

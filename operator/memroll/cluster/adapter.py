@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.cluster.actions import Actions
+from memroll.cluster.logs import Logs
 from memroll.cluster.records import Records
 from memroll.cluster.services import Services
 from memroll.cluster.targets import Targets
@@ -31,6 +32,7 @@ class Cluster:
         self.evict, self.released_pods = actions.evict, actions.released_pods
         self.detach, self.restart = actions.detach, actions.restart
         self.detachment = Services(api).detachment
+        self.logs = Logs(api).logs
         self.policies, self.policy = records.policies, records.policy
         self.rolls, self.roll = records.rolls, records.roll
         self.create_roll, self.delete_roll = records.create_roll, records.delete_roll

@@ -39,6 +39,7 @@ RESTARTS_MAX = 3
 EXPIRED = "Expired"
 """The reason for which a list must be begun anew."""
 MERGE_PATCH = "application/merge-patch+json"
+TEXT = "text"
 
 _CONFLICT = 409
 _EXPIRED = 410
@@ -56,6 +57,8 @@ class Call:
     body: Json | None = None
     content_type: str = "application/json"
     timeout_s: float = READ_TIMEOUT_S
+    text_bytes_max: int = 0
+    """Above zero: a success is plain text, of which so much is read; it is the answer's only field, `TEXT`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +159,21 @@ class Api:
             call.method,
             call.path,
             query_params=list(call.query.items()),
-            header_params={"Accept": "application/json", "Content-Type": call.content_type},
+            header_params={"Accept": _accepted(call), "Content-Type": call.content_type},
             auth_settings=["BearerToken"],
         )
         timeout = aiohttp.ClientTimeout(total=call.timeout_s)
         response = await self._client.call_api(method, url, headers, body=call.body, _request_timeout=timeout)
-        raw = await response.read()
         ok = response.status < 400  # noqa: PLR2004 - HTTP's own border
+        if ok and call.text_bytes_max:
+            return Answer(response.status, {TEXT: await _text(response.response, call.text_bytes_max)})
+        raw = await response.read()
         return Answer(response.status, _decoded(raw, strict=ok), _seconds(response.headers.get("Retry-After")))
+
+    async def text(self, path: str, query: Mapping[str, str | int], *, bytes_max: int, timeout_s: float) -> str:
+        """Return plain text, asked for once and read up to so many bytes; raises as `request` does."""
+        call = Call("GET", path, query, timeout_s=timeout_s, text_bytes_max=bytes_max)
+        return text(checked(call, await self.answer(call)), TEXT)
 
     async def pages(
         self, path: str, query: Mapping[str, str | int] | None = None, limit: int = 500
@@ -196,6 +206,22 @@ class Api:
             if not token:
                 return
             query["continue"] = token
+
+
+def _accepted(call: Call) -> str:
+    """Say what is wanted; a refusal is JSON in any case."""
+    return "text/plain, application/json" if call.text_bytes_max else "application/json"
+
+
+async def _text(response: aiohttp.ClientResponse, bytes_max: int) -> str:
+    """Read the beginning of a body, and drop the connection where there is more."""
+    raw = bytearray()
+    async for chunk in response.content.iter_any():
+        raw += chunk
+        if len(raw) >= bytes_max:
+            response.close()
+            break
+    return bytes(raw[:bytes_max]).decode(errors="replace")
 
 
 def _in_cluster(configuration: Configuration) -> bool:

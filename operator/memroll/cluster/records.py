@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from memroll.cluster.client import Api, Json
 
 PREFIX = f"/apis/{API_VERSION}"
+PAGE = 100
+"""A PodRoll holds up to some 25 KiB of evidence: what a page takes in memory is bounded."""
 POLICIES = "memorypolicies"
 ROLLS = "podrolls"
 KINDS = {POLICIES: "MemoryPolicy", ROLLS: "PodRoll"}
@@ -62,7 +64,8 @@ class Records:
         return await self._api.request("PUT", path_of(PREFIX, namespace, plural, name, "status"), body=body)
 
     async def _listed(self, plural: str, namespace: str) -> tuple[Json, ...]:
-        return tuple([raw async for raw in self._api.pages(path_of(PREFIX, namespace, plural))])
+        pages = self._api.pages(path_of(PREFIX, namespace, plural), limit=PAGE)
+        return tuple([raw async for raw in pages])
 
     async def _one(self, plural: str, namespace: str, name: str) -> Json | None:
         try:

@@ -115,6 +115,7 @@ def decode(raw: Json) -> Target | None:
         mirror=_MIRROR in annotations,
         stuck=_stuck(raw),
         unschedulable=bool(_unschedulable(raw)),
+        ip=_own_ip(raw),
     )
 
 
@@ -161,6 +162,12 @@ def _pinned_by_host(raw: Json) -> str:
             if number(port, "hostPort"):
                 return f"host port {number(port, 'hostPort')}"
     return "host network" if flag(raw, "spec", "hostNetwork") else ""
+
+
+def _own_ip(raw: Json) -> str:
+    """Return the pod's address; none for one that shares its node's, whatever the spec calls that."""
+    ip = text(raw, "status", "podIP")
+    return "" if flag(raw, "spec", "hostNetwork") or ip == text(raw, "status", "hostIP") else ip
 
 
 def _readiness(raw: Json) -> tuple[bool, datetime | None]:
@@ -212,6 +219,11 @@ def _container(declared: Json, status: Json) -> Container:
         restarts=number(status, "restartCount"),
         oom_killed_at=max(_oom_kills(status), default=None),
         image=_image(declared, status),
+        ports=tuple(
+            number(port, "containerPort")
+            for port in mappings(declared, "ports")
+            if text(port, "protocol") in ("", "TCP") and number(port, "containerPort")
+        ),
     )
 
 

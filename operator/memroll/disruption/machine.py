@@ -1,8 +1,8 @@
 """The state machine of a PodRoll: what is recorded and what is observed give the next record and the next acts.
 
-    Announced ── Surge ───> Replacing ──> (Draining) ──> Evicting ──> Verifying ──> Succeeded
-        ├─────── Evict ─────────────────────────────────────┘             │
-        └─────── Restart ─> Replacing ────────────────────────────────────┘
+    Announced ──> CapturingEvidence ── Surge ───> Replacing ──> (Draining) ──> Evicting ──> Verifying ──> Succeeded
+                         ├──────────── Evict ─────────────────────────────────────┘             │
+                         └──────────── Restart ─> Replacing ────────────────────────────────────┘
 
 Pure. The caller writes the returned status *before* it carries out the acts (write-ahead), one step at a
 time. Every act can be done twice, and every step starts from what the cluster shows, so a process that is
@@ -20,6 +20,7 @@ from memroll.api.base import WorkloadRef
 from memroll.api.roll import ControllerRef, Phase, PhaseTimes, Release, RollStatus
 from memroll.api.rolling import Strategy
 from memroll.disruption import restarting, surging
+from memroll.disruption.capturing import LEAST_S, left_s, skipped
 from memroll.disruption.observed import (
     Act,
     Observed,
@@ -86,12 +87,46 @@ def _announced(
 
 
 def _begin(roll: PodRoll, seen: Observed, now: datetime) -> Step:
-    """Check once more against the fresh state, then make the first change."""
-    status, pod, workload = roll.status, seen.pod, seen.workload
+    """Check once more against the fresh state, then capture evidence of what is about to go."""
+    ended = _ended(roll, seen, now)
+    if ended is not None:
+        return ended
+    assert seen.pod is not None, "against"
+    if left_s(roll, seen.pod, now) < LEAST_S:
+        return _first_change(_without_evidence(roll, seen.pod, now), seen, now)
+    message = "capturing evidence: nothing is touched yet"
+    captured = moved(roll.status, Phase.CAPTURING_EVIDENCE, now, message, reason="CapturingEvidence")
+    return Step(captured, (Act.CAPTURE,))
+
+
+def _capturing(roll: PodRoll, seen: Observed, now: datetime) -> Step:
+    """Go on with what was captured; what a process that died did not capture is asked for in the time that is left."""
+    ended = _ended(roll, seen, now)
+    if ended is not None:
+        return ended
+    assert seen.pod is not None, "against"
+    if roll.status.evidence is not None:
+        return _first_change(roll.status, seen, now)
+    if left_s(roll, seen.pod, now) < LEAST_S:
+        return _first_change(_without_evidence(roll, seen.pod, now), seen, now)
+    return Step(roll.status, (Act.CAPTURE,))
+
+
+def _without_evidence(roll: PodRoll, pod: Target, now: datetime) -> RollStatus:
+    return roll.status.model_copy(update={"evidence": skipped(roll, pod, now)})
+
+
+def _ended(roll: PodRoll, seen: Observed, now: datetime) -> Step | None:
+    """End a roll that has touched nothing yet, where something speaks against it."""
     against = _against(roll, seen)
-    if against is not None:
-        reason, message = against
-        return Step(moved(status, Phase.ABORTED, now, message, reason=reason))
+    if against is None:
+        return None
+    reason, message = against
+    return Step(moved(roll.status, Phase.ABORTED, now, message, reason=reason))
+
+
+def _first_change(status: RollStatus, seen: Observed, now: datetime) -> Step:
+    pod, workload = seen.pod, seen.workload
     assert pod is not None, "against"
     assert workload is not None, "against"
     if status.strategy is Strategy.EVICT:
@@ -138,6 +173,7 @@ def _verifying(roll: PodRoll, seen: Observed, now: datetime) -> Step:
 STEPS = {
     None: _announce,
     Phase.ANNOUNCED: _begin,
+    Phase.CAPTURING_EVIDENCE: _capturing,
     Phase.REPLACING: surging.replacing,
     Phase.DRAINING: surging.draining,
     Phase.EVICTING: surging.evicting,

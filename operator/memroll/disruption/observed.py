@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pydantic.alias_generators import to_snake
+
 from memroll.api.quantity import about
 from memroll.api.roll import Replacement
 from memroll.disruption.strategy import EVERYTHING, Permits
@@ -22,6 +24,8 @@ RETRY_S = 600.0
 
 
 class Act(StrEnum):
+    CAPTURE = "capture"
+    """Ask for evidence of the pod, and write it into the record. Changes nothing else."""
     RELEASE = "release"
     """Change the template hash of the pod: its ReplicaSet lets go of it and creates a replacement."""
     RESTORE = "restore"
@@ -72,7 +76,7 @@ class Step:
 
 def moved(status: RollStatus, phase: Phase, now: datetime, message: str, **more: object) -> RollStatus:
     """Return the status in a new phase, with its time."""
-    moment = "finished" if phase.final else phase.value.lower()
+    moment = "finished" if phase.final else to_snake(phase.value)
     times = status.times.model_copy(update={moment: now})
     return status.model_copy(update={"phase": phase, "times": times, "message": message[:1024], **more})
 

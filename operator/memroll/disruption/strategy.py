@@ -20,6 +20,10 @@ class Permits:
     acting: bool = True
     surge: bool = True
     restart: bool = True
+    logs: bool = True
+    """Reading the logs of pods, as evidence."""
+    http: bool = True
+    """Asking pods for their own reports, as evidence."""
 
 
 EVERYTHING = Permits()

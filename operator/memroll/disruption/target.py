@@ -82,6 +82,8 @@ class Container:
     restarts: int = 0
     oom_killed_at: datetime | None = None
     image: str = ""
+    ports: tuple[int, ...] = ()
+    """The TCP ports that it declares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ class Target:
     """Whether the scheduler finds no room for it."""
     mirror: bool = False
     """A static pod's mirror: the API server can't evict it."""
+    ip: str = ""
+    """Its own address; empty while it has none, and for a pod on its host's network."""
 
     @property
     def released(self) -> bool:

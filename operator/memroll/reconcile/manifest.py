@@ -35,6 +35,7 @@ def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidat
         strategy=policy.spec.roll.strategy,
         replacement_timeout_seconds=int(policy.spec.roll.replacement_timeout.total_seconds()),
         drain=policy.spec.roll.drain,
+        evidence=policy.spec.evidence,
         workload=_workload(candidate),
         reason=reason(candidate),
         finding=_finding(candidate),

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memroll.api.evidence import Evidence, Missing, Part
 from memroll.api.roll import Detachment, Phase, PodRoll, RollStatus
+from memroll.disruption.capturing import left_s
 from memroll.disruption.eviction import Eviction, EvictionAnswer
 from memroll.disruption.machine import next_step
 from memroll.disruption.observed import Act, moved
@@ -18,8 +20,9 @@ from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.disruption.surging import HELD_BY_PDB
 from memroll.disruption.target import Owners
 from memroll.errors import Stalled, Waiting
-from memroll.reconcile import observing
-from memroll.reconcile.observing import Eyes, Gauges, observe
+from memroll.reconcile import capture, judging, observing
+from memroll.reconcile.capture import Inquiry, Reports, Sources
+from memroll.reconcile.observing import Eyes, observe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -35,7 +38,7 @@ WAIT_S = 1.0
 """How soon a waiting roll is looked at again."""
 
 
-class Cluster(observing.Cluster, Protocol):
+class Cluster(observing.Cluster, capture.Cluster, Protocol):
     """What a step needs of Kubernetes."""
 
     async def write_status(
@@ -68,12 +71,17 @@ class Advanced:
     wait_s: float | None
 
 
+class Prometheus(observing.Gauges, judging.Prometheus, Protocol):
+    """What a step needs of Prometheus."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Through what a step sees and acts."""
 
     cluster: Cluster
-    gauges: Gauges
+    prometheus: Prometheus
+    reports: Reports | None = None
 
 
 async def advance(
@@ -81,7 +89,7 @@ async def advance(
 ) -> Advanced:
     """Make one step. Raises memroll's errors; a Conflict means that someone else wrote the record."""
     before, cluster = roll.status, ports.cluster
-    seen = await observe(roll, policy, Eyes(cluster, ports.gauges), now)
+    seen = await observe(roll, policy, Eyes(cluster, ports.prometheus), now)
     seen = replace(seen, permits=mandate.permits, retiring=mandate.retiring)
     step = next_step(roll, seen, now)
     if not mandate.leads():
@@ -91,7 +99,10 @@ async def advance(
         if not mandate.leads():
             raise Waiting("NotLeader", f"the Lease was lost before {act.value}: whoever leads now goes on")
         try:
-            roll = await _perform(act, roll, seen, cluster, now)
+            if act is Act.CAPTURE:
+                roll = await _capture(roll, policy, seen, ports, now)
+            else:
+                roll = await _perform(act, roll, seen, cluster, now)
         except Stalled as refusal:
             if act is Act.OWN:
                 continue  # a safety net: where it is forbidden, the sweep still finds the pod by its mark
@@ -109,6 +120,20 @@ async def _write(roll: PodRoll, status: RollStatus, cluster: Cluster) -> PodRoll
         "podrolls", roll.namespace, roll.name, roll.resource_version, status.on_the_wire()
     )
     return PodRoll.read(written)
+
+
+async def _capture(roll: PodRoll, policy: MemoryPolicy | None, seen: Observed, ports: Ports, now: datetime) -> PodRoll:
+    """Write down what can be had of the pod; where the API server does not take that, write down why."""
+    pod = seen.pod
+    assert pod is not None, "acts are only planned for a pod that exists"
+    inquiry = Inquiry(roll, policy, pod, seen.permits, now, left_s(roll, pod, now))
+    found = await capture.capture(inquiry, Sources(ports.cluster, ports.prometheus, ports.reports))
+    try:
+        return await _write(roll, roll.status.model_copy(update={"evidence": found}), ports.cluster)
+    except Stalled as refusal:
+        reason = f"the record was refused: {refusal.message}"[:256]
+        bare = Evidence(captured_at=now, missing=(Missing(part=Part.ALL, reason=reason),))
+        return await _write(roll, roll.status.model_copy(update={"evidence": bare}), ports.cluster)
 
 
 async def _perform(act: Act, roll: PodRoll, seen: Observed, cluster: Cluster, now: datetime) -> PodRoll:

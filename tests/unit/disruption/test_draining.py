@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from memroll.api.roll import Detachment, Phase, PodRoll
-from memroll.disruption.machine import next_step
 from memroll.disruption.observed import Act, Observed
 from memroll.disruption.rollback import FALLING_BACK, LOST, RETIRED
 from memroll.disruption.target import DETACHED_VALUE, RELEASED_HASH
-from tests.builders import NOW, at, pod, roll_json, workload
+from tests.builders import NOW, at, onward, pod, roll_json, workload
 
 DETACH = {"mode": "Detach", "wait": "10s", "timeout": "60s"}
 UNTIL = DETACH | {"until": {"metric": "http_inflight_requests", "atMost": 1}}
@@ -26,7 +25,7 @@ DRAINING = Observed(DETACHED, workload(), (NEWCOMER,))
 
 def carried(roll: PodRoll, *seen: Observed, seconds: float = 0) -> PodRoll:
     for look in seen:
-        roll = roll.model_copy(update={"status": next_step(roll, look, at(seconds)).status})
+        roll = roll.model_copy(update={"status": onward(roll, look, at(seconds)).status})
     return roll
 
 
@@ -36,16 +35,16 @@ def released(**spec) -> PodRoll:
 
 def test_a_pod_is_detached_before_it_is_evicted():
     roll = released(drain=DETACH)
-    step = next_step(roll, REPLACED, at(5))
+    step = onward(roll, REPLACED, at(5))
     assert (step.status.phase, step.acts) == (Phase.DRAINING, (Act.OWN, Act.DETACH))
     assert step.status.detachment == KNOWN, "recorded before the pod is touched"
     roll = carried(roll, REPLACED, seconds=5)
-    assert next_step(roll, replace(DRAINING, pod=RELEASED), at(6)).acts == (Act.OWN, Act.DETACH), (
+    assert onward(roll, replace(DRAINING, pod=RELEASED), at(6)).acts == (Act.OWN, Act.DETACH), (
         "done again if it was not"
     )
-    waiting = next_step(roll, DRAINING, at(14))
+    waiting = onward(roll, DRAINING, at(14))
     assert (waiting.status.phase, waiting.acts) == (Phase.DRAINING, ())
-    done = next_step(roll, DRAINING, at(16))
+    done = onward(roll, DRAINING, at(16))
     assert (done.status.phase, done.acts) == (Phase.EVICTING, (Act.OWN, Act.EVICT))
     assert done.status.message == "drained for 11s: evicting the old pod"
 
@@ -68,7 +67,7 @@ def test_a_pod_is_detached_before_it_is_evicted():
 )
 def test_a_busy_pod_is_waited_for_up_to_the_time_out(seconds, busy, message):
     roll = carried(released(drain=UNTIL), REPLACED, seconds=5)
-    step = next_step(roll, replace(DRAINING, in_flight=busy), at(seconds))
+    step = onward(roll, replace(DRAINING, in_flight=busy), at(seconds))
     assert step.status.phase is (Phase.EVICTING if message else Phase.DRAINING)
     if message:
         assert step.status.message == message
@@ -76,7 +75,7 @@ def test_a_busy_pod_is_waited_for_up_to_the_time_out(seconds, busy, message):
 
 def test_a_pod_that_can_t_be_detached_is_evicted_and_says_why():
     skipped = replace(REPLACED, detachment=Detachment(skipped="no Service selects the pod"))
-    step = next_step(released(drain=DETACH), skipped, at(5))
+    step = onward(released(drain=DETACH), skipped, at(5))
     assert (step.status.phase, step.acts) == (Phase.EVICTING, (Act.OWN, Act.EVICT))
     assert step.status.message.endswith("(not detached: no Service selects the pod)")
 
@@ -84,11 +83,11 @@ def test_a_pod_that_can_t_be_detached_is_evicted_and_says_why():
 def test_a_detached_pod_goes_back_into_service_at_once_when_its_replacement_fails():
     roll = carried(released(drain=DETACH), REPLACED, seconds=5)
     failed = replace(DRAINING, others=(replace(NEWCOMER, ready=False),))
-    step = next_step(roll, failed, at(7))
+    step = onward(roll, failed, at(7))
     assert (step.status.reason, step.acts) == (LOST, (Act.RESTORE,))
     roll = carried(roll, failed, seconds=7)
-    assert next_step(roll, failed, at(8)).acts == (Act.RESTORE,), "until it is seen to be back"
-    back = next_step(roll, replace(BEFORE, others=()), at(9))
+    assert onward(roll, failed, at(8)).acts == (Act.RESTORE,), "until it is seen to be back"
+    back = onward(roll, replace(BEFORE, others=()), at(9))
     assert (back.status.phase, back.status.message) == (
         Phase.FAILED,
         "the replacement is not Ready any more: the pod is back",
@@ -100,12 +99,12 @@ def test_a_pod_is_not_put_back_under_a_replica_set_that_wants_none():
     roll = released()
     rollout = replace(workload(desired=0), mid_rollout="Deployment/leaky is at revision 2, the pod at 1")
     unready = Observed(RELEASED, rollout, (replace(NEWCOMER, ready=False),))
-    late = next_step(roll, unready, at(700))
+    late = onward(roll, unready, at(700))
     assert (late.status.phase, late.acts) == (Phase.REPLACING, ())
     assert "serves on" in late.status.message
     vetoed = PodRoll.read(roll_json(spec={"veto": True})).model_copy(update={"status": roll.status})
-    assert next_step(vetoed, unready, at(5)).acts == ()
-    ready = next_step(roll, Observed(RELEASED, rollout, (NEWCOMER,)), at(710))
+    assert onward(vetoed, unready, at(5)).acts == ()
+    ready = onward(roll, Observed(RELEASED, rollout, (NEWCOMER,)), at(710))
     assert (ready.status.phase, ready.acts) == (Phase.EVICTING, (Act.OWN, Act.EVICT))
 
 
@@ -126,16 +125,16 @@ BROKEN = Observed(
 )
 def test_a_doomed_pod_makes_room_for_its_replacement(left_s, seen, reason):
     roll = released(finding=FINDING | {"timeToLimitSeconds": left_s})
-    step = next_step(roll, seen, at(601))
+    step = onward(roll, seen, at(601))
     assert (step.status.reason, step.acts) == (reason, (Act.RESTORE,))
 
 
 def test_falling_back_evicts_only_what_is_under_its_replica_set_again():
     roll = carried(released(finding=FINDING | {"timeToLimitSeconds": 900}), NO_ROOM, seconds=601)
-    assert next_step(roll, NO_ROOM, at(602)).acts == (Act.RESTORE,)
+    assert onward(roll, NO_ROOM, at(602)).acts == (Act.RESTORE,)
     orphan = Observed(pod(controller=None), workload())
-    assert next_step(roll, orphan, at(603)).acts == ()
-    adopted = next_step(roll, BEFORE, at(604))
+    assert onward(roll, orphan, at(603)).acts == ()
+    adopted = onward(roll, BEFORE, at(604))
     assert (adopted.status.phase, adopted.status.strategy, adopted.acts) == (Phase.EVICTING, "Evict", (Act.EVICT,))
     assert adopted.status.release is None
 
@@ -143,12 +142,12 @@ def test_falling_back_evicts_only_what_is_under_its_replica_set_again():
 def test_an_exhausted_quota_is_want_of_room():
     full = Observed(RELEASED, workload(failure='pods "x" is forbidden: exceeded quota: one-pod'))
     roll = released(finding=FINDING | {"timeToLimitSeconds": 900})
-    assert next_step(roll, full, at(601)).status.reason == FALLING_BACK
-    assert "exceeded quota" in next_step(roll, full, at(10)).status.message
+    assert onward(roll, full, at(601)).status.reason == FALLING_BACK
+    assert "exceeded quota" in onward(roll, full, at(10)).status.message
 
 
 def test_a_protected_pod_is_not_rolled_by_hand_either():
-    step = next_step(PodRoll.read(roll_json()), replace(BEFORE, forbidden="the pod is protected"), NOW)
+    step = onward(PodRoll.read(roll_json()), replace(BEFORE, forbidden="the pod is protected"), NOW)
     assert (step.status.phase, step.status.reason, step.acts) == (Phase.ABORTED, "Refused", ())
 
 
@@ -164,7 +163,7 @@ def test_a_protected_pod_is_not_rolled_by_hand_either():
 def test_what_is_retired_is_taken_back(looks, acts, phase):
     roll = carried(PodRoll.read(roll_json()), *looks)
     look = replace(BEFORE if len(looks) < 2 else REPLACED, retiring="memroll is being uninstalled")
-    step = next_step(roll, look, at(5))
+    step = onward(roll, look, at(5))
     assert (step.acts, step.status.phase) == (acts, phase)
     if len(looks) > 1:
         assert step.status.reason == RETIRED
@@ -172,26 +171,26 @@ def test_what_is_retired_is_taken_back(looks, acts, phase):
 
 def test_a_restart_waits_for_the_workload_s_own_rollout():
     roll = carried(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE)
-    begun = next_step(roll, BEFORE, NOW)
+    begun = onward(roll, BEFORE, NOW)
     assert (begun.status.phase, begun.acts, begun.status.restarted_at) == (Phase.REPLACING, (Act.RESTART,), NOW)
     roll = carried(roll, BEFORE)
-    assert next_step(roll, BEFORE, at(1)).acts == (Act.RESTART,), "a lost write is made again"
+    assert onward(roll, BEFORE, at(1)).acts == (Act.RESTART,), "a lost write is made again"
     busy = "Deployment/leaky has updated 0 of 1 pods"
     under_way = workload(restarted_at="2026-03-01T12:00:00Z", mid_rollout=busy, unsettled=busy)
-    assert next_step(roll, Observed(pod(), under_way), at(2)).acts == ()
+    assert onward(roll, Observed(pod(), under_way), at(2)).acts == ()
     newer = workload(restarted_at="2026-03-01T13:00:00Z", unsettled="goes on")
-    assert next_step(roll, Observed(pod(), newer), at(2)).acts == (), "somebody else's later restart stands"
+    assert onward(roll, Observed(pod(), newer), at(2)).acts == (), "somebody else's later restart stands"
     done = workload(restarted_at="2026-03-01T12:00:00Z", mid_rollout="Deployment/leaky is at revision 2, the pod at 1")
     roll = carried(roll, Observed(None, done, (NEWCOMER,)), Observed(None, done, (NEWCOMER,)))
     assert roll.status.phase is Phase.SUCCEEDED
     late = carried(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE, BEFORE)
-    assert next_step(late, Observed(pod(), under_way), at(601)).status.phase is Phase.FAILED
+    assert onward(late, Observed(pod(), under_way), at(601)).status.phase is Phase.FAILED
 
 
 def test_a_workload_that_is_scaled_to_zero_takes_its_released_pod_along():
     """No budget is asked for it, as for no scale-down: an eviction could wait for ever."""
     none = Observed(RELEASED, workload(desired=0, replicas=0))
-    step = next_step(released(), none, at(5))
+    step = onward(released(), none, at(5))
     assert (step.status.reason, step.acts) == ("ScaledToZero", (Act.RESTORE,))
     roll = carried(released(), none, seconds=5)
     gone = Observed(None, workload(desired=0, replicas=0))
@@ -203,5 +202,5 @@ def test_notes_that_somebody_left_on_a_pod_that_he_put_back_are_taken_away():
     by_hand = Observed(pod(annotations={"memroll.dev/roll": "leaky-abc-1"}), workload())
     late = carried(roll, by_hand, seconds=700)
     assert late.status.reason == "ReplacementNotReady"
-    assert next_step(late, by_hand, at(701)).acts == (Act.RESTORE,)
-    assert next_step(late, BEFORE, at(702)).status.phase is Phase.FAILED
+    assert onward(late, by_hand, at(701)).acts == (Act.RESTORE,)
+    assert onward(late, BEFORE, at(702)).status.phase is Phase.FAILED

@@ -7,11 +7,10 @@ from dataclasses import replace
 import pytest
 
 from memroll.api.roll import Phase, PodRoll
-from memroll.disruption.machine import next_step
 from memroll.disruption.observed import Act, Observed, is_released
 from memroll.disruption.strategy import Permits
 from memroll.disruption.target import RELEASED_HASH
-from tests.builders import NOW, at, pod, roll_json, workload
+from tests.builders import NOW, at, onward, pod, roll_json, workload
 
 NEWCOMER = pod("leaky-new", created_at=at(2), ready=True)
 RELEASED = pod(
@@ -27,7 +26,7 @@ def fresh(**spec) -> PodRoll:
 
 def carried(roll: PodRoll, *seen: Observed, seconds: float = 0) -> PodRoll:
     for look in seen:
-        roll = roll.model_copy(update={"status": next_step(roll, look, at(seconds)).status})
+        roll = roll.model_copy(update={"status": onward(roll, look, at(seconds)).status})
     return roll
 
 
@@ -38,18 +37,18 @@ GONE = Observed(None, workload(), (NEWCOMER,))
 
 
 def test_a_surge_releases_waits_evicts_and_succeeds():
-    announced = next_step(fresh(), BEFORE, NOW)
+    announced = onward(fresh(), BEFORE, NOW)
     assert (announced.status.phase, announced.status.strategy, announced.acts) == ("Announced", "Surge", ())
     assert announced.status.ready_before == 1
     roll = carried(fresh(), BEFORE)
-    released = next_step(roll, BEFORE, NOW)
+    released = onward(roll, BEFORE, NOW)
     assert (released.status.phase, released.acts) == (Phase.REPLACING, (Act.RELEASE,))
     assert released.status.release is not None
     assert released.status.release.template_hash == "5d"
     roll = carried(fresh(), BEFORE, BEFORE)
-    waiting = next_step(roll, SURGING, at(1))
+    waiting = onward(roll, SURGING, at(1))
     assert (waiting.status.message, waiting.acts) == ("waiting: no replacement exists yet", ())
-    evicting = next_step(roll, REPLACED, at(5))
+    evicting = onward(roll, REPLACED, at(5))
     assert (evicting.status.phase, evicting.acts) == (Phase.EVICTING, (Act.OWN, Act.EVICT))
     roll = carried(fresh(), BEFORE, BEFORE, REPLACED, GONE, GONE)
     assert (roll.status.phase, roll.status.message) == (Phase.SUCCEEDED, "replaced by leaky-new")
@@ -57,7 +56,7 @@ def test_a_surge_releases_waits_evicts_and_succeeds():
 
 def test_an_eviction_needs_no_release():
     roll = carried(fresh(strategy="Evict"), BEFORE)
-    step = next_step(roll, BEFORE, NOW)
+    step = onward(roll, BEFORE, NOW)
     assert (step.status.phase, step.acts) == (Phase.EVICTING, (Act.EVICT,))
     roll = carried(roll, BEFORE)
     assert carried(roll, Observed(None, workload())).status.phase is Phase.VERIFYING
@@ -121,7 +120,7 @@ ENDS = [
 @pytest.mark.parametrize(("roll", "looks", "phase", "reason"), ENDS)
 def test_a_roll_ends_before_it_touches_anything(roll, looks, phase, reason):
     for look in looks:
-        step = next_step(roll, look, NOW)
+        step = onward(roll, look, NOW)
         assert step.acts == ()
         roll = roll.model_copy(update={"status": step.status})
     assert (roll.status.phase, roll.status.reason) == (phase, reason)
@@ -131,45 +130,45 @@ def test_a_roll_ends_before_it_touches_anything(roll, looks, phase, reason):
 def test_a_replacement_that_never_becomes_ready_is_rolled_back():
     roll = carried(fresh(), BEFORE, BEFORE)
     pending = Observed(RELEASED, workload(), (replace(NEWCOMER, ready=False, phase="Pending"),))
-    late = next_step(roll, pending, at(601))
+    late = onward(roll, pending, at(601))
     assert late.acts == (Act.RESTORE,)
     assert late.status.phase is Phase.REPLACING
     assert late.status.message == ("replacement leaky-new is Pending and not Ready in time: putting the pod back")
     roll = roll.model_copy(update={"status": late.status})
-    assert next_step(roll, pending, at(602)).acts == (Act.RESTORE,), "still released: put back again"
-    back = next_step(roll, Observed(pod(), workload()), at(603))
+    assert onward(roll, pending, at(602)).acts == (Act.RESTORE,), "still released: put back again"
+    back = onward(roll, Observed(pod(), workload()), at(603))
     assert (back.status.phase, back.status.reason, back.acts) == (Phase.FAILED, "ReplacementNotReady", ())
 
 
 def test_a_veto_in_mid_surge_puts_the_pod_back():
     roll = carried(fresh(), BEFORE, BEFORE)
     vetoed = roll.model_copy(update={"spec": roll.spec.model_copy(update={"veto": True})})
-    step = next_step(vetoed, REPLACED, at(5))
+    step = onward(vetoed, REPLACED, at(5))
     assert step.acts == (Act.RESTORE,)
     vetoed = vetoed.model_copy(update={"status": step.status})
-    assert next_step(vetoed, BEFORE, at(6)).status.phase is Phase.ABORTED
+    assert onward(vetoed, BEFORE, at(6)).status.phase is Phase.ABORTED
 
 
 def test_a_crash_before_the_release_repeats_the_release():
     roll = carried(fresh(), BEFORE, BEFORE)
-    assert next_step(roll, BEFORE, at(1)).acts == (Act.RELEASE,)
+    assert onward(roll, BEFORE, at(1)).acts == (Act.RELEASE,)
 
 
 def test_a_replacement_that_fails_again_keeps_the_old_pod():
     roll = carried(fresh(), BEFORE, BEFORE, REPLACED)
     broken = Observed(RELEASED, workload(), (replace(NEWCOMER, ready=False),))
-    step = next_step(roll, broken, at(5))
+    step = onward(roll, broken, at(5))
     assert step.acts == ()
     assert "the old pod stays" in step.status.message
-    assert next_step(roll, broken, at(700)).acts == (Act.RESTORE,)
+    assert onward(roll, broken, at(700)).acts == (Act.RESTORE,)
 
 
 def test_an_eviction_that_is_blocked_for_too_long_keeps_the_pod():
     roll = carried(fresh(strategy="Evict"), BEFORE, BEFORE)
-    step = next_step(roll, BEFORE, at(601))
+    step = onward(roll, BEFORE, at(601))
     assert (step.status.reason, step.acts) == ("EvictionBlocked", ())
     roll = roll.model_copy(update={"status": step.status})
-    assert next_step(roll, BEFORE, at(602)).status.phase is Phase.FAILED
+    assert onward(roll, BEFORE, at(602)).status.phase is Phase.FAILED
 
 
 def test_a_workload_scaled_down_meanwhile_needs_no_replacement():
@@ -177,25 +176,25 @@ def test_a_workload_scaled_down_meanwhile_needs_no_replacement():
     others = (pod("b"), pod("c"))
     roll = carried(fresh(), Observed(pod(), three, others), Observed(pod(), three, others))
     assert roll.status.ready_before == 3
-    assert next_step(roll, Observed(RELEASED, three, others), at(3)).acts == ()
+    assert onward(roll, Observed(RELEASED, three, others), at(3)).acts == ()
     two = workload(desired=2, replicas=2)
-    assert next_step(roll, Observed(RELEASED, two, others), at(3)).acts == (Act.OWN, Act.EVICT)
+    assert onward(roll, Observed(RELEASED, two, others), at(3)).acts == (Act.OWN, Act.EVICT)
 
 
 def test_a_pod_of_a_workload_that_was_deleted_is_removed():
     roll = carried(fresh(), BEFORE, BEFORE)
-    assert next_step(roll, Observed(RELEASED, None), at(3)).acts == (Act.OWN, Act.EVICT)
+    assert onward(roll, Observed(RELEASED, None), at(3)).acts == (Act.OWN, Act.EVICT)
 
 
 def test_a_pod_that_dies_by_itself_in_mid_surge_is_verified():
     roll = carried(fresh(), BEFORE, BEFORE)
-    assert next_step(roll, Observed(None, workload()), at(3)).status.phase is Phase.VERIFYING
+    assert onward(roll, Observed(None, workload()), at(3)).status.phase is Phase.VERIFYING
 
 
 def test_a_final_roll_stays_as_it_is():
     for phase in ("Succeeded", "Failed", "Aborted"):
         roll = PodRoll.read(roll_json(phase))
-        step = next_step(roll, BEFORE, NOW)
+        step = onward(roll, BEFORE, NOW)
         assert (step.status, step.acts) == (roll.status, ())
 
 
