@@ -25,6 +25,26 @@ GROWTH = st.none() | st.integers(min_value=0, max_value=10**9)
 CONTAINERS = st.sampled_from(["app", "proxy"])
 
 
+EVIDENCE = st.builds(
+    lambda grown, total: {
+        "capturedAt": "2026-03-01T11:00:00Z",
+        "probe": {"growth": grown, "requestsTotal": total, "uptimeSeconds": 60},
+    },
+    st.lists(st.builds(lambda f, b: {"file": f, "line": 1, "bytes": b}, NAMES, st.integers(1, 2**53 - 1)), max_size=5),
+    st.integers(0, 9),
+)
+MEMORY = st.builds(
+    lambda before, after, judged: {
+        "beforeBytes": before,
+        "afterBytes": after,
+        **({"judged": at(judged).strftime("%Y-%m-%dT%H:%M:%SZ")} if judged is not None else {}),
+    },
+    st.integers(0, 2**40),
+    st.integers(0, 2**40),
+    st.none() | SECONDS,
+)
+
+
 @st.composite
 def assessments(draw) -> Assessment:
     kind, name, hash_ = draw(KINDS), draw(NAMES), draw(HASHES)
@@ -60,6 +80,8 @@ def rolls(draw) -> PodRoll:
             controller=controller,
             replacement={"name": new, "uid": f"uid-{new}"},
             times={"finished": finished.strftime("%Y-%m-%dT%H:%M:%SZ")},
+            evidence=draw(st.none() | EVIDENCE),
+            memory=draw(st.none() | MEMORY),
         )
     )
 
@@ -101,7 +123,11 @@ def test_what_is_seen_again_later_is_not_counted_again(outcome, pauses_s):
     for pause_s in pauses_s:
         now += timedelta(seconds=pause_s)
         known = ledger(known, replace(outcome, now=now))
-    counts = {(e.workload, e.revision, e.container, e.image): (e.rolls, e.oom_kills) for e in known}
+    counts = {
+        (e.workload, e.revision, e.container, e.image): (e.rolls, e.oom_kills, e.oom_kills_since, e.freed_bytes)
+        for e in known
+    }
     for e in first:
         key = (e.workload, e.revision, e.container, e.image)
-        assert counts.get(key, (e.rolls, e.oom_kills)) == (e.rolls, e.oom_kills)
+        told = (e.rolls, e.oom_kills, e.oom_kills_since, e.freed_bytes)
+        assert counts.get(key, told) == told

@@ -271,7 +271,7 @@ async def test_a_replacement_that_never_becomes_ready_leaves_the_old_pod_in_plac
     assert stage.cluster.evicted == []
     assert list(stage.cluster.pods) == ["leaky-1"]
     assert stage.cluster.pods["leaky-1"].labels["pod-template-hash"] == "5d"
-    assert stage.log.reasons("Deployment") == ["RollAnnounced", "RollRolledBack"]
+    assert stage.log.reasons("Deployment") == ["RollAnnounced", "EvidenceCaptured", "RollRolledBack"]
 
 
 async def test_a_budget_that_never_allows_the_eviction_leaves_the_old_pod_in_place():

@@ -108,7 +108,7 @@ async def _had(part: Part, asked: Awaitable[T], left_s: float, missing: list[Mis
         async with asyncio.timeout(left_s):
             return await asked
     except TimeoutError:
-        reason = f"no answer in {left_s:.1f} s"
+        reason = f"no whole answer in {left_s:.1f} s"
     except MemrollError as trouble:
         reason = _words(part, trouble)
     except Exception as defect:  # noqa: BLE001 - what a pod answers must not fail its roll, whatever we overlooked

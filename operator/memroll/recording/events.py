@@ -19,6 +19,8 @@ class Reason(StrEnum):
     """A container's memory grows like a leak; it will be rolled just in time."""
     ROLL_ANNOUNCED = "RollAnnounced"
     """A PodRoll was created; the pod is going to be replaced."""
+    EVIDENCE_CAPTURED = "EvidenceCaptured"
+    """What was found of a pod before anything was changed: the lines that grew first."""
     ROLL_HELD = "RollHeld"
     """A pod is due but a gate holds it."""
     REPLACEMENT_READY = "ReplacementReady"

@@ -96,6 +96,8 @@ def _random_gone(found: re.Match[str]) -> str:
 
 def is_random(run: str) -> bool:
     """Tell a key from a path or a name: its characters change between small, large and digit all the time."""
+    if run == run.lower() and max(map(len, run.split("-"))) < RANDOM_CHARS:
+        return False  # the name of a pod, a UUID
     kinds = ["a" if c.islower() else "A" if c.isupper() else "1" if c.isdigit() else "" for c in run]
     pairs = [a != b for a, b in pairwise(kinds) if a and b]
     return sum(pairs) >= RANDOM_SHARE * max(len(pairs), RANDOM_CHARS // 2)

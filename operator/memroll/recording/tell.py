@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from memroll.analysis.verdict import Breach, Code, Inconclusive, Told, told
 from memroll.api import API_VERSION
+from memroll.api.evidence import Part
 from memroll.api.quantity import about, mib
 from memroll.api.roll import Effect, Phase
 from memroll.disruption.surging import HELD_BY_PDB
 from memroll.errors import PrometheusUnavailable, Stalled
 from memroll.recording.events import Event, EventType, Reason, Regarding
+from memroll.recording.found import in_words
 from memroll.recording.status import no_target
 
 if TYPE_CHECKING:
@@ -116,12 +118,12 @@ def _held(hold: Hold) -> Iterator[Event]:
 
 def of_roll_step(before: RollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:
     """Build the events of a roll that has just moved from `before` to its present status."""
-    said = _said(before, roll)
-    if said is None:
-        return
-    type_, reason, text = said
-    for regarding in _involved(roll, policy):
-        yield Event(regarding, type_, reason, text, roll.uid)
+    for said in (_said(before, roll), _captured(before, roll)):
+        if said is None:
+            continue
+        type_, reason, text = said
+        for regarding in _involved(roll, policy):
+            yield Event(regarding, type_, reason, text, roll.uid)
 
 
 def _said(before: RollStatus, roll: PodRoll) -> tuple[EventType, Reason, str] | None:
@@ -129,6 +131,14 @@ def _said(before: RollStatus, roll: PodRoll) -> tuple[EventType, Reason, str] | 
     if before.reason != status.reason and status.reason == HELD_BY_PDB:
         return EventType.WARNING, Reason.EVICTION_BLOCKED, f"Pod {roll.spec.pod_name}: {status.message}"
     return None if before.phase == status.phase else _moved(roll)
+
+
+def _captured(before: RollStatus, roll: PodRoll) -> tuple[EventType, Reason, str] | None:
+    """Say what was found of the pod; nothing where nothing was captured."""
+    found = roll.status.evidence
+    if found is None or before.evidence is not None or any(m.part is Part.ALL for m in found.missing):
+        return None
+    return EventType.NORMAL, Reason.EVIDENCE_CAPTURED, in_words(roll.spec.pod_name, found)
 
 
 def _moved(roll: PodRoll) -> tuple[EventType, Reason, str] | None:

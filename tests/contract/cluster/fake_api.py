@@ -72,6 +72,8 @@ class FakeApi:
         self.evictions: dict[str, str] = {}
         """By pod name: what its eviction meets (blocked, throttled, two-budgets)."""
         self.evicted: list[str] = []
+        self.logs: dict[str, bytes] = {}
+        """By pod name."""
         self.port = 0
         self._version = 0
         self._runner: web.AppRunner | None = None
@@ -121,6 +123,8 @@ class FakeApi:
         fault = next((f for f in self.faults if f.hits(request)), None)
         if fault and not fault.after:
             return await self._fail(request, fault)
+        if request.path.endswith("/log"):
+            return web.Response(body=self.logs.get(_at(request.path).name, b""), content_type="text/plain")
         try:
             answer = self._answer(request, body)
             status = 201 if request.method == "POST" else 200

@@ -60,6 +60,27 @@ def test_without_enforcement_there_is_nothing_to_fence_and_nothing_to_retire(hel
     assert not kinds & {"ValidatingAdmissionPolicy", "Job"}
 
 
+@pytest.mark.parametrize(
+    ("sets", "logs", "http"),
+    [
+        ((), True, True),
+        (("evidence.logs.enabled=false",), False, True),
+        (("evidence.http.enabled=false",), True, False),
+        (("enforcement.enabled=false",), False, False),
+    ],
+)
+def test_logs_are_read_and_pods_asked_only_where_that_is_allowed(
+    helm: Helm, sets: tuple[str, ...], *, logs: bool, http: bool
+) -> None:
+    manifests = helm.render(*sets, "networkPolicy.enabled=true", "networkPolicy.evidencePorts=[9000]")
+    assert (("pods/log", "get") in set(operator_rights(manifests))) == logs
+    said = environment(manifests)
+    assert (said["MEMROLL_ALLOW_LOGS"], said["MEMROLL_ALLOW_EVIDENCE_HTTP"]) == (str(logs).lower(), str(http).lower())
+    (network,) = of_kind(manifests, "NetworkPolicy")
+    to_pods = [rule["ports"] for rule in network["spec"]["egress"] if "to" in rule]
+    assert to_pods == ([[{"port": 9000, "protocol": "TCP"}]] if http else [])
+
+
 def test_what_only_a_roll_looks_at_is_read_only_where_there_are_rolls(helm: Helm) -> None:
     looked_at = {"services", "networkpolicies"}
 

@@ -228,3 +228,28 @@ def test_a_container_names_its_image(status, image):
     declared = {"containers": [{"name": "chat", "image": "chat:1"}]}
     raw = pod(spec=declared, status={"containerStatuses": [{"name": "chat", **status}]})
     assert read(raw).containers[0].image == image
+
+
+PORTS = [{"containerPort": 8080}, {"containerPort": 53, "protocol": "UDP"}, {"containerPort": "x"}, {"name": "none"}]
+
+
+def test_the_tcp_ports_that_a_container_declares_are_known():
+    raw = pod(spec={"containers": [{"name": "chat", "ports": PORTS}]})
+    assert read(raw).containers[0].ports == (8080,)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        pytest.param({}, {"podIP": "10.0.0.9", "hostIP": "192.168.0.2"}, "10.0.0.9", id="its own"),
+        pytest.param({}, {"podIP": "fd00::9", "hostIP": "192.168.0.2"}, "fd00::9", id="IPv6"),
+        pytest.param({"hostNetwork": True}, {"podIP": "192.168.0.2"}, "", id="on its host's network"),
+        pytest.param(
+            {}, {"podIP": "192.168.0.2", "hostIP": "192.168.0.2"}, "", id="its node's, whatever the spec says"
+        ),
+        pytest.param({}, {"podIP": 7}, "", id="nonsense"),
+        pytest.param({}, {}, "", id="none yet"),
+    ],
+)
+def test_a_pod_s_own_address(spec, status, expected):
+    assert read(pod(spec=spec, status=status)).ip == expected

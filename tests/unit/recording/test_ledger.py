@@ -176,3 +176,55 @@ def test_the_status_carries_the_ledger_also_through_trouble():
 def test_an_empty_pass_changes_nothing(suspended):
     old = after(seen("a", leaking(50)), rolls=[rolled(1, -600)])
     assert ledger(old, Outcome(policy(suspend=suspended), NOW)) == old
+
+
+def with_evidence(n: int, seconds: float, *, memory: Any = None, **probe: Any) -> PodRoll:
+    evidence = {"capturedAt": "2026-03-01T11:00:00Z", "probe": probe} if probe else None
+    return rolled(n, seconds, memory=memory, evidence=evidence)
+
+
+def growth(*lines: tuple[str, int]) -> list[dict[str, Any]]:
+    return [{"file": file, "line": 42, "bytes": mib * MIB} for file, mib in lines]
+
+
+def test_the_lines_that_grew_are_those_of_the_last_roll_that_tells_any():
+    first = with_evidence(1, -900, growth=growth(("a.py", 9)))
+    second = with_evidence(2, -600, growth=growth(("b.py", 8), ("c.py", 7), ("d.py", 6), ("e.py", 5)))
+    silent = with_evidence(3, -300)
+    (entry,) = after(rolls=[silent, second, first])
+    assert [(line.at, line.bytes // MIB) for line in entry.lines] == [("b.py:42", 8), ("c.py:42", 7), ("d.py:42", 6)]
+    (kept,) = after(seen("a", leaking(50)), old=(entry,), later_s=9 * 86400)
+    assert kept.lines == entry.lines, "they outlive the PodRolls"
+
+
+def test_growth_is_told_for_a_request_where_the_pod_counts_them():
+    (entry,) = after(rolls=[with_evidence(1, -900, requestsTotal=1000, uptimeSeconds=7200)])
+    assert entry.growth_bytes_per_request == round(2 * 50 * MIB / 1000)
+    (entry,) = after(rolls=[with_evidence(1, -900, requestsTotal=0, uptimeSeconds=7200)])
+    assert entry.growth_bytes_per_request is None
+
+
+def test_what_rolls_freed_is_counted_once_when_it_is_known():
+    def freed(n: int, end: int, judged: str | None) -> PodRoll:
+        memory = {"beforeBytes": 110 * MIB, "afterBytes": 30 * MIB} | ({"judged": judged} if judged else {})
+        return with_evidence(n, end, memory=memory)
+
+    (entry,) = after(rolls=[freed(1, -900, None)])
+    assert entry.freed_bytes == 0, "not settled yet"
+    (entry,) = after(rolls=[freed(1, -900, "2026-03-01T12:10:00Z")], old=(entry,), later_s=600)
+    assert entry.freed_bytes == 80 * MIB, "long after its end"
+    again = after(rolls=[freed(1, -900, "2026-03-01T12:10:00Z")], old=(entry,), later_s=900)
+    assert again == (entry,)
+    (entry,) = after(
+        rolls=[freed(1, -900, "2026-03-01T12:10:00Z"), freed(2, 700, "2026-03-01T12:20:00Z")],
+        old=(entry,),
+        later_s=1300,
+    )
+    assert entry.freed_bytes == 160 * MIB
+
+
+def test_kills_since_the_first_roll_are_told_from_those_before():
+    (entry,) = after(seen("a", kill_s=-2000), seen("b", kill_s=-500), rolls=[rolled(1, -900)])
+    assert (entry.oom_kills, entry.oom_kills_since, entry.first_rolled) == (2, 1, at(-900))
+    (entry,) = after(seen("a", kill_s=100), old=(entry,), later_s=300)
+    assert (entry.oom_kills, entry.oom_kills_since) == (3, 2)

@@ -79,6 +79,10 @@ app.kubernetes.io/component: {{ index . 1 }}
   value: {{ and .Values.enforcement.enabled .Values.surge.enabled | quote }}
 - name: MEMROLL_ALLOW_RESTART
   value: {{ and .Values.enforcement.enabled .Values.restart.enabled | quote }}
+- name: MEMROLL_ALLOW_LOGS
+  value: {{ and .Values.enforcement.enabled .Values.evidence.logs.enabled | quote }}
+- name: MEMROLL_ALLOW_EVIDENCE_HTTP
+  value: {{ and .Values.enforcement.enabled .Values.evidence.http.enabled | quote }}
 - name: MEMROLL_MAX_ROLLS_PER_HOUR
   value: {{ .Values.guard.maxRollsPerHour | int | quote }}
 - name: MEMROLL_MAX_NAMESPACE_SHARE
