@@ -15,6 +15,7 @@ from memroll.backtest import table
 from memroll.backtest.output import time_to_limit_s
 from memroll.backtest.rules import RULES
 from memroll.errors import Stalled
+from memroll.tables import NONE, STYLE, html_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,16 +25,8 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.backtest.replay import Moment
     from memroll.backtest.run import Result
-    from memroll.backtest.table import Row
+    from memroll.tables import Row
 
-STYLE = """
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 66em; padding: 0 1em; color: #1f2933; }
-h2 { margin-top: 2em; } h3 { margin: 2em 0 .2em; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
-th, td { text-align: left; padding: .15em .8em .15em 0; border-bottom: 1px solid #e3e8ee; vertical-align: top; }
-th { font-weight: 600; } td { overflow-wrap: anywhere; } .quiet { color: #5b6673; }
-svg { max-width: 100%; height: auto; }
-"""
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -91,9 +84,9 @@ def page(results: Sequence[Result], policy: MemoryPolicy, *, rules: bool, plots:
         interval=about(policy.spec.interval.total_seconds()),
         window=about(growth.window.total_seconds()),
         growth=escape(growth.per_hour.text),
-        compared=_table([table.COMPARED, *table.compared_rows(results, rules=rules)]),
+        compared=html_table([table.COMPARED, *table.compared_rows(results, rules=rules)]),
         rules=_meanings() if rules else "",
-        found=_table([table.FOUND, *map(table.found_row, ordered)]),
+        found=html_table([table.FOUND, *map(table.found_row, ordered)]),
         sections="".join(_section(r) for r in ordered[:plots]) + rest,
     )
 
@@ -101,18 +94,6 @@ def page(results: Sequence[Result], policy: MemoryPolicy, *, rules: bool, plots:
 def _meanings() -> str:
     rows = "".join(f"<li><b>{escape(rule.name)}</b>: {escape(rule.means)}</li>" for rule in RULES)
     return f'<ul class="quiet">{rows}</ul>'
-
-
-def _table(rows: Sequence[Row]) -> str:
-    """Write rows as a table, the first one as its head."""
-    head, *body = ("".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in _tagged(rows))
-    lines = "".join(f"<tr>{cells}</tr>\n" for cells in body)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _tagged(rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
-    for n, row in enumerate(rows):
-        yield ("td" if n else "th"), row
 
 
 def _section(result: Result) -> str:
@@ -124,7 +105,7 @@ def _section(result: Result) -> str:
         name=escape(result.trace.name),
         reason=escape(result.found.reason),
         picture=plot.svg(result),
-        numbers=_table(numbers) if numbers else "",
+        numbers=html_table(numbers) if numbers else "",
     )
 
 
@@ -133,7 +114,7 @@ def numbers_of(result: Result, told: Sequence[Moment]) -> Iterator[Row]:
     columns = [dict(_numbers(result, moment)) for moment in told]
     names = dict.fromkeys(name for column in columns for name in column)
     for name in names:
-        yield (name, *(column.get(name, table.NONE) for column in columns))
+        yield (name, *(column.get(name, NONE) for column in columns))
 
 
 def _numbers(result: Result, moment: Moment) -> Iterator[tuple[str, str]]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from memroll.api.quantity import about
 from memroll.backtest import summary
 from memroll.backtest.output import time_to_limit_s
 from memroll.backtest.rules import RULES
+from memroll.tables import NONE, aligned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from memroll.backtest.replay import Moment
     from memroll.backtest.run import Result
     from memroll.backtest.summary import Alarm, Summary
+    from memroll.tables import Row
 
-Row = tuple[str, ...]
-
-NONE = "-"
 FOUND: Row = ("TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ACTED", "OOM", "TO LIMIT", "WHY")
 COMPARED: Row = (
     "RULE", "LABEL", "TRACES", "POD-DAYS", "ACTED ON", "PER 1000 POD-DAYS", "OOM", "SAVED", "1H AHEAD",
@@ -92,10 +90,3 @@ def _figures(found: Summary) -> Row:
         NONE if found.lead_median_s is None else about(found.lead_median_s),
         NONE if found.wasted_share_median is None else f"{found.wasted_share_median:.0%}",
     )
-
-
-def aligned(rows: Sequence[Row]) -> str:
-    """Write columns two blanks apart."""
-    widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-    return "\n".join(line.rstrip() for line in lines)

@@ -42,6 +42,7 @@ def _parser(invoked_as: str) -> argparse.ArgumentParser:
     crds.add_argument("--write", type=Path, metavar="DIR", help="write one file per kind into DIR")
     crds.set_defaults(command=_crds)
     _add_backtest(commands)
+    _add_report(commands)
     return parser
 
 
@@ -60,6 +61,23 @@ def _add_backtest(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     parser.add_argument("--rules", choices=("all", "none"), default="all", help="the simpler rules to compare with")
     parser.add_argument("--jobs", type=_count, metavar="N", default=os.cpu_count() or 1, help="default: one a core")
     parser.set_defaults(command=_backtest)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("report", help="write what leaks: the ledgers of policies, and their rolls' evidence")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-n", "--namespace", metavar="NAME", help="default: that of the kubeconfig's current context")
+    where.add_argument("-A", "--all-namespaces", action="store_true")
+    parser.add_argument("--since", type=_days, metavar="30d", default=30 * DAY_S, help="default: 30d")
+    parser.add_argument("-o", "--output", choices=("table", "json", "html"), help="default: by FILE's name, else table")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write to FILE instead of standard output")
+    parser.set_defaults(command=_report)
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from memroll.cli import report  # noqa: PLC0415 - the other commands need not load the client
+
+    return report.command(arguments)
 
 
 def _days(text: str) -> float:
