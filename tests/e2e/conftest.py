@@ -26,7 +26,7 @@ RELEASE = "memroll-e2e"
 IMAGE = "localhost/memroll:e2e"
 NAMES = (
     *("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful", "strategies"),
-    *("matrix", "broken", "disturbed", "drain"),
+    *("matrix", "broken", "disturbed", "drain", "evidence"),
 )
 
 

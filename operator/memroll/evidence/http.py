@@ -6,6 +6,7 @@ aiohttp reads no proxy from the environment here, follows nothing, keeps no cook
 from __future__ import annotations
 
 import asyncio
+import socket
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from memroll.errors import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from aiohttp import AddrInfoType
 
 Address = IPv4Address | IPv6Address
 
@@ -58,7 +61,7 @@ class PodReports:
 
 
 async def _fetched(url: str, timeout_s: float) -> bytes:
-    connector = aiohttp.TCPConnector(force_close=True, limit=1)
+    connector = aiohttp.TCPConnector(force_close=True, limit=1, socket_factory=_small_socket)
     async with (
         aiohttp.ClientSession(
             connector=connector,
@@ -76,6 +79,14 @@ async def _fetched(url: str, timeout_s: float) -> bytes:
     ):
         _check(answer)
         return await _body(answer)
+
+
+def _small_socket(info: AddrInfoType) -> socket.socket:
+    """Let the kernel keep little: what has come is parsed at one go, and other rolls wait meanwhile."""
+    family, kind, protocol, _, _ = info
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+    return made
 
 
 def _check(answer: aiohttp.ClientResponse) -> None:

@@ -25,19 +25,18 @@ _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-----END [A
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----")
 _KEY_LINE = re.compile(r"(?:.*\s)?[A-Za-z0-9+/=]{1,80}")
 _NAME = (
-    r"pass(?:word|wd|phrase|code)|pwd|secret|token|jwt|(?:api|access|private|signing|encryption|account)[_. -]?key"
+    r"pass(?:word|wd|phrase|code)|pwd|secret|jwt|(?:api|access|private|signing|encryption|account)[_. -]?key"
     r"|credential|session[_. -]?(?:id|key)|signature|dsn|conn(?:ection)?[_. -]?str"
 )
 _QUOTED = r"""\\+(?P<quote>["']).*?(?:\\+(?P=quote)|$)|"(?:[^"\\]|\\.)*+(?:"|$)|'(?:[^'\\]|\\.)*+(?:'|$)"""
 _IS = r"""[\w.-]{0,32}+\\*["']?\]?\s{0,4}(?:=>|:=|[:=])\s{0,4}"""
-_ALONE = r"\d{1,9}(?:\.\d{1,3})?(?=\s*(?:[,;)}\]]|$)|\s[\w.-]{1,64}+=)"
-_NAMED = re.compile(
-    rf"(?P<name>(?:{_NAME}){_IS})(?P<value>{_ALONE}|{_QUOTED}|.+?(?=\s[\w.-]{{1,64}}+=|$))", re.IGNORECASE
-)
-"""A name, and what it stands for: to its closing quote, else to the next `name=` or the end of the line."""
+_TO_ITS_END = rf"{_QUOTED}|.+?(?=\s[\w.-]{{1,64}}+=|$)"
+"""To the closing quote, else to the next `name=` or the end of the line."""
+_NAMED = re.compile(rf"(?P<name>(?:{_NAME}){_IS})(?P<value>{_TO_ITS_END})", re.IGNORECASE)
+_COUNT = r"\d{1,9}(?:\.\d{1,3})?(?=[,;)}\]]{0,4}(?:\s|$))"
+_TOKENS = re.compile(rf"(?P<name>token{_IS})(?P<value>(?P<count>{_COUNT})|{_TO_ITS_END})", re.IGNORECASE)
+"""Also what a model reads and writes is counted in tokens: `max_tokens=512`."""
 _HEADER = re.compile(rf"(?P<name>(?:authorization|cookie){_IS})(?P<value>{_QUOTED}|.+)", re.IGNORECASE)
-_COUNT = re.compile(r"token", re.IGNORECASE)
-_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _IN_URL = re.compile(r"""(?<=://)[^\s"'<>]*@""")
 _PATTERNS = (
     re.compile(r"\b(?:bearer|basic|negotiate)\s+[^\s,;\"']{4,}", re.IGNORECASE),
@@ -78,16 +77,18 @@ def without_key_blocks(lines: list[str]) -> list[str]:
 def without_secrets(line: str) -> str:
     """Take what looks like a secret out of one line."""
     line = _HEADER.sub(_value_gone, _IN_URL.sub(f"{GONE}@", line))
-    line = _NAMED.sub(_value_gone, line)
+    line = _TOKENS.sub(_token_gone, _NAMED.sub(_value_gone, line))
     for pattern in _PATTERNS:
         line = pattern.sub(GONE, line)
     return _RUN.sub(_random_gone, line)
 
 
 def _value_gone(found: re.Match[str]) -> str:
-    if _COUNT.search(found["name"]) and _NUMBER.fullmatch(found["value"]):
-        return found[0]  # max_tokens=512
     return f"{found['name']}{GONE}"
+
+
+def _token_gone(found: re.Match[str]) -> str:
+    return found[0] if found["count"] else _value_gone(found)
 
 
 def _random_gone(found: re.Match[str]) -> str:

@@ -95,3 +95,36 @@ def test_abnormal_conditions_are_present_only_while_true():
     stalled = _condition(Status.FALSE, 0, ConditionType.STALLED)
     assert merge((), [stalled]) == ()
     assert merge((), [_condition(Status.TRUE, 0, ConditionType.STALLED)]) != ()
+
+
+def test_evidence_is_captured_by_default_but_no_pod_is_asked():
+    made = policy().spec.evidence
+    assert (made.http, made.log_lines, made.timeout) == (None, 50, timedelta(seconds=10))
+    assert PodRoll.read(roll_json()).spec.evidence == made
+
+
+@pytest.mark.parametrize("path", ["/", "/debug/memory", "/a/b_c/d-e~f.json/"])
+def test_paths_that_may_be_asked(path):
+    assert policy(evidence={"http": {"port": 80, "path": path}}).spec.evidence.http.path == path
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        *({"http": {"port": 80, "path": path}} for path in (
+            "", "a", "//a", "/a//b", "/..", "/a/../b", "/.git", "/a?b", "/a#b", "/a%2e", "/a b", "/a\r\nX: y",
+            "/\u00e9", "/" + "a" * 256, "@evil/", "/a\\b",
+        )),
+        {"http": {"port": 0}},
+        {"http": {"port": 65536}},
+        {"http": {"port": "web"}},
+        {"http": {}},
+        {"logLines": 201},
+        {"logLines": -1},
+        {"timeout": "0s"},
+        {"timeout": "61s"},
+    ],
+)  # fmt: skip
+def test_what_may_not_be_asked_is_refused(evidence):
+    with pytest.raises(ValidationError):
+        policy(evidence=evidence)

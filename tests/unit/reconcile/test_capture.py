@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from memroll.api.evidence import POINTS_MAX
+from memroll.api.roll import PodRoll
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import NotFound, PrometheusUnavailable, Stalled, Unanswered
 from memroll.reconcile.capture import Inquiry, Sources, capture
+from memroll.reconcile.roll import Mandate, Ports, advance
 from tests.builders import MIB, NOW, at, container, line, pod, roll
 from tests.fakes import FakeCluster, FakePrometheus
 
@@ -143,3 +145,23 @@ async def test_a_container_that_was_restarted_lately_shows_its_earlier_log_as_we
     found = await capture(inquiry(target), Sources(Restarted(1), FakePrometheus({}), None))
     assert [(t.previous, t.lines) for t in found.logs] == [(False, ("started again",)), (True, ("killed",))]
     assert found.containers[0].oom_killed == at(-601)
+
+
+async def test_a_record_that_the_api_server_refuses_goes_on_without_its_evidence():
+    class Strict(FakeCluster):
+        async def write_status(self, plural: str, *args: Any) -> dict[str, Any]:
+            if "series" in args[-1].get("evidence", {}):
+                raise Stalled("Rejected", "status.evidence: Invalid value")
+            return await super().write_status(plural, *args)
+
+    cluster = Strict(1)
+    await cluster.create_roll("demo", {"metadata": {"name": "r", "namespace": "demo"}, "spec": {"podName": "leaky-1"}})
+    prometheus = FakePrometheus({"id-leaky-1": line(0.5)})
+    for _ in range(3):
+        known = PodRoll.read(cluster.rolls_json["r"])
+        await advance(known, None, Ports(cluster, prometheus), at(cluster.seconds), Mandate())
+    status = cluster.rolls_json["r"]["status"]
+    assert status["phase"] == "Replacing"
+    assert status["evidence"]["missing"] == [
+        {"part": "all", "reason": "the record was refused: status.evidence: Invalid value"}
+    ]

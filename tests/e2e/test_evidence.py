@@ -1,0 +1,100 @@
+"""What a roll leaves behind on a real cluster: lines that grew, logs without secrets, and why a part is missing."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memroll_demo.site import wait_for
+from tests.e2e import objects
+from tests.e2e.test_rolls import wait_ready
+from tests.e2e.test_strategies import roll_by_hand
+from tests.hostile import REPORT
+
+if TYPE_CHECKING:
+    from memroll_demo.site import Site
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.area("evidence")]
+
+REPORTER = f"""
+import http.server, json, sys, time
+print("login password=hunter2", flush=True)
+REPORT = {json.dumps(json.dumps(REPORT))}
+class Pod(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        if self.path == "/drip":
+            while True:
+                self.wfile.write(b" ")
+                time.sleep(0.1)
+        self.wfile.write(REPORT.encode() if self.path == "/debug/memory" else b"{{}}")
+http.server.ThreadingHTTPServer(("", 8080), Pod).serve_forever()
+"""
+
+
+@pytest.fixture
+def reporter(cluster: Site, namespace: str, service_image: str) -> str:
+    """Run a pod that reports on its own memory; return its name."""
+    program = objects.program(namespace)
+    program["metadata"]["name"], program["data"] = "reporter", {"app.py": REPORTER}
+    made, *rest = copy.deepcopy(objects.deployment(namespace, "reporter", service_image))
+    made["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = "reporter"
+    cluster.apply(program, made, *rest)
+    (pod,) = wait_ready(cluster, namespace, "reporter")
+    return str(pod)
+
+
+def reasons(evidence: dict[str, Any]) -> dict[str, str]:
+    return {m["part"]: m["reason"] for m in evidence.get("missing", [])}
+
+
+def test_the_line_that_grew_is_in_the_podroll_and_in_the_pod_s_events(cluster, namespace, reporter):
+    roll = roll_by_hand(cluster, namespace, reporter, evidence={"http": {"port": 8080}})
+    evidence = roll["status"]["evidence"]
+    assert roll["status"]["phase"] == "Succeeded"
+    assert (evidence["probe"]["growth"][0]["file"], evidence["probe"]["growth"][0]["line"]) == ("app/cache.py", 42)
+    assert evidence["logs"][0]["lines"][0] == "login password=[redacted]"
+    assert reasons(evidence).keys() <= {"series"}, "a pod this young may not have been scraped yet"
+    assert evidence["tookSeconds"] < 5
+
+    def told() -> list[str]:
+        return [m for reason, m in cluster.events(namespace, "Pod", reporter) if reason == "EvidenceCaptured"]
+
+    (message,) = wait_for("the event", told, 30)
+    assert message.startswith("app/cache.py:42 +118.0 MiB")
+
+
+@pytest.mark.parametrize(
+    ("http", "words"),
+    [
+        pytest.param({"port": 8080, "path": "/drip"}, "no whole answer in", id="a pod that drips"),
+        pytest.param({"port": 8080, "path": "/other"}, "not a report", id="another answer"),
+        pytest.param({"port": 9999}, "declares TCP port 9999", id="a port that nobody declares"),
+    ],
+)
+def test_a_pod_that_reports_nothing_is_rolled_all_the_same(cluster, namespace, reporter, http, words):
+    roll = roll_by_hand(cluster, namespace, reporter, evidence={"http": http, "timeout": "2s"})
+    assert roll["status"]["phase"] == "Succeeded"
+    assert words in reasons(roll["status"]["evidence"])["http"]
+    assert roll["status"]["evidence"]["tookSeconds"] < 3
+
+
+@pytest.mark.parametrize(
+    ("evidence", "words"),
+    [
+        ({"timeout": "90s"}, "`evidence.timeout` must be from 1s to 60s"),
+        ({"http": {"port": 0}}, "evidence.http.port"),
+        ({"http": {"port": 80, "path": "/a/../b"}}, "evidence.http.path"),
+        ({"http": {"port": 80, "path": "/a?x=1"}}, "evidence.http.path"),
+        ({"http": {"port": 80, "path": "a"}}, "evidence.http.path"),
+        ({"logLines": 201}, "evidence.logLines"),
+    ],
+)
+def test_the_api_server_refuses_what_can_t_be_asked(cluster, namespace, evidence, words):
+    with pytest.raises(AssertionError, match=words):
+        cluster.apply(objects.policy(namespace, "odd", evidence=evidence))
