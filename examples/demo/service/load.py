@@ -1,6 +1,7 @@
 """A steady load on several services, a new connection per request. Standard library only.
 
-TARGETS="name=http://address/ ..."  PER_SECOND=20
+TARGETS="name=http://address/ ..."  PER_SECOND=20, or "name@5=http://address/" for a rate of its own
+VISITS=a.module  whose `visit(url)` makes a request and raises what urllib raises; without it, a plain GET
 Requests leave on time whether or not earlier ones were answered, as those of many users would: a service that hangs
 loses as many requests as it deserves to. Prints one JSON object a second: for each service the totals so far, the kinds
 of failure, how long answers took, and the longest outage: the longest time from one success to the next with a failure
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import http.client
+import importlib
 import json
 import os
 import threading
@@ -19,6 +21,12 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Visit = Callable[[str], None]
 
 TIMEOUT_S = 5.0
 
@@ -76,16 +84,20 @@ def quantile(counts: Counter[int], share: float) -> int:
     return 0
 
 
-def ask(url: str) -> str:
+def get(url: str) -> None:
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - addresses of the demo's services
+        answer.read()
+
+
+def ask(url: str, visit: Visit = get) -> str:
     """Make one request; return the kind of failure, or nothing."""
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - addresses of the demo's services
-            answer.read()
+        visit(url)
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code}"
     except urllib.error.URLError as error:
         return kind(error.reason)
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # an answer that can't be read, too
         return kind(error)
     return ""
 
@@ -99,30 +111,34 @@ def kind(reason: str | BaseException) -> str:
     return type(reason).__name__
 
 
-def ask_and_count(url: str, tally: Tally) -> None:
+def ask_and_count(url: str, tally: Tally, visit: Visit = get) -> None:
     began_s = time.monotonic()
-    failure = ask(url)
+    failure = ask(url, visit)
     ended_s = time.monotonic()
     tally.count(failure, ended_s, ended_s - began_s)
 
 
-def press(url: str, tally: Tally, per_second: float, stop: threading.Event) -> None:
+def press(url: str, tally: Tally, per_second: float, stop: threading.Event, visit: Visit = get) -> None:
     """Send requests at this rate until stopped; a stall of this program makes it late, not faster afterwards."""
     at_once = int(per_second * TIMEOUT_S) + 1
     due_s = time.monotonic()
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         while not stop.wait(max(0.0, due_s - time.monotonic())):
-            pool.submit(ask_and_count, url, tally)
+            pool.submit(ask_and_count, url, tally, visit)
             due_s = max(due_s + 1 / per_second, time.monotonic())
 
 
 def main() -> None:
-    per_second = float(os.environ.get("PER_SECOND", "20"))
-    targets = dict(pair.split("=", 1) for pair in os.environ["TARGETS"].split())
-    tallies = {name: Tally() for name in targets}
+    visits = os.environ.get("VISITS")
+    visit = importlib.import_module(visits).visit if visits else get
+    tallies: dict[str, Tally] = {}
     stop = threading.Event()
-    for name, url in targets.items():
-        threading.Thread(target=press, args=(url, tallies[name], per_second, stop), daemon=True).start()
+    for pair in os.environ["TARGETS"].split():
+        target, url = pair.split("=", 1)
+        name, _, rate = target.partition("@")
+        per_second = float(rate or os.environ.get("PER_SECOND", "20"))
+        tallies[name] = Tally()
+        threading.Thread(target=press, args=(url, tallies[name], per_second, stop, visit), daemon=True).start()
     while True:
         time.sleep(1)
         now_s = time.monotonic()

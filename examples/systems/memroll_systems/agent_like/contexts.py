@@ -1,0 +1,48 @@
+"""The context of a run, and who is told of it."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+current: ContextVar[RunContext] = ContextVar("run")
+"""The run that the running task works for; tasks that it starts inherit it."""
+
+
+@dataclass(eq=False)
+class RunContext:
+    """What a run knows: its task and what its tools found."""
+
+    run_id: str
+    task: str
+    observations: list[str] = field(default_factory=list)
+    progress: int = 0
+
+    def told(self, topic: str) -> None:
+        """Note that something has happened, when it is about this run."""
+        if topic == self.run_id:
+            self.progress += 1
+
+
+class Bus:
+    """Tells subscribers what happens. Whoever subscribes must unsubscribe: the bus lives as long as the process."""
+
+    def __init__(self) -> None:
+        self._callbacks: dict[str, Callable[[str], None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._callbacks)
+
+    def subscribe(self, topic: str, callback: Callable[[str], None]) -> None:
+        self._callbacks[topic] = callback
+
+    def unsubscribe(self, topic: str) -> None:
+        self._callbacks.pop(topic, None)
+
+    def publish(self, topic: str) -> None:
+        if topic in self._callbacks:
+            self._callbacks[topic](topic)

@@ -1,0 +1,1 @@
+"""A chat server whose conversations never end."""
