@@ -24,7 +24,7 @@ from memroll.disruption.target import (
     PodKey,
 )
 from memroll.errors import Conflict, NotFound
-from tests.builders import at, container, pod, workload
+from tests.builders import LIMIT, at, container, pod, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,7 +44,17 @@ class Killed(BaseException):
 class FakeCluster:
     """`writes_left`: the process is killed right after so many writes (None: never)."""
 
-    def __init__(self, replicas: int = 1, *, newcomers_ready: bool = True, budget_allows: bool = True) -> None:
+    def __init__(
+        self,
+        replicas: int = 1,
+        *,
+        newcomers_ready: bool = True,
+        budget_allows: bool = True,
+        name: tuple[str, str] = ("demo", "leaky"),
+        limit_bytes: int = LIMIT,
+    ) -> None:
+        self.namespace, self.app = name
+        self.limit_bytes = limit_bytes
         self.pods: dict[str, Target] = {}
         self.policies_json: dict[str, dict[str, Any]] = {}
         self.rolls_json: dict[str, dict[str, Any]] = {}
@@ -87,22 +97,35 @@ class FakeCluster:
         for name, p in self.pods.items():
             matches = p.labels.get("pod-template-hash") == HASH
             if p.controller is None and matches:
-                self.pods[name] = replace(p, controller=workload().controller)
+                self.pods[name] = replace(p, controller=self._workload().controller)
             if p.controller is not None and not matches:
                 self.pods[name] = replace(p, controller=None)
 
     def _create(self, *, ready: bool) -> None:
         self._made += 1
-        name = f"leaky-{self._made}"
+        name = f"{self.app}-{self._made}"
         made = pod(
             name,
             created_at=at(self.seconds) if self.seconds else at(-185),
             ready=ready,
             phase="Running" if ready else "Pending",
-            labels={"app": "leaky", "pod-template-hash": HASH},
-            containers=(container(id=f"id-{name}"),),
+            controller=self._workload().controller,
+            labels={"app": self.app, "pod-template-hash": HASH},
+            containers=(container(id=f"id-{name}", limit_bytes=self.limit_bytes),),
         )
+        if self.namespace != "demo":
+            made = replace(made, key=PodKey(self.namespace, name, f"uid-{self.namespace}-{name}"))
         self.pods[name] = made
+
+    def _workload(self) -> Workload:
+        if self.namespace == "demo":
+            return workload(desired=self.desired, replicas=self.desired)
+        top = ObjectRef("apps/v1", "Deployment", self.app, f"deploy-{self.namespace}-{self.app}")
+        controller = ObjectRef("apps/v1", "ReplicaSet", f"{self.app}-{HASH}", f"rs-{self.namespace}-{self.app}")
+        return workload(
+            top=top, controller=controller, desired=self.desired, replicas=self.desired,
+            selector=f"app={self.app}", family=frozenset({controller.uid}),
+        )  # fmt: skip
 
     def _watch_readiness(self) -> None:
         ready = sum(1 for p in self.pods.values() if p.ready and not p.deleting)
@@ -138,7 +161,7 @@ class FakeCluster:
         return self.pods.get(name)
 
     async def workload_of(self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None) -> Workload | None:
-        return workload(desired=self.desired, replicas=self.desired)
+        return self._workload()
 
     async def detachment(self, target: Target) -> Detachment:
         return Detachment(labels={"app": target.labels["app"]})
@@ -166,7 +189,8 @@ class FakeCluster:
         if name in self.rolls_json:
             raise Conflict("Conflict", name)
         stamp = at(self.seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
-        meta = manifest["metadata"] | {"uid": f"uid-{name}", "resourceVersion": "1", "creationTimestamp": stamp}
+        uid = f"uid-{name}" if namespace == "demo" else f"uid-{namespace}-{name}"
+        meta = manifest["metadata"] | {"uid": uid, "resourceVersion": "1", "creationTimestamp": stamp}
         self.rolls_json[name] = manifest | {"metadata": meta, "status": {}}
         self._write(f"create {name}")
         return self.rolls_json[name]

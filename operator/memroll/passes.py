@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
+from memroll.about import about, apart
 from memroll.api import conditions
 from memroll.api.conditions import ConditionType, Status, condition
 from memroll.api.policy import MemoryPolicy, read_status
@@ -90,16 +91,17 @@ class Passes:
         """Make one pass over a policy; return the seconds until the next, or None when it is gone."""
         if not self.leads():
             return STANDBY_S
-        try:
-            raw = await self.cluster.policy(*key)
-            if raw is None:
-                self.metrics.forget(*key)
-                return None
-            return await self._pass(raw)
-        except Conflict:
-            return AFTER_A_CONFLICT_S
-        except MemrollError as trouble:
-            return _after(trouble, "policy", key)
+        with about(namespace=key.namespace, policy=key.name):
+            try:
+                raw = await self.cluster.policy(*key)
+                if raw is None:
+                    self.metrics.forget(*key)
+                    return None
+                return await self._pass(raw)
+            except Conflict:
+                return AFTER_A_CONFLICT_S
+            except MemrollError as trouble:
+                return _after(trouble, "policy", key)
 
     async def _pass(self, raw: dict[str, Any]) -> float:
         now, started = self.now(), time.monotonic()
@@ -161,23 +163,29 @@ class Passes:
         """Make one step of a roll; return the seconds until the next, or None when it has ended."""
         if not self.leads():
             return STANDBY_S
-        try:
-            raw = await self.cluster.roll(*key)
-            if raw is None:
-                await self.put_back()
+        with about(namespace=key.namespace, roll=key.name):
+            try:
+                raw = await self.cluster.roll(*key)
+                if raw is None:
+                    await self.put_back()
+                    return None
+                return await self._over(PodRoll.read(raw))
+            except Conflict:
+                return AFTER_A_CONFLICT_S
+            except ValidationError as invalid:
+                logger.warning("PodRoll %s/%s can't be read: %s", key.namespace, key.name, invalid.errors()[:3])
                 return None
-            roll = PodRoll.read(raw)
-            if roll.active and key.namespace in self.excluded:
-                await self._exclude(roll)
-                return None
-            return await self._step(roll) if roll.active else None
-        except Conflict:
-            return AFTER_A_CONFLICT_S
-        except ValidationError as invalid:
-            logger.warning("PodRoll %s/%s can't be read: %s", key.namespace, key.name, invalid.errors()[:3])
+            except MemrollError as trouble:
+                return _after(trouble, "PodRoll", key)
+
+    async def _over(self, roll: PodRoll) -> float | None:
+        if not roll.active:
             return None
-        except MemrollError as trouble:
-            return _after(trouble, "PodRoll", key)
+        if roll.namespace in self.excluded:
+            await self._exclude(roll)
+            return None
+        with about(policy=roll.spec.policy, pod=roll.spec.pod_name):
+            return await self._step(roll)
 
     async def _step(self, roll: PodRoll) -> float | None:
         policy = await self._policy_of(roll)
@@ -215,9 +223,11 @@ class Passes:
         """Settle the pods that were released by rolls which do not exist any more, and return them."""
         if not self.leads():
             return ()
-        found = await strays.sweep(self.cluster, self.namespaces, self.leads)
-        for stray in found:
-            logger.warning("stray", extra={"namespace": stray.pod.namespace, "pod": stray.pod.name, "done": stray.done})
+        with apart():  # from the roll whose absence led here: a stray may be anybody's
+            found = await strays.sweep(self.cluster, self.namespaces, self.leads)
+            for stray in found:
+                fields = {"namespace": stray.pod.namespace, "pod": stray.pod.name, "done": stray.done}
+                logger.warning("stray", extra=fields)
         return found
 
     async def known(self) -> tuple[list[Key], list[Key]]:

@@ -1,4 +1,7 @@
-"""Logs: one JSON object a line for machines, plain lines for people. Never whole objects of the cluster."""
+"""Logs: one JSON object a line for machines, plain lines for people. Never whole objects of the cluster.
+
+Each JSON line carries the policy, the roll and the pod that the work is about: see memroll.about.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
+from memroll.about import named
+
 FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 
 
 def configure(log_format: str, level: str) -> None:
     """Send all logs to standard error in one format."""
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(named)
     if log_format == "json":
         renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
         handler.setFormatter(JsonFormatter(FIELDS, rename_fields=renamed))
