@@ -21,12 +21,12 @@ SESSION_VISITS = 5
 """So often a user comes back to one session."""
 UPLOAD_EACH = 40
 DOCUMENT_CHARS = 48 * 1024
-BATCH_EACH, BATCH_TASKS = 300, 30
+BATCH_EACH, BATCH_TASKS = 300, 40
 LAST_CHUNK = "data: [DONE]"
 _visits: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
 
 
-class WrongAnswer(http.client.HTTPException):  # noqa: N818 - it is shown as the kind of a failure
+class WrongAnswer(http.client.HTTPException):
     """An answer that is not the whole one, or not the one to this question."""
 
 

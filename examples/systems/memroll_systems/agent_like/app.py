@@ -44,9 +44,7 @@ class AgentServer:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
-        return exposition(
-            agent_runs=self.runs, agent_subscribers=len(self.bus), agent_workspaces=self.workspaces.made
-        )
+        return exposition(agent_runs=self.runs, agent_subscribers=len(self.bus), agent_workspaces=self.workspaces.made)
 
 
 def create(environment: Mapping[str, str]) -> Starlette:

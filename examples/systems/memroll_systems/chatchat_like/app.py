@@ -65,9 +65,7 @@ class ChatServer:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
-        return exposition(
-            chat_turns=self.turns, chat_sessions=len(self.conversations), chat_documents=len(self.store)
-        )
+        return exposition(chat_turns=self.turns, chat_sessions=len(self.conversations), chat_documents=len(self.store))
 
 
 async def _stream(turn: Turn) -> AsyncIterator[str]:

@@ -62,9 +62,7 @@ class ChatOutput(Component):
     """Shows what it is given."""
 
 
-KINDS: dict[str, type[Component]] = {
-    kind.__name__: kind for kind in (ChatInput, Retriever, Prompt, Model, ChatOutput)
-}
+KINDS: dict[str, type[Component]] = {kind.__name__: kind for kind in (ChatInput, Retriever, Prompt, Model, ChatOutput)}
 
 
 def make(vertex: str, session: str, question: str) -> Component:

@@ -1,4 +1,4 @@
-"""`python -m memroll_systems.tracing_race.check URL`: do runs at the same time keep their traces apart?
+"""`python -m memroll_systems.tracing_race.check URL` tells whether runs at the same time keep their traces apart.
 
 Exit code 0 when each run got its own spans and no others, 1 when they are mixed, 2 when a run failed.
 """

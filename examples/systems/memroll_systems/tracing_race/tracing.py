@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Protocol
 
-PAYLOAD_CHARS = 16 * 1024
+PAYLOAD_CHARS = 48 * 1024
 PAYLOAD = '{{"run": "{run}", "component": "{component}", "inputs": "{inputs}"}}'
 
 
