@@ -20,9 +20,9 @@ help: ## show this list
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@hack/venv "$(PYTHON)" "$(VENV)" "$(STAMP)"
 
-demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services alive
+demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services alive (SYSTEM=name: docs/systems.md)
 	@mkdir -p build
-	@$(DEMO) run
+	@$(DEMO) run $(if $(SYSTEM),--system $(SYSTEM))
 
 demo-down: $(STAMP) ## remove the demo and the local cluster
 	@$(DEMO) down

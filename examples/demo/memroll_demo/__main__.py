@@ -5,29 +5,35 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
+from functools import partial
+from typing import TYPE_CHECKING
 
-from memroll_demo import report, site, timeline
-from memroll_demo.facts import Facts
-from memroll_demo.stage import OPERATOR, RATE_PER_S, RELEASE, Stage
+from memroll_demo import play, report, site
+from memroll_demo.stage import RATE_PER_S, Stage
+from memroll_demo.systems import SYSTEMS
+from memroll_demo.watching import Steps, watch
 
-IMAGE = "localhost/memroll:demo"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memroll_demo.facts import Facts
+
 DURATION_S = 360.0
-LOOK_S = 2.0
-FRAME_S = 15.0
 
 
 def main() -> int:
     parser = argparse.ArgumentParser("memroll_demo", description=__doc__)
     commands = parser.add_subparsers(required=True, dest="command")
     running = commands.add_parser("run", help="set up the cluster and the services, watch, report")
-    running.add_argument("--seconds", type=float, default=DURATION_S, help="how long to watch")
+    running.add_argument("--seconds", type=float, help="how long to watch (default: as long as it takes to show)")
+    others = ", ".join(filter(None, PLAYS))
+    running.add_argument("--system", default="", choices=PLAYS, metavar="NAME", help=f"play one of: {others}")
     commands.add_parser("down", help="remove the demo, and the local cluster with it")
     arguments = parser.parse_args()
     # Being told to end is being interrupted: what was started is stopped on the way out.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return run(arguments.seconds) if arguments.command == "run" else down()
+        return PLAYS[arguments.system](arguments.seconds) if arguments.command == "run" else down()
     except AssertionError as error:  # a command's failure, too, is one
         print(error, file=sys.stderr)
         return 1
@@ -36,43 +42,17 @@ def main() -> int:
         return 130
 
 
-def run(seconds: float) -> int:
-    timings: dict[str, float] = {}
-    began = time.monotonic()
-
-    def step(what: str, took: str) -> None:
-        timings[took] = round(time.monotonic() - began - sum(timings.values()), 1)
-        print(f"✓ {what} ({timings[took]:.0f} s)", flush=True)
-
-    where = site.current() if site.is_current() else site.boot()
+def run(seconds: float | None) -> int:
+    """Play the five services."""
+    seconds = seconds or DURATION_S
+    steps = Steps()
+    where = steps.cluster()
     stage = Stage(where)
-    step("a Kubernetes cluster with Prometheus", "cluster_up_s")
-    image = where.operator_image(IMAGE)
-    step("the operator's image", "images_s")
-    stage.clear()
-    where.install(RELEASE, OPERATOR, image, [stage.watched], *site.FAST_LEAKS)
-    step("memroll, installed by Helm", "install_s")
+    steps.operator(stage)
     stage.set_up()
-    step("five services under load: leaky, leaky-fleet, highwater, warmup; control has no policy", "services_s")
+    steps.done("five services under load: leaky, leaky-fleet, highwater, warmup; control has no policy", "services_s")
     facts = watch(stage, seconds)
-    timings["run_s"] = round(seconds, 1)
-    return conclude(facts, timings)
-
-
-def watch(stage: Stage, seconds: float) -> Facts:
-    """Show what happens for so long."""
-    facts, coloured = Facts(stage), timeline.use_colour()
-    began, framed = time.monotonic(), -FRAME_S
-    while (elapsed := time.monotonic() - began) < seconds:
-        for words in facts.look():
-            print(timeline.happened(elapsed, words, coloured=coloured), flush=True)
-        if elapsed - framed >= FRAME_S:
-            framed = elapsed
-            print(timeline.frame(elapsed, facts.services, coloured=coloured), flush=True)
-        time.sleep(LOOK_S)
-    for words in facts.look():
-        print(timeline.happened(seconds, words, coloured=coloured), flush=True)
-    return facts
+    return conclude(facts, steps.timings | {"run_s": round(seconds, 1)})
 
 
 def conclude(facts: Facts, timings: dict[str, float]) -> int:
@@ -98,10 +78,17 @@ def conclude(facts: Facts, timings: dict[str, float]) -> int:
 def down() -> int:
     if site.is_current():
         Stage(site.current()).take_down()
+        play.Systems(site.current()).clear()
     else:
         site.local("down", show=True)  # all that runs in it goes with it
     return 0
 
+
+PLAYS: dict[str, Callable[[float | None], int]] = {
+    "": run,
+    **{name: partial(play.run, system) for name, system in SYSTEMS.items()},
+}
+"""What `make demo SYSTEM=name` plays, by name: each is given the seconds to watch, and returns the exit code."""
 
 if __name__ == "__main__":
     sys.exit(main())

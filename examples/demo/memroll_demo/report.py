@@ -40,18 +40,17 @@ def assertions(services: dict[str, Service], load: Load, rolls_least: int = ROLL
     """Say what the demo promises of the services that played, and whether it held."""
     found: list[Assertion] = []
     for name in (n for n in PROTECTED if n in services):
-        found += _protected(name, services[name], rolls_least)
-        found.append(_served(name, services[name], load))
-    for name in (n for n in INNOCENT if n in services):
-        begun = services[name].rolls_begun
-        found.append(Assertion(f"{name} was never rolled", begun == 0, f"{begun} rolls"))
+        found += protected(name, services[name], rolls_least)
+        found.append(served(name, services[name], load))
+    found += [innocent(name, services[name]) for name in INNOCENT if name in services]
     if "control" in services:
         killed = services["control"].oom_kills
         found.append(Assertion("control, without a policy, was OOM-killed", killed > 0, f"{killed} OOM kills"))
     return found
 
 
-def _protected(name: str, service: Service, rolls_least: int) -> list[Assertion]:
+def protected(name: str, service: Service, rolls_least: int) -> list[Assertion]:
+    """Say whether a leaking service was rolled, and never killed."""
     kills = service.oom_kills
     often = {1: "once", 2: "twice"}.get(rolls_least, f"{rolls_least} times")
     failed = f", {service.rolls_failed} failed" if service.rolls_failed else ""
@@ -63,7 +62,12 @@ def _protected(name: str, service: Service, rolls_least: int) -> list[Assertion]
     ]
 
 
-def _served(name: str, service: Service, load: Load) -> Assertion:
+def innocent(name: str, service: Service) -> Assertion:
+    begun = service.rolls_begun
+    return Assertion(f"{name} was never rolled", begun == 0, f"{begun} rolls")
+
+
+def served(name: str, service: Service, load: Load) -> Assertion:
     """Say whether all requests were answered, which takes a load that was really there."""
     least = max(1, int(load.requests_wanted * LOAD_LEAST))
     detail = f"{service.failures} of {service.requests} failed"
@@ -79,11 +83,12 @@ def _served(name: str, service: Service, load: Load) -> Assertion:
 
 def table(services: dict[str, Service]) -> str:
     """Draw the summary."""
-    head = f"{'service':<14}{'rolls':>7}{'OOM kills':>11}{'requests':>10}{'failed':>8}{'longest outage':>16}"
+    wide = max(14, *(len(name) + 2 for name in services))
+    head = f"{'service':<{wide}}{'rolls':>7}{'OOM kills':>11}{'requests':>10}{'failed':>8}{'longest outage':>16}"
     lines = [head, "─" * len(head)]
     for name, s in services.items():
         outage = f"{s.longest_outage_s:.1f} s" if s.failures else "none"
-        lines.append(f"{name:<14}{s.rolls:>7}{s.oom_kills:>11}{s.requests:>10}{s.failures:>8}{outage:>16}")
+        lines.append(f"{name:<{wide}}{s.rolls:>7}{s.oom_kills:>11}{s.requests:>10}{s.failures:>8}{outage:>16}")
     return "\n".join(lines)
 
 

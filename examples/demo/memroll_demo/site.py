@@ -173,11 +173,19 @@ class Site:
 
     def operator_image(self, name: str) -> str:
         """Build the operator's image for the local cluster; elsewhere MEMROLL_IMAGE names it."""
+        return self._image(name, "deploy/image/Dockerfile", "MEMROLL_IMAGE")
+
+    def systems_image(self, name: str) -> str:
+        """Build the image of the four systems for the local cluster; elsewhere SYSTEMS_IMAGE names it."""
+        return self._image(name, "examples/systems/Dockerfile", "SYSTEMS_IMAGE")
+
+    def _image(self, name: str, dockerfile: str, variable: str) -> str:
         if not self.local:
-            return os.environ["MEMROLL_IMAGE"]
-        dockerfile = str(ROOT / "deploy/image/Dockerfile")
-        arguments = ["--file", dockerfile, "--context", str(ROOT), "--build-arg", f"BASE={self.service_image}"]
-        local("build-image", name, *arguments, show=True)
+            if not os.environ.get(variable):
+                raise AssertionError(f"CLUSTER=current needs {variable} in the environment")
+            return os.environ[variable]
+        arguments = ["--file", str(ROOT / dockerfile), "--context", str(ROOT)]
+        local("build-image", name, *arguments, "--build-arg", f"BASE={self.service_image}", show=True)
         return name
 
     def versions(self) -> dict[str, str]:

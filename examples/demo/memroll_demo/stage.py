@@ -27,10 +27,15 @@ SERVICES = ("leaky", "leaky-fleet", "highwater", "warmup", "control")
 
 def manifest(name: str, image: str, prefix: str = PREFIX) -> list[dict[str, Any]]:
     """Read one file of manifests/, with the image and the namespaces of this stage."""
-    text = (HERE / "manifests" / f"{name}.yaml").read_text(encoding="utf-8")
-    objects = [o for o in yaml.safe_load_all(text) if o]
+    return placed(HERE / "manifests" / f"{name}.yaml", image, (PREFIX, prefix))
+
+
+def placed(path: Path, image: str, prefixes: tuple[str, str]) -> list[dict[str, Any]]:
+    """Read manifests with another image, and with namespaces that begin with the second prefix, not the first."""
+    usual, wanted = prefixes
+    objects = [o for o in yaml.safe_load_all(path.read_text(encoding="utf-8")) if o]
     for found in objects:
-        found["metadata"]["namespace"] = prefix + found["metadata"]["namespace"].removeprefix(PREFIX)
+        found["metadata"]["namespace"] = wanted + found["metadata"]["namespace"].removeprefix(usual)
         for container in _containers(found):
             container["image"] = image
     return objects
@@ -113,16 +118,21 @@ class Stage:
             self.site.kubectl("rollout", "status", f"deployment/{service}", "-n", where, "--timeout=120s")
         self._start_load()
 
+    def url_of(self, service: str) -> str:
+        """Return the cluster address of a service."""
+        found = self.site.get("service", self.namespace_of(service), service)
+        return f"http://{found['spec']['clusterIP']}/"
+
     def _start_load(self) -> None:
         """Start the load on the services' cluster addresses."""
-        targets = []
-        for name in self.services:
-            service = self.site.get("service", self.namespace_of(name), name)
-            targets.append(f"{name}=http://{service['spec']['clusterIP']}/")
+        targets = " ".join(f"{name}={self.url_of(name)}" for name in self.services)
         (pod,) = manifest("load", self.image, self.prefix)
+        self.start_load(pod, TARGETS=targets, PER_SECOND=str(RATE_PER_S))
+
+    def start_load(self, pod: dict[str, Any], **environment: str) -> None:
+        """Start the pod of a load with this environment, and wait for it."""
         (container,) = pod["spec"]["containers"]
-        given = {"TARGETS": " ".join(targets), "PER_SECOND": str(RATE_PER_S)}
-        container["env"] = [{"name": name, "value": value} for name, value in given.items()]
+        container["env"] = [{"name": name, "value": value} for name, value in environment.items()]
         self.site.apply(pod)
         wait_for("the load", self.load_runs, timeout_s=60)
 

@@ -39,12 +39,13 @@ def bar(share: float, *, coloured: bool) -> str:
 def frame(elapsed_s: float, services: dict[str, Service], *, coloured: bool = False) -> str:
     """Draw all services as they are now; a service with several pods shows its fullest."""
     lines = [paint(f"── {clock(elapsed_s)} {'─' * 94}", "dim", coloured=coloured)]
+    wide = max(12, *map(len, services))
     for name, service in services.items():
         fullest = max(service.shares, default=0.0)
         pods = f"x{len(service.shares)}" if len(service.shares) > 1 else "  "
         lost = f"{service.failures} failed"
         lines.append(
-            f"{name:<12}{pods} {bar(fullest, coloured=coloured)}  {service.verdict or 'no policy':<22}"
+            f"{name:<{wide}}{pods} {bar(fullest, coloured=coloured)}  {service.verdict or 'no policy':<22}"
             f"{service.rolls} rolls  {_alarm(f'{service.oom_kills} OOM', service.oom_kills, coloured)}"
             f"{service.requests:>8} requests  {_alarm(lost, service.failures, coloured)}".rstrip()
         )
