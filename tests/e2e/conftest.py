@@ -12,6 +12,7 @@ import pytest
 
 from memroll_demo import site
 from tests.e2e import objects
+from tests.e2e.looking import RELEASE, show
 from tests.soak.kube import Kube
 from tests.soak.load import Load
 from tests.soak.stage import Stage
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 
     from memroll_demo.site import Site
 
-RELEASE = "memroll-e2e"
-"""Also the namespace of the operator."""
 IMAGE = "localhost/memroll:e2e"
 NAMES = (
     *("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful", "strategies"),
-    *("matrix", "broken", "disturbed", "drain", "evidence"),
+    *("matrix", "broken", "disturbed", "drain", "evidence", "systems"),
+    *(f"isolation-{number}" for number in range(4)),
 )
 
 
@@ -72,21 +72,8 @@ def namespace(cluster: Site, operator: str, request: pytest.FixtureRequest) -> I
     cluster.apply(objects.program(name))
     yield name
     if request.session.testsfailed:
-        _show(cluster, name, operator)
+        show(cluster, name, operator)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-def _show(cluster: Site, namespace: str, operator: str) -> None:
-    """Print what a person would look at after a failure."""
-    for arguments in (
-        ("get", "mempol,podrolls,pods,deployments,events", "-n", namespace, "-o", "wide"),
-        ("get", "podrolls", "-n", namespace, "-o", "yaml"),
-        ("logs", "-n", operator, f"deployment/{RELEASE}", "--tail=60"),
-    ):
-        try:
-            print(cluster.kubectl(*arguments))
-        except AssertionError as error:
-            print(error)
 
 
 @pytest.fixture(scope="session")
@@ -107,7 +94,7 @@ def stage(cluster: Site, operator: str, kube: Kube, request: pytest.FixtureReque
     yield opened
     opened.unload()
     if request.session.testsfailed:
-        _show(cluster, name, operator)
+        show(cluster, name, operator)
     opened.close()
 
 
