@@ -1,7 +1,7 @@
 """Forty policies and forty rolls at once on a real cluster: everything said is about the right one.
 
-Forty, because a node has room for 110 pods and each roll has two of them for a while. The scenario of the same name plays
-it with a hundred. Four namespaces hold workloads of the same names, so that a mix-up of either half shows.
+Forty, because a node has room for 110 pods and each roll has two of them for a while; tests/scenario plays it with a
+hundred. Four namespaces hold workloads of the same names, so that a mix-up of either half shows.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from memroll.about import named
 from memroll.errors import NotFound, PrometheusUnavailable, Stalled
 from memroll.loop import Key
 from memroll.passes import Passes
@@ -295,6 +296,20 @@ async def test_a_podroll_deleted_in_mid_surge_puts_the_pod_back():
     stage.cluster.settle()
     assert list(stage.cluster.pods) == ["leaky-1"]
     assert not stage.cluster.pods["leaky-1"].released
+
+
+async def test_a_stray_is_not_named_after_the_roll_that_led_to_it(caplog):
+    """It may be another's: a roll that is gone is a reason to look at all of them."""
+    stage = leaking(newcomers_ready=False)
+    await stage.judge()
+    await run_rolls(stage, rounds=4)
+    stage.cluster.rolls_json.clear()
+    caplog.handler.addFilter(named)
+    await stage.passes.over_roll(Key("demo", "another"))
+    caplog.handler.removeFilter(named)
+    (line_said,) = [r for r in caplog.records if r.message == "stray"]
+    assert (line_said.namespace, line_said.pod) == ("demo", "leaky-1")
+    assert not hasattr(line_said, "roll")
 
 
 async def test_a_pod_whose_roll_is_under_way_is_not_swept():

@@ -19,7 +19,12 @@ def test_the_standard_library_s_operator_is_found_from_the_repository_root():
 
 
 def test_requirements_are_pinned_by_hash_and_name_no_index():
-    for name in ("requirements.txt", "requirements-build.txt", "requirements-dev.txt"):
+    for name in (
+        "requirements.txt",
+        "requirements-build.txt",
+        "requirements-dev.txt",
+        "examples/systems/requirements.txt",
+    ):
         lines = [line.strip() for line in (ROOT / name).read_text().splitlines() if line.strip() and line[0] != "#"]
         assert lines, name
         for line in lines:

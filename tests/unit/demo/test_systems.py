@@ -8,7 +8,7 @@ from memroll_demo import __main__ as demo
 from memroll_demo import play, proof
 from memroll_demo.play import Director, Systems
 from memroll_demo.report import Assertion
-from memroll_demo.site import CommandError
+from memroll_demo.site import CommandError, Site
 from memroll_demo.systems import SYSTEMS, Line, leaking_line
 
 MEMBERS = [member for system in SYSTEMS.values() for member in system.members]
@@ -172,6 +172,46 @@ class Cluster:
     def kubectl(self, *arguments: str) -> str:
         self.typed.append(" ".join(arguments))
         return next((said for name, said in self.answers.items() if f"ip-of-{name}/;" in arguments[-1]), "")
+
+
+class Recording(Cluster):
+    """Notes what is applied."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.applied: list[dict[str, Any]] = []
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        self.applied += objects
+
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        return {"status": {"phase": "Running"}} if kind == "pod" else super().get(kind, namespace, name)
+
+
+def test_one_system_plays_alone_with_its_load_in_namespaces_of_its_own():
+    cluster = Recording()
+    Systems.of(cluster, SYSTEMS["agent-like"], prefix="trial", programs="an/image:1").set_up()  # type: ignore[arg-type] # a part of a Site
+    named = [(o["kind"], o["metadata"]["name"]) for o in cluster.applied]
+    assert [name for kind, name in named if kind == "Namespace"] == ["trial", "trial-load"]
+    assert [name for kind, name in named if kind == "MemoryPolicy"] == ["agent-like", "agent-like-bursts"]
+    assert {o["metadata"].get("namespace", "trial") for o in cluster.applied} == {"trial", "trial-load"}
+    (pod,) = [o for o in cluster.applied if o["kind"] == "Pod"]
+    (container,) = pod["spec"]["containers"]
+    assert container["image"] == "an/image:1"
+    targets = "agent-like@10=http://ip-of-agent-like/agent agent-like-bursts@10=http://ip-of-agent-like-bursts/agents"
+    assert container["env"] == [
+        {"name": "TARGETS", "value": targets},
+        {"name": "VISITS", "value": "memroll_systems.users"},
+    ]
+
+
+def test_a_cluster_that_is_not_ours_must_be_given_the_image(monkeypatch):
+    monkeypatch.delenv("SYSTEMS_IMAGE", raising=False)
+    foreign = Site("config", "http://prometheus", "kubectl", "helm", "an/image:1", local=False)
+    with pytest.raises(AssertionError, match="needs SYSTEMS_IMAGE"):
+        foreign.systems_image(play.IMAGE)
+    monkeypatch.setenv("SYSTEMS_IMAGE", "registry.example.com/systems:1")
+    assert foreign.systems_image(play.IMAGE) == "registry.example.com/systems:1"
 
 
 def director(system: str) -> tuple[Director, Cluster]:
