@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memroll_demo.site import Site
+    from tests.soak.kube import Kube
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -86,30 +87,30 @@ def roll_of(pod: Json) -> Json:
     }
 
 
-def everything(cluster: Site, kinds: str) -> list[Json]:
-    return [found for namespace in NAMESPACES for found in cluster.get(kinds, namespace)]
+def everything(kube: Kube, plural: str) -> list[Json]:
+    return [found for namespace in NAMESPACES for found in kube.list(plural, namespace)]
 
 
-def ready_pods(cluster: Site) -> dict[Name, Json]:
+def ready_pods(kube: Kube) -> dict[Name, Json]:
     """Return the pod of each workload that is Ready and stays."""
-    pods = [p for p in everything(cluster, "pods") if "deletionTimestamp" not in p["metadata"]]
+    pods = [p for p in everything(kube, "pods") if "deletionTimestamp" not in p["metadata"]]
     conditions = ((p, c) for p in pods for c in p["status"].get("conditions", []))
     ready = [p for p, c in conditions if (c["type"], c["status"]) == ("Ready", "True")]
     return {(p["metadata"]["namespace"], p["metadata"]["labels"]["app"]): p for p in ready}
 
 
 @pytest.fixture(scope="module")
-def rolled(cluster: Site, operator: str, request: pytest.FixtureRequest) -> Iterator[dict[Name, Json]]:
+def rolled(cluster: Site, kube: Kube, operator: str, request: pytest.FixtureRequest) -> Iterator[dict[Name, Json]]:
     """Roll all pods at once; return the PodRolls by workload."""
     cluster.kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found")
     cluster.apply(*map(objects.namespace, NAMESPACES))
     cluster.apply(*(workload(name, cluster.service_image) for name in NAMES))
     cluster.apply(*(objects.policy(*name, interval="15s") for name in NAMES))
-    wait_for("a Ready pod of each workload", lambda: len(ready_pods(cluster)) == len(NAMES), READY_S)
-    cluster.apply(*map(roll_of, ready_pods(cluster).values()))
+    wait_for("a Ready pod of each workload", lambda: len(ready_pods(kube)) == len(NAMES), READY_S)
+    cluster.apply(*map(roll_of, ready_pods(kube).values()))
 
     def ended() -> list[Json]:
-        rolls = everything(cluster, "podrolls")
+        rolls = everything(kube, "podrolls")
         return rolls if all(r.get("status", {}).get("phase") in FINAL for r in rolls) else []
 
     found = wait_for("the end of all rolls", ended, ROLLED_S)
@@ -120,9 +121,9 @@ def rolled(cluster: Site, operator: str, request: pytest.FixtureRequest) -> Iter
     cluster.kubectl("delete", "namespace", *NAMESPACES, "--wait=false")
 
 
-def test_each_roll_replaced_its_own_pod_and_no_other(cluster, rolled):
+def test_each_roll_replaced_its_own_pod_and_no_other(kube, rolled):
     assert Counter(r["status"]["phase"] for r in rolled.values()) == {"Succeeded": len(NAMES)}
-    pods = ready_pods(cluster)
+    pods = ready_pods(kube)
     for name, roll in rolled.items():
         assert strangers(roll, name) == set()
         assert roll["status"]["podUID"] == roll["spec"]["podUID"]
@@ -130,9 +131,9 @@ def test_each_roll_replaced_its_own_pod_and_no_other(cluster, rolled):
         assert roll["status"]["replacement"]["name"] == pods[name]["metadata"]["name"] != roll["spec"]["podName"]
 
 
-def test_each_policy_tells_of_its_own_pod_and_roll(cluster, rolled):
+def test_each_policy_tells_of_its_own_pod_and_roll(kube, rolled):
     def told() -> dict[Name, Json]:
-        found = everything(cluster, "mempol")
+        found = everything(kube, "memorypolicies")
         done = [p for p in found if p.get("status", {}).get("rolls", {}).get("succeeded") == 1]
         return {(p["metadata"]["namespace"], p["metadata"]["name"]): p["status"] for p in done}
 
@@ -145,9 +146,9 @@ def test_each_policy_tells_of_its_own_pod_and_roll(cluster, rolled):
         assert set(limits) <= {(32 + NAMES.index(name)) * objects.MIB}
 
 
-def test_each_event_is_on_the_object_that_it_names(cluster, rolled):
+def test_each_event_is_on_the_object_that_it_names(kube, rolled):
     stories: dict[Name, list[str]] = {name: [] for name in rolled}
-    for event in everything(cluster, "events"):
+    for event in everything(kube, "events"):
         if event.get("source", {}).get("component") != "memroll":
             continue
         about = event["involvedObject"]

@@ -26,6 +26,7 @@ PREFIXES = {
     "services": "/api/v1",
     "configmaps": "/api/v1",
     "namespaces": "/api/v1",
+    "events": "/api/v1",
     "nodes": "/api/v1",
     "resourcequotas": "/api/v1",
     "deployments": "/apis/apps/v1",
@@ -33,6 +34,7 @@ PREFIXES = {
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
     "podrolls": "/apis/memroll.dev/v1alpha1",
+    "memorypolicies": "/apis/memroll.dev/v1alpha1",
 }
 
 
