@@ -41,22 +41,22 @@ SYSTEMS = {
         System(
             "langflow-like",
             (
-                Member("langflow-like", "flows", 10, leak="langflow_like/components.py"),
-                Member("langflow-like-weak", "flows", 10),
+                Member("langflow-like", "flows", 8, leak="langflow_like/components.py"),
+                Member("langflow-like-weak", "flows", 8),
             ),
         ),
         System(
             "chatchat-like",
             (
-                Member("chatchat-like", "chat", 24, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
-                Member("chatchat-like-bounded", "chat", 8),
+                Member("chatchat-like", "chat", 21, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
+                Member("chatchat-like-bounded", "chat", 7),
             ),
         ),
         System(
             "agent-like",
             (
-                Member("agent-like", "agent", 10, leak="agent_like/agent.py"),
-                Member("agent-like-bursts", "agents", 10),
+                Member("agent-like", "agent", 8, leak="agent_like/agent.py"),
+                Member("agent-like-bursts", "agents", 8),
             ),
         ),
         System(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 10.0
 SESSION_VISITS = 5
 """So often a user comes back to one session."""
 UPLOAD_EACH = 40
