@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -16,9 +17,13 @@ ALL = Systems(None)  # type: ignore[arg-type] # no cluster is asked
 LINE = Line("langflow_like/components.py", 51)
 
 
+@cache
+def objects() -> list[dict[str, Any]]:
+    return [found for system in SYSTEMS for found in ALL.placed(system)]
+
+
 def of_kind(kind: str, name: str) -> dict[str, Any]:
-    objects = [o for system in SYSTEMS for o in ALL.placed(system)]
-    (found,) = [o for o in objects if (o["kind"], o["metadata"]["name"]) == (kind, name)]
+    (found,) = [o for o in objects() if (o["kind"], o["metadata"]["name"]) == (kind, name)]
     return found
 
 
