@@ -1,0 +1,116 @@
+"""Everything that the probe knows about this process, and the one thread that looks.
+
+A server forks workers after the application was made: so the thread starts with the first request, and a fork begins
+anew.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from memroll_probe.census import Census
+from memroll_probe.looker import Job, Looker
+from memroll_probe.settings import Settings
+from memroll_probe.tracing import Tracing
+from memroll_probe.traffic import Traffic
+from memroll_probe.turns import Turns
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from memroll_probe.exchange import Response
+
+log = logging.getLogger("memroll_probe")
+
+LEAST_PAUSE_S = 0.05
+LONGEST_PAUSE_S = 3_600.0
+
+
+class Watch:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self.settings, self._clock = settings, clock
+        self.begin()
+        _WATCHES.add(self)
+
+    def begin(self) -> None:
+        """Begin at nothing: at the start, and in a forked child, where the parent's threads and locks are gone."""
+        self._began_at = self._clock()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.traffic, self.tracing, self.census = Traffic(), Tracing(self._clock), Census()
+        self.turns: Turns[Response] = Turns()
+        self.looker = Looker(self.settings, self.tracing, self.census, self._clock)
+        if self.settings.port:
+            self.looker.add(Job("port", self._bind, due_at=self._began_at))
+        self._awake, self._waking, self._news = False, threading.Lock(), threading.Event()
+
+    def uptime_s(self) -> float:
+        return self._clock() - self._began_at
+
+    def problems(self) -> list[str]:
+        return [*self.settings.problems, *self.looker.failures()]
+
+    def wake(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Start the thread, once. Called with each request, so the way out is short."""
+        if self._awake:
+            return
+        with self._waking:
+            if not self._awake:
+                self.loop, self._awake = loop, True
+                looks = (self.looker, self._news)
+                threading.Thread(target=self._look, args=looks, name="memroll-probe", daemon=True).start()
+
+    def look_again(self) -> None:
+        """Let the thread see what was asked of it."""
+        self._news.set()
+
+    def describe_tracing(self) -> dict[str, object]:
+        return self.tracing.describe(waiting=self.looker.waiting)
+
+    def serve(self, host: str, port: int) -> int | None:
+        """Serve the report from a thread; None, with a warning, when the port is taken."""
+        from memroll_probe.serving import listen  # noqa: PLC0415 - most services need no server of ours
+
+        try:
+            bound = listen(self, host, port)
+        except OSError as error:
+            log.warning("memroll_probe cannot listen on port %d: %s", port, error.strerror)
+            return None
+        self.wake(self.loop)
+        return bound
+
+    def _bind(self) -> None:
+        """Take the port of our own. Of several workers one has it; the next takes it over when that one ends."""
+        from memroll_probe.serving import listen  # noqa: PLC0415 - the same
+
+        listen(self, "", self.settings.port)
+
+    @staticmethod
+    def _look(looker: Looker, news: threading.Event) -> None:
+        while True:
+            news.wait(min(LONGEST_PAUSE_S, max(LEAST_PAUSE_S, looker.step())))
+            news.clear()
+
+
+_WATCHES: weakref.WeakSet[Watch] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for watch in list(_WATCHES):
+        watch.begin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
+
+
+@functools.cache
+def current() -> Watch:
+    """Return this process's watch, as the environment says."""
+    return Watch(Settings.from_environment())

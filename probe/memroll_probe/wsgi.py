@@ -1,0 +1,104 @@
+"""`app = Probe(app)` for WSGI: counts requests and answers the probe's own path; the rest goes through unchanged."""
+
+from __future__ import annotations
+
+import http
+from typing import TYPE_CHECKING, Any
+
+from memroll_probe.exchange import Request
+from memroll_probe.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from memroll_probe.endpoint import Endpoint
+    from memroll_probe.watch import Watch
+
+    Environ = dict[str, Any]
+    StartResponse = Callable[..., Any]
+    App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+SEEN = "memroll_probe.seen"
+
+
+def Probe(app: App, watch: Watch | None = None) -> App:  # noqa: N802 - stands beside the one for ASGI
+    """Return the application with the probe around it; switched off, the application itself."""
+    if watch is None:
+        if not Settings.from_environment().on:
+            return app
+        from memroll_probe.watch import current  # noqa: PLC0415 - switched off, nothing of it is loaded
+
+        watch = current()
+    from memroll_probe.endpoint import Endpoint  # noqa: PLC0415 - the same
+
+    return Middleware(app, watch, Endpoint(watch))
+
+
+class Middleware:
+    def __init__(self, app: App, watch: Watch, endpoint: Endpoint) -> None:
+        self.app, self._watch, self._endpoint = app, watch, endpoint
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if SEEN in environ:  # there is a probe around this one
+            return self.app(environ, start_response)
+        environ[SEEN] = True
+        self._watch.wake()
+        if not self._watch.settings.port and self._endpoint.is_mine(environ.get("PATH_INFO", "")):
+            return self._answer(environ, start_response)
+        traffic = self._watch.traffic
+        traffic.request_begins()
+        try:
+            body = self.app(environ, start_response)
+        except BaseException:
+            traffic.request_ends()
+            raise
+        return _of(body, traffic.request_ends)
+
+    def _answer(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        response = self._endpoint.answer(
+            Request(
+                environ.get("REQUEST_METHOD", ""),
+                environ.get("PATH_INFO", ""),
+                environ.get("QUERY_STRING", ""),
+                environ.get("HTTP_AUTHORIZATION", ""),
+            )
+        )
+        start_response(f"{response.status} {http.HTTPStatus(response.status).phrase}", response.all_headers())
+        return [response.body]
+
+
+class Body:
+    """A response's body that tells when the server is done with it, once."""
+
+    def __init__(self, body: Iterable[bytes], ended: Callable[[], None]) -> None:
+        self._body, self._ended = body, ended
+        self._open = True
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        try:
+            if (close := getattr(self._body, "close", None)) is not None:
+                close()
+        finally:
+            self._end()
+
+    def __del__(self) -> None:  # for servers that do not call close()
+        self._end()
+
+    def _end(self) -> None:
+        if self._open:
+            self._open = False
+            self._ended()
+
+
+class SizedBody(Body):
+    """Servers tell the content's length by themselves when there is one block: they ask for the number of blocks."""
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type] # only bodies that have a length get here
+
+
+def _of(body: Iterable[bytes], ended: Callable[[], None]) -> Body:
+    return (SizedBody if hasattr(body, "__len__") else Body)(body, ended)
