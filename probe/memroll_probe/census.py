@@ -95,7 +95,7 @@ class Census:
             for name, kind in list(self._kinds.items())
             if kind.growth > 0 and not name.startswith(OURS)
         ]
-        return sorted(found, key=lambda g: (not g.rising, is_builtin(g.name), -g.growth, g.name))[:most]
+        return sorted(found, key=lambda g: (not g.rising, g.rising and is_builtin(g.name), -g.growth, g.name))[:most]
 
 
 def _new(baseline: int) -> Kind:

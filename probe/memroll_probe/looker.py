@@ -49,7 +49,7 @@ class Looker:
         self._begin = Job("tracing", self.start_tracing, NEVER if warmup_s is None else now + warmup_s)
         self._baseline = Job("baseline", self.take_baseline)
         self._growth = Job("growth", self._look, NEVER, every_s)
-        first_s = every_s if warmup_s is None else warmup_s
+        first_s = every_s if warmup_s is None or every_s == NEVER else warmup_s
         self._types = Job("types", census.sample, now + first_s, every_s)
         self._jobs = [self._begin, self._types, self._baseline, self._growth]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from memroll_probe.endpoint import Endpoint
 from memroll_probe.exchange import Request, Response
@@ -28,6 +28,7 @@ class Server(ThreadingHTTPServer):
     """Bounded: more connections than MOST_AT_ONCE wait in the backlog, slow ones are closed."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._places = threading.BoundedSemaphore(MOST_AT_ONCE)
@@ -70,7 +71,7 @@ def _handler(watch: Watch) -> type[BaseHTTPRequestHandler]:
     endpoint = Endpoint(watch)
 
     class Handler(BaseHTTPRequestHandler):
-        timeout: float | None = SLOW_CLIENT_S
+        timeout: ClassVar[float | None] = SLOW_CLIENT_S
 
         def do_GET(self) -> None:
             path, _, query = self.path.partition("?")

@@ -1,0 +1,73 @@
+"""What the probe costs a small ASGI service: `make bench-probe`.
+
+Each way is the same program in a process of its own, in turns, so that what else the machine does meets all of them.
+A figure is its ratio to the same round without the probe: the median, the lowest and the highest of the rounds. The
+census and the looks at the traces come each second instead of each minute, so that they take the share of the time that
+they may.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+ROUNDS = int(os.environ.get("ROUNDS", "7"))
+REQUESTS = int(os.environ.get("REQUESTS", "20000"))
+
+ON = {"MEMROLL_PROBE": "1", "MEMROLL_PROBE_INTERVAL_SECONDS": "1"}
+TRACED = {**ON, "MEMROLL_PROBE_WARMUP_SECONDS": "0", "MEMROLL_PROBE_SETTLE_SECONDS": "1"}
+WAYS: dict[str, tuple[str, dict[str, str]]] = {
+    "without": ("plain", {}),
+    "switched off": ("plain", {}),
+    "on, not tracing": ("plain", ON),
+    **{
+        f"tracing, {n} frame{'s' * (n > 1)}": ("traced", {**TRACED, "MEMROLL_PROBE_FRAMES": str(n)}) for n in (1, 5, 25)
+    },
+}
+FIGURES = {
+    "throughput": "requests_per_s",
+    "CPU a request": "cpu_s",
+    "latency p50": "p50_s",
+    "latency p99": "p99_s",
+    "resident memory": "rss_bytes",
+}
+
+
+def run(way: str) -> dict[str, float]:
+    tracing, settings = WAYS[way]
+    command = [sys.executable, "-m", "tests.bench.probe.service", way, tracing, str(REQUESTS)]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "probe")]), **settings}
+    done = subprocess.run(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    figures: dict[str, float] = json.loads(done.stdout)
+    return figures
+
+
+def main() -> None:
+    rounds = []
+    for number in range(ROUNDS):
+        sys.stderr.write(f"round {number + 1} of {ROUNDS}\n")
+        ways = list(WAYS) if number % 2 == 0 else list(reversed(WAYS))
+        rounds.append({way: run(way) for way in ways})
+    print(f"| | {' | '.join(FIGURES)} |\n|---|{'---|' * len(FIGURES)}")
+    for way in WAYS:
+        cells = [_cell([r[way][key] / r["without"][key] for r in rounds]) for key in FIGURES.values()]
+        print(f"| {way} | {' | '.join(cells)} |")
+    base = {key: statistics.median(r["without"][key] for r in rounds) for key in FIGURES.values()}
+    print(f"\nWithout: {base['requests_per_s']:.0f} requests/s, {base['rss_bytes'] / 2**20:.0f} MiB.", end=" ")
+    print(
+        f"p50 {base['p50_s'] * 1e6:.0f} µs, p99 {base['p99_s'] * 1e6:.0f} µs. {ROUNDS} rounds of {REQUESTS} requests."
+    )
+
+
+def _cell(ratios: list[float]) -> str:
+    """Return the median, and in brackets the lowest and the highest round."""
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"
+
+
+if __name__ == "__main__":
+    main()
