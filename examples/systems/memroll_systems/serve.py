@@ -10,6 +10,7 @@ import importlib
 import os
 
 import uvicorn
+
 from memroll_probe.asgi import Probe
 
 SYSTEMS = ("langflow_like", "chatchat_like", "agent_like", "tracing_race")

@@ -1,7 +1,8 @@
 """One small ASGI service under load in this process; its figures go to standard output as JSON.
 
-A request parses 2 KiB of JSON, makes objects of it, keeps the last 20,000 in a bounded cache, and answers with JSON.
-The service holds 200,000 objects from its start, as one that loaded a framework does.
+A request parses 3 KiB of JSON, makes objects of it, keeps one of them in a bounded cache, and answers with JSON: some
+600 allocations and nothing else, which is the worst that can be done to tracemalloc. The service holds 200,000 objects from
+its start, as one that loaded a framework does. Tracing starts late, when all of this is there.
 """
 
 from __future__ import annotations
@@ -17,12 +18,10 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-BODY = json.dumps(
-    {"user": "ann", "messages": [{"role": "user", "content": f"message {n} " * 3} for n in range(40)]}
-).encode()
-MOST_KEPT = 20_000
-WARM_REQUESTS = MOST_KEPT + 2_000
-READY_WITHIN_S = 120.0
+MESSAGES = [{"role": "user", "content": f"message {n} " * 3} for n in range(40)]
+BODY = json.dumps({"user": "ann", "messages": MESSAGES}).encode()
+MOST_KEPT = 5_000
+READY_WITHIN_S = 60.0
 
 
 class Message:
@@ -31,14 +30,15 @@ class Message:
 
 
 class App:
-    def __init__(self) -> None:
+    def __init__(self, wait_s: float) -> None:
         self.furniture = [{"number": [n]} for n in range(100_000)]
         self.kept: OrderedDict[int, Message] = OrderedDict()
-        self.number = 0
+        self.number, self.wait_s = 0, wait_s
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         body = json.loads((await receive())["body"])
         messages = [Message(m["role"], m["content"]) for m in body["messages"]]
+        await asyncio.sleep(self.wait_s)  # the model answers
         self.number += 1
         self.kept[self.number] = messages[0]
         if len(self.kept) > MOST_KEPT:
@@ -53,56 +53,65 @@ async def receive() -> Any:
 
 
 async def send(_: Any) -> None:
-    await asyncio.sleep(0)  # a server would write here
+    """Take the answer, as a server would."""
 
 
 async def request(app: Any) -> None:
     await app({"type": "http", "method": "POST", "path": "/chat", "query_string": b"", "headers": []}, receive, send)
 
 
-def resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
-
-
-async def measure(app: Any, requests: int) -> dict[str, float]:
-    taken_s = []
-    began, cpu_began = time.perf_counter(), time.process_time()
-    for _ in range(requests):
-        at = time.perf_counter()
+async def client(app: Any, until: float, taken_s: list[float]) -> None:
+    while (began := time.perf_counter()) < until:
         await request(app)
-        taken_s.append(time.perf_counter() - at)
+        taken_s.append(time.perf_counter() - began)
+
+
+async def measure(app: Any, clients: int, seconds: float) -> dict[str, float]:
+    taken_s: list[float] = []
+    began, cpu_began = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(client(app, began + seconds, taken_s) for _ in range(clients)))
     cuts = statistics.quantiles(taken_s, n=100)
     return {
-        "requests_per_s": requests / (time.perf_counter() - began),
-        "cpu_s": (time.process_time() - cpu_began) / requests,
+        "requests_per_s": len(taken_s) / (time.perf_counter() - began),
+        "cpu_s": (time.process_time() - cpu_began) / len(taken_s),
         "p50_s": cuts[49],
         "p99_s": cuts[98],
         "rss_bytes": resident_bytes(),
     }
 
 
-async def ready(app: Any, tracing: str) -> None:
-    """Fill the cache and wait until the probe has its baseline."""
-    for _ in range(WARM_REQUESTS):
-        await request(app)
-    if tracing == "traced":
-        from memroll_probe.watch import current  # noqa: PLC0415 - only where the probe is on
-
-        async with asyncio.timeout(READY_WITHIN_S):
-            while current().tracing.baseline is None:
-                await request(app)
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
-async def main(way: str, tracing: str, requests: int) -> None:
-    bare = app = App()
+async def start_tracing(app: Any) -> None:
+    """Start as a person would, and serve until the probe has its baseline."""
+    from memroll_probe.watch import current  # noqa: PLC0415 - only where the probe is on
+
+    current().looker.start_tracing()
+    current().look_again()
+    async with asyncio.timeout(READY_WITHIN_S):
+        while current().tracing.baseline is None:
+            await request(app)
+            await asyncio.sleep(0)
+
+
+async def main(way: str, *, traced: bool, clients: int, wait_s: float, seconds: float) -> None:
+    bare = app = App(0.0)
     if way != "without":
         from memroll_probe.asgi import Probe  # noqa: PLC0415 - only where the service has it
 
         app = Probe(bare)  # type: ignore[assignment] # the same interface
+    for _ in range(MOST_KEPT):
+        await request(app)
     gc.collect()
-    await ready(app, tracing)
-    sys.stdout.write(json.dumps(await measure(app, requests)))
+    if traced:
+        await start_tracing(app)
+    bare.wait_s = wait_s
+    sys.stdout.write(json.dumps(await measure(app, clients, seconds)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    way, traced, clients, wait_s, seconds = sys.argv[1:]
+    told = {"clients": int(clients), "wait_s": float(wait_s), "seconds": float(seconds)}
+    asyncio.run(main(way, traced=traced == "traced", **told))  # type: ignore[arg-type] # as converted above
