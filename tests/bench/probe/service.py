@@ -1,8 +1,8 @@
 """One small ASGI service under load in this process; its figures go to standard output as JSON.
 
 A request parses 3 KiB of JSON, makes objects of it, keeps one of them in a bounded cache, and answers with JSON: some
-600 allocations and nothing else, which is the worst that can be done to tracemalloc. The service holds 200,000 objects from
-its start, as one that loaded a framework does. Tracing starts late, when all of this is there.
+600 allocations and nothing else, which is the worst that can be done to tracemalloc. The service holds 200,000
+objects from its start, as one that loaded a framework does. Tracing starts late, when all of this is there.
 """
 
 from __future__ import annotations
