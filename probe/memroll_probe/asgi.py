@@ -41,6 +41,12 @@ class Middleware:
     def __init__(self, app: App, watch: Watch, endpoint: Endpoint) -> None:
         self.app, self._watch, self._endpoint = app, watch, endpoint
 
+    def __getattr__(self, name: str) -> Any:
+        """Be the application in all else: routes may still be added to it, switched on as switched off."""
+        if name == "app":  # not there yet
+            raise AttributeError(name)
+        return getattr(self.app, name)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if SEEN in scope:  # there is a probe around this one

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from memroll_probe.errors import NotNowError
@@ -44,7 +43,7 @@ class Looker:
     ) -> None:
         self._settings, self._tracing = settings, tracing
         self._clock, self._work_clock = clock, work_clock
-        self._failures: deque[str] = deque(maxlen=5)
+        self._troubles: dict[str, str] = {}
         now, warmup_s, every_s = clock(), settings.warmup_s, settings.interval_s or NEVER
         self._begin = Job("tracing", self.start_tracing, NEVER if warmup_s is None else now + warmup_s)
         self._baseline = Job("baseline", self.take_baseline)
@@ -53,8 +52,9 @@ class Looker:
         self._types = Job("types", census.sample, now + first_s, every_s)
         self._jobs = [self._begin, self._types, self._baseline, self._growth]
 
-    def failures(self) -> list[str]:
-        return list(dict.fromkeys(self._failures))
+    def troubles(self) -> list[str]:
+        """Return what failed when it was last tried."""
+        return [f"{name}: {why}" for name, why in list(self._troubles.items())]
 
     def add(self, job: Job) -> None:
         self._jobs.append(job)
@@ -97,11 +97,12 @@ class Looker:
         try:
             job.work()
         except NotNowError as reason:
-            self._failures.append(f"{job.name}: {reason}")
+            self._troubles[job.name] = str(reason)
         except Exception as error:  # it must not harm the service
             log.debug("%s failed", job.name, exc_info=True)
-            self._failures.append(f"{job.name}: {type(error).__name__}")
+            self._troubles[job.name] = type(error).__name__
         else:
+            self._troubles.pop(job.name, None)
             return None
         return max(AGAIN_S, job.every_s if job.every_s < NEVER else 0.0)
 

@@ -15,7 +15,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 from memroll_probe.census import Census
-from memroll_probe.looker import Job, Looker
+from memroll_probe.looker import NEVER, Job, Looker
 from memroll_probe.settings import Settings
 from memroll_probe.tracing import Tracing
 from memroll_probe.traffic import Traffic
@@ -46,15 +46,15 @@ class Watch:
         self.traffic, self.tracing, self.census = Traffic(), Tracing(self._clock), Census()
         self.turns: Turns[Response] = Turns()
         self.looker = Looker(self.settings, self.tracing, self.census, self._clock)
-        if self.settings.port:
-            self.looker.add(Job("port", self._bind, due_at=self._began_at))
+        self._own_port = Job("port", self._bind, self._began_at if self.settings.port else NEVER)
+        self.looker.add(self._own_port)
         self._awake, self._waking, self._news = False, threading.Lock(), threading.Event()
 
     def uptime_s(self) -> float:
         return self._clock() - self._began_at
 
     def problems(self) -> list[str]:
-        return [*self.settings.problems, *self.looker.failures()]
+        return [*self.settings.problems, *self.looker.troubles()]
 
     def wake(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         """Start the thread, once. Called with each request, so the way out is short."""
@@ -74,14 +74,16 @@ class Watch:
         return self.tracing.describe(waiting=self.looker.waiting)
 
     def serve(self, host: str, port: int) -> int | None:
-        """Serve the report from a thread; None, with a warning, when the port is taken."""
+        """Serve the report from a thread, on a port or on the one of the settings; None, and a warning: it is taken."""
         from memroll_probe.serving import listen  # noqa: PLC0415 - most services need no server of ours
 
         try:
-            bound = listen(self, host, port)
+            bound = listen(self, host, port or self.settings.port)
         except OSError as error:
-            log.warning("memroll_probe cannot listen on port %d: %s", port, error.strerror)
+            log.warning("memroll_probe cannot listen on port %d: %s", port or self.settings.port, error.strerror)
             return None
+        if bound == self.settings.port:
+            self._own_port.due_at = NEVER
         self.wake(self.loop)
         return bound
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from memroll_probe.endpoint import Endpoint
+    from memroll_probe.traffic import Traffic
     from memroll_probe.watch import Watch
 
     Environ = dict[str, Any]
@@ -38,6 +39,12 @@ class Middleware:
     def __init__(self, app: App, watch: Watch, endpoint: Endpoint) -> None:
         self.app, self._watch, self._endpoint = app, watch, endpoint
 
+    def __getattr__(self, name: str) -> Any:
+        """Be the application in all else: routes may still be added to it, switched on as switched off."""
+        if name == "app":  # not there yet
+            raise AttributeError(name)
+        return getattr(self.app, name)
+
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if SEEN in environ:  # there is a probe around this one
             return self.app(environ, start_response)
@@ -52,7 +59,7 @@ class Middleware:
         except BaseException:
             traffic.request_ends()
             raise
-        return _of(body, traffic.request_ends)
+        return (SizedBody if hasattr(body, "__len__") else Body)(body, traffic)
 
     def _answer(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
         response = self._endpoint.answer(
@@ -70,8 +77,8 @@ class Middleware:
 class Body:
     """A response's body that tells when the server is done with it, once."""
 
-    def __init__(self, body: Iterable[bytes], ended: Callable[[], None]) -> None:
-        self._body, self._ended = body, ended
+    def __init__(self, body: Iterable[bytes], traffic: Traffic) -> None:
+        self._body, self._traffic = body, traffic
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -82,15 +89,13 @@ class Body:
             if (close := getattr(self._body, "close", None)) is not None:
                 close()
         finally:
-            self._end()
+            if self._open:
+                self._open = False
+                self._traffic.request_ends()
 
     def __del__(self) -> None:  # for servers that do not call close()
-        self._end()
-
-    def _end(self) -> None:
         if self._open:
-            self._open = False
-            self._ended()
+            self._traffic.request_is_dropped()
 
 
 class SizedBody(Body):
@@ -98,7 +103,3 @@ class SizedBody(Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type] # only bodies that have a length get here
-
-
-def _of(body: Iterable[bytes], ended: Callable[[], None]) -> Body:
-    return (SizedBody if hasattr(body, "__len__") else Body)(body, ended)

@@ -1,9 +1,9 @@
 """What the probe costs a small ASGI service: `make bench-probe`.
 
-Each way is the same program in a process of its own, in turns, so that what else the machine does meets all of them.
-A figure is its ratio to the same round without the probe: the median, the lowest and the highest of the rounds. The
-census and the looks at the traces come each second instead of each minute, so that they take the share of the time that
-they may.
+Each way is the same program in a process of its own, in turns, so that what else the machine does meets all of them. Of
+its slices of time the best counts. A figure is a ratio to the median without the probe: the median of the rounds, and
+in brackets the lowest and the highest. The census and the looks at the traces come each second instead of each minute,
+so that they take the share of the time that they may.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-SECONDS = os.environ.get("SECONDS", "3")
 
 ON = {"MEMROLL_PROBE": "1", "MEMROLL_PROBE_INTERVAL_SECONDS": "1", "MEMROLL_PROBE_SETTLE_SECONDS": "0"}
 WAYS: dict[str, tuple[str, dict[str, str]]] = {
@@ -42,7 +41,7 @@ Round = dict[str, dict[str, float]]
 
 def run(way: str, load: tuple[str, str]) -> dict[str, float]:
     tracing, settings = WAYS[way]
-    command = [sys.executable, "-m", "tests.bench.probe.service", way, tracing, *load, SECONDS]
+    command = [sys.executable, "-m", "tests.bench.probe.service", way, tracing, *load]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "probe")]), **settings}
     done = subprocess.run(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     figures: dict[str, float] = json.loads(done.stdout)
@@ -60,12 +59,12 @@ def rounds_of(load: tuple[str, str]) -> list[Round]:
 
 def show(title: str, rounds: list[Round]) -> None:
     print(f"\n{title}\n\n| | {' | '.join(FIGURES)} |\n|---|{'---|' * len(FIGURES)}")
-    for way in WAYS:
-        cells = [_cell([r[way][key] / r["without"][key] for r in rounds]) for key in FIGURES.values()]
-        print(f"| {way} | {' | '.join(cells)} |")
     base = {key: statistics.median(r["without"][key] for r in rounds) for key in FIGURES.values()}
+    for way in WAYS:
+        cells = [_cell([r[way][key] / base[key] for r in rounds]) for key in FIGURES.values()]
+        print(f"| {way} | {' | '.join(cells)} |")
     print(f"\nWithout: {base['requests_per_s']:.0f} requests/s, {base['rss_bytes'] / 2**20:.0f} MiB,", end=" ")
-    print(f"p50 {base['p50_s'] * 1e3:.2f} ms, p99 {base['p99_s'] * 1e3:.2f} ms. {ROUNDS} rounds of {SECONDS} s.")
+    print(f"p50 {base['p50_s'] * 1e3:.2f} ms, p99 {base['p99_s'] * 1e3:.2f} ms. {ROUNDS} rounds.")
 
 
 def _cell(ratios: list[float]) -> str:

@@ -149,6 +149,23 @@ async def test_only_its_own_paths_are_answered_by_the_probe(path, mine):
     assert ("x-app" not in answer.headers) == mine
 
 
+async def test_routes_can_still_be_added_to_what_was_wrapped():
+    class Framework:
+        def __init__(self):
+            self.routes = []
+
+        def get(self, path):
+            return self.routes.append
+
+        async def __call__(self, scope, receive, send):
+            await self.routes[0](scope, receive, send)
+
+    app = Probe(Framework(), watch_with())
+    app.get("/")(hello)
+    assert (await ask(app, "/")).body == b"hello"
+    assert not hasattr(app, "no_such_thing")
+
+
 async def test_below_a_mount_the_path_counts_from_there():
     scope = {**http_scope(f"/service{PATH}/metrics"), "root_path": "/service"}
     sent = []

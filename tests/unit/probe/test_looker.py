@@ -99,7 +99,16 @@ def test_a_failure_is_named_once_and_tried_again(made):
     recorded.error = RuntimeError("a secret")
     live(looker, recorded, 130)
     assert len(recorded.calls) == 2
-    assert looker.failures() == ["types: RuntimeError"]
+    assert looker.troubles() == ["types: RuntimeError"]
+
+
+def test_a_failure_that_is_over_is_no_longer_told(made):
+    looker, recorded = made(interval_s=60.0)
+    recorded.error = RuntimeError()
+    live(looker, recorded, 70)
+    recorded.error = None
+    live(looker, recorded, 130)
+    assert looker.troubles() == []
 
 
 def test_a_baseline_for_which_there_is_no_room_is_tried_again(made):
@@ -108,9 +117,9 @@ def test_a_baseline_for_which_there_is_no_room_is_tried_again(made):
     recorded.error = NotNowError("no room")
     looker.step()
     recorded.error = None
+    assert looker.troubles() == ["baseline: no room"]
     live(looker, recorded, 60)
     assert recorded.calls == [("start", 0.0), ("baseline", 0.0), ("baseline", AGAIN_S)]
-    assert looker.failures() == ["baseline: no room"]
 
 
 def test_stopped_by_hand_it_does_not_start_again(made):

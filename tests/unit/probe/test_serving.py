@@ -51,7 +51,7 @@ def test_a_port_of_its_own_is_taken_over_when_its_worker_ends():
         port = first.getsockname()[1]
         watch = watch_with(port=port, interval_s=0.0)
         watch.looker.step()
-        assert watch.looker.failures() == ["port: OSError"]
+        assert watch.looker.troubles() == ["port: OSError"]
     later = watch_with(port=port, interval_s=0.0)
     later.looker.step()
     assert get(port)[0] == 200
@@ -67,6 +67,15 @@ def test_slow_clients_hold_only_so_many_threads():
     for connection in slow:
         connection.close()
     assert get(port)[0] == 200
+
+
+def test_the_port_of_the_settings_is_served_once():
+    with socket.create_server(("", 0)) as free:
+        port = free.getsockname()[1]
+    watch = watch_with(port=port, interval_s=0.0)
+    assert watch.serve("", 0) == port
+    watch.looker.step()
+    assert watch.looker.troubles() == []
 
 
 @pytest.mark.parametrize("raw", [b"\x00\xff\r\n\r\n", b"GET " + b"x" * 70_000 + b" HTTP/1.0\r\n\r\n", b"GET"])

@@ -66,6 +66,15 @@ def test_a_server_that_forgets_to_close_does_not_leave_a_request_in_flight():
     assert watch.traffic.in_flight == 0
 
 
+def test_a_response_may_be_dropped_in_the_middle_of_counting_another():
+    watch = watch_with()
+    body = Probe(hello, watch)({}, lambda *_: None)
+    with watch.traffic._lock:  # where a collection may begin
+        del body
+        gc.collect()
+    assert watch.traffic.in_flight == 0
+
+
 def test_an_exception_of_the_application_passes_unchanged_and_ends_the_request():
     error = LookupError("the application's own")
 
