@@ -9,10 +9,11 @@ BIN := $(VENV)/bin
 # The stamp's name is the content it was made from: a changed file makes a new environment, a half-made one has none.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
+SIDE_BY_SIDE := -n 2 --dist loadgroup -m "not alone"
 QUICK := tests/unit tests/property tests/scenario tests/contract
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers e2e bench bench-detect bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers e2e bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,17 +45,24 @@ layers: $(STAMP)
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
-	@CI=true hack/with-cluster $(BIN)/pytest -q $(QUICK) tests/e2e --durations=10
+	@CI=true hack/with-cluster hack/each \
+	  '$(BIN)/pytest -q $(SIDE_BY_SIDE) $(QUICK) tests/e2e --durations=20' \
+	  '$(BIN)/pytest -q -m alone tests/e2e'
 
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build
-	@hack/with-cluster $(BIN)/pytest -q tests/e2e
+	@hack/with-cluster hack/each \
+	  '$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/e2e --durations=20' \
+	  '$(BIN)/pytest -q -m alone tests/e2e'
 
 bench: $(STAMP) ## the benchmarks
 	@PYTHONPATH=operator $(BIN)/python tests/bench/judge.py
 
 bench-detect: $(STAMP) ## the detector beside simpler rules, on labelled traces (TRACES=DIR: recorded ones, too)
 	@PYTHONPATH=.:operator $(BIN)/python -m tests.bench.detect
+
+bench-probe: $(STAMP) ## what the probe costs the service it is in
+	@PYTHONPATH=.:probe $(BIN)/python -m tests.bench.probe
 
 bench-roll: $(STAMP) ## a roll beside plain eviction and rollout restart, on a real cluster
 	@mkdir -p build

@@ -6,6 +6,7 @@ CLUSTER=current the tests run on the cluster of KUBECONFIG and leave its compone
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,12 +23,21 @@ if TYPE_CHECKING:
 
     from memroll_demo.site import Site
 
+HERE = Path(__file__).parent
 IMAGE = "localhost/memroll:e2e"
 NAMES = (
     *("surge", "fleet", "rollback", "killed", "outage", "odd", "invalid", "stateful", "strategies"),
     *("matrix", "broken", "disturbed", "drain", "evidence", "systems"),
     *(f"isolation-{number}" for number in range(4)),
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let two lines of tests go on side by side: what shares the installed operator, and what brings its own."""
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            line = "installed" if "operator" in item.fixturenames else "own"
+            item.add_marker(pytest.mark.xdist_group(line))
 
 
 @pytest.fixture(scope="session")

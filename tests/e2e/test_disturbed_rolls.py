@@ -9,12 +9,13 @@ from tests.soak import disturbed
 from tests.soak.outcome import play
 from tests.soak.uninstalled import uninstalled
 
+NODE_DRAINED = pytest.param("node-drained", marks=pytest.mark.alone)
 CASES = {case.name: case for case in disturbed.CASES}
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 
 @pytest.mark.area("disturbed")
-@pytest.mark.parametrize("name", ["rollout-1", "scaled-down", "node-drained", "rolls-deleted-early"])
+@pytest.mark.parametrize("name", ["rollout-1", "scaled-down", NODE_DRAINED, "rolls-deleted-early"])
 def test_a_disturbed_roll_ends_and_strands_nothing(stage, name):
     outcome = play(CASES[name], stage)
     assert outcome.faults == []

@@ -13,6 +13,7 @@ from tests.e2e.test_rolls import FAST_LEAK, SLOW_LEAK, wait_phase, wait_ready
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 
+@pytest.mark.alone
 @pytest.mark.area("outage")
 def test_while_prometheus_is_stopped_nothing_is_rolled_and_all_recovers(cluster, namespace, service_image):
     if not cluster.local:
