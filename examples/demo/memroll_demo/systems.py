@@ -48,8 +48,8 @@ SYSTEMS = {
         System(
             "chatchat-like",
             (
-                Member("chatchat-like", "chat", 21, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
-                Member("chatchat-like-bounded", "chat", 7),
+                Member("chatchat-like", "chat", 15, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
+                Member("chatchat-like-bounded", "chat", 5),
             ),
         ),
         System(
