@@ -6,13 +6,16 @@ The tests share one stage and go on in the order of this file: each waits for it
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from memroll_demo import proof
 from memroll_demo.play import APART, MIXED, Systems
-from memroll_demo.site import wait_for
+from memroll_demo.site import ROOT, wait_for
 from memroll_demo.systems import SYSTEMS, leaking_line
 from tests.e2e.looking import RELEASE, show
 from tests.soak.kube import prometheus
@@ -113,3 +116,20 @@ def test_nothing_was_killed_for_its_memory(stage):
     assert {name: count for name, count in restarts.items() if count} == {}
     promql = f'max_over_time(container_oom_events_total{{namespace="{stage.watched}",container="app"}}[15m]) > 0'
     assert [labels["pod"] for labels, _ in prometheus(stage.site, promql)] == []
+
+
+def test_the_report_says_what_leaks_and_where_and_nothing_else(stage):
+    """As the service's team gets it: from the policies and PodRolls alone."""
+    command = [sys.executable, "-m", "memroll", "report", "-n", stage.watched, "-o", "json"]
+    environment = os.environ | {"KUBECONFIG": stage.site.kubeconfig, "PYTHONPATH": str(ROOT / "operator")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    told = {service["workload"].removeprefix("Deployment/"): service for service in json.loads(done.stdout)["services"]}
+    assert set(told) == {member.name for member in LEAKING}
+    for member in LEAKING:
+        (revision,) = told[member.name]["revisions"]
+        assert revision["lines"][0]["at"].endswith(str(leaking_line(member.leak)))
+        assert revision["rolls"] >= member.replicas
+        assert revision["growth_bytes_per_hour"] > 0
+        assert revision["growth_bytes_per_request"] > 0
+        assert (revision["oom_kills_before"], revision["oom_kills_since"]) == (0, 0)
