@@ -6,12 +6,11 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from memroll_probe.exchange import Request
-from memroll_probe.settings import Settings
+from memroll_probe.wrapper import Wrapper, around
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from memroll_probe.endpoint import Endpoint
     from memroll_probe.exchange import Response
     from memroll_probe.watch import Watch
 
@@ -26,27 +25,10 @@ SEEN = "memroll_probe.seen"
 
 def Probe(app: App, watch: Watch | None = None) -> App:  # noqa: N802 - stands where frameworks expect a class
     """Return the application with the probe around it; switched off, the application itself."""
-    if watch is None:
-        if not Settings.from_environment().on:
-            return app
-        from memroll_probe.watch import current  # noqa: PLC0415 - switched off, nothing of it is loaded
-
-        watch = current()
-    from memroll_probe.endpoint import Endpoint  # noqa: PLC0415 - the same
-
-    return Middleware(app, watch, Endpoint(watch))
+    return around(app, watch, Middleware)
 
 
-class Middleware:
-    def __init__(self, app: App, watch: Watch, endpoint: Endpoint) -> None:
-        self.app, self._watch, self._endpoint = app, watch, endpoint
-
-    def __getattr__(self, name: str) -> Any:
-        """Be the application in all else: routes may still be added to it, switched on as switched off."""
-        if name == "app":  # not there yet
-            raise AttributeError(name)
-        return getattr(self.app, name)
-
+class Middleware(Wrapper["App"]):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if SEEN in scope:  # there is a probe around this one

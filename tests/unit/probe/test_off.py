@@ -21,7 +21,7 @@ def test_switched_off_a_wrapped_application_loads_nothing_of_the_probe_s_machine
         "import sys; from memroll_probe import asgi, wsgi; asgi.Probe(print); wsgi.Probe(print); "
         "print(sorted(m for m in sys.modules if 'memroll' in m or m in ('tracemalloc', 'http.server')))"
     )
-    names = [f"memroll_probe.{n}" for n in ("asgi", "exchange", "settings", "wsgi")]
+    names = [f"memroll_probe.{n}" for n in ("asgi", "exchange", "settings", "wrapper", "wsgi")]
     assert _printed(program) == str(["memroll_probe", *names])
 
 
