@@ -55,7 +55,7 @@ def numbers(value) -> list[float]:
 
 
 @given(REPORTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_kept_of_a_report_is_bounded_and_clean(raw):
     found = read(json.dumps(raw).encode(errors="surrogatepass"))
     wire = found.on_the_wire()
@@ -73,7 +73,7 @@ def test_what_is_kept_of_a_report_is_bounded_and_clean(raw):
 
 
 @given(st.binary(max_size=200) | ANY.map(lambda v: json.dumps(v).encode(errors="surrogatepass")))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_what_is_no_report_is_said_to_be_none(answer):
     with pytest.raises(Unanswered):
         read(answer)

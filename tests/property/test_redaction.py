@@ -64,7 +64,7 @@ def parts_of(line: str, secret: str) -> list[str]:
 
 
 @given(KEYS, FORMS, PASSWORDS, WORDS, WORDS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_what_is_named_a_secret_is_taken_out(key, form, value, before, after):
     if "'" in form or '"' in form:
         value = json.dumps(value)[1:-1]
@@ -75,7 +75,7 @@ def test_what_is_named_a_secret_is_taken_out(key, form, value, before, after):
 
 @pytest.mark.parametrize("kind", TOKENS)
 @given(seed=SEEDS, before=WORDS, after=WORDS)
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 def test_what_looks_like_a_secret_is_taken_out(kind, seed, before, after):
     head, secret, tail = TOKENS[kind](seed)
     found = without_secrets(f"{before} {head}{secret}{tail} {after}")
@@ -84,7 +84,7 @@ def test_what_looks_like_a_secret_is_taken_out(kind, seed, before, after):
 
 
 @given(SEEDS, st.integers(1, 12), st.booleans(), st.booleans(), WORDS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_private_keys_are_taken_out_also_by_halves(seed, rows, has_begin, has_end, word):
     body = [chosen(seed + i, PLAIN + "+/", 64) for i in range(rows)] + [chosen(seed, PLAIN, 9) + "="]
     block = ["-----BEGIN RSA PRIVATE KEY-----"] * has_begin + body + ["-----END RSA PRIVATE KEY-----"] * has_end
@@ -112,7 +112,7 @@ def test_what_is_worth_reading_is_kept(line):
 
 
 @given(st.lists(st.text(max_size=700), max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_whatever_a_pod_logs_is_one_short_printable_line_each(lines):
     tail = log_tail("app", lines, LOG_CHARS_MAX)
     for text in tail.lines if tail else ():
