@@ -57,6 +57,8 @@ class FakeCluster:
         self.limit_bytes = limit_bytes
         self.pods: dict[str, Target] = {}
         self.policies_json: dict[str, dict[str, Any]] = {}
+        self.asked_for: list[str] = []
+        """The selectors by which pods were asked for."""
         self.rolls_json: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
         self.detached: dict[str, dict[str, str]] = {}
@@ -155,6 +157,7 @@ class FakeCluster:
         return f"app={name}"
 
     async def targets(self, namespace: str, selector: str) -> tuple[Target, ...]:
+        self.asked_for.append(selector)
         return tuple(self.pods.values())
 
     async def pod(self, namespace: str, name: str) -> Target | None:

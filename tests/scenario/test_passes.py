@@ -232,6 +232,18 @@ async def test_the_younger_of_two_policies_on_one_pod_is_conflicted():
     assert stage.log.reasons("MemoryPolicy") == []
 
 
+async def test_an_older_policy_on_other_pods_costs_no_question():
+    """A hundred policies of a namespace would otherwise ask ten thousand times."""
+    stage = leaking()
+    elsewhere = {**FAST, "selector": {"matchLabels": {"app": "other"}}}
+    stage.cluster.policies_json["older"] = policy_json(
+        elsewhere, name="older", creationTimestamp="2026-02-01T00:00:00Z"
+    )
+    await stage.judge()
+    assert stage.cluster.asked_for == ["app=leaky"]
+    assert len(stage.cluster.rolls_json) == 1
+
+
 async def test_an_invalid_stored_policy_is_stalled_and_acts_on_nothing():
     stage = leaking()
     stage.cluster.policies_json["leaky"] = policy_json(FAST | {"interval": "soon"})

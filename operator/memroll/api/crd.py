@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Schema = dict[str, Any]
 
-_DROPPED = ("title", "additionalProperties", "propertyNames", "$defs", "const")
+_DROPPED = ("title", "additionalProperties", "patternProperties", "propertyNames", "$defs", "const")
 
 
 def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
@@ -36,8 +36,9 @@ def _inline(node: Schema, definitions: Schema, dropped: tuple[str, ...]) -> Sche
         schema["properties"] = {k: _inline(v, definitions, dropped) for k, v in schema["properties"].items()}
     if "items" in schema:
         schema["items"] = _inline(schema["items"], definitions, dropped)
-    if isinstance(node.get("additionalProperties"), dict):
-        schema["additionalProperties"] = _inline(node["additionalProperties"], definitions, dropped)
+    values = _values(node)
+    if values is not None:
+        schema["additionalProperties"] = _inline(values, definitions, dropped)
     if schema.get("default", ...) in (None, ""):
         del schema["default"]
     elif "default" in schema:
@@ -45,6 +46,12 @@ def _inline(node: Schema, definitions: Schema, dropped: tuple[str, ...]) -> Sche
     if "description" in schema:
         schema["description"] = " ".join(str(schema["description"]).split())
     return schema
+
+
+def _values(node: Schema) -> Schema | None:
+    """Return the schema of a map's values. A structural schema has none of its keys: the model alone checks those."""
+    found = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return next((schema for schema in found if isinstance(schema, dict)), None)
 
 
 def _without_nulls(default: Any) -> Any:  # noqa: ANN401 - JSON

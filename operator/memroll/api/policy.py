@@ -14,6 +14,7 @@ from memroll.api.conditions import Condition
 from memroll.api.evidence import Count, EvidenceSpec
 from memroll.api.quantity import Duration, Growth, GrowthRate, Lead, LeadTime, Share
 from memroll.api.rolling import RollSpec
+from memroll.api.selector import Selector
 
 NEAREST_MAX = 20
 LAST_ROLLS_MAX = 10
@@ -26,53 +27,6 @@ class Mode(StrEnum):
     """Judge and tell; touch nothing."""
     ENFORCE = "Enforce"
     """Also roll the pods that are going to run out of memory."""
-
-
-class Operator(StrEnum):
-    IN = "In"
-    NOT_IN = "NotIn"
-    EXISTS = "Exists"
-    DOES_NOT_EXIST = "DoesNotExist"
-
-
-LabelKey = Annotated[str, Field(min_length=1, max_length=317)]
-LabelValue = Annotated[str, Field(max_length=63)]
-
-
-class Requirement(Model):
-    key: LabelKey
-    operator: Operator
-    values: tuple[LabelValue, ...] = Field(default=(), max_length=64)
-
-    def query(self) -> str:
-        values = ",".join(self.values)
-        match self.operator:
-            case Operator.IN:
-                return f"{self.key} in ({values})"
-            case Operator.NOT_IN:
-                return f"{self.key} notin ({values})"
-            case Operator.EXISTS:
-                return self.key
-            case Operator.DOES_NOT_EXIST:
-                return f"!{self.key}"
-
-
-class Selector(Model):
-    """A label selector. An empty one is refused: it would select every pod of the namespace by accident."""
-
-    match_labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
-    match_expressions: tuple[Requirement, ...] = Field(default=(), max_length=32)
-
-    @model_validator(mode="after")
-    def _selects_something(self) -> Self:
-        if not (self.match_labels or self.match_expressions):
-            raise ValueError("must have at least one of matchLabels and matchExpressions")
-        return self
-
-    def query(self) -> str:
-        """Return the selector as the API server's `labelSelector` parameter takes it."""
-        equal = [f"{key}={value}" for key, value in sorted(self.match_labels.items())]
-        return ",".join((*equal, *(r.query() for r in self.match_expressions)))
 
 
 class GrowthSpec(Model):

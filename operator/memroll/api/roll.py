@@ -9,8 +9,8 @@ from pydantic import Field
 
 from memroll.api.base import Message, Model, Name, Time, Uid, Word, WorkloadRef
 from memroll.api.evidence import Evidence, EvidenceSpec
-from memroll.api.policy import LabelKey, LabelValue
 from memroll.api.rolling import DrainSpec, Strategy
+from memroll.api.selector import LabelKey, LabelValue
 
 
 class Phase(StrEnum):

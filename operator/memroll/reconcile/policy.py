@@ -97,10 +97,17 @@ async def _targets(scene: Scene, cluster: Cluster) -> tuple[tuple[Target, ...], 
     watched: dict[str, str] = {}
     for other in scene.others:
         if _age_key(other) < _age_key(scene.policy):
-            watched |= {t.key.uid: other.name for t in await _selected(other, cluster)}
+            watched |= dict.fromkeys(await _shared(selected, other, cluster), other.name)
     free = tuple(t for t in selected if t.key.uid not in watched and not t.deleting)
     taken = tuple(f"{t.key.name} ({watched[t.key.uid]})" for t in selected if t.key.uid in watched)
     return free, taken
+
+
+async def _shared(targets: Sequence[Target], other: MemoryPolicy, cluster: Cluster) -> set[str]:
+    """Return the uids of the pods that another policy selects, too; by their labels, where no workload is named."""
+    if other.spec.selector is not None:
+        return {t.key.uid for t in targets if other.spec.selector.matches(t.labels)}
+    return {t.key.uid for t in await _selected(other, cluster)} if targets else set()
 
 
 def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:

@@ -6,8 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from memroll.api.conditions import Condition, ConditionType, Status, condition, merge
-from memroll.api.policy import MemoryPolicy, Selector
+from memroll.api.policy import MemoryPolicy
 from memroll.api.roll import PodRoll
+from memroll.api.selector import Selector
 from tests.builders import NOW, at, policy, policy_json, roll_json
 
 
@@ -24,6 +25,23 @@ def test_a_policy_of_just_target_and_mode_has_all_defaults():
         pytest.param({"selector": {"matchLabels": {"a": "b"}}}, "mode", id="no mode"),
         pytest.param({"mode": "Enforce"}, "exactly one of", id="no target"),
         pytest.param({"mode": "Enforce", "selector": {}}, "at least one of matchLabels", id="an empty selector"),
+        pytest.param(
+            {"mode": "Observe", "selector": {"matchLabels": {"a": "b,c notin (d)"}}}, "pattern", id="a label's value"
+        ),
+        pytest.param({"mode": "Observe", "selector": {"matchLabels": {"a=b,c": "d"}}}, "pattern", id="a label's key"),
+        pytest.param(
+            {"mode": "Observe", "selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}},
+            "`In` of a needs values",
+            id="In without values",
+        ),
+        pytest.param(
+            {
+                "mode": "Observe",
+                "selector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]},
+            },
+            "`Exists` of a takes no values",
+            id="Exists with values",
+        ),
         pytest.param(
             {"mode": "Observe", "selector": {"matchLabels": {"a": "b"}}, "growth": {"persist": "7h"}},
             "must not be longer than `growth.window`",
