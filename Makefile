@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 # The stamp's name is the content it was made from: a changed file makes a new environment, a half-made one has none.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
-SIDE_BY_SIDE := -n 2 --dist loadgroup -m "not alone"
+# End-to-end tests mostly wait: those that share the installed operator are one line, the others another.
+SHARING := tests/e2e -m "installed and not alone" --durations=15
+APART := tests/e2e -m "not installed and not alone" --durations=15
 QUICK := tests/unit tests/property tests/scenario tests/contract
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
@@ -45,15 +47,13 @@ layers: $(STAMP)
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
-	@CI=true hack/with-cluster hack/each \
-	  '$(BIN)/pytest -q $(SIDE_BY_SIDE) $(QUICK) tests/e2e --durations=20' \
-	  '$(BIN)/pytest -q -m alone tests/e2e'
+	@CI=true hack/with-cluster hack/abreast \
+	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(QUICK) $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
 
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build
-	@hack/with-cluster hack/each \
-	  '$(BIN)/pytest -q $(SIDE_BY_SIDE) tests/e2e --durations=20' \
-	  '$(BIN)/pytest -q -m alone tests/e2e'
+	@hack/with-cluster hack/abreast \
+	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
 
 bench: $(STAMP) ## the benchmarks
 	@PYTHONPATH=operator $(BIN)/python tests/bench/judge.py

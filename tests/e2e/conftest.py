@@ -32,12 +32,12 @@ NAMES = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` is gone by
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let two lines of tests go on side by side: what shares the installed operator, and what brings its own."""
+    """Mark what shares the installed operator: those tests follow each other, the others can go on beside them."""
     for item in items:
-        if item.path.is_relative_to(HERE):
-            line = "installed" if "operator" in item.fixturenames else "own"
-            item.add_marker(pytest.mark.xdist_group(line))
+        if item.path.is_relative_to(HERE) and "operator" in item.fixturenames:
+            item.add_marker(pytest.mark.installed)
 
 
 @pytest.fixture(scope="session")
