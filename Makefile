@@ -47,8 +47,8 @@ layers: $(STAMP)
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
-	@CI=true hack/with-cluster hack/abreast \
-	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(QUICK) $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
+	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(QUICK)' -- \
+	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
 
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build

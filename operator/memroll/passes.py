@@ -26,10 +26,11 @@ from memroll.errors import Conflict, MemrollError, PrometheusUnavailable, Stalle
 from memroll.loop import Key
 from memroll.reconcile import policy as policy_pass
 from memroll.reconcile import roll as roll_step
+from memroll.reconcile import scene as scenes
 from memroll.reconcile import strays
 from memroll.reconcile.learning import learn
-from memroll.reconcile.policy import Scene
 from memroll.reconcile.roll import Mandate, Ports, Prometheus
+from memroll.reconcile.scene import Scene
 from memroll.recording import tell
 from memroll.recording.outcome import Outcome
 from memroll.recording.status import status_of
@@ -53,7 +54,7 @@ JITTER_SHARE = 0.05
 NOT_HERE = "memroll does not act in this namespace"
 
 
-class Cluster(policy_pass.Cluster, roll_step.Cluster, strays.Cluster, Protocol):
+class Cluster(scenes.Cluster, roll_step.Cluster, strays.Cluster, Protocol):
     """What the passes need of Kubernetes beside what they hand on."""
 
     async def policy(self, namespace: str, name: str) -> dict[str, Any] | None: ...

@@ -6,24 +6,17 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING
 
+from memroll.disruption.answer import Answer
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from memroll.disruption.candidate import Candidate, Context
 
-    Gate = Callable[[Candidate, Context], "Answer"]
+    Gate = Callable[[Candidate, Context], Answer]
 
 HOLD_CHARS_MAX = 256
 NOTHING = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A gate's answer. It holds when it has words."""
-
-    words: str
-    value: str
-    threshold: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from memroll.api.base import rfc3339
 from memroll.api.policy import Mode
 from memroll.api.quantity import about
-from memroll.disruption.finding import NOTHING, Answer, Finding, ask, in_words
+from memroll.disruption.answer import Answer
+from memroll.disruption.finding import NOTHING, Finding, ask, in_words
 from memroll.disruption.learning import on_hold
 from memroll.disruption.pacing import (
     backing_off,

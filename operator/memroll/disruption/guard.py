@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.disruption.finding import Answer
+from memroll.disruption.answer import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,8 +12,9 @@ from memroll.api.base import rfc3339
 from memroll.api.quantity import about, format_duration
 from memroll.api.roll import Effect, Phase
 from memroll.disruption import guard
+from memroll.disruption.answer import Answer
 from memroll.disruption.candidate import rolls_of
-from memroll.disruption.finding import NOTHING, Answer
+from memroll.disruption.finding import NOTHING
 from memroll.disruption.windows import EVER, allowed
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from memroll.api.policy import MemoryPolicy
-    from memroll.reconcile.policy import Cluster, Scene
+    from memroll.reconcile.scene import Cluster, Scene
     from memroll.recording.outcome import Assessment
 
 

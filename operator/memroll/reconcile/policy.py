@@ -1,23 +1,21 @@
 """One pass over one policy: targets, series, verdict, plan, act. The page to read first.
 
-I/O happens at targets, series and act, through the two Protocols below; what lies between is pure and takes
-the time as an argument. Whatever goes wrong ends in an Outcome that names it: nothing is judged by halves.
+I/O happens at targets, series and act, through the Protocols of `scene` and `judging`; what lies between is pure and
+takes the time as an argument. Whatever goes wrong ends in an Outcome that names it: nothing is judged by halves.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from memroll.analysis.verdict import Breach, seconds_left
 from memroll.api.roll import PodRoll
 from memroll.disruption.candidate import Candidate, Context
-from memroll.disruption.guard import DEFAULT_GUARD, PERIOD, Guard
+from memroll.disruption.guard import PERIOD
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
-from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.errors import Conflict, MemrollError, NotFound, Waiting
 from memroll.reconcile.counting import count, healthy, watched_pods
 from memroll.reconcile.judging import Prometheus, Watch, assess
@@ -25,46 +23,12 @@ from memroll.reconcile.manifest import manifest
 from memroll.recording.outcome import Assessment, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
     from memroll.disruption.target import ObjectRef, Target, Workload
-
-
-class Cluster(Protocol):
-    """What a pass needs of Kubernetes."""
-
-    async def selector_of(self, namespace: str, api_version: str, kind: str, name: str) -> str: ...
-    async def targets(self, namespace: str, selector: str) -> tuple[Target, ...]: ...
-    async def workload_of(
-        self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None
-    ) -> Workload | None: ...
-    async def namespace_annotations(self, namespace: str) -> Mapping[str, str]: ...
-    async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]: ...
-    async def create_roll(self, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]: ...
-    async def delete_roll(self, namespace: str, name: str, uid: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What one pass looks at: the policy, its namespace's other policies and rolls, and the time."""
-
-    policy: MemoryPolicy
-    others: tuple[MemoryPolicy, ...]
-    rolls: tuple[PodRoll, ...]
-    now: datetime
-    permits: Permits = EVERYTHING
-    leads: Callable[[], bool] = lambda: True
-    guard: Guard = DEFAULT_GUARD
-    namespaces: tuple[str, ...] = ()
-    """Those in which rolls are counted for the guard; empty: all."""
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Who plans and records holds it: passes at the same time would each count without the other's rolls."""
-
-    @property
-    def own_rolls(self) -> tuple[PodRoll, ...]:
-        return tuple(r for r in self.rolls if r.spec.policy == self.policy.name)
+    from memroll.reconcile.scene import Cluster, Scene
 
 
 async def reconcile(scene: Scene, cluster: Cluster, prometheus: Prometheus) -> Outcome:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll.disruption import gates
-from memroll.disruption.finding import Answer, in_words
+from memroll.disruption.answer import Answer
+from memroll.disruption.finding import in_words
 from memroll.disruption.gates import GATES, explain, first_hold
 from memroll.disruption.guard import Tally
 from memroll.disruption.plan import make_plan

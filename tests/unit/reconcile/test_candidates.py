@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from memroll.analysis.verdict import Breach, Code
-from memroll.reconcile.policy import Scene, _candidates
+from memroll.reconcile.policy import _candidates
+from memroll.reconcile.scene import Scene
 from memroll.recording.outcome import Assessment
 from tests.builders import MIB, NOW, breach, container, pod, policy, workload
 

@@ -7,7 +7,7 @@ import pytest
 from memroll.analysis.verdict import Code, Healthy, Inconclusive
 from memroll.disruption.guard import Tally
 from memroll.reconcile.counting import count, healthy, watched_pods
-from memroll.reconcile.policy import Scene
+from memroll.reconcile.scene import Scene
 from memroll.recording.outcome import Assessment
 from tests.builders import NOW, at, breach, container, pod, policy, roll_json
 
