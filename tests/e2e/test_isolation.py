@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from memroll_demo.site import Site
     from tests.soak.kube import Kube
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(600)]
 
 TEAMS, APPS = 4, 10
 NAMES = [(f"{RELEASE}-isolation-{team}", f"chat-{app}") for team in range(TEAMS) for app in range(APPS)]
@@ -147,19 +147,22 @@ def test_each_policy_tells_of_its_own_pod_and_roll(kube, rolled):
 
 
 def test_each_event_is_on_the_object_that_it_names(kube, rolled):
-    stories: dict[Name, list[str]] = {name: [] for name in rolled}
-    for event in everything(kube, "events"):
-        if event.get("source", {}).get("component") != "memroll":
-            continue
-        about = event["involvedObject"]
-        (app,) = named(about["name"])[1]
-        name = (about["namespace"], app)
-        assert event["metadata"]["namespace"] == about["namespace"]
-        assert strangers([about, event["message"]], name) == set()
-        if about["kind"] == "Deployment":
-            stories[name].append(event["reason"])
-    for name, reasons in stories.items():
-        assert {"RollAnnounced", "ReplacementReady", "PodRolled"} <= set(reasons), name
+    def stories() -> dict[Name, set[str]]:
+        told: dict[Name, set[str]] = {name: set() for name in rolled}
+        for event in everything(kube, "events"):
+            if event.get("source", {}).get("component") != "memroll":
+                continue
+            about = event["involvedObject"]
+            (app,) = named(about["name"])[1]
+            name = (about["namespace"], app)
+            assert event["metadata"]["namespace"] == about["namespace"]
+            assert strangers([about, event["message"]], name) == set()
+            if about["kind"] == "Deployment":
+                told[name].add(event["reason"])
+        return told
+
+    whole = {"RollAnnounced", "ReplacementReady", "PodRolled"}
+    wait_for("the events of each roll", lambda: all(whole <= told for told in stories().values()), timeout_s=120)
 
 
 def test_each_log_line_carries_the_names_of_what_it_is_about(cluster, rolled, operator):
