@@ -35,13 +35,11 @@ class Middleware(Wrapper["App"]):
             await self.app(scope, receive, send)
             return
         scope[SEEN] = True
-        self._watch.wake(_running_loop())
-        if kind == "http":
-            await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
-        else:
+        if kind not in ("http", "websocket"):  # lifespan: the service still starts, which is not to be made slower
             await self.app(scope, receive, send)
+            return
+        self._watch.wake(_running_loop())
+        await (self._http if kind == "http" else self._websocket)(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._watch.settings.port and self._endpoint.is_mine(path := _path(scope)):

@@ -44,13 +44,18 @@ class Looker:
         self._settings, self._tracing = settings, tracing
         self._clock, self._work_clock = clock, work_clock
         self._troubles: dict[str, str] = {}
-        now, warmup_s, every_s = clock(), settings.warmup_s, settings.interval_s or NEVER
-        self._begin = Job("tracing", self.start_tracing, NEVER if warmup_s is None else now + warmup_s)
+        every_s = settings.interval_s or NEVER
+        self._begin = Job("tracing", self.start_tracing)
         self._baseline = Job("baseline", self.take_baseline)
         self._growth = Job("growth", self._look, NEVER, every_s)
-        first_s = every_s if warmup_s is None or every_s == NEVER else warmup_s
-        self._types = Job("types", census.sample, now + first_s, every_s)
+        self._types = Job("types", census.sample, NEVER, every_s)
         self._jobs = [self._begin, self._types, self._baseline, self._growth]
+
+    def warm_up(self) -> None:
+        """Let the warm-up begin: the service has started. Tracing that falls into a start may make it fail."""
+        now, warmup_s, every_s = self._clock(), self._settings.warmup_s, self._types.every_s
+        self._begin.due_at = NEVER if warmup_s is None else now + warmup_s
+        self._types.due_at = now + (every_s if warmup_s is None or every_s == NEVER else warmup_s)
 
     def troubles(self) -> list[str]:
         """Return what failed when it was last tried."""

@@ -57,12 +57,13 @@ class Watch:
         return [*self.settings.problems, *self.looker.troubles()]
 
     def wake(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Start the thread, once. Called with each request, so the way out is short."""
+        """Start the thread and the warm-up, once. Called with each request, so the way out is short."""
         if self._awake:
             return
         with self._waking:
             if not self._awake:
                 self.loop, self._awake = loop, True
+                self.looker.warm_up()
                 looks = (self.looker, self._news)
                 threading.Thread(target=self._look, args=looks, name="memroll-probe", daemon=True).start()
 

@@ -111,14 +111,18 @@ async def test_websockets_are_counted_apart_from_requests():
     assert watch.traffic.websockets == 0
 
 
-async def test_lifespan_passes_through():
+async def test_lifespan_passes_through_and_is_not_yet_the_warm_up():
     seen = []
 
     async def app(scope, receive, send):
         seen.append((scope["type"], receive, send))
 
-    await Probe(app, watch_with())({"type": "lifespan"}, "receive", "send")
+    watch = watch_with(warmup_s=30.0)
+    await Probe(app, watch)({"type": "lifespan"}, "receive", "send")
     assert seen == [("lifespan", "receive", "send")]
+    assert not watch.looker.waiting, "the warm-up begins with the first request"
+    await ask(Probe(hello, watch), "/")
+    assert watch.looker.waiting
 
 
 async def test_two_probes_around_each_other_count_once():

@@ -51,7 +51,9 @@ def made():
     def make(**settings):
         clock, work_clock = Clock(), Clock()
         recorded = Recorded(clock, work_clock)
-        return Looker(Settings(**settings), recorded, recorded, clock, work_clock), recorded
+        looker = Looker(Settings(**settings), recorded, recorded, clock, work_clock)
+        looker.warm_up()
+        return looker, recorded
 
     return make
 
@@ -79,6 +81,18 @@ def test_tracing_starts_after_the_warm_up_and_the_baseline_when_it_has_settled(m
     assert [c for c in recorded.calls if c[0] != "sample"] == [("start", 300.0), ("baseline", 330.0), ("look", 390.0)]
     assert recorded.calls[1] == ("sample", 300.0), "the census has its baseline after the warm-up, too"
     assert not looker.waiting
+
+
+def test_nothing_is_due_while_the_service_starts():
+    clock = Clock()
+    recorded = Recorded(clock, clock)
+    looker = Looker(Settings(warmup_s=30.0, interval_s=60.0), recorded, recorded, clock, clock)
+    live(looker, recorded, 1000)
+    clock.now = 1000.0
+    assert recorded.calls == []
+    looker.warm_up()
+    live(looker, recorded, 1035)
+    assert recorded.calls == [("start", 1030.0), ("sample", 1030.0)]
 
 
 def test_what_is_much_work_is_done_more_seldom(made):
