@@ -48,8 +48,9 @@ class Looker:
         self._begin = Job("tracing", self.start_tracing)
         self._baseline = Job("baseline", self.take_baseline)
         self._growth = Job("growth", self._look, NEVER, every_s)
+        self._end = Job("end of tracing", self._end_tracing)
         self._types = Job("types", census.sample, NEVER, every_s)
-        self._jobs = [self._begin, self._types, self._baseline, self._growth]
+        self._jobs = [self._begin, self._types, self._baseline, self._growth, self._end]
 
     def warm_up(self) -> None:
         """Let the warm-up begin: the service has started. Tracing that falls into a start may make it fail."""
@@ -74,10 +75,19 @@ class Looker:
         self._begin.due_at = NEVER
         self._tracing.start(self._settings.frames)
         self._baseline.due_at = self._clock() + self._settings.settle_s
+        trace_s = self._settings.trace_s
+        self._end.due_at = NEVER if trace_s is None else self._baseline.due_at + trace_s
 
     def stop_tracing(self) -> None:
-        self._begin.due_at = self._baseline.due_at = self._growth.due_at = NEVER
+        self._nothing_due()
         self._tracing.stop()
+
+    def _end_tracing(self) -> None:
+        self._nothing_due()
+        self._tracing.end()
+
+    def _nothing_due(self) -> None:
+        self._begin.due_at = self._baseline.due_at = self._growth.due_at = self._end.due_at = NEVER
 
     def take_baseline(self) -> None:
         self._tracing.take_baseline()

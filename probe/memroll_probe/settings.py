@@ -24,6 +24,7 @@ class Settings:
     frames: int = 1
     warmup_s: float | None = None
     settle_s: float = 60.0
+    trace_s: float | None = None
     interval_s: float = 60.0
     time_share: float = 0.01
     budget_s: float = 5.0
@@ -42,6 +43,7 @@ class Settings:
             port=int(read.number("PORT", cls.port, 0, 65_535)),
             frames=int(read.number("FRAMES", cls.frames, 1, MOST_FRAMES)),
             warmup_s=read.number("WARMUP_SECONDS", 0.0) if environ.get(f"{PREFIX}_WARMUP_SECONDS") else None,
+            trace_s=read.number("TRACE_SECONDS", 0.0) if environ.get(f"{PREFIX}_TRACE_SECONDS") else None,
             settle_s=read.number("SETTLE_SECONDS", cls.settle_s),
             interval_s=read.number("INTERVAL_SECONDS", cls.interval_s),
             time_share=read.number("TIME_SHARE", cls.time_share, 0.0001, 0.5),

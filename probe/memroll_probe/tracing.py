@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 import time
 import tracemalloc
@@ -47,15 +49,23 @@ class Tracing:
             if self.started_at is None:
                 if not tracemalloc.is_tracing():
                     tracemalloc.start(frames)
-                self.started_at = self._clock()
+                self.started_at, self.baseline, self.last = self._clock(), None, None
 
     def stop(self) -> None:
         with self._lock:
             tracemalloc.stop()
             self.started_at = self.baseline = self.last = None
 
+    def end(self) -> None:
+        """Stop, and keep what grew until now."""
+        with contextlib.suppress(NotNowError):  # then until the last look
+            self.look(math.inf)
+        with self._lock:
+            tracemalloc.stop()
+            self.started_at = None
+
     def take_baseline(self) -> None:
-        self.baseline = self.look(float("inf"))
+        self.baseline = self.look(math.inf)
 
     def look(self, time_left_s: float) -> Look:
         """Read what each line holds, if there is time and memory for it; otherwise raise NotNowError."""
@@ -100,6 +110,6 @@ class Tracing:
         }
 
     def _state(self, *, waiting: bool) -> str:
-        if self.baseline is not None:
-            return "tracing"
-        return "warming" if waiting or self.started_at is not None else "off"
+        if self.started_at is None:
+            return "warming" if waiting else "off"
+        return "warming" if self.baseline is None else "tracing"

@@ -36,6 +36,9 @@ class Recorded:
     def stop(self):
         self.note("stop")
 
+    def end(self):
+        self.note("end")
+
     def take_baseline(self):
         self.note("baseline")
 
@@ -81,6 +84,13 @@ def test_tracing_starts_after_the_warm_up_and_the_baseline_when_it_has_settled(m
     assert [c for c in recorded.calls if c[0] != "sample"] == [("start", 300.0), ("baseline", 330.0), ("look", 390.0)]
     assert recorded.calls[1] == ("sample", 300.0), "the census has its baseline after the warm-up, too"
     assert not looker.waiting
+
+
+def test_tracing_for_a_time_ends_by_itself(made):
+    looker, recorded = made(warmup_s=100.0, settle_s=20.0, trace_s=90.0, interval_s=60.0)
+    live(looker, recorded, 1000)
+    traced = [c for c in recorded.calls if c[0] != "sample"]
+    assert traced == [("start", 100.0), ("baseline", 120.0), ("look", 180.0), ("end", 210.0)]
 
 
 def test_nothing_is_due_while_the_service_starts():

@@ -44,6 +44,30 @@ def test_before_the_baseline_growth_counts_from_the_start():
     assert tracing.growth(1)[0].bytes >= 300_000
 
 
+def test_what_grew_until_the_end_is_kept_and_nothing_is_traced_any_more():
+    tracing = started()
+    tracing.take_baseline()
+    KEPT.append(bytearray(200_000))
+    tracing.end()
+    KEPT.append(bytearray(900_000))
+    assert not tracemalloc.is_tracing()
+    assert 200_000 <= tracing.growth(1)[0].bytes < 201_000
+    KEPT.clear()
+    tracing.start(1)
+    assert tracing.growth(1) == [], "another time begins at nothing"
+
+
+def test_without_room_for_a_snapshot_the_end_keeps_the_last_look():
+    room_bytes = [2**40]
+    tracing = Tracing(Clock(), lambda: room_bytes[0])
+    tracing.start(1)
+    last = tracing.look(60)
+    room_bytes[0] = 0
+    tracing.end()
+    assert tracing.last is last
+    assert not tracemalloc.is_tracing()
+
+
 def test_off_it_neither_looks_nor_tells_growth():
     tracing = Tracing()
     with pytest.raises(NotNowError, match="tracing is off"):
@@ -83,6 +107,8 @@ def test_what_somebody_else_traces_is_used_as_it_is():
         pytest.param(["start"], False, "warming", id="until the baseline"),
         pytest.param(["start", "take_baseline"], False, "tracing", id="from the baseline on"),
         pytest.param(["start", "take_baseline", "stop"], False, "off", id="stopped"),
+        pytest.param(["start", "take_baseline", "end"], False, "off", id="ended"),
+        pytest.param(["start", "take_baseline", "end", "start"], False, "warming", id="started again"),
     ],
 )
 def test_the_state(steps, waiting, state):
