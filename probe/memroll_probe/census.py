@@ -6,42 +6,14 @@ import gc
 from collections import Counter
 from dataclasses import dataclass
 
+from memroll_probe.containers import Containers, lengths
 from memroll_probe.errors import NotNowError
 from memroll_probe.naming import is_builtin, type_name
 from memroll_probe.stored import types_by_id
+from memroll_probe.tally import Tally
 
-# Noise reaches a new high four times in a row by chance once in 120 times at first, and ever more rarely.
-RISES = 4
-LEAST_RISE = 10
 MOST_TYPES = 2_000
 OURS = ("memroll_probe.", "tracemalloc.")
-
-
-@dataclass
-class Kind:
-    """One type's past: what a list of counts would tell, in five numbers."""
-
-    baseline: int
-    highest: int
-    last: int
-    rises: int = 0
-    before_the_rise: int = 0
-
-    def see(self, count: int) -> None:
-        if count > self.highest:
-            self.before_the_rise = self.before_the_rise if self.rises else self.last
-            self.rises += 1
-        else:
-            self.rises = 0
-        self.highest, self.last = max(count, self.highest), count
-
-    @property
-    def growth(self) -> int:
-        return self.last - self.baseline
-
-    @property
-    def rising(self) -> bool:
-        return self.rises >= RISES and self.last - self.before_the_rise >= LEAST_RISE
 
 
 @dataclass(frozen=True)
@@ -70,7 +42,8 @@ def count_by_type() -> dict[str, int]:
 
 class Census:
     def __init__(self) -> None:
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, Tally] = {}
+        self.containers = Containers()
         self.samples = 0
 
     def sample(self) -> None:
@@ -78,11 +51,14 @@ class Census:
             raise NotNowError("the garbage collector is disabled, so no full collections are made")
         gc.collect()
         self.see(count_by_type())
+        self.containers.see(lengths())
 
     def see(self, counts: dict[str, int]) -> None:
         """Take in one count. A type that was not there before began at none."""
         first = self.samples == 0
-        self._kinds = {name: self._kinds.get(name) or _new(count if first else 0) for name, count in counts.items()}
+        self._kinds = {
+            name: self._kinds.get(name) or Tally.first(count if first else 0) for name, count in counts.items()
+        }
         for name, kind in self._kinds.items():
             if not first:
                 kind.see(counts[name])
@@ -96,7 +72,3 @@ class Census:
             if kind.growth > 0 and not name.startswith(OURS)
         ]
         return sorted(found, key=lambda g: (not g.rising, g.rising and is_builtin(g.name), -g.growth, g.name))[:most]
-
-
-def _new(baseline: int) -> Kind:
-    return Kind(baseline=baseline, highest=baseline, last=baseline)

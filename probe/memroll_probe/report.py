@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from memroll_probe import SCHEMA, deep, process, stored
+from memroll_probe import SCHEMA, containers, deep, process, stored
 from memroll_probe.errors import NotNowError
 from memroll_probe.naming import Files, clean, type_name
 from memroll_probe.referrers import Trail
@@ -27,6 +27,9 @@ Report = dict[str, Any]
 MOST = 10
 HINTED = 5
 HINT_S = 1.0
+HINTS_SHARE = 0.7
+"""Of the time for a report: one step up may take a second in a large process, and a late report is none."""
+CONTAINERS = 10
 
 
 @dataclass
@@ -40,6 +43,10 @@ class Work:
     @property
     def left_s(self) -> float:
         return self.until - time.monotonic()
+
+    @property
+    def left_for_hints_s(self) -> float:
+        return self.left_s - (1 - HINTS_SHARE) * self.watch.settings.budget_s
 
     def part(self, name: str, make: Callable[[], Any], otherwise: Any) -> Any:
         """Make one part; without time, or when it fails, it is left out and named."""
@@ -110,14 +117,36 @@ def growth_entry(grown: Growth, files: Files) -> dict[str, Any]:
 def _types(work: Work, *, use_deep: bool) -> list[dict[str, Any]]:
     growing = work.watch.census.growing(MOST)
     entries = [_entry(g) for g in growing]
-    hinted = [e for e in entries if e["rising"]][:HINTED]
-    if hinted:
-        wanted = {e["type"] for e in hinted}
+    rising = [e for e in entries if e["rising"]]
+    if rising:
+        wanted = {e["type"] for e in rising}
         kinds = {name: kind for kind in stored.types_by_id().values() if (name := type_name(kind)) in wanted}
-        for entry in hinted:
+        work.part("growing containers", lambda: _place(work, rising, kinds), None)
+        for entry in rising[:HINTED]:
             name = entry["type"]
             work.part(f"referrers of {name}", lambda e=entry: _hint(work, e, kinds, use_deep=use_deep), None)  # type: ignore[misc] # a lambda's default
     return entries
+
+
+def _place(work: Work, rising: list[dict[str, Any]], kinds: dict[str, type]) -> None:
+    """Say in which growing container the objects of each type lie: the one that is nearest above them."""
+    growing = containers.alive(work.watch.census.containers.rising(CONTAINERS))
+    wanted = {id(kind): name for name, kind in kinds.items()}
+    descent = containers.Descent(frozenset(growing))
+    depths = {key: descent.depths(container, wanted) for key, container in growing.items()}
+    paths: dict[int, str] = {}
+    for entry in rising:
+        above = [(found[entry["type"]], key) for key, found in depths.items() if entry["type"] in found]
+        if above and work.left_for_hints_s > 0:
+            _, key = min(above)
+            if key not in paths:
+                paths[key] = _path_of(growing[key], work)
+            entry["referrers"] = [paths[key]]
+
+
+def _path_of(container: Any, work: Work) -> str:
+    hints = Trail(time.monotonic() + min(HINT_S, work.left_for_hints_s)).hints([container])
+    return clean(f"growing {type_name(type(container))} in {hints[0]}" if hints else "a growing container")
 
 
 def _entry(growing: Growing) -> dict[str, Any]:
@@ -136,7 +165,8 @@ def _hint(work: Work, entry: dict[str, Any], kinds: dict[str, type], *, use_deep
     if (kind := kinds.get(entry["type"])) is None:
         return
     objects = stored.objects_of(kind)
-    entry["referrers"] = Trail(time.monotonic() + min(HINT_S, work.left_s)).hints(objects)
+    if not entry["referrers"]:
+        entry["referrers"] = Trail(time.monotonic() + min(HINT_S, work.left_for_hints_s)).hints(objects)
     if use_deep and work.watch.settings.deep and objects:
         entry["sampleBytes"] = deep.sample_bytes(objects[0])
         entry["chain"] = [clean(step) for step in deep.chain(objects[0])]

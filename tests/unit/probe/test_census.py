@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll_probe.census import LEAST_RISE, RISES, Census, count_by_type
+from memroll_probe.census import Census, count_by_type
 from memroll_probe.errors import NotNowError
 from memroll_probe.stored import types_by_id
+from memroll_probe.tally import LEAST_RISE, RISES
 
 
 def seen(*counts, name="app.Entry"):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from memroll_probe import report
-from memroll_probe.census import RISES
+from memroll_probe.tally import RISES
 from tests.unit.probe.driving import watch_with
 from tests.unit.probe.schema import problems
 

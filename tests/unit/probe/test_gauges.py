@@ -5,8 +5,8 @@ import re
 from prometheus_client.parser import text_string_to_metric_families
 
 from memroll_probe import gauges
-from memroll_probe.census import RISES
 from memroll_probe.lines import Held
+from memroll_probe.tally import RISES
 from memroll_probe.tracing import Look
 from tests.unit.probe.driving import watch_with
 

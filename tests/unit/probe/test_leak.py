@@ -46,7 +46,7 @@ def test_the_call_path_begins_with_the_line_and_leads_to_the_caller(report):
 def test_the_leaking_type_is_rising_and_named_with_who_holds_it(report):
     first = report["types"][0]
     assert (first["type"], first["rising"]) == ("__main__.Entry", True)
-    assert first["referrers"] == ["dict in module __main__ as 'CACHE'"]
+    assert first["referrers"] == ["growing dict in module __main__ as 'CACHE'"]
 
 
 def test_what_was_taken_once_grew_but_does_not_rise(report):

@@ -10,7 +10,7 @@ import pytest
 
 from memroll_probe import SCHEMA as NAME
 from memroll_probe import bounded, report
-from memroll_probe.census import RISES
+from memroll_probe.tally import RISES
 from tests.unit.probe.driving import watch_with
 from tests.unit.probe.schema import SCHEMA, problems
 
