@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from memroll_demo import play, report, site
+from memroll_demo import play, real, report, site
 from memroll_demo.stage import RATE_PER_S, Stage
 from memroll_demo.systems import SYSTEMS
 from memroll_demo.watching import Steps, watch
@@ -79,6 +79,7 @@ def down() -> int:
     if site.is_current():
         Stage(site.current()).take_down()
         play.Systems(site.current()).clear()
+        real.RealStage(site.current()).clear()
     else:
         site.local("down", show=True)  # all that runs in it goes with it
     return 0
@@ -87,6 +88,7 @@ def down() -> int:
 PLAYS: dict[str, Callable[[float | None], int]] = {
     "": run,
     **{name: partial(play.run, system) for name, system in SYSTEMS.items()},
+    **{name: partial(real.run, one) for name, one in real.REAL.items()},
 }
 """What `make demo SYSTEM=name` plays, by name: each is given the seconds to watch, and returns the exit code."""
 

@@ -33,6 +33,13 @@ def growth(roll: Roll) -> list[dict[str, Any]]:
     return found
 
 
+def holders(roll: Roll) -> list[str]:
+    """Return what holds the objects that grow in number, by the same report."""
+    evidence = roll.get("status", {}).get("evidence") or {}
+    kinds = (evidence.get("probe") or {}).get("types") or []
+    return list(dict.fromkeys(holder for kind in kinds for holder in kind.get("referrers", [])))
+
+
 def missing(roll: Roll) -> str:
     """Say what evidence could not be had, and why."""
     evidence = roll.get("status", {}).get("evidence") or {}
@@ -74,3 +81,9 @@ def shown(rolls: Sequence[Roll], service: str) -> str:
     lines = [f"{service}: grown in {done[-1]['spec']['podName']}"]
     lines += [f"  {g['bytes'] / 2**20:+7.1f} MiB  {g['file']}:{g['line']}" for g in grown[:SHOWN]]
     return "\n".join(lines)
+
+
+def holders_shown(rolls: Sequence[Roll], service: str) -> str:
+    """Draw what held on to the objects of the pod that was rolled last."""
+    done = succeeded(of_service(rolls, service))
+    return "\n".join(f"  held by {holder}" for holder in (holders(done[-1]) if done else [])[:SHOWN])

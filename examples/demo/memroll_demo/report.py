@@ -51,15 +51,19 @@ def assertions(services: dict[str, Service], load: Load, rolls_least: int = ROLL
 
 def protected(name: str, service: Service, rolls_least: int) -> list[Assertion]:
     """Say whether a leaking service was rolled, and never killed."""
-    kills = service.oom_kills
     often = {1: "once", 2: "twice"}.get(rolls_least, f"{rolls_least} times")
     failed = f", {service.rolls_failed} failed" if service.rolls_failed else ""
     return [
         Assertion(
             f"{name} was rolled at least {often}", service.rolls >= rolls_least, f"{service.rolls} rolls{failed}"
         ),
-        Assertion(f"{name} was never OOM-killed", kills == 0, f"{kills} OOM kills"),
+        never_killed(name, service),
     ]
+
+
+def never_killed(name: str, service: Service) -> Assertion:
+    kills = service.oom_kills
+    return Assertion(f"{name} was never OOM-killed", kills == 0, f"{kills} OOM kills")
 
 
 def innocent(name: str, service: Service) -> Assertion:

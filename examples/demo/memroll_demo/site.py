@@ -173,19 +173,21 @@ class Site:
 
     def operator_image(self, name: str) -> str:
         """Build the operator's image for the local cluster; elsewhere MEMROLL_IMAGE names it."""
-        return self._image(name, "deploy/image/Dockerfile", "MEMROLL_IMAGE")
+        return self.image(name, ROOT / "deploy/image/Dockerfile", ROOT, "MEMROLL_IMAGE")
 
     def systems_image(self, name: str) -> str:
         """Build the image of the four systems for the local cluster; elsewhere SYSTEMS_IMAGE names it."""
-        return self._image(name, "examples/systems/Dockerfile", "SYSTEMS_IMAGE")
+        return self.image(name, ROOT / "examples/systems/Dockerfile", ROOT, "SYSTEMS_IMAGE")
 
-    def _image(self, name: str, dockerfile: str, variable: str) -> str:
+    def image(self, name: str, dockerfile: Path, context: Path, variable: str, **arguments: str) -> str:
+        """Build an image for the local cluster, unless nothing of it has changed; elsewhere a variable names it."""
         if not self.local:
             if not os.environ.get(variable):
                 raise AssertionError(f"CLUSTER=current needs {variable} in the environment")
             return os.environ[variable]
-        arguments = ["--file", str(ROOT / dockerfile), "--context", str(ROOT)]
-        local("build-image", name, *arguments, "--build-arg", f"BASE={self.service_image}", show=True)
+        given = {"BASE": self.service_image} | arguments
+        options = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
+        local("build-image", name, "--file", str(dockerfile), "--context", str(context), *options, show=True)
         return name
 
     def versions(self) -> dict[str, str]:
