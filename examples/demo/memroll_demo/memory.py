@@ -99,7 +99,7 @@ def _samples(where: Site, promql: str) -> dict[tuple[str, str], Samples]:
 
 def table(found: list[Life]) -> str:
     """Draw a line for each container."""
-    wide = max(10, *(len(life.pod) for life in found), 0) if found else 10
+    wide = max([len("container of"), *(len(life.pod) for life in found)])
     lines = [f"{'container of':<{wide}}{'minutes':>9}{'RSS, MiB':>16}{'highest':>9}{'limit':>7}{'MiB a minute':>14}"]
     for life in found:
         f = life.figures()
@@ -139,8 +139,9 @@ def _panel(axes: Any, service: str, own: list[Life], begin_s: float) -> None:  #
             axes.plot(minutes, [v / MIB for _, v in samples], color=colour, linewidth=1, label="" if number else label)
     for after in own[1:]:
         axes.axvline((after.began_s - begin_s) / 60, color="#8a8a8a", linewidth=0.8, linestyle=":")
-    axes.axhline(own[-1].limit_bytes / MIB, color=LIMIT, linewidth=1, label="limit")
-    axes.set_ylim(0, 1.08 * max(own[-1].limit_bytes, *(life.highest_bytes for life in own)) / MIB)
+    limit_bytes = max(life.limit_bytes for life in own)
+    axes.axhline(limit_bytes / MIB, color=LIMIT, linewidth=1, label="limit")
+    axes.set_ylim(0, 1.08 * max(limit_bytes, *(life.highest_bytes for life in own)) / MIB)
     axes.set_title(service, fontsize="small", loc="left")
     axes.set_ylabel("MiB")
     axes.spines[["top", "right"]].set_visible(False)
