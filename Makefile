@@ -23,7 +23,7 @@ help: ## show this list
 $(STAMP): requirements.txt requirements-dev.txt pyproject.toml
 	@hack/venv "$(PYTHON)" "$(VENV)" "$(STAMP)"
 
-demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services alive (SYSTEM=name: docs/systems.md)
+demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services alive (SYSTEM=name: docs/systems.md, docs/langflow.md)
 	@mkdir -p build
 	@$(DEMO) run $(if $(SYSTEM),--system $(SYSTEM))
 
@@ -68,10 +68,12 @@ bench-roll: $(STAMP) ## a roll beside plain eviction and rollout restart, on a r
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.bench.roll
 
-soak: $(STAMP) ## rolls by the hundred, then faults, on a real cluster (about an hour; ONLY=name, ROLLS=n)
+soak: $(STAMP) ## rolls by the hundred, then faults, then the real ones, on a real cluster (two hours; ONLY=name, ROLLS=n)
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.soak $(if $(ONLY),--only $(ONLY)) $(if $(ROLLS),--rolls $(ROLLS))
 	@$(if $(ONLY),,PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.faults)
+	@$(if $(ONLY),,PYTHONPATH=examples/demo:deploy/local hack/with-cluster $(BIN)/python -m memroll_demo run --system langflow)
+	@$(if $(ONLY),,PYTHONPATH=examples/demo:deploy/local hack/with-cluster $(BIN)/python -m memroll_demo run --system chatchat)
 
 crds: $(STAMP) ## write the CRDs from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds
