@@ -16,8 +16,8 @@ from collections import defaultdict
 from typing import Any
 
 TIMEOUT_S = 30.0
-IDLE_MOST_S = 1.5
-"""A connection that was idle for longer is not used again: gunicorn closes it after 2 s, perhaps just now."""
+REUSED_WITHIN_S = 1.5
+"""So long after its last request a connection is not used again: idle for 2 s, gunicorn closes it, perhaps just now."""
 
 
 class WrongAnswer(http.client.HTTPException):
@@ -37,14 +37,14 @@ class Kept:
             idle = self._idle[address]
             since, connection = idle.pop() if idle else (0.0, http.client.HTTPConnection(address, timeout=TIMEOUT_S))
         if connection.sock is not None and (
-            time.monotonic() - since > IDLE_MOST_S or select.select([connection.sock], [], [], 0)[0]
+            time.monotonic() - since > REUSED_WITHIN_S or select.select([connection.sock], [], [], 0)[0]
         ):
             connection.close()
         return connection
 
-    def give_back(self, address: str, connection: http.client.HTTPConnection) -> None:
+    def give_back(self, address: str, connection: http.client.HTTPConnection, sent_s: float) -> None:
         with self._lock:
-            self._idle[address].append((time.monotonic(), connection))
+            self._idle[address].append((sent_s, connection))
 
 
 _KEPT = Kept()
@@ -55,6 +55,7 @@ def ask(url: str, body: object = None, *, headers: dict[str, str] | None = None,
     address, path = urllib.parse.urlsplit(url).netloc, url.partition("//")[2].partition("/")[2]
     connection = _KEPT.take(address) if keep else http.client.HTTPConnection(address, timeout=TIMEOUT_S)
     sent = {"Content-Type": "application/json"} | ({} if keep else {"Connection": "close"}) | (headers or {})
+    sent_s = time.monotonic()
     try:
         if body is None:
             connection.request("GET", f"/{path}", headers=sent)
@@ -66,7 +67,7 @@ def ask(url: str, body: object = None, *, headers: dict[str, str] | None = None,
         connection.close()
         raise
     if keep:
-        _KEPT.give_back(address, connection)
+        _KEPT.give_back(address, connection, sent_s)
     else:
         connection.close()
     if answer.status >= http.client.BAD_REQUEST:

@@ -78,7 +78,7 @@ def test_a_connection_that_is_no_good_any_more_is_opened_again(server, monkeypat
     server.answers["GET /a"] = 1
     server.closes = why == "closed by the server"
     if not server.closes:
-        monkeypatch.setattr(talking, "IDLE_MOST_S", -1.0)
+        monkeypatch.setattr(talking, "REUSED_WITHIN_S", -1.0)
     ask(f"{server.url}/a", keep=True)
     if server.closes:
         (_, connection), *_ = talking._KEPT._idle[f"127.0.0.1:{server.server_address[1]}"]
