@@ -146,7 +146,7 @@ def _place(work: Work, rising: list[dict[str, Any]], kinds: dict[str, type]) -> 
 
 def _path_of(container: Any, work: Work) -> str:
     hints = Trail(time.monotonic() + min(HINT_S, work.left_for_hints_s)).hints([container])
-    return clean(f"growing {type_name(type(container))} in {hints[0]}" if hints else "a growing container")
+    return clean(" in ".join([f"growing {type_name(type(container))}", *hints[:1]]))
 
 
 def _entry(growing: Growing) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class Real:
     programs: tuple[Program, ...]
     visits: str
     per_second: float
+    """Visits, each of some requests."""
     seconds: float
     beside: tuple[tuple[str, Image], ...] = ()
     """What they need, by the name of its Deployment."""
@@ -80,11 +81,11 @@ REAL = {
             "langflow",
             (langflow("1.1.1", leaks=True), langflow("1.13.0", leaks=False)),
             "memroll_real.langflow",
-            per_second=1,
+            per_second=1 / 3,
             seconds=1440,
             beside=(("postgres", POSTGRES),),
         ),
-        Real("chatchat", (Program("chatchat", CHATCHAT),), "memroll_real.chatchat", per_second=2, seconds=900),
+        Real("chatchat", (Program("chatchat", CHATCHAT),), "memroll_real.chatchat", per_second=0.5, seconds=900),
     )
 }
 
@@ -152,7 +153,7 @@ class RealStage(Stage):
         program = Mounted.of("program", HERE, "memroll_real/*.py").beside(HERE.parent / "demo/service/load.py")
         self.site.apply(program.as_object(self.load))
         (pod,) = self._placed("load")
-        targets = " ".join(f"{name}@{self.real.per_second}={self.url_of(name)}" for name in self.services)
+        targets = " ".join(f"{name}@{self.real.per_second:.3f}={self.url_of(name)}" for name in self.services)
         self.start_load(program.into(pod), TARGETS=targets, VISITS=self.real.visits)
 
 

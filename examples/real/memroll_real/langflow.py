@@ -15,14 +15,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from memroll_real.talking import WrongAnswer, ask
+from memroll_real.talking import Talk, WrongAnswer
 
 Json = dict[str, Any]
 
-SESSION_VISITS = 3
-"""So often a user comes back to one session: each answer holds the history, so a long one doubles and doubles."""
-FRESH_EACH = 4
-"""One visit in so many comes over a connection of its own."""
+QUESTIONS = 3
+"""So many in a session: each answer holds the history, so a long one doubles and doubles."""
 PROMPT = "History:\n{history}\n\nUser: {question}\nAI:"
 RUN = secrets.token_hex(4)
 """Keeps the sessions of this load apart from those of an earlier one."""
@@ -32,7 +30,7 @@ RUN = secrets.token_hex(4)
 class Chat:
     """A flow that can be talked to."""
 
-    url: str
+    path: str
     key: str
 
 
@@ -55,39 +53,41 @@ _visits: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
 
 
 def visit(url: str) -> None:
-    """Say something in a session."""
+    """Come by, ask some questions in a session, and leave."""
     base = url.rstrip("/")
-    try:
-        say(chat_of(base), next(_visits[base]))
-    except (LookupError, TypeError) as error:
-        raise WrongAnswer(f"an answer without {error}") from error
+    session = f"{RUN}-{next(_visits[base])}"
+    with Talk(base) as talk:
+        try:
+            chat = chat_of(base, talk)
+            for number in range(QUESTIONS):
+                say(talk, chat, session, f"question {number}")
+        except (LookupError, TypeError) as error:
+            raise WrongAnswer(f"an answer without {error}") from error
 
 
-def say(chat: Chat, number: int) -> None:
-    question = f"question {number}"
-    session = f"{RUN}-{number // SESSION_VISITS}"
+def say(talk: Talk, chat: Chat, session: str, question: str) -> None:
     body = {"input_value": question, "session_id": session, "input_type": "chat", "output_type": "chat"}
-    answer = ask(chat.url, body, headers={"x-api-key": chat.key}, keep=number % FRESH_EACH != 0)
+    answer = talk.ask(chat.path, body, x_api_key=chat.key)
     text = answer["outputs"][0]["outputs"][0]["results"]["message"]["text"]
     if answer["session_id"] != session or question not in text:
         raise WrongAnswer(f"not the answer to {question} in {session}")
 
 
-def chat_of(base: str) -> Chat:
+def chat_of(base: str, talk: Talk) -> Chat:
     """Return the chat at a server, and set it up the first time; who comes meanwhile waits."""
     with _setting_up:
         if base not in _chats:
-            _chats[base] = set_up(base)
+            _chats[base] = set_up(talk)
         return _chats[base]
 
 
-def set_up(base: str) -> Chat:
-    token = ask(f"{base}/api/v1/auto_login")["access_token"]
-    user = {"Authorization": f"Bearer {token}"}
-    known = {name: c for kind in ask(f"{base}/api/v1/all", headers=user).values() for name, c in kind.items()}
-    key = ask(f"{base}/api/v1/api_key/", {"name": f"load {RUN}"}, headers=user)["api_key"]
-    created = ask(f"{base}/api/v1/flows/", {"name": f"chat {RUN}", "data": flow(known)}, headers=user)
-    return Chat(f"{base}/api/v1/run/{created['id']}?stream=false", key)
+def set_up(talk: Talk) -> Chat:
+    user = f"Bearer {talk.ask('/api/v1/auto_login')['access_token']}"
+    kinds = talk.ask("/api/v1/all", Authorization=user)
+    known = {name: component for kind in kinds.values() for name, component in kind.items()}
+    key = talk.ask("/api/v1/api_key/", {"name": f"load {RUN}"}, Authorization=user)["api_key"]
+    created = talk.ask("/api/v1/flows/", {"name": f"chat {RUN}", "data": flow(known)}, Authorization=user)
+    return Chat(f"/api/v1/run/{created['id']}?stream=false", key)
 
 
 def flow(known: Json) -> Json:

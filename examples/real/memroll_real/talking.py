@@ -1,4 +1,4 @@
-"""JSON over HTTP, as programs talk to a service: over a connection of its own, or over one that is kept.
+"""JSON over HTTP, as a person or a program talks to a service: some requests in a row over one connection.
 
 Standard library only, so that the load needs no image of its own.
 """
@@ -7,69 +7,42 @@ from __future__ import annotations
 
 import http.client
 import json
-import select
-import threading
-import time
 import urllib.error
 import urllib.parse
-from collections import defaultdict
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 TIMEOUT_S = 30.0
-REUSED_WITHIN_S = 1.5
-"""So long after its last request a connection is not used again: idle for 2 s, gunicorn closes it, perhaps just now."""
 
 
 class WrongAnswer(http.client.HTTPException):
     """An answer that is not the one to this question."""
 
 
-class Kept:
-    """Idle connections by address, the one that was used last first: so few of them grow old."""
+class Talk:
+    """One connection, opened by the first request and kept until the end. Nothing is tried again."""
 
-    def __init__(self) -> None:
-        self._idle: defaultdict[str, list[tuple[float, http.client.HTTPConnection]]] = defaultdict(list)
-        self._lock = threading.Lock()
+    def __init__(self, url: str) -> None:
+        self._base = url.rstrip("/")
+        self._connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=TIMEOUT_S)
 
-    def take(self, address: str) -> http.client.HTTPConnection:
-        """Return a connection. A stale one, or one that the server has closed, is opened again by its next request."""
-        with self._lock:
-            idle = self._idle[address]
-            since, connection = idle.pop() if idle else (0.0, http.client.HTTPConnection(address, timeout=TIMEOUT_S))
-        if connection.sock is not None and (
-            time.monotonic() - since > REUSED_WITHIN_S or select.select([connection.sock], [], [], 0)[0]
-        ):
-            connection.close()
-        return connection
+    def __enter__(self) -> Self:
+        return self
 
-    def give_back(self, address: str, connection: http.client.HTTPConnection, sent_s: float) -> None:
-        with self._lock:
-            self._idle[address].append((sent_s, connection))
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._connection.close()
 
-
-_KEPT = Kept()
-
-
-def ask(url: str, body: object = None, *, headers: dict[str, str] | None = None, keep: bool = False) -> Any:  # noqa: ANN401 - JSON
-    """GET, or POST with a body; return what was answered. Raises what urllib raises, and tries nothing again."""
-    address, path = urllib.parse.urlsplit(url).netloc, url.partition("//")[2].partition("/")[2]
-    connection = _KEPT.take(address) if keep else http.client.HTTPConnection(address, timeout=TIMEOUT_S)
-    sent = {"Content-Type": "application/json"} | ({} if keep else {"Connection": "close"}) | (headers or {})
-    sent_s = time.monotonic()
-    try:
+    def ask(self, path: str, body: object = None, **headers: str) -> Any:  # noqa: ANN401 - JSON
+        """GET, or POST with a body; return what was answered. Raises what urllib raises."""
+        sent = {"Content-Type": "application/json"} | {name.replace("_", "-"): text for name, text in headers.items()}
         if body is None:
-            connection.request("GET", f"/{path}", headers=sent)
+            self._connection.request("GET", path, headers=sent)
         else:
-            connection.request("POST", f"/{path}", json.dumps(body), sent)
-        answer = connection.getresponse()
+            self._connection.request("POST", path, json.dumps(body), sent)
+        answer = self._connection.getresponse()
         content = answer.read()
-    except BaseException:
-        connection.close()
-        raise
-    if keep:
-        _KEPT.give_back(address, connection, sent_s)
-    else:
-        connection.close()
-    if answer.status >= http.client.BAD_REQUEST:
-        raise urllib.error.HTTPError(url, answer.status, answer.reason, answer.headers, None)
-    return json.loads(content)
+        if answer.status >= http.client.BAD_REQUEST:
+            raise urllib.error.HTTPError(f"{self._base}{path}", answer.status, answer.reason, answer.headers, None)
+        return json.loads(content)

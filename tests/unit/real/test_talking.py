@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import urllib.error
@@ -8,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from memroll_real import chatchat, langflow, talking
-from memroll_real.talking import WrongAnswer, ask
+from memroll_real import chatchat, langflow
+from memroll_real.talking import Talk, WrongAnswer
 
 
 class Server(ThreadingHTTPServer):
@@ -23,7 +24,7 @@ class Server(ThreadingHTTPServer):
         self.asked: list[tuple[str, Any]] = []
         self.peers: list[int] = []
         self.headers: list[dict[str, str]] = []
-        self.closes = False
+        self.cuts = False
 
     @property
     def url(self) -> str:
@@ -45,13 +46,15 @@ class Handler(BaseHTTPRequestHandler):
         server.asked.append((what, body))
         server.peers.append(self.client_address[1])
         server.headers.append(dict(self.headers))
+        if server.cuts:
+            self.close_connection = True
+            return
         answer = server.answers.get(what)
         content = json.dumps(answer(body) if callable(answer) else answer).encode()
         self.send_response(200 if what in server.answers else 404)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
-        self.close_connection = self.close_connection or server.closes
 
     def log_message(self, *_: Any) -> None:
         pass
@@ -65,33 +68,24 @@ def server():
         opened.shutdown()
 
 
-def test_a_kept_connection_is_used_again_and_another_is_not(server):
+def test_one_talk_is_one_connection(server):
     server.answers["GET /a"] = 1
-    assert [ask(f"{server.url}/a", keep=True) for _ in range(3)] == [1, 1, 1]
-    assert len(set(server.peers)) == 1
-    assert [ask(f"{server.url}/a") for _ in range(2)] == [1, 1]
-    assert len(set(server.peers)) == 3
-
-
-@pytest.mark.parametrize("why", ["closed by the server", "idle for too long"])
-def test_a_connection_that_is_no_good_any_more_is_opened_again(server, monkeypatch, why):
-    server.answers["GET /a"] = 1
-    server.closes = why == "closed by the server"
-    if not server.closes:
-        monkeypatch.setattr(talking, "REUSED_WITHIN_S", -1.0)
-    ask(f"{server.url}/a", keep=True)
-    if server.closes:
-        (_, connection), *_ = talking._KEPT._idle[f"127.0.0.1:{server.server_address[1]}"]
-        connection.sock.settimeout(5)
-        assert connection.sock.recv(1, 2) == b"", "the server has closed it"  # 2: MSG_PEEK
-    assert ask(f"{server.url}/a", keep=True) == 1
-    assert len(set(server.peers)) == 2
+    for _ in range(2):
+        with Talk(server.url) as talk:
+            assert [talk.ask("/a") for _ in range(3)] == [1, 1, 1]
+    assert [len(set(server.peers[part])) for part in (slice(3), slice(3, 6), slice(6))] == [1, 1, 2]
 
 
 def test_a_status_of_failure_is_one(server):
-    with pytest.raises(urllib.error.HTTPError) as refused:
-        ask(f"{server.url}/nothing", keep=True)
+    with Talk(server.url) as talk, pytest.raises(urllib.error.HTTPError) as refused:
+        talk.ask("/nothing")
     assert refused.value.code == 404
+
+
+def test_a_connection_that_the_server_cuts_is_a_failure(server):
+    server.cuts = True
+    with Talk(server.url) as talk, pytest.raises(http.client.RemoteDisconnected):
+        talk.ask("/a")
 
 
 def component(outputs, **fields):
@@ -126,15 +120,16 @@ def flows(server):
 
 
 def test_a_chat_is_set_up_once_and_then_talked_to(flows):
-    for _ in range(4):
+    for _ in range(2):
         langflow.visit(f"{flows.url}/")
     what = [path for path, _ in flows.asked]
     assert what[:4] == ["GET /api/v1/auto_login", "GET /api/v1/all", "POST /api/v1/api_key/", "POST /api/v1/flows/"]
-    assert what[4:] == ["POST /api/v1/run/f1"] * 4
+    assert what[4:] == ["POST /api/v1/run/f1"] * 2 * langflow.QUESTIONS
+    assert {h.get("Authorization") for h in flows.headers[1:4]} == {"Bearer t0ken"}
     assert {h.get("x-api-key") for h in flows.headers[4:]} == {"k3y"}
     sessions = [body["session_id"] for _, body in flows.asked[4:]]
-    assert len(set(sessions)) == 2, "a user comes back"
-    assert 1 < len(set(flows.peers[4:])) < 4, "kept connections and others"
+    assert sessions == sorted(sessions)
+    assert len(set(sessions)) == len(set(flows.peers)) == 2, "a session is a connection"
 
 
 @pytest.mark.parametrize("prompt", ["Prompt", "Prompt Template"])
@@ -188,17 +183,14 @@ def chats(server):
     return server
 
 
-def test_every_kind_of_visit_takes_its_turn_over_both_kinds_of_connection(chats):
-    for _ in range(4 * len(chatchat.VISITS)):
-        chatchat.visit(chats.url)
-    by_kind: dict[str, set[str]] = {}
-    for (what, _), headers in zip(chats.asked, chats.headers, strict=True):
-        by_kind.setdefault(what, set()).add(headers.get("Connection", "kept"))
-    assert by_kind == {what: {"close", "kept"} for what in chats.answers}
+def test_a_visit_asks_for_all_that_needs_no_model(chats):
+    chatchat.visit(chats.url)
+    assert [what for what, _ in chats.asked] == list(chats.answers)
+    assert len(set(chats.peers)) == 1
 
 
-@pytest.mark.parametrize("answer", [{"code": 500, "msg": "no tool named 'calculate'"}, {"code": 200, "data": "41"}, {}])
+@pytest.mark.parametrize("answer", [{"code": 500, "msg": "no tool named 'calculate'"}, {"code": 200, "data": "1"}, {}])
 def test_an_answer_that_says_it_is_none_is_a_failure(chats, answer):
     chats.answers["POST /tools/call"] = answer
     with pytest.raises(WrongAnswer):
-        chatchat.calculate(chats.url, 6)
+        chatchat.visit(chats.url)
