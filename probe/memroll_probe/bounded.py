@@ -7,6 +7,8 @@ from typing import Any
 
 # A quarter of the least size that the settings allow: the outline alone always fits.
 ERROR_CHARACTERS, ERRORS = 160, 20
+# Not json.dumps: there are services that replace it by one with other defaults.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 
 
 def encode(report: dict[str, Any], most_bytes: int) -> bytes:
@@ -27,4 +29,4 @@ def encode(report: dict[str, Any], most_bytes: int) -> bytes:
 
 
 def _dump(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")

@@ -25,7 +25,7 @@ SEQUENCES = (list, deque)
 KINDS = frozenset(map(id, (*MAPPINGS, *SEQUENCES, set)))
 LEAST_ITEMS = 20
 NEWEST = 3
-MOST_OBJECTS = 20_000
+MOST_OBJECTS = 10_000
 SHARED = frozenset(
     map(id, (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.FrameType))
 )

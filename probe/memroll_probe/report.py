@@ -133,7 +133,7 @@ def _place(work: Work, rising: list[dict[str, Any]], kinds: dict[str, type]) -> 
     growing = containers.alive(work.watch.census.containers.rising(CONTAINERS))
     wanted = {id(kind): name for name, kind in kinds.items()}
     descent = containers.Descent(frozenset(growing))
-    depths = {key: descent.depths(container, wanted) for key, container in growing.items()}
+    depths = {key: descent.depths(container, wanted) for key, container in growing.items() if work.left_for_hints_s > 0}
     paths: dict[int, str] = {}
     for entry in rising:
         above = [(found[entry["type"]], key) for key, found in depths.items() if entry["type"] in found]

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-from collections import defaultdict
 from typing import Any
 
 from memroll_real.talking import Talk, WrongAnswer
 
 OK = 200
-_visits: defaultdict[str, itertools.count[int]] = defaultdict(itertools.count)
 
 
 def visit(url: str) -> None:
-    """Look at the tools, have one of them calculate, look at the knowledge bases and at a prompt."""
-    number = next(_visits[url])
+    """Look at the tools, at the knowledge bases and at a prompt."""
     with Talk(url) as talk:
         if "calculate" not in told(talk.ask("/tools")):
             raise WrongAnswer("no calculator among the tools")
-        product = told(talk.ask("/tools/call", {"name": "calculate", "tool_input": {"text": f"{number} * 7"}}))
-        if str(number * 7) not in str(product):
-            raise WrongAnswer(f"{number} * 7 is not {product}")
         told(talk.ask("/knowledge_base/list_knowledge_bases"))
         told(talk.ask("/server/get_prompt_template", {"type": "rag", "name": "default"}))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 
 from hypothesis import given
@@ -88,3 +89,9 @@ def test_what_fits_is_not_cut():
 def test_any_name_becomes_one_line_of_bounded_length(name):
     assert len(clean(name)) <= LONGEST
     assert clean(name).isprintable()
+
+
+def test_a_service_that_replaces_json_dumps_does_not_change_the_report(monkeypatch):
+    monkeypatch.setattr(json, "dumps", functools.partial(json.dumps, ensure_ascii=False))
+    report = {"schema": "memroll-probe/1", "growth": [], "types": [{"type": "app.对话"}], "errors": []}
+    assert json.loads(encode(report, LEAST_BYTES)) == report
