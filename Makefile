@@ -12,7 +12,9 @@ LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # End-to-end tests mostly wait: those that share the installed operator are one line, the others another.
 SHARING := tests/e2e -m "installed and not alone" --durations=15
 APART := tests/e2e -m "not installed and not alone" --durations=15
-QUICK := tests/unit tests/property tests/scenario tests/contract
+# The quick tests, as two lines of about the same length.
+UNIT := tests/unit
+WIDER := tests/property tests/scenario tests/contract
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
 .PHONY: help demo demo-down test check lint types layers e2e bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
@@ -31,7 +33,7 @@ demo-down: $(STAMP) ## remove the demo and the local cluster
 	@$(DEMO) down
 
 check: lint types layers ## the quick part: no root, no cluster, under two minutes
-	@env -u CI $(BIN)/pytest -q $(QUICK)
+	@env -u CI hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)'
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -47,7 +49,7 @@ layers: $(STAMP)
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
-	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(QUICK)' -- \
+	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)' -- \
 	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
 
 e2e: $(STAMP) ## only the end-to-end tests

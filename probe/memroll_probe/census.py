@@ -6,6 +6,7 @@ import gc
 from collections import Counter
 from dataclasses import dataclass
 
+from memroll_probe.collected import type_ids
 from memroll_probe.containers import Containers, lengths
 from memroll_probe.errors import NotNowError
 from memroll_probe.naming import is_builtin, type_name
@@ -28,10 +29,9 @@ class Growing:
 def count_by_type() -> dict[str, int]:
     """Count the objects that the collector knows.
 
-    By identity, for a metaclass may have a `__hash__` of its own; and in calls that run no Python code between,
-    so that nothing is destroyed here because this list held it last.
+    By identity, for a metaclass may have a `__hash__` of its own.
     """
-    counts = Counter(map(id, map(type, gc.get_objects())))
+    counts = Counter(type_ids())
     kinds = types_by_id()
     named: Counter[str] = Counter()
     for key, count in counts.most_common(MOST_TYPES):

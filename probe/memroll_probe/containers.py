@@ -10,9 +10,10 @@ import gc
 import types
 from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass
-from itertools import compress, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from memroll_probe.collected import lengths_of, of_types
 from memroll_probe.stored import is_type
 from memroll_probe.tally import Tally
 
@@ -32,12 +33,8 @@ SHARED = frozenset(
 
 
 def lengths() -> dict[int, int]:
-    """Return how much is in each container, by its identity. In calls that run no Python code between."""
-    found = list(compress(objects := gc.get_objects(), map(KINDS.__contains__, map(id, map(type, objects)))))
-    del objects
-    keys, counts = list(map(id, found)), list(map(len, found))
-    del found
-    return {key: count for key, count in zip(keys, counts) if count >= LEAST_ITEMS}  # noqa: B905 - of one list
+    """Return how much is in each container, by its identity."""
+    return {key: count for key, count in lengths_of(KINDS).items() if count >= LEAST_ITEMS}
 
 
 class Containers:
@@ -62,9 +59,7 @@ class Containers:
 def alive(keys: Iterable[int]) -> dict[int, Any]:
     """Return the containers with these identities, as far as they still exist."""
     wanted = frozenset(keys)
-    found = list(compress(objects := gc.get_objects(), map(wanted.__contains__, map(id, objects))))
-    del objects
-    return {id(container): container for container in found if id(type(container)) in KINDS}
+    return {key: container for container in of_types(KINDS) if (key := id(container)) in wanted}
 
 
 @dataclass

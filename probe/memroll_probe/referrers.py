@@ -6,10 +6,13 @@ import gc
 import time
 import types
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memroll_probe import stored
+from memroll_probe import collected, stored
 from memroll_probe.naming import clean, type_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 DEPTH = 10
 WIDTH = 50
@@ -52,16 +55,28 @@ class Trail:
         targets, nodes = [node.thing for node in level], {id(node.thing): node for node in level}
         self._seen |= {id(targets), *map(id, targets)}
         above: list[Node] = []
-        for holder in gc.get_referrers(*targets)[:LOOKED_AT]:
+        for holder in collected.referrers(targets)[:LOOKED_AT]:
             if time.monotonic() > self._until:
                 break
             if id(holder) in self._seen or type(holder) in (Node, types.FrameType):
                 continue
             self._seen.add(id(holder))
-            held = next(filter(nodes.__contains__, map(id, gc.get_referents(holder))), None)
-            if held is not None and (node := self._node(holder, nodes[held])) is not None:
+            below = self._below(holder, nodes)
+            if below is not None and (node := self._node(holder, below)) is not None:
                 above.append(node)
         return above[:WIDTH]
+
+    def _below(self, holder: Any, nodes: dict[int, Node]) -> Node | None:
+        """Return what a holder holds of the level below, at once or in a tuple."""
+        held = gc.get_referents(holder)
+        if (found := _first(held, nodes)) is not None:
+            return found
+        for between in held:
+            if time.monotonic() > self._until:
+                break
+            if type(between) is tuple and (found := _first(between, nodes)) is not None:
+                return Node(between, _join(found.path, "tuple"))
+        return None
 
     def _node(self, holder: Any, below: Node) -> Node | None:
         """Return the next step up, or None: a root was found, or what holds it is the probe's own doing."""
@@ -81,6 +96,11 @@ class Trail:
             return None
         self._near.append(path)
         return Node(holder, path)
+
+
+def _first(things: Iterable[Any], nodes: dict[int, Node]) -> Node | None:
+    found = next(filter(nodes.__contains__, map(id, things)), None)
+    return None if found is None else nodes[found]
 
 
 def _step(holder: Any, below: Node) -> tuple[str, str]:

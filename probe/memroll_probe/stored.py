@@ -11,9 +11,10 @@ import gc
 import operator
 import sys
 import types
-from itertools import compress, repeat
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from memroll_probe.collected import of_types
 from memroll_probe.naming import clean
 
 if TYPE_CHECKING:
@@ -45,12 +46,8 @@ def types_by_id() -> dict[int, type]:
 
 
 def objects_of(kind: type) -> list[Any]:
-    """Return up to three objects of a type, from the middle: a leak's first may be the service's own furniture.
-
-    In calls that run no Python code between, so that nothing is destroyed here because this list held it last.
-    """
-    found = list(compress(objects := gc.get_objects(), map(operator.is_, map(type, objects), repeat(kind))))
-    del objects
+    """Return up to three objects of a type, from the middle: a leak's first may be the service's own furniture."""
+    found = of_types(frozenset((id(kind),)))
     places = sorted({len(found) * part // 4 for part in (1, 2, 3)}) if found else ()
     return [found[place] for place in places]
 

@@ -49,6 +49,7 @@ class Watch:
         self._own_port = Job("port", self._bind, self._began_at if self.settings.port else NEVER)
         self.looker.add(self._own_port)
         self._awake, self._waking, self._news = False, threading.Lock(), threading.Event()
+        self._ended = threading.Event()
 
     def uptime_s(self) -> float:
         return self._clock() - self._began_at
@@ -64,11 +65,16 @@ class Watch:
             if not self._awake:
                 self.loop, self._awake = loop, True
                 self.looker.warm_up()
-                looks = (self.looker, self._news)
+                looks = (self.looker, self._news, self._ended)
                 threading.Thread(target=self._look, args=looks, name="memroll-probe", daemon=True).start()
 
     def look_again(self) -> None:
         """Let the thread see what was asked of it."""
+        self._news.set()
+
+    def end(self) -> None:
+        """Look no more. What is being looked at is finished first; the counting of requests goes on."""
+        self._ended.set()
         self._news.set()
 
     def describe_tracing(self) -> dict[str, object]:
@@ -95,8 +101,8 @@ class Watch:
         listen(self, "", self.settings.port)
 
     @staticmethod
-    def _look(looker: Looker, news: threading.Event) -> None:
-        while True:
+    def _look(looker: Looker, news: threading.Event, ended: threading.Event) -> None:
+        while not ended.is_set():
             news.wait(min(LONGEST_PAUSE_S, max(LEAST_PAUSE_S, looker.step())))
             news.clear()
 

@@ -12,7 +12,8 @@ import pytest
 
 DEMO = Path(__file__).parents[3] / "examples/demo"
 CHILD = """
-    import pathlib, sys, time
+    import pathlib, signal, sys, time
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in a shell's background ignores it
     folder = pathlib.Path(sys.argv[1])
     try:
         (folder / "started").touch()
@@ -24,6 +25,7 @@ CHILD = """
 PARENT = """
     import signal, sys
     from memroll_demo.site import run_shown
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     run_shown([sys.executable, "-c", sys.argv[1], sys.argv[2]], {})
 """
@@ -33,12 +35,15 @@ PARENT = """
 def test_an_interrupted_run_lets_its_child_stop_what_it_started(tmp_path, number):
     arguments = [textwrap.dedent(PARENT), textwrap.dedent(CHILD), str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(DEMO)}
-    parent = subprocess.Popen([sys.executable, "-c", *arguments], env=environment, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 20
-    while not (tmp_path / "started").exists():
-        assert time.monotonic() < deadline
-        assert parent.poll() is None
-        time.sleep(0.05)
-    parent.send_signal(number)
-    assert parent.wait(20) != 0
+    with subprocess.Popen([sys.executable, "-c", *arguments], env=environment, stderr=subprocess.DEVNULL) as parent:
+        try:
+            deadline = time.monotonic() + 20
+            while not (tmp_path / "started").exists():
+                assert time.monotonic() < deadline
+                assert parent.poll() is None
+                time.sleep(0.05)
+            parent.send_signal(number)
+            assert parent.wait(20) != 0
+        finally:
+            parent.kill()
     assert (tmp_path / "stopped").exists(), "the parent ended before its child"
