@@ -17,6 +17,6 @@ def serve(port: int = 0, host: str = "") -> int | None:
 
     if not Settings.from_environment().on:
         return None
-    from memroll_probe.watch import current  # noqa: PLC0415 - the same
+    from memroll_probe.here import current  # noqa: PLC0415 - the same
 
     return current().serve(host, port)

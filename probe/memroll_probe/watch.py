@@ -6,7 +6,6 @@ anew.
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import threading
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from memroll_probe.census import Census
 from memroll_probe.looker import NEVER, Job, Looker
-from memroll_probe.settings import Settings
 from memroll_probe.tracing import Tracing
 from memroll_probe.traffic import Traffic
 from memroll_probe.turns import Turns
@@ -26,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from memroll_probe.exchange import Response
+    from memroll_probe.settings import Settings
+
+    Listen = Callable[["Watch", str, int], int]
 
 log = logging.getLogger("memroll_probe")
 
@@ -34,8 +35,9 @@ LONGEST_PAUSE_S = 3_600.0
 
 
 class Watch:
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        self.settings, self._clock = settings, clock
+    def __init__(self, settings: Settings, listen: Listen, clock: Callable[[], float] = time.monotonic) -> None:
+        """Watch this process. `listen` serves its report on a host and port; it returns the port or raises OSError."""
+        self.settings, self._listen, self._clock = settings, listen, clock
         self.begin()
         _WATCHES.add(self)
 
@@ -82,10 +84,8 @@ class Watch:
 
     def serve(self, host: str, port: int) -> int | None:
         """Serve the report from a thread, on a port or on the one of the settings; None, and a warning: it is taken."""
-        from memroll_probe.serving import listen  # noqa: PLC0415 - most services need no server of ours
-
         try:
-            bound = listen(self, host, port or self.settings.port)
+            bound = self._listen(self, host, port or self.settings.port)
         except OSError as error:
             log.warning("memroll_probe cannot listen on port %d: %s", port or self.settings.port, error.strerror)
             return None
@@ -96,9 +96,7 @@ class Watch:
 
     def _bind(self) -> None:
         """Take the port of our own. Of several workers one has it; the next takes it over when that one ends."""
-        from memroll_probe.serving import listen  # noqa: PLC0415 - the same
-
-        listen(self, "", self.settings.port)
+        self._listen(self, "", self.settings.port)
 
     @staticmethod
     def _look(looker: Looker, news: threading.Event, ended: threading.Event) -> None:
@@ -117,9 +115,3 @@ def _begin_anew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_begin_anew)
-
-
-@functools.cache
-def current() -> Watch:
-    """Return this process's watch, as the environment says."""
-    return Watch(Settings.from_environment())

@@ -33,7 +33,7 @@ def around(app: App, watch: Watch | None, make: Callable[[App, Watch, Endpoint],
     if watch is None:
         if not Settings.from_environment().on:
             return app
-        from memroll_probe.watch import current  # noqa: PLC0415 - switched off, nothing of it is loaded
+        from memroll_probe.here import current  # noqa: PLC0415 - switched off, nothing of it is loaded
 
         watch = current()
     from memroll_probe.endpoint import Endpoint  # noqa: PLC0415 - the same

@@ -93,7 +93,7 @@ def resident_bytes() -> int:
 
 async def start_tracing(app: Any) -> None:
     """Start as a person would, and serve until the probe has its baseline."""
-    from memroll_probe.watch import current  # noqa: PLC0415 - only where the probe is on
+    from memroll_probe.here import current  # noqa: PLC0415 - only where the probe is on
 
     current().looker.start_tracing()
     current().look_again()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memroll_probe.serving import listen
 from memroll_probe.settings import Settings
 from memroll_probe.watch import Watch
 
@@ -21,7 +22,7 @@ PATH = "/debug/memory"
 
 
 def watch_with(**settings: Any) -> Watch:
-    return Watch(Settings(on=True, **settings))
+    return Watch(Settings(on=True, **settings), listen)
 
 
 @dataclass

@@ -13,7 +13,7 @@ import json, os, threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # newer Pythons warn of forking with threads: it is the case here
 from memroll_probe import report
 from memroll_probe.asgi import Probe
-from memroll_probe.watch import current
+from memroll_probe.here import current
 
 watch = current()
 watch.traffic.request_begins()
