@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from memroll_demo import stage
+from tests.restricted import RESTRICTED
 
 FILES = [*stage.SERVICES, "load", "policies"]
 
@@ -40,14 +41,7 @@ def test_a_service_is_limited_probed_and_drained(name):
 @pytest.mark.parametrize("name", [*stage.SERVICES, "load"])
 def test_every_pod_meets_the_restricted_standard(name):
     (container,) = pod_spec(name)["containers"]
-    assert container["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    assert container["securityContext"] == RESTRICTED
     assert container["image"] == "an/image:1"
 
 

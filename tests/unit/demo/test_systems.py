@@ -11,6 +11,7 @@ from memroll_demo.play import Director, Systems
 from memroll_demo.report import Assertion
 from memroll_demo.site import CommandError, Site
 from memroll_demo.systems import SYSTEMS, Line, leaking_line
+from tests.restricted import RESTRICTED
 
 MEMBERS = [member for system in SYSTEMS.values() for member in system.members]
 ALL = Systems(None)  # type: ignore[arg-type] # no cluster is asked
@@ -61,14 +62,7 @@ def test_twins_differ_in_the_one_variable_that_makes_the_leak(system):
 @pytest.mark.parametrize("name", [m.name for m in MEMBERS] + ["load"])
 def test_every_pod_meets_the_restricted_standard(name):
     (container,) = ALL.placed("load")[0]["spec"]["containers"] if name == "load" else [container_of(name)]
-    assert container["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    assert container["securityContext"] == RESTRICTED
     assert container["image"] == play.IMAGE
 
 

@@ -9,6 +9,7 @@ from memroll_demo import __main__ as demo
 from memroll_demo import proof, real
 from memroll_demo.real import HERE, HOLDER, REAL, Mounted, RealStage
 from memroll_demo.site import ROOT, Site
+from tests.restricted import RESTRICTED
 
 IMAGES = {name: f"an/{name}:1" for one in REAL.values() for name, _ in one.images}
 PROGRAMS = [(one, program) for one in REAL.values() for program in one.programs]
@@ -41,14 +42,7 @@ def pods(one: real.Real) -> dict[str, dict[str, Any]]:
 def test_every_pod_meets_the_restricted_standard_and_has_its_image(one):
     for name, spec in pods(one).items():
         (container,) = spec["containers"]
-        assert container["securityContext"] == {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-            "seccompProfile": {"type": "RuntimeDefault"},
-        }
+        assert container["securityContext"] == RESTRICTED
         assert container["image"] == IMAGES.get(name, "base:1")
 
 
