@@ -32,8 +32,8 @@ demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services 
 demo-down: $(STAMP) ## remove the demo and the local cluster
 	@$(DEMO) down
 
-check: lint types layers ## the quick part: no root, no cluster, under two minutes
-	@env -u CI hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)'
+check: $(STAMP) ## the quick part: no root, no cluster, two minutes
+	@env -u CI hack/abreast '$(MAKE) -s lint types layers' '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)'
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -43,7 +43,7 @@ types: $(STAMP)
 	@$(BIN)/mypy
 
 layers: $(STAMP)
-	@$(BIN)/lint-imports --no-cache
+	@PYTHONPATH=probe $(BIN)/lint-imports --no-cache
 
 # With the cluster up, every tool is there: CI=true makes what `check` may skip a failure.
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
