@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from memroll_demo.site import Site
 
 TIMEOUT_S = 10.0
-BEFORE_S = 300
-"""How long before the timeline the containers may have started."""
 MIB = 2**20
 RSS, WORKING_SET, LIMIT = "#3b6ea5", "#b8c7d9", "#b91c1c"
 
@@ -72,9 +70,8 @@ class Life:
 
 def lives(where: Site, watched: str, seconds: float) -> list[Life]:
     """Return all containers of the last so many seconds that had two samples, in the order in which they began."""
-    range_s = round(seconds) + BEFORE_S
     rss, working_set, limits = (
-        _samples(where, f'{metric}{{namespace="{watched}",container="app"}}[{range_s}s]')
+        _samples(where, f'{metric}{{namespace="{watched}",container="app"}}[{round(seconds)}s]')
         for metric in (
             "container_memory_rss", "container_memory_working_set_bytes", "container_spec_memory_limit_bytes",
         )

@@ -201,7 +201,7 @@ def run(real: Real, seconds: float | None) -> int:
     stage.set_up()
     steps.done(f"{', '.join(stage.services)} under load", "services_s")
     facts = watch(stage, seconds)
-    lives = memory.lives(where, stage.watched, seconds)
+    lives = memory.lives(where, stage.watched, steps.timings["services_s"] + seconds)
     found = judged(stage, facts, seconds)
     return conclude(facts, real, found, lives, steps.timings | {"run_s": seconds})
 

@@ -70,7 +70,7 @@ def test_a_life_is_read_from_its_first_sample_to_its_last(prometheus):
         "limit_mib": 1024,
         "growth_mib_per_minute": 40.0,
     }
-    assert all('namespace="trial"' in query and query.endswith("[900s]") for query in queries)
+    assert all('namespace="trial"' in query and query.endswith("[600s]") for query in queries)
 
 
 LIVES = [
