@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import sys
 import urllib.error
 import urllib.parse
 from typing import TYPE_CHECKING, Any, Self
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 TIMEOUT_S = 30.0
+MOST_SHOWN = 2_000
+"""So much of an answer that says why a request failed goes into the load's log."""
 
 
 class WrongAnswer(http.client.HTTPException):
@@ -44,5 +47,6 @@ class Talk:
         answer = self._connection.getresponse()
         content = answer.read()
         if answer.status >= http.client.BAD_REQUEST:
+            print(f"{self._base}{path}: {answer.status} {content[:MOST_SHOWN]!r}", file=sys.stderr, flush=True)
             raise urllib.error.HTTPError(f"{self._base}{path}", answer.status, answer.reason, answer.headers, None)
         return json.loads(content)
