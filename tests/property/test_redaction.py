@@ -100,6 +100,7 @@ KEPT = [
     "usage: prompt_tokens: 812, completion_tokens: 33",
     'File "/app/.venv/lib/python3.11/site-packages/LangFlow2Base/component.py", line 3, in run',
     "ConversationBufferMemoryChain finished in 1.25s",
+    "growing dict in attribute 'observers' of langflow.services.state.service.InMemoryStateService",
     "GET /api/v1/flows/550e8400-e29b-41d4-a716-446655440000 200",
     "pod chat-7d4b9c5f6-x2x4z on node-1",
     "2026-03-01T12:00:00.123456Z INFO served 20 requests",
