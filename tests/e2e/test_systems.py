@@ -69,9 +69,12 @@ def test_shared_tracing_mixes_runs_at_the_same_time_and_context_variables_keep_t
 def test_a_policy_that_observes_tells_and_rolls_nothing_until_it_is_enforced(stage, member):
     wait_for(f"the leak of {member.name} to be told", lambda: stage.told(member), timeout_s=200)
     assert rolls_of(stage, member) == []
-    told = [reason for reason, _ in stage.site.events(stage.watched, "MemoryPolicy", member.name)]
-    assert "LeakConfirmed" in told
     stage.enforce(member)
+
+    def events() -> list[str]:
+        return [reason for reason, _ in stage.site.events(stage.watched, "MemoryPolicy", member.name)]
+
+    wait_for("the event, which is written after the condition", lambda: "LeakConfirmed" in events(), timeout_s=60)
 
 
 @pytest.mark.parametrize("member", LEAKING, ids=names)
