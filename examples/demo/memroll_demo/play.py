@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 PREFIX = "memroll-systems"
 """The namespace in the manifests; the others' names begin with it."""
 IMAGE = "localhost/memroll-systems:1"
-SECONDS = 300.0
 MIXED, APART = 1, 0
 """What tracing_race.check exits with."""
 
@@ -120,7 +119,7 @@ class Director:
 
 def run(system: System, seconds: float | None) -> int:
     """Play one system; 0 when all that it promises held."""
-    seconds = seconds or SECONDS
+    seconds = seconds or system.seconds
     steps = Steps()
     where = steps.cluster()
     stage = Systems.of(where, system, programs=where.systems_image(IMAGE))

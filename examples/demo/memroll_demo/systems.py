@@ -33,6 +33,8 @@ class System:
     members: tuple[Member, ...]
     races: bool = False
     """Whether its members are asked if they keep runs apart: the leaking one must not, the harmless one must."""
+    seconds: float = 300
+    """How long it plays. Replicas that climb together are compared for four windows before one is called a leak."""
 
 
 SYSTEMS = {
@@ -48,9 +50,10 @@ SYSTEMS = {
         System(
             "chatchat-like",
             (
-                Member("chatchat-like", "chat", 15, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
-                Member("chatchat-like-bounded", "chat", 5),
+                Member("chatchat-like", "chat", 12, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
+                Member("chatchat-like-bounded", "chat", 4),
             ),
+            seconds=450,
         ),
         System(
             "agent-like",
