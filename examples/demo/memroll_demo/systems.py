@@ -43,8 +43,8 @@ SYSTEMS = {
         System(
             "langflow-like",
             (
-                Member("langflow-like", "flows", 8, leak="langflow_like/components.py"),
-                Member("langflow-like-weak", "flows", 8),
+                Member("langflow-like", "flows", 6, leak="langflow_like/components.py"),
+                Member("langflow-like-weak", "flows", 6),
             ),
         ),
         System(
@@ -58,15 +58,15 @@ SYSTEMS = {
         System(
             "agent-like",
             (
-                Member("agent-like", "agent", 8, leak="agent_like/agent.py"),
+                Member("agent-like", "agent", 6, leak="agent_like/agent.py"),
                 Member("agent-like-bursts", "agents", 8),
             ),
         ),
         System(
             "tracing-race",
             (
-                Member("tracing-race", "traced", 8, leak="tracing_race/tracing.py"),
-                Member("tracing-race-context", "traced", 8),
+                Member("tracing-race", "traced", 6, leak="tracing_race/tracing.py"),
+                Member("tracing-race-context", "traced", 6),
             ),
             races=True,
         ),

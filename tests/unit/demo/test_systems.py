@@ -197,7 +197,7 @@ def test_one_system_plays_alone_with_its_load_in_namespaces_of_its_own():
     (pod,) = [o for o in cluster.applied if o["kind"] == "Pod"]
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "an/image:1"
-    targets = "agent-like@8=http://ip-of-agent-like/agent agent-like-bursts@8=http://ip-of-agent-like-bursts/agents"
+    targets = "agent-like@6=http://ip-of-agent-like/agent agent-like-bursts@8=http://ip-of-agent-like-bursts/agents"
     assert container["env"] == [
         {"name": "TARGETS", "value": targets},
         {"name": "VISITS", "value": "memroll_systems.users"},
