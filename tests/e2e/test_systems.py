@@ -119,6 +119,10 @@ def test_nothing_was_killed_for_its_memory(stage):
     assert {name: count for name, count in restarts.items() if count} == {}
     promql = f'max_over_time(container_oom_events_total{{namespace="{stage.watched}",container="app"}}[15m]) > 0'
     assert [labels["pod"] for labels, _ in prometheus(stage.site, promql)] == []
+    # A pod that was killed and then rolled has neither any more: memroll remembers it.
+    for policy in stage.site.get("mempol", stage.watched):
+        kills = sum(leak.get("oomKills", 0) for leak in policy["status"].get("ledger", []))
+        assert kills == 0, policy["metadata"]["name"]
 
 
 def test_the_report_says_what_leaks_and_where_and_nothing_else(stage):
