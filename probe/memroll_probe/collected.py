@@ -27,8 +27,14 @@ def type_ids() -> list[int]:
 
 def of_types(kinds: frozenset[int]) -> list[Any]:
     """Return the objects whose types have these identities. Tuples and frozensets are never among them."""
-    wanted = kinds - UNFINISHED
-    (found,) = map(list, _where(wanted.__contains__, _everything()))
+    (found,) = map(list, _where((kinds - UNFINISHED).__contains__, _everything()))
+    return found
+
+
+def with_ids(ids: frozenset[int], kinds: frozenset[int]) -> list[Any]:
+    """Return the objects of these types that have these identities. The others are not held on the way to them."""
+    lists = map(list, _where((kinds - UNFINISHED).__contains__, _everything()))
+    (found,) = map(list, _where(ids.__contains__, lists, of=None))
     return found
 
 
@@ -59,13 +65,15 @@ def _everything() -> Iterator[list[Any]]:
     return map(gc.get_objects, map(none.get, map(gc.collect, (0,))))
 
 
-def _where(test: Callable[[int], Any], lists: Iterator[list[Any]], *, but: bool = False) -> Iterator[Iterator[Any]]:
-    """Return of each list the objects whose type's identity passes a test, or all but these.
+def _where(
+    test: Callable[[int], Any], lists: Iterator[list[Any]], *, but: bool = False, of: type | None = type
+) -> Iterator[Iterator[Any]]:
+    """Return of each list the objects whose type's identity passes a test, or their own; or all but these.
 
     To be made a list of by `map`: one that was there before would find itself among all objects.
     """
     twice = _twice(lists)
-    kinds: Iterator[Any] = map(map, repeat(type), twice)
+    kinds: Iterator[Any] = map(map, repeat(of), twice) if of else twice
     ids: Iterator[Any] = map(map, repeat(id), kinds)
     answers: Iterator[Any] = map(map, repeat(test), ids)
     return map(compress, twice, map(map, repeat(not_), answers) if but else answers)

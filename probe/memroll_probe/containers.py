@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from memroll_probe.collected import lengths_of, of_types
+from memroll_probe.collected import lengths_of, with_ids
 from memroll_probe.stored import is_type
 from memroll_probe.tally import Tally
 
@@ -58,8 +58,7 @@ class Containers:
 
 def alive(keys: Iterable[int]) -> dict[int, Any]:
     """Return the containers with these identities, as far as they still exist."""
-    wanted = frozenset(keys)
-    return {key: container for container in of_types(KINDS) if (key := id(container)) in wanted}
+    return {id(container): container for container in with_ids(frozenset(keys), KINDS)}
 
 
 @dataclass

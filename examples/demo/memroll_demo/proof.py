@@ -26,24 +26,27 @@ def succeeded(rolls: Sequence[Roll]) -> list[Roll]:
     return [roll for roll in rolls if roll.get("status", {}).get("phase") == "Succeeded"]
 
 
+def evidence(roll: Roll) -> dict[str, Any]:
+    """Return what was captured before a roll; nothing yet is empty."""
+    found: dict[str, Any] = roll.get("status", {}).get("evidence") or {}
+    return found
+
+
 def growth(roll: Roll) -> list[dict[str, Any]]:
     """Return the lines that grew, by the report that the pod gave before it was rolled."""
-    evidence = roll.get("status", {}).get("evidence") or {}
-    found: list[dict[str, Any]] = (evidence.get("probe") or {}).get("growth") or []
+    found: list[dict[str, Any]] = (evidence(roll).get("probe") or {}).get("growth") or []
     return found
 
 
 def holders(roll: Roll) -> list[str]:
     """Return what holds the objects that grow in number, by the same report."""
-    evidence = roll.get("status", {}).get("evidence") or {}
-    kinds = (evidence.get("probe") or {}).get("types") or []
+    kinds = (evidence(roll).get("probe") or {}).get("types") or []
     return list(dict.fromkeys(holder for kind in kinds for holder in kind.get("referrers", [])))
 
 
 def missing(roll: Roll) -> str:
     """Say what evidence could not be had, and why."""
-    evidence = roll.get("status", {}).get("evidence") or {}
-    return "; ".join(f"{part['part']}: {part['reason']}" for part in evidence.get("missing", []))
+    return "; ".join(f"{part['part']}: {part['reason']}" for part in evidence(roll).get("missing", []))
 
 
 def named(rolls: Sequence[Roll], service: str, line: Line) -> Assertion:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import sys
 import threading
 import time
 
@@ -81,3 +82,17 @@ def test_a_tuple_is_left_out_and_its_holder_is_found():
 
 def test_lengths_are_those_of_the_objects():
     assert collected.lengths_of(frozenset((id(list),)))[id(KEPT)] == len(KEPT)
+
+
+def test_a_look_leaves_no_reference_behind():
+    before = sys.getrefcount(KEPT)
+    kinds = frozenset((id(list),))
+    gc.disable()  # what only a collection would take away is left behind
+    try:
+        collected.of_types(kinds)
+        collected.with_ids(frozenset((id(KEPT),)), kinds)
+        collected.lengths_of(kinds)
+        collected.referrers([KEPT])
+        assert sys.getrefcount(KEPT) == before
+    finally:
+        gc.enable()
