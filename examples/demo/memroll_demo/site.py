@@ -169,7 +169,8 @@ class Site:
 
     def uninstall(self, release: str, namespace: str) -> None:
         self.helm("uninstall", release, "--namespace", namespace, "--wait", "--ignore-not-found")
-        self.kubectl("delete", "namespace", namespace, "--wait=false", "--ignore-not-found")
+        # Until it is gone: the next one to install here would be refused while the namespace is being terminated.
+        self.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=2m")
 
     def operator_image(self, name: str) -> str:
         """Build the operator's image for the local cluster; elsewhere MEMROLL_IMAGE names it."""
