@@ -37,8 +37,7 @@ http.server.ThreadingHTTPServer(("", 8080), Pod).serve_forever()
 """
 
 
-@pytest.fixture
-def reporter(cluster: Site, namespace: str, service_image: str) -> str:
+def run_reporter(cluster: Site, namespace: str, service_image: str) -> str:
     """Run a pod that reports on its own memory; return its name."""
     program = objects.program(namespace)
     program["metadata"]["name"], program["data"] = "reporter", {"app.py": REPORTER}
@@ -47,6 +46,11 @@ def reporter(cluster: Site, namespace: str, service_image: str) -> str:
     cluster.apply(program, made, *rest)
     (pod,) = wait_ready(cluster, namespace, "reporter")
     return str(pod)
+
+
+@pytest.fixture
+def reporter(cluster: Site, namespace: str, service_image: str) -> str:
+    return run_reporter(cluster, namespace, service_image)
 
 
 def reasons(evidence: dict[str, Any]) -> dict[str, str]:

@@ -1,0 +1,86 @@
+"""Evidence where memroll may not read it: the roll goes on, and says what was missing and why."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e import objects
+from tests.e2e.conftest import IMAGE
+from tests.e2e.test_evidence import reasons, run_reporter
+from tests.e2e.test_strategies import roll_by_hand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from memroll_demo.site import Site
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+RELEASE = "memroll-rights"
+AREA = f"{RELEASE}-area"
+ASKED = {"http": {"port": 8080}, "timeout": "5s"}
+
+
+@pytest.fixture
+def image(cluster: Site) -> Iterator[str]:
+    """Make room for a release of its own, for its rights are changed."""
+    image = cluster.operator_image(IMAGE)
+    cluster.kubectl("delete", "namespace", AREA, "--ignore-not-found")
+    cluster.apply(objects.namespace(AREA), objects.program(AREA))
+    try:
+        yield image
+    finally:
+        cluster.uninstall(RELEASE, RELEASE)
+        cluster.kubectl("delete", "namespace", AREA, "--wait=false", "--ignore-not-found")
+
+
+def may_read_logs(cluster: Site) -> bool:
+    """Ask the API server itself."""
+    account = f"system:serviceaccount:{RELEASE}:{RELEASE}"
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": account,
+            "resourceAttributes": {"namespace": AREA, "verb": "get", "resource": "pods", "subresource": "log"},
+        },
+    }
+    answer = cluster.kubectl("create", "-f", "-", "-o", "json", stdin=json.dumps(review))
+    allowed: bool = json.loads(answer)["status"]["allowed"]
+    return allowed
+
+
+def without_logs(cluster: Site) -> None:
+    """Take the right away behind memroll's back, as an admin does who writes the roles by hand."""
+    role = json.loads(cluster.kubectl("get", "clusterrole", f"{RELEASE}-act", "-o", "json"))
+    role["rules"] = [rule for rule in role["rules"] if "pods/log" not in rule["resources"]]
+    cluster.kubectl("replace", "-f", "-", stdin=json.dumps(role))
+
+
+def test_evidence_that_may_not_be_read_is_missing_with_its_reason(cluster, image, service_image):
+    cluster.install(RELEASE, RELEASE, image, [AREA], "--set", f"fullnameOverride={RELEASE}")
+    assert may_read_logs(cluster)
+    without_logs(cluster)
+    assert not may_read_logs(cluster)
+
+    pod = run_reporter(cluster, AREA, service_image)
+    roll = roll_by_hand(cluster, AREA, pod, evidence=ASKED)
+    evidence = roll["status"]["evidence"]
+    assert roll["status"]["phase"] == "Succeeded"
+    assert "forbidden" in reasons(evidence)["logs"]
+    assert not evidence.get("logs")
+    assert evidence["probe"]["growth"], "what may be had is had all the same"
+
+    closed = ("--set", "evidence.logs.enabled=false,evidence.http.enabled=false")
+    cluster.install(RELEASE, RELEASE, image, [AREA], "--set", f"fullnameOverride={RELEASE}", *closed)
+    assert not may_read_logs(cluster)
+    roll = roll_by_hand(cluster, AREA, roll["status"]["replacement"]["name"], evidence=ASKED)
+    evidence = roll["status"]["evidence"]
+    assert roll["status"]["phase"] == "Succeeded"
+    missing = reasons(evidence)
+    assert "without the right to read logs" in missing["logs"]
+    assert "installed to ask no pod" in missing["http"]
+    assert not any(evidence.get(part) for part in ("logs", "probe"))
