@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from memroll_probe.collected import type_ids
+from memroll_probe import process, room
+from memroll_probe.collected import count_by_type_id
 from memroll_probe.containers import Containers, lengths
 from memroll_probe.errors import NotNowError
 from memroll_probe.naming import is_builtin, type_name
 from memroll_probe.stored import types_by_id
 from memroll_probe.tally import Tally
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 MOST_TYPES = 2_000
+# Measured: a list of all objects takes 9 bytes for each, and one of the containers is made beside it.
+LOOK_BYTES_PER_OBJECT = 16
 OURS = ("memroll_probe.", "tracemalloc.")
 
 
@@ -31,7 +39,7 @@ def count_by_type() -> dict[str, int]:
 
     By identity, for a metaclass may have a `__hash__` of its own.
     """
-    counts = Counter(type_ids())
+    counts = count_by_type_id()
     kinds = types_by_id()
     named: Counter[str] = Counter()
     for key, count in counts.most_common(MOST_TYPES):
@@ -41,17 +49,28 @@ def count_by_type() -> dict[str, int]:
 
 
 class Census:
-    def __init__(self) -> None:
+    def __init__(self, room_bytes: Callable[[], int | None] = process.room_bytes) -> None:
+        self._room_bytes = room_bytes
         self._kinds: dict[str, Tally] = {}
+        self._objects: int | None = None
         self.containers = Containers()
         self.samples = 0
 
     def sample(self) -> None:
         if not gc.isenabled():  # whoever switched it off does not want the pauses
             raise NotNowError("the garbage collector is disabled, so no full collections are made")
+        self.require_room()
         gc.collect()
-        self.see(count_by_type())
+        counts = count_by_type()
+        self._objects = sum(counts.values())
+        self.see(counts)
         self.containers.see(lengths())
+
+    def require_room(self) -> None:
+        """Raise NotNowError where a list of all objects would not fit below the memory limit."""
+        # Before the first count: no object that the collector knows is smaller than a block.
+        objects = sys.getallocatedblocks() if self._objects is None else self._objects
+        room.require("a look at all objects", LOOK_BYTES_PER_OBJECT * objects, self._room_bytes())
 
     def see(self, counts: dict[str, int]) -> None:
         """Take in one count. A type that was not there before began at none."""

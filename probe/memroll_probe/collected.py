@@ -10,6 +10,7 @@ of builtins, which look at identities since a class may have an `__eq__`, a `__h
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from itertools import chain, compress, repeat, starmap
 from operator import not_
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 UNFINISHED = frozenset(map(id, (tuple, frozenset)))
 
 
-def type_ids() -> list[int]:
-    """Return the identity of each object's type."""
-    return list(map(id, map(type, chain.from_iterable(_everything()))))
+def count_by_type_id() -> Counter[int]:
+    """Count the objects by the identity of their type."""
+    return Counter(map(id, map(type, chain.from_iterable(_everything()))))
 
 
 def of_types(kinds: frozenset[int]) -> list[Any]:
@@ -38,12 +39,16 @@ def with_ids(ids: frozenset[int], kinds: frozenset[int]) -> list[Any]:
     return found
 
 
-def lengths_of(kinds: frozenset[int]) -> dict[int, int]:
-    """Return `len` of these objects by their identity. None is held, so none is destroyed here, as its last holder."""
-    found = _twice(map(list, _where(kinds.__contains__, _everything())))
+def lengths_of(kinds: frozenset[int], least: int) -> dict[int, int]:
+    """Return `len` of these objects by their identity, from `least` on.
+
+    None is held, so none is destroyed here, as its last holder.
+    """
+    found = _repeated(3, map(list, _where(kinds.__contains__, _everything())))
     lengths: Iterator[Any] = map(map, repeat(len), found)
     pairs: Iterator[Any] = map(zip, map(map, repeat(id), found), lengths)
-    return dict(chain.from_iterable(pairs))
+    wanted: Iterator[Any] = map(map, repeat(least.__le__), map(map, repeat(len), found))
+    return dict(chain.from_iterable(map(compress, pairs, wanted)))
 
 
 def referrers(targets: list[Any]) -> list[Any]:
@@ -72,16 +77,16 @@ def _where(
 
     To be made a list of by `map`: one that was there before would find itself among all objects.
     """
-    twice = _twice(lists)
+    twice = _repeated(2, lists)
     kinds: Iterator[Any] = map(map, repeat(of), twice) if of else twice
     ids: Iterator[Any] = map(map, repeat(id), kinds)
     answers: Iterator[Any] = map(map, repeat(test), ids)
     return map(compress, twice, map(map, repeat(not_), answers) if but else answers)
 
 
-def _twice(lists: Iterator[list[Any]]) -> Iterator[list[Any]]:
-    """Return each list two times.
+def _repeated(times: int, lists: Iterator[list[Any]]) -> Iterator[list[Any]]:
+    """Return each list so many times.
 
     By what is made when it is there: `itertools.tee` would be in the list that it holds, and both would stay on.
     """
-    return chain.from_iterable(map(repeat, lists, repeat(2)))
+    return chain.from_iterable(map(repeat, lists, repeat(times)))

@@ -33,8 +33,8 @@ SHARED = frozenset(
 
 
 def lengths() -> dict[int, int]:
-    """Return how much is in each container, by its identity."""
-    return {key: count for key, count in lengths_of(KINDS).items() if count >= LEAST_ITEMS}
+    """Return how much is in each container that is not small, by its identity."""
+    return lengths_of(KINDS, LEAST_ITEMS)
 
 
 class Containers:

@@ -118,7 +118,7 @@ def _types(work: Work, *, use_deep: bool) -> list[dict[str, Any]]:
     growing = work.watch.census.growing(MOST)
     entries = [_entry(g) for g in growing]
     rising = [e for e in entries if e["rising"]]
-    if rising:
+    if rising and _is_room_for_hints(work):
         wanted = {e["type"] for e in rising}
         kinds = {name: kind for kind in stored.types_by_id().values() if (name := type_name(kind)) in wanted}
         work.part("growing containers", lambda: _place(work, rising, kinds), None)
@@ -126,6 +126,16 @@ def _types(work: Work, *, use_deep: bool) -> list[dict[str, Any]]:
             name = entry["type"]
             work.part(f"referrers of {name}", lambda e=entry: _hint(work, e, kinds, use_deep=use_deep), None)  # type: ignore[misc] # a lambda's default
     return entries
+
+
+def _is_room_for_hints(work: Work) -> bool:
+    """Tell whether there is memory to look for holders: each step looks at all objects."""
+    try:
+        work.watch.census.require_room()
+    except NotNowError as reason:
+        work.errors.append(f"referrers: {reason}")
+        return False
+    return True
 
 
 def _place(work: Work, rising: list[dict[str, Any]], kinds: dict[str, type]) -> None:

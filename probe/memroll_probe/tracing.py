@@ -10,15 +10,15 @@ import tracemalloc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll_probe import process
+from memroll_probe import process, room
 from memroll_probe.errors import NotNowError
 from memroll_probe.lines import Growth, Lines, by_line, growth, stride_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Measured: tracemalloc's own tables take 60 bytes a block, a snapshot of it 170, and it stops the process for 0.5 µs.
-SNAPSHOT_PER_OVERHEAD = 3.0
+# Measured: tracemalloc's own tables take 60 bytes a block, a snapshot of it 210, and it stops the process for 0.5 µs.
+SNAPSHOT_PER_OVERHEAD = 3.5
 OVERHEAD_BYTES_PER_BLOCK = 60
 SNAPSHOT_S_PER_BLOCK = 1e-6
 AGGREGATION_S = 0.5
@@ -79,9 +79,7 @@ class Tracing:
             return self.last
 
     def _afford(self, overhead_bytes: int, time_left_s: float) -> None:
-        needed_bytes, room_bytes = SNAPSHOT_PER_OVERHEAD * overhead_bytes, self._room_bytes()
-        if room_bytes is not None and needed_bytes > room_bytes:
-            raise NotNowError(f"a snapshot takes {needed_bytes / 2**20:.0f} MiB, {room_bytes / 2**20:.0f} MiB are left")
+        room.require("a snapshot", SNAPSHOT_PER_OVERHEAD * overhead_bytes, self._room_bytes())
         needed_s = AGGREGATION_S + SNAPSHOT_S_PER_BLOCK * overhead_bytes / OVERHEAD_BYTES_PER_BLOCK
         if needed_s > time_left_s:
             raise NotNowError(f"a snapshot takes {needed_s:.1f} s, {time_left_s:.1f} s are left")

@@ -38,7 +38,7 @@ def makers(stop, failures):
     "look",
     [
         pytest.param(lambda: Census().sample(), id="a census"),
-        pytest.param(collected.type_ids, id="types"),
+        pytest.param(collected.count_by_type_id, id="types"),
         pytest.param(lambda: stored.objects_of(Entry), id="objects of a type"),
         pytest.param(lambda: stored.objects_of(tuple), id="tuples"),
         pytest.param(containers.lengths, id="containers"),
@@ -69,7 +69,7 @@ def test_what_is_looked_for_is_found():
     found = collected.of_types(kinds)
     assert {id(entry) for entry in KEPT} <= {id(entry) for entry in found}
     assert {type(entry) for entry in found} == {Entry}
-    assert collected.type_ids().count(id(Entry)) == len(found)
+    assert collected.count_by_type_id()[id(Entry)] == len(found)
 
 
 def test_a_tuple_is_left_out_and_its_holder_is_found():
@@ -81,7 +81,9 @@ def test_a_tuple_is_left_out_and_its_holder_is_found():
 
 
 def test_lengths_are_those_of_the_objects():
-    assert collected.lengths_of(frozenset((id(list),)))[id(KEPT)] == len(KEPT)
+    lists = frozenset((id(list),))
+    assert collected.lengths_of(lists, least=len(KEPT))[id(KEPT)] == len(KEPT)
+    assert id(KEPT) not in collected.lengths_of(lists, least=len(KEPT) + 1)
 
 
 def test_a_look_leaves_no_reference_behind():
@@ -91,7 +93,7 @@ def test_a_look_leaves_no_reference_behind():
     try:
         collected.of_types(kinds)
         collected.with_ids(frozenset((id(KEPT),)), kinds)
-        collected.lengths_of(kinds)
+        collected.lengths_of(kinds, 1)
         collected.referrers([KEPT])
         assert sys.getrefcount(KEPT) == before
     finally:

@@ -78,7 +78,7 @@ def test_off_it_neither_looks_nor_tells_growth():
 
 def test_near_the_memory_limit_no_snapshot_is_made():
     tracing = started(room_bytes=1_000)
-    with pytest.raises(NotNowError, match=r"a snapshot takes \d+ MiB, 0 MiB are left"):
+    with pytest.raises(NotNowError, match=r"a snapshot takes \d+ MiB, and 0 MiB are left below"):
         tracing.look(60)
 
 
