@@ -40,10 +40,13 @@ def _sum_of_kib(file: Path, names: tuple[str, ...]) -> int | None:
 
 
 def room_bytes(cgroup: Path = CGROUP) -> int | None:
-    """Return how much more memory this container may take; None: no limit is known."""
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    """Return how much more memory this container may take; None: no limit is known.
+
+    Files that were read and are not in use stand in its way no more than in that of the kubelet's working set.
+    """
+    for limit, used, stat, idle in (
+        ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
     ):
         try:
             most = int((cgroup / limit).read_text(encoding="ascii"))
@@ -51,8 +54,16 @@ def room_bytes(cgroup: Path = CGROUP) -> int | None:
         except (OSError, ValueError):  # another version, or "max"
             continue
         if most < UNLIMITED_BYTES:
-            return max(0, most - now)
+            return max(0, most - max(0, now - (_figure(cgroup / stat, idle) or 0)))
     return None
+
+
+def _figure(file: Path, name: str) -> int | None:
+    try:
+        rows = dict(line.split() for line in file.read_text(encoding="ascii").splitlines())
+        return int(rows[name])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def task_count(loop: asyncio.AbstractEventLoop | None) -> int | None:

@@ -36,6 +36,23 @@ def test_what_can_t_be_read_is_not_a_number(tmp_path, text):
     ("files", "room_bytes"),
     [
         pytest.param({"memory.max": "1000\n", "memory.current": "400\n"}, 600, id="version 2"),
+        pytest.param(
+            {"memory.max": "1000", "memory.current": "950", "memory.stat": "anon 500\ninactive_file 300\n"},
+            350,
+            id="version 2, with files that are not in use",
+        ),
+        pytest.param(
+            {
+                "memory/memory.limit_in_bytes": "1000",
+                "memory/memory.usage_in_bytes": "950",
+                "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 300\n",
+            },
+            350,
+            id="version 1, with files that are not in use",
+        ),
+        pytest.param(
+            {"memory.max": "1000", "memory.current": "400", "memory.stat": "what\n"}, 600, id="version 2, unreadable"
+        ),
         pytest.param({"memory.max": "max\n", "memory.current": "400\n"}, None, id="version 2 without a limit"),
         pytest.param(
             {"memory/memory.limit_in_bytes": "1000", "memory/memory.usage_in_bytes": "1400"}, 0, id="version 1, over"
