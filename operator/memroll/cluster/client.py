@@ -19,6 +19,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from memroll.cluster.context import missing_kubeconfig
 from memroll.cluster.fields import mapping, mappings, text
 from memroll.errors import ClusterUnavailable, Conflict, MemrollError, NotFound, Stalled
 
@@ -90,6 +91,8 @@ class Api:
         configuration = Configuration()
         try:
             if kubeconfig or not _in_cluster(configuration):
+                if nowhere := missing_kubeconfig(kubeconfig):
+                    raise Stalled("NoCluster", f"no service account, and no kubeconfig: {nowhere}"[:MESSAGE_MAX])
                 await load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
             configuration.retries = None  # here None means none; False would be read as the number 0
             return cls(ApiClient(configuration))

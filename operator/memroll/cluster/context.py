@@ -1,10 +1,12 @@
-"""Which namespace a person is in."""
+"""Where a person's cluster is named, and which namespace they are in."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from kubernetes.aio.config import ConfigException, list_kube_config_contexts
+from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
 
 OWN = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT = "default"
@@ -19,3 +21,11 @@ def current_namespace() -> str:
     except (ConfigException, OSError):
         return DEFAULT
     return str(active["context"].get("namespace") or DEFAULT)
+
+
+def missing_kubeconfig(named: str | None) -> str:
+    """Return where a kubeconfig was looked for in vain; nothing, if there is one. `named` may be several."""
+    places = named or KUBE_CONFIG_DEFAULT_LOCATION
+    if any(Path(place).expanduser().exists() for place in places.split(os.pathsep) if place):
+        return ""
+    return f"{places} does not exist: set KUBECONFIG to the file that names your cluster"

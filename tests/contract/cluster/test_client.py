@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -116,8 +117,20 @@ async def test_no_server_at_all_is_unreachable() -> None:
 
 async def test_no_configuration_is_for_a_person(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    with pytest.raises(Stalled, match="NoCluster"):
+    with pytest.raises(Stalled, match=r"NoCluster: .*missing does not exist: set KUBECONFIG"):
         await Api.connect(str(tmp_path / "missing"))
+
+
+async def test_a_configuration_that_names_no_cluster_says_what_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+    with pytest.raises(Stalled, match=r"NoCluster: .*current-context"):
+        await Api.connect(str(tmp_path / "config"))
+
+
+async def test_of_several_configurations_one_is_enough(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("apiVersion: v1\nkind: Config\n", encoding="utf-8")
+    with pytest.raises(Stalled, match=r"NoCluster: .*current-context"):
+        await Api.connect(os.pathsep.join((str(tmp_path / "missing"), str(tmp_path / "config"))))
 
 
 async def test_pages_yield_every_item_once(server: FakeApi, api: Api) -> None:
