@@ -67,7 +67,7 @@ def test_shared_tracing_mixes_runs_at_the_same_time_and_context_variables_keep_t
 
 @pytest.mark.parametrize("member", OBSERVED, ids=names)
 def test_a_policy_that_observes_tells_and_rolls_nothing_until_it_is_enforced(stage, member):
-    wait_for(f"the leak of {member.name} to be told", lambda: stage.told(member), timeout_s=300)
+    wait_for(f"the leak of {member.name} to be told", lambda: stage.told(member), timeout_s=360)
     assert rolls_of(stage, member) == []
     stage.enforce(member)
 

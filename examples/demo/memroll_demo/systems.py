@@ -50,7 +50,7 @@ SYSTEMS = {
         System(
             "chatchat-like",
             (
-                Member("chatchat-like", "chat", 12, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
+                Member("chatchat-like", "chat", 11, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
                 Member("chatchat-like-bounded", "chat", 4),
             ),
             seconds=450,
