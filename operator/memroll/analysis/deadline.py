@@ -8,6 +8,7 @@ does nothing else explain it?
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -123,18 +124,24 @@ def _ask(look: Look, shorter: list[Look], now: Climb, usage: float) -> Deadline:
         words = guard.explain(look)
         if words is not None:
             return Deadline(guard.code, words, usage)
-    limit = look.subject.limit_bytes or 0
     slope = min([look.trend.slope_bytes_per_s, *_contradicted(shorter, now)])
     if slope <= 0:
         return Deadline(Code.SETTLING, "the climb has come to a halt", usage)
-    left_s = max(0.0, (limit - usage) / slope)
+    left_s = _left_s(look, usage, slope)
     # A burst that came within twice the time that is left may come again within it.
     usage = max(usage, peak_bytes(look.subject, look.at_s, min(PEAK_TIMES_LEFT * left_s, look.rule.window_s)))
-    left_s = max(0.0, (limit - usage) / slope)
+    left_s = _left_s(look, usage, slope)
     lead_s = lead_of(look, now, left_s)
     found = Deadline(None, "", usage, left_s, lead_s, look.trend)
     code, words = _not_now(look, now, found)
     return found if code is None else Deadline(code, words, usage, left_s, lead_s, look.trend)
+
+
+def _left_s(look: Look, usage: float, slope: float) -> float:
+    """Return the time to the limit from now on: since the newest sample was taken, the climb went on."""
+    seen_s = look.subject.working_set.until(look.at_s).last_s
+    unseen_s = look.at_s - seen_s if math.isfinite(seen_s) else 0.0
+    return max(0.0, ((look.subject.limit_bytes or 0) - usage) / slope - unseen_s)
 
 
 def _contradicted(shorter: list[Look], now: Climb) -> list[float]:

@@ -44,6 +44,14 @@ def test_a_leak_within_its_lead_is_due_with_the_time_that_is_left():
     assert found.trend is not None
 
 
+@pytest.mark.parametrize("late_s", [0.0, 60.0, 240.0])
+def test_the_time_that_is_left_counts_from_now_not_from_the_newest_sample(late_s):
+    subject = doomed(1.5)
+    on_time = ask(replace(subject, working_set=subject.working_set.until(NOW_S - late_s)))
+    whole = ask(subject)
+    assert on_time.time_to_limit_s == pytest.approx(whole.time_to_limit_s, abs=0.2 * late_s + 1)
+
+
 AGAINST = [
     pytest.param(Code.NO_MEMORY_LIMIT, [doomed(1, limit_bytes=None)], id="no limit"),
     pytest.param(Code.NOT_GROWING, [doomed(8)], id="usage well below the limit"),
