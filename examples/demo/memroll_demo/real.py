@@ -82,7 +82,7 @@ REAL = {
             (langflow("1.1.1", leaks=True), langflow("1.13.0", leaks=False)),
             "memroll_real.langflow",
             per_second=1 / 3,
-            seconds=1800,
+            seconds=2400,
             beside=(("postgres", POSTGRES),),
         ),
         Real("chatchat", (Program("chatchat", CHATCHAT),), "memroll_real.chatchat", per_second=0.5, seconds=900),
