@@ -18,6 +18,8 @@ DEPTH = 10
 WIDTH = 50
 LOOKED_AT = 300
 MOST_HINTS = 3
+READ_S = 0.2
+"""For reading what was found, though the time is over: finding it is what takes long in a large process."""
 CALLED = (types.FunctionType, types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
 
 
@@ -35,7 +37,7 @@ class Trail:
     """Walks from objects to what holds them, breadth first, until modules and classes are found."""
 
     def __init__(self, until: float) -> None:
-        self._until = until
+        self._until = self._read_until = until
         self._modules = stored.names_of_modules()
         self._seen: set[int] = set()
         self._near: list[str] = []
@@ -55,8 +57,10 @@ class Trail:
         targets, nodes = [node.thing for node in level], {id(node.thing): node for node in level}
         self._seen |= {id(targets), *map(id, targets)}
         above: list[Node] = []
-        for holder in collected.referrers(targets)[:LOOKED_AT]:
-            if time.monotonic() > self._until:
+        found = collected.referrers(targets)[:LOOKED_AT]
+        self._read_until = max(self._until, time.monotonic() + READ_S)
+        for holder in found:
+            if time.monotonic() > self._read_until:
                 break
             if id(holder) in self._seen or type(holder) in (Node, types.FrameType):
                 continue
@@ -72,7 +76,7 @@ class Trail:
         if (found := _first(held, nodes)) is not None:
             return found
         for between in held:
-            if time.monotonic() > self._until:
+            if time.monotonic() > self._read_until:
                 break
             if type(between) is tuple and (found := _first(between, nodes)) is not None:
                 return Node(between, _join(found.path, "tuple"))

@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-from memroll_probe import referrers, stored
+from memroll_probe import collected, referrers, stored
 
 WHERE = __name__
 
@@ -130,6 +130,20 @@ def test_what_a_coroutine_holds_is_told_by_its_name():
 
 def test_no_time_means_no_hints():
     assert hints(InDict, within_s=-1.0) == []
+
+
+def test_what_took_all_of_the_time_to_be_found_is_told_and_no_more_is_looked_for(monkeypatch):
+    """In a process of millions of objects one step up may take longer than all of it was given."""
+    find, steps = collected.referrers, []
+
+    def slow(targets):
+        found = find(targets)
+        steps.append(time.sleep(0.1))
+        return found
+
+    monkeypatch.setattr(collected, "referrers", slow)
+    assert hints(InAttribute, within_s=0.05) == ["list"]
+    assert len(steps) == 1
 
 
 def test_a_type_without_objects_has_no_hints():
