@@ -52,7 +52,6 @@ class Census:
     def __init__(self, room_bytes: Callable[[], int | None] = process.room_bytes) -> None:
         self._room_bytes = room_bytes
         self._kinds: dict[str, Tally] = {}
-        self._objects: int | None = None
         self.containers = Containers()
         self.samples = 0
 
@@ -61,15 +60,13 @@ class Census:
             raise NotNowError("the garbage collector is disabled, so no full collections are made")
         self.require_room()
         gc.collect()
-        counts = count_by_type()
-        self._objects = sum(counts.values())
-        self.see(counts)
+        self.see(count_by_type())
         self.containers.see(lengths())
 
     def require_room(self) -> None:
         """Raise NotNowError where a list of all objects would not fit below the memory limit."""
         # Before the first count: no object that the collector knows is smaller than a block.
-        objects = sys.getallocatedblocks() if self._objects is None else self._objects
+        objects = sum(kind.last for kind in list(self._kinds.values())) if self.samples else sys.getallocatedblocks()
         room.require("a look at all objects", LOOK_BYTES_PER_OBJECT * objects, self._room_bytes())
 
     def see(self, counts: dict[str, int]) -> None:

@@ -22,18 +22,23 @@ def rss_bytes(proc: Path = PROC) -> int | None:
 
 
 def peak_rss_bytes(proc: Path = PROC) -> int | None:
-    return _sum_of_kib(proc / "status", ("VmHWM:",))
+    return _in_bytes(_sum_of(proc / "status", "VmHWM:"))
 
 
 def uss_bytes(proc: Path = PROC) -> int | None:
     """Return what would be freed if this process ended: it shares the rest with its parent and siblings."""
-    return _sum_of_kib(proc / "smaps_rollup", ("Private_Clean:", "Private_Dirty:", "Private_Hugetlb:"))
+    return _in_bytes(_sum_of(proc / "smaps_rollup", "Private_Clean:", "Private_Dirty:", "Private_Hugetlb:"))
 
 
-def _sum_of_kib(file: Path, names: tuple[str, ...]) -> int | None:
+def _in_bytes(kib: int | None) -> int | None:
+    return None if kib is None else kib * KIB
+
+
+def _sum_of(file: Path, *names: str) -> int | None:
+    """Return the sum of these figures of a file that has one a line, after its name; None: there is none of them."""
     try:
         rows = [line.split() for line in file.read_text(encoding="ascii", errors="replace").splitlines()]
-        found = [int(row[1]) * KIB for row in rows if row and row[0] in names]
+        found = [int(row[1]) for row in rows if row and row[0] in names]
     except (OSError, ValueError, IndexError):
         return None
     return sum(found) if found else None
@@ -54,16 +59,8 @@ def room_bytes(cgroup: Path = CGROUP) -> int | None:
         except (OSError, ValueError):  # another version, or "max"
             continue
         if most < UNLIMITED_BYTES:
-            return max(0, most - max(0, now - (_figure(cgroup / stat, idle) or 0)))
+            return max(0, most - max(0, now - (_sum_of(cgroup / stat, idle) or 0)))
     return None
-
-
-def _figure(file: Path, name: str) -> int | None:
-    try:
-        rows = dict(line.split() for line in file.read_text(encoding="ascii").splitlines())
-        return int(rows[name])
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 def task_count(loop: asyncio.AbstractEventLoop | None) -> int | None:
