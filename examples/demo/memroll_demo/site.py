@@ -166,6 +166,14 @@ class Site:
             "--set", f"prometheus.connections.default.url={self.prometheus_url}",
             "--set", f"watchNamespaces={{{','.join(watched)}}}", *more,
         )  # fmt: skip
+        # Helm is content once a new pod is ready; until the old one is gone, that one may be the one that acts.
+        wait_for(f"the end of {release}'s earlier pods", lambda: len(self.revisions(release, namespace)) <= 1, 90)
+
+    def revisions(self, release: str, namespace: str) -> set[str]:
+        """Return the template hashes of the release's pods that still exist."""
+        hashes = "jsonpath={.items[*].metadata.labels.pod-template-hash}"
+        chosen = f"app.kubernetes.io/instance={release}"
+        return set(self.kubectl("get", "pods", "-n", namespace, "-l", chosen, "-o", hashes).split())
 
     def uninstall(self, release: str, namespace: str) -> None:
         self.helm("uninstall", release, "--namespace", namespace, "--wait", "--ignore-not-found")

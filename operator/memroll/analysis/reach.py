@@ -17,10 +17,10 @@ def time_to_limit_s(look: Look) -> float:
     limit, per_s = look.subject.limit_bytes, look.trend.slope_bytes_per_s
     if limit is None or per_s <= 0:
         return float("inf")
-    return max(0.0, (limit - peak_bytes(look)) / per_s)
+    return max(0.0, (limit - recurring_peak_bytes(look)) / per_s)
 
 
-def peak_bytes(look: Look) -> float:
+def recurring_peak_bytes(look: Look) -> float:
     """Return the highest usage that recurs, as of now: each recent sample carried forward along the slope."""
     recent = look.subject.working_set.between(look.at_s - max(PEAK_SHARE_OF_WINDOW * look.window_s, 0), look.at_s)
     if not len(recent):

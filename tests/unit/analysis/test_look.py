@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from memroll.analysis.look import RECENT_BINS, plateau_bytes
-from memroll.analysis.reach import peak_bytes, time_to_limit_s
+from memroll.analysis.reach import recurring_peak_bytes, time_to_limit_s
 from tests.builders import MIB
 from tests.unit.analysis.days import HOUR_S, LIMIT_MIB, NOW_H, NOW_S, RULE, flat, leak, lived, look, ramp
 
@@ -87,4 +87,4 @@ def test_without_a_limit_or_a_climb_it_is_never_met():
 def test_the_last_known_usage_counts_where_none_is_recent():
     subject = lived(flat(300), noise_mib=0)
     late = replace(subject, working_set=subject.working_set.until(NOW_S - 3 * HOUR_S))
-    assert peak_bytes(look(late)) == 300 * MIB
+    assert recurring_peak_bytes(look(late)) == 300 * MIB
