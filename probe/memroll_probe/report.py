@@ -123,6 +123,8 @@ def _types(work: Work, *, use_deep: bool) -> list[dict[str, Any]]:
         kinds = {name: kind for kind in stored.types_by_id().values() if (name := type_name(kind)) in wanted}
         work.part("growing containers", lambda: _place(work, rising, kinds), None)
         for entry in rising[:HINTED]:
+            if entry["referrers"] and not use_deep:
+                continue
             name = entry["type"]
             work.part(f"referrers of {name}", lambda e=entry: _hint(work, e, kinds, use_deep=use_deep), None)  # type: ignore[misc] # a lambda's default
     return entries

@@ -8,6 +8,7 @@ import pytest
 
 from memroll_probe import report
 from memroll_probe.asgi import Probe
+from memroll_probe.census import Growing
 from memroll_probe.endpoint import Endpoint
 from memroll_probe.exchange import Request
 from tests.unit.probe.driving import PATH, ask, watch_with
@@ -111,6 +112,18 @@ def test_parts_without_time_are_left_out_and_named():
     assert "types: left out, no time was left" in made["errors"]
     assert "growth: left out, no time was left" in made["errors"]
     assert made["process"]["pid"] > 0
+
+
+def test_only_a_type_without_a_holder_is_said_to_be_left_out(monkeypatch):
+    def place_one(work, rising, _kinds):
+        rising[0]["referrers"] = ["growing dict in module shop as 'ORDERS'"]
+        work.until = 0.0
+
+    monkeypatch.setattr(report, "_place", place_one)
+    watch = watch_with()
+    watch.census.growing = lambda _most: [Growing(f"shop.{name}", 9, 9, 5, rising=True) for name in ("Order", "Line")]
+    errors = report.full(watch, use_deep=False)["errors"]
+    assert errors == ["referrers of shop.Line: left out, no time was left"]
 
 
 def test_a_part_that_fails_is_named_without_what_the_error_said():
