@@ -12,9 +12,11 @@ LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # End-to-end tests mostly wait: those that share the installed operator are one line, the others another.
 SHARING := tests/e2e -m "installed and not alone" --durations=15
 APART := tests/e2e -m "not installed and not alone" --durations=15
-# The quick tests, as two lines of about the same length.
+# The quick tests. Those that start processes mostly wait for them, so that on two cores more lines than two are quicker.
 UNIT := tests/unit
 WIDER := tests/property tests/scenario tests/contract
+STARTING := tests/unit/probe tests/unit/demo tests/unit/systems
+COMPUTING := $(UNIT) $(STARTING:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
 .PHONY: help demo demo-down test check lint types layers e2e bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
@@ -33,7 +35,8 @@ demo-down: $(STAMP) ## remove the demo and the local cluster
 	@$(DEMO) down
 
 check: $(STAMP) ## the quick part: no root, no cluster, two minutes
-	@env -u CI hack/abreast '$(MAKE) -s lint types layers' '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)'
+	@env -u CI hack/abreast '$(MAKE) -s lint types layers' '$(BIN)/pytest -q $(COMPUTING)' \
+	  '$(BIN)/pytest -q $(STARTING)' $(WIDER:%='$(BIN)/pytest -q %')
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
