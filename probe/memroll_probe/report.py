@@ -122,11 +122,11 @@ def _types(work: Work, *, use_deep: bool) -> list[dict[str, Any]]:
         wanted = {e["type"] for e in rising}
         kinds = {name: kind for kind in stored.types_by_id().values() if (name := type_name(kind)) in wanted}
         work.part("growing containers", lambda: _place(work, rising, kinds), None)
+        deep_too = use_deep and work.watch.settings.deep
         for entry in rising[:HINTED]:
-            if entry["referrers"] and not use_deep:
-                continue
-            name = entry["type"]
-            work.part(f"referrers of {name}", lambda e=entry: _hint(work, e, kinds, use_deep=use_deep), None)  # type: ignore[misc] # a lambda's default
+            if deep_too or not entry["referrers"]:
+                name = entry["type"]
+                work.part(f"referrers of {name}", lambda e=entry: _hint(work, e, kinds, deep_too=deep_too), None)  # type: ignore[misc] # a lambda's default
     return entries
 
 
@@ -172,13 +172,13 @@ def _entry(growing: Growing) -> dict[str, Any]:
     }
 
 
-def _hint(work: Work, entry: dict[str, Any], kinds: dict[str, type], *, use_deep: bool) -> None:
+def _hint(work: Work, entry: dict[str, Any], kinds: dict[str, type], *, deep_too: bool) -> None:
     """Say who holds the objects of one type. `kinds` may lack it: a class can go."""
     if (kind := kinds.get(entry["type"])) is None:
         return
     objects = stored.objects_of(kind)
     if not entry["referrers"]:
         entry["referrers"] = Trail(time.monotonic() + min(HINT_S, work.left_for_hints_s)).hints(objects)
-    if use_deep and work.watch.settings.deep and objects:
+    if deep_too and objects:
         entry["sampleBytes"] = deep.sample_bytes(objects[0])
         entry["chain"] = [clean(step) for step in deep.chain(objects[0])]
