@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from memroll.analysis.reading import PodPattern, Span
     from memroll.analysis.series import Series
-    from memroll.disruption.target import Owners, Target, Workload
+    from memroll.disruption.notes import Owners
+    from memroll.disruption.target import Target, Workload
 
 HASH = "5d"
 

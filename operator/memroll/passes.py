@@ -225,7 +225,7 @@ class Passes:
         if not self.leads():
             return ()
         with apart():  # from the roll whose absence led here: a stray may be anybody's
-            found = await strays.sweep(self.cluster, self.namespaces, self.leads)
+            found = await strays.sweep(self.cluster, self.namespaces, self.leads, self.excluded)
             for stray in found:
                 fields = {"namespace": stray.pod.namespace, "pod": stray.pod.name, "done": stray.done}
                 logger.warning("stray", extra=fields)

@@ -64,6 +64,7 @@ class Code(StrEnum):
     GROWING = "Growing"
     EXHAUSTING = "Exhausting"
     CEILING = "AboveCeiling"
+    JUDGING_FAILED = "JudgingFailed"
 
 
 @dataclass(frozen=True)

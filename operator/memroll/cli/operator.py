@@ -196,6 +196,8 @@ async def _resync(parts: Parts) -> None:
                 await _find_all(parts, wake_known=not led)
             except MemrollError as trouble:
                 logger.warning("resync: %s", trouble)
+            except Exception:  # the next resync may find what this one could not
+                logger.exception("a bug: the resync failed")
         led = leads
         await asyncio.sleep(PULSE_S)
 

@@ -30,6 +30,7 @@ from memroll.settings import from_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from memroll.loop import Key
     from memroll.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -96,7 +97,7 @@ async def _take_back(passes: Passes, timeout_s: float) -> list[str]:
     while True:
         try:
             _, rolls = await passes.known()
-            waits = await asyncio.gather(*(passes.over_roll(key) for key in rolls))
+            waits = await asyncio.gather(*(_step(passes, key) for key in rolls))
             strays = () if rolls else await passes.put_back()
         except MemrollError as trouble:
             left, pause_s = [f"what can't be read: {trouble}"], PAUSE_S
@@ -107,3 +108,12 @@ async def _take_back(passes: Passes, timeout_s: float) -> list[str]:
         if not left or time.monotonic() > until:
             return left
         await asyncio.sleep(pause_s)
+
+
+async def _step(passes: Passes, key: Key) -> float | None:
+    """Make one step of a roll. Whatever fails is told and tried again, and keeps no other roll waiting."""
+    try:
+        return await passes.over_roll(key)
+    except Exception:
+        logger.exception("a bug: work on %s/%s failed", key.namespace, key.name)
+        return PAUSE_S

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION
@@ -12,13 +11,14 @@ from memroll.cluster.bucket import Bucket
 from memroll.cluster.client import MERGE_PATCH, MESSAGE_MAX, Call, causes, error_of, path_of
 from memroll.cluster.fields import mappings, text, texts
 from memroll.cluster.targets import CORE
-from memroll.cluster.workloads import HASH_LABELS, RESTART_ANNOTATION, place_of
+from memroll.cluster.workloads import RESTART_ANNOTATION, place_of
 from memroll.disruption.eviction import Eviction, EvictionAnswer
+from memroll.disruption.notes import NOBODY, labels_note, read_labels
 from memroll.disruption.target import (
     DETACHED_ANNOTATION,
     DETACHED_VALUE,
     HASH_ANNOTATION,
-    NOBODY,
+    HASH_LABELS,
     OWNER_ANNOTATION,
     RELEASED_HASH,
     ROLL_ANNOTATION,
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from memroll.cluster.client import Answer, Api, Json
     from memroll.cluster.targets import Targets
-    from memroll.disruption.target import ObjectRef, Owners, PodKey, Target
+    from memroll.disruption.notes import Owners
+    from memroll.disruption.target import ObjectRef, PodKey, Target
 
 EVICTION_TIMEOUT_S = 10.0
 EVICTIONS_AT_ONCE = 10
@@ -81,7 +82,7 @@ class Actions:
             raise Conflict("Conflict", f"the labels of pod {target.key.name} have changed")
         change: Json = {
             "labels": dict.fromkeys(labels, DETACHED_VALUE),
-            "annotations": {DETACHED_ANNOTATION: json.dumps(dict(labels), sort_keys=True, separators=(",", ":"))},
+            "annotations": {DETACHED_ANNOTATION: labels_note(labels)},
         }
         await self._patch(target.key, text(raw, "metadata", "resourceVersion"), change)
 
@@ -91,7 +92,8 @@ class Actions:
         labels, marks = texts(raw, "metadata", "labels"), texts(raw, "metadata", "annotations")
         owners = mappings(raw, "metadata", "ownerReferences")
         kept = [owner for owner in owners if not _is_roll(owner)]
-        back = {k: v for k, v in detached_labels(marks).items() if labels.get(k) == DETACHED_VALUE}
+        noted = read_labels(marks.get(DETACHED_ANNOTATION, "{}"))
+        back = {k: v for k, v in noted.items() if labels.get(k) == DETACHED_VALUE}
         if labels.get(hash_label) == RELEASED_HASH:
             if not marks.get(HASH_ANNOTATION):
                 raise Stalled("Unrestorable", f"pod {target.key.name} has lost its annotation {HASH_ANNOTATION}")
@@ -185,15 +187,6 @@ class Actions:
         body = {"metadata": {"uid": key.uid, "resourceVersion": resource_version, **metadata}}
         path = path_of(CORE, key.namespace, "pods", key.name)
         await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
-
-
-def detached_labels(marks: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels that a detach changed, as they were; none where the note can't be read."""
-    try:
-        noted = json.loads(marks.get(DETACHED_ANNOTATION, "{}"))
-    except ValueError:
-        return {}
-    return texts(noted)
 
 
 def _is_roll(owner: Json) -> bool:

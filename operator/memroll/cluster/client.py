@@ -156,6 +156,9 @@ class Api:
         except ValueError as error:
             message = f"{call.method} {call.path}: the answer is not JSON"
             raise ClusterUnavailable("ServerError", message) from error
+        except RecursionError as error:  # objects of kinds without a schema may be nested as deeply as one likes
+            message = f"{call.method} {call.path}: the answer is nested too deeply to be read"
+            raise Stalled("Unreadable", message[:MESSAGE_MAX]) from error
 
     async def _exchange(self, call: Call) -> Answer:
         method, url, headers, _, _ = await self._client.param_serialize(
@@ -274,7 +277,7 @@ def _decoded(raw: bytes, *, strict: bool) -> Json:
     """Read the body. A refusal may come from a proxy and be any text; a success must be JSON."""
     try:
         return mapping(json.loads(raw)) if raw else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         if strict:
             raise
         return {"message": raw[:MESSAGE_MAX].decode(errors="replace")}

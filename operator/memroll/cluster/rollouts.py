@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.cluster.fields import number, text, texts
+from memroll.disruption.target import ROLLOUT_HASH
 
 if TYPE_CHECKING:
     from memroll.cluster.client import Json
 
 _REVISION = "deployment.kubernetes.io/revision"
-_ROLLOUT_HASH = "rollouts-pod-template-hash"
 
 
 def deployment_busy(top: Json, own: Json, siblings: list[Json]) -> str:
@@ -33,13 +33,13 @@ def deployment_is_at(top: Json, replica_set: Json) -> bool:
 
 def rollout_is_at(top: Json, replica_set: Json) -> bool:
     """Whether a ReplicaSet is of the Rollout's present revision."""
-    return texts(replica_set, "metadata", "labels").get(_ROLLOUT_HASH) == text(top, "status", "currentPodHash")
+    return texts(replica_set, "metadata", "labels").get(ROLLOUT_HASH) == text(top, "status", "currentPodHash")
 
 
 def rollout_busy(top: Json, own: Json, siblings: list[Json]) -> str:
     """Judge an Argo Rollout: its canary must be its stable version, and the pod of that one."""
     stable, current = text(top, "status", "stableRS"), text(top, "status", "currentPodHash")
-    revision = texts(own, "metadata", "labels").get(_ROLLOUT_HASH, "")
+    revision = texts(own, "metadata", "labels").get(ROLLOUT_HASH, "")
     if stable != current:
         return f"{_name(top)} goes from {stable or 'nothing'} to {current}"
     if stable and revision and revision != stable:

@@ -12,8 +12,7 @@ from memroll.api.roll import Detachment
 from memroll.cluster.client import path_of
 from memroll.cluster.fields import mapping, mappings, text, texts
 from memroll.cluster.targets import CORE
-from memroll.cluster.workloads import HASH_LABELS
-from memroll.disruption.target import DETACHED_VALUE
+from memroll.disruption.target import DETACHED_VALUE, HASH_LABELS
 from memroll.errors import Stalled
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from memroll.cluster.rollouts import (
 )
 from memroll.cluster.selectors import selector_string
 from memroll.cluster.targets import CORE, controller_of, own_marks
-from memroll.disruption.target import ObjectRef, Workload
+from memroll.disruption.target import HASH_LABELS, ROLLOUT_HASH, TEMPLATE_HASH, ObjectRef, Workload
 from memroll.errors import NotFound, Stalled
 
 if TYPE_CHECKING:
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
     from memroll.cluster.client import Api, Json
     from memroll.cluster.targets import Targets
     from memroll.disruption.target import Target
-
-TEMPLATE_HASH = "pod-template-hash"
-ROLLOUT_HASH = "rollouts-pod-template-hash"
-HASH_LABELS = (TEMPLATE_HASH, ROLLOUT_HASH)
 
 RESTART_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 

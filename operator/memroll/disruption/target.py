@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +20,11 @@ DETACHED_ANNOTATION = "memroll.dev/detached"
 """On a detached pod: its changed labels as they were, as compact JSON (`{"app":"chat"}`), to be put back."""
 DETACHED_VALUE = "memroll-detached"
 """The value of a label by which a Service selects, while the pod is detached."""
+TEMPLATE_HASH = "pod-template-hash"
+"""The label by which a Deployment ties a pod to its ReplicaSet."""
+ROLLOUT_HASH = "rollouts-pod-template-hash"
+"""The same for an Argo Rollout."""
+HASH_LABELS = (TEMPLATE_HASH, ROLLOUT_HASH)
 RELEASED_HASH = "memroll-released"
 """The template hash of every released pod: one list call finds them all."""
 
@@ -36,30 +40,6 @@ class ObjectRef:
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Owners:
-    """What a released pod belonged to, as it is noted on the pod: a stray must be judged without its PodRoll."""
-
-    controller: ObjectRef | None = None
-    top: ObjectRef | None = None
-
-    def written(self) -> str:
-        parts = {"controller": self.controller, "top": self.top}
-        return json.dumps({k: asdict(v) for k, v in parts.items() if v}, sort_keys=True, separators=(",", ":"))
-
-    @classmethod
-    def read(cls, note: str) -> Owners:
-        """Read what `written` wrote; nobody, where it can't be read."""
-        try:
-            found = {k: ObjectRef(**v) for k, v in json.loads(note).items()}
-            return cls(**found)
-        except (ValueError, TypeError, AttributeError):
-            return NOBODY
-
-
-NOBODY = Owners()
 
 
 @dataclass(frozen=True, slots=True)

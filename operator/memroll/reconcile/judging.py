@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,9 +28,12 @@ if TYPE_CHECKING:
     from memroll.disruption.target import Container, Target
     from memroll.reconcile.batches import Batch
 
+logger = logging.getLogger(__name__)
+
 STEPS_PER_WINDOW = 360
 STEPS_MOST = 2000
 NO_SAMPLES = Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container: is cAdvisor scraped?")
+FAILED = Inconclusive(Code.JUDGING_FAILED, "judging this container failed, a bug of memroll: its log says more")
 STEP_LEAST_S = 15.0
 """Finer than scrapes are: every sample is read."""
 
@@ -166,10 +170,22 @@ def _judged(
     """Judge the batch's suspects that the screen did not answer for."""
     families = by_family(watch.targets)
     return {
-        (t.key.uid, c.name): _judge(watch, t, c, reading, families[family_of(t)])
+        (t.key.uid, c.name): _guarded(watch, t, c, reading, families[family_of(t)])
         for t, c in watch.pairs()
         if t.key.uid in batch.suspects and first[t.key.uid, c.name] is None
     }
+
+
+def _guarded(
+    watch: Watch, target: Target, container: Container, reading: Reading, members: Sequence[Target]
+) -> Verdict:
+    """Judge one container; a bug that its numbers meet keeps no other container from being judged."""
+    try:
+        return _judge(watch, target, container, reading, members)
+    except Exception:
+        pod = target.key
+        logger.exception("a bug: judging container %s of pod %s/%s failed", container.name, pod.namespace, pod.name)
+        return FAILED
 
 
 def _judge(watch: Watch, target: Target, container: Container, reading: Reading, members: Sequence[Target]) -> Verdict:

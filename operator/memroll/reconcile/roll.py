@@ -14,11 +14,11 @@ from memroll.api.roll import Detachment, Phase, PodRoll, RollStatus
 from memroll.disruption.capturing import left_s
 from memroll.disruption.eviction import Eviction, EvictionAnswer
 from memroll.disruption.machine import next_step
+from memroll.disruption.notes import Owners
 from memroll.disruption.observed import Act, moved
 from memroll.disruption.rollback import MISCONFIGURED
 from memroll.disruption.strategy import EVERYTHING, Permits
 from memroll.disruption.surging import HELD_BY_PDB
-from memroll.disruption.target import Owners
 from memroll.errors import Stalled, Waiting
 from memroll.reconcile import capture, judging, observing
 from memroll.reconcile.capture import Inquiry, Reports, Sources

@@ -6,20 +6,24 @@ killed at the wrong moment. It is done at start, at each resync, and when a PodR
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import ValidationError
 
 from memroll.api.roll import PodRoll
-from memroll.disruption.target import OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef, Owners
+from memroll.disruption.notes import Owners
+from memroll.disruption.target import HASH_LABELS, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef
 from memroll.errors import MemrollError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from memroll.disruption.eviction import EvictionAnswer
     from memroll.disruption.target import PodKey, Target, Workload
+
+logger = logging.getLogger(__name__)
 
 
 class Cluster(Protocol):
@@ -43,18 +47,41 @@ class Stray:
     done: str
 
 
-async def sweep(cluster: Cluster, namespaces: tuple[str, ...], leads: Callable[[], bool]) -> tuple[Stray, ...]:
-    """Settle every stray; trouble with one is told and does not keep the others waiting."""
-    found = [await cluster.released_pods(namespace) for namespace in namespaces or (None,)]
-    strays = []
-    for pod in (pod for listed in found for pod in listed):
+async def sweep(
+    cluster: Cluster, namespaces: tuple[str, ...], leads: Callable[[], bool], excluded: Collection[str] = ()
+) -> tuple[Stray, ...]:
+    """Settle every stray outside of the excluded namespaces.
+
+    Trouble with one is told and does not keep the others waiting. Trouble with listing the pods of a namespace is
+    raised once those of the others are settled.
+    """
+    strays: list[Stray] = []
+    troubles: list[MemrollError] = []
+    for namespace in namespaces or (None,):
         try:
-            if pod.deleting or await _is_rolling(pod, cluster) or not leads():
-                continue
-            strays.append(Stray(pod.key, await _settle(pod, cluster)))
+            found = await cluster.released_pods(namespace)
         except MemrollError as trouble:
-            strays.append(Stray(pod.key, f"left: {trouble}"))
+            troubles.append(trouble)
+            continue
+        for pod in found:
+            stray = None if pod.key.namespace in excluded else await _looked_at(pod, cluster, leads)
+            strays += [] if stray is None else [stray]
+    if troubles:
+        raise troubles[0]
     return tuple(strays)
+
+
+async def _looked_at(pod: Target, cluster: Cluster, leads: Callable[[], bool]) -> Stray | None:
+    """Settle one released pod; None when it is no stray. Whatever fails is told, and stays this pod's own."""
+    try:
+        if pod.deleting or await _is_rolling(pod, cluster) or not leads():
+            return None
+        return Stray(pod.key, await _settle(pod, cluster))
+    except MemrollError as trouble:
+        return Stray(pod.key, f"left: {trouble}")
+    except Exception as bug:
+        logger.exception("a bug: settling pod %s/%s failed", pod.key.namespace, pod.key.name)
+        return Stray(pod.key, f"left: {type(bug).__name__}, a bug")
 
 
 async def _settle(pod: Target, cluster: Cluster) -> str:
@@ -90,4 +117,4 @@ async def _is_rolling(pod: Target, cluster: Cluster) -> bool:
 
 def hash_label_of(pod: Target) -> str:
     """Return the label by which a released pod was let go."""
-    return next(k for k, v in pod.labels.items() if v == RELEASED_HASH)
+    return next((label for label in HASH_LABELS if pod.labels.get(label) == RELEASED_HASH), "")

@@ -35,7 +35,7 @@ class Fault:
     """What happens instead of an answer (or, with `after`, after the work was done) to matching requests."""
 
     kind: str
-    """hang, reset, or a status code as text."""
+    """hang, reset, deep (JSON that is nested 100,000 times), or a status code as text."""
     method: str = ""
     path: str = ""
     times: int = 1
@@ -143,6 +143,8 @@ class FakeApi:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if fault.kind == "deep":
+            return web.Response(text="[" * 100_000 + "]" * 100_000, content_type="application/json")
         body = {"kind": "Status", "message": fault.message, "code": int(fault.kind)}
         return web.json_response(body, status=int(fault.kind), headers=fault.headers)
 

@@ -9,7 +9,7 @@ import pytest
 from memroll.cluster.actions import Actions
 from memroll.cluster.targets import Targets
 from memroll.disruption.eviction import Eviction
-from memroll.disruption.target import HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Target
+from memroll.disruption.target import DETACHED_ANNOTATION, HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Target
 from memroll.errors import ClusterUnavailable, Conflict, NotFound, Stalled
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
@@ -267,3 +267,17 @@ async def test_released_pods_are_found_by_both_labels_in_all_namespaces(server: 
     server.add("/api/v1/namespaces/web/pods", {"metadata": rollout})
     assert {p.key.name for p in await actions.released_pods()} == {"deployment", "rollout"}
     assert {p.key.name for p in await actions.released_pods("ai")} == {"deployment"}
+
+
+@pytest.mark.parametrize("note", ["[" * 100_000, '{"app":["x"]}', '{"app":7}', '["app"]'])
+async def test_a_detach_note_that_somebody_else_wrote_does_not_keep_a_pod_from_being_put_back(
+    server: FakeApi, api: Api, actions: Actions, note: str
+) -> None:
+    add_pod(server)
+    await actions.release(await read(api), HASH, "chat-0-x")
+    await actions.detach(await read(api), {"app": "chat"})
+    server.touch(POD, lambda pod: pod["metadata"]["annotations"].update({DETACHED_ANNOTATION: note}))
+    await actions.restore(await read(api), HASH)
+    assert metadata(server)["labels"][HASH] == "abc"
+    assert metadata(server)["labels"]["app"] == "memroll-detached", "no other value is known to be its own"
+    assert not metadata(server)["annotations"]

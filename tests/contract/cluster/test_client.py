@@ -107,6 +107,15 @@ async def test_a_hanging_server_times_out(server: FakeApi, api: Api) -> None:
     assert caught.value.reason == "Timeout"
 
 
+async def test_an_object_that_is_nested_too_deeply_is_for_a_person(server: FakeApi, api: Api) -> None:
+    """A kind without a schema, such as a Rollout, may be nested as deeply as its author likes."""
+    server.faults.append(Fault("deep", times=9))
+    with pytest.raises(Stalled, match="nested too deeply") as caught:
+        await api.request("GET", f"{PODS}/x")
+    assert caught.value.reason == "Unreadable"
+    assert server.faults[0].times == 8, "asking again would not help"
+
+
 async def test_no_server_at_all_is_unreachable() -> None:
     api = Api(ApiClient(Configuration(host="http://127.0.0.1:9")))
     with pytest.raises(ClusterUnavailable) as caught:

@@ -11,9 +11,11 @@ import pytest
 from memroll.analysis.reading import PodPattern, Reading, SeriesRow
 from memroll.analysis.series import EMPTY, Series
 from memroll.disruption.target import ObjectRef
+from memroll.reconcile import judging
 from memroll.reconcile.batches import BATCH_PODS, SIBLINGS_MOST, batches, family_of
 from memroll.reconcile.judging import Watch, _peers, rule_of, span_of, subject_of
 from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
+from tests.fakes import FakePrometheus
 
 if TYPE_CHECKING:
     from memroll.api.roll import PodRoll
@@ -171,3 +173,21 @@ def test_a_pod_that_may_be_left_to_drain_is_begun_with_earlier(drain, more_s):
 
 def test_a_fixed_lead_is_handed_on():
     assert rule_of(policy(exhaustion={"lead": "2h"}), LIMIT).lead.fixed_s == 7200
+
+
+async def test_a_bug_that_one_container_s_numbers_meet_keeps_no_other_from_being_judged(monkeypatch, caplog):
+    pods = tuple(pod(name, containers=(container(id=f"id-{name}"),)) for name in ("odd", "even"))
+    series = {f"id-{p.key.name}": line(0.6) for p in pods}
+    judge = judging.judge
+
+    def sometimes(subject, rule, now_s, peers):
+        if subject.limit_bytes == 7:
+            raise ZeroDivisionError
+        return judge(subject, rule, now_s, peers)
+
+    monkeypatch.setattr(judging, "judge", sometimes)
+    odd = replace(pods[0], containers=(container(id="id-odd", limit_bytes=7),))
+    watched = policy(growth={"perHour": "50%", "window": "60s", "warmUp": "20s", "persist": "10s"})
+    found = await judging.assess(Watch(watched, (odd, pods[1]), (), NOW), FakePrometheus(series))
+    assert [a.verdict.code for a in found] == ["JudgingFailed", "Growing"]
+    assert "a bug: judging container app of pod demo/odd failed" in caplog.text
