@@ -62,6 +62,10 @@ class FakeCluster:
         """The selectors by which pods were asked for."""
         self.rolls_json: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
+        self.changes: dict[str, Any] = {}
+        """What is special about the workload."""
+        self.selected_by = ""
+        """What selects the pods by their template hash."""
         self.detached: dict[str, dict[str, str]] = {}
         self.log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
         self.desired = replicas
@@ -122,7 +126,7 @@ class FakeCluster:
 
     def _workload(self) -> Workload:
         if self.namespace == "demo":
-            return workload(desired=self.desired, replicas=self.desired)
+            return workload(desired=self.desired, replicas=self.desired, **self.changes)
         top = ObjectRef("apps/v1", "Deployment", self.app, f"deploy-{self.namespace}-{self.app}")
         controller = ObjectRef("apps/v1", "ReplicaSet", f"{self.app}-{HASH}", f"rs-{self.namespace}-{self.app}")
         return workload(
@@ -166,6 +170,10 @@ class FakeCluster:
 
     async def workload_of(self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None) -> Workload | None:
         return self._workload()
+
+    async def hash_selected_by(self, target: Target, hash_label: str) -> str:
+        assert hash_label == "pod-template-hash"
+        return self.selected_by
 
     async def detachment(self, target: Target) -> Detachment:
         return Detachment(labels={"app": target.labels["app"]})

@@ -31,7 +31,8 @@ class Cluster:
         self.release, self.restore, self.own = actions.release, actions.restore, actions.own
         self.evict, self.released_pods = actions.evict, actions.released_pods
         self.detach, self.restart = actions.detach, actions.restart
-        self.detachment = Services(api).detachment
+        services = Services(api)
+        self.detachment, self.hash_selected_by = services.detachment, services.hash_selected_by
         self.logs = Logs(api).logs
         self.policies, self.policy = records.policies, records.policy
         self.rolls, self.roll = records.rolls, records.roll

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.cluster.fields import number, text, texts
+from memroll.cluster.fields import mapping, number, text, texts
 from memroll.disruption.target import ROLLOUT_HASH
 
 if TYPE_CHECKING:
@@ -62,6 +62,46 @@ def daemon_set_busy(top: Json) -> str:
     if updated < desired:
         return f"{_name(top)} has updated {updated} of {desired} pods"
     return leaving(top) or _unobserved(top)
+
+
+def recreates(top: Json) -> bool:
+    """Whether a Deployment's controller ends all old pods before it creates new ones."""
+    return text(top, "kind") == "Deployment" and text(top, "spec", "strategy", "type") == "Recreate"
+
+
+def surge_refused(top: Json) -> str:
+    """Say where a Deployment's or Rollout's own spec allows no pod more than it asks for, or return nothing."""
+    strategy = mapping(top, "spec", "strategy")
+    kind = text(strategy, "type")
+    if text(top, "kind") == "Deployment" and kind not in ("", "RollingUpdate", "Recreate"):
+        return f"{_name(top)} has the strategy {kind[:63]}, which memroll does not know"
+    for part in ("rollingUpdate", "canary"):
+        if _is_zero(mapping(strategy, part).get("maxSurge")):
+            return f"{_name(top)} has maxSurge 0: it must not have a pod more than it asks for"
+    return _routed_by_hash(top)
+
+
+def _is_zero(count_or_share: object) -> bool:
+    if isinstance(count_or_share, str):
+        digits = count_or_share.removesuffix("%")
+        return digits.isascii() and digits.isdigit() and int(digits[:10]) == 0
+    return isinstance(count_or_share, int) and not isinstance(count_or_share, bool) and count_or_share == 0
+
+
+def _routed_by_hash(top: Json) -> str:
+    """Say by which object, of those that memroll does not read, a Rollout's requests are routed to a hash.
+
+    Argo Rollouts writes the hash into the subsets of a DestinationRule and into the podSelector of a VirtualNode; in
+    all other cases into Services, which are read.
+    """
+    routing = mapping(top, "spec", "strategy", "canary", "trafficRouting")
+    for found, words in (
+        (mapping(routing, "istio", "destinationRule"), "a DestinationRule of Istio"),
+        (mapping(routing, "appMesh"), "a VirtualNode of App Mesh"),
+    ):
+        if found:
+            return f"{_name(top)} is routed by {words}, which selects the pod by its template hash"
+    return ""
 
 
 def leaving(top: Json) -> str:

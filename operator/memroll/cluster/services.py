@@ -12,7 +12,7 @@ from memroll.api.roll import Detachment
 from memroll.cluster.client import path_of
 from memroll.cluster.fields import mapping, mappings, text, texts
 from memroll.cluster.targets import CORE
-from memroll.disruption.target import DETACHED_VALUE, HASH_LABELS
+from memroll.disruption.target import DETACHED_VALUE, HASH_LABELS, RELEASED_HASH
 from memroll.errors import Stalled
 
 if TYPE_CHECKING:
@@ -35,11 +35,23 @@ class Services:
         """Return how this pod can be detached, or why it can't; what may not be read is a reason, not an error."""
         namespace = target.key.namespace
         try:
-            services = [s async for s in self._api.pages(path_of(CORE, namespace, "services"))]
-            policies = await self._policies(namespace)
+            services, policies = await self._selecting(namespace)
         except Stalled as forbidden:
-            return Detachment(skipped=f"what selects the pod can't be read: {forbidden.message}"[:1024])
+            return Detachment(skipped=_unreadable(forbidden))
         return detachment_of(target.labels, services, policies, namespace)
+
+    async def hash_selected_by(self, target: Target, hash_label: str) -> str:
+        """Say what selects this pod by its template hash, or that it can't be read; empty when nothing does."""
+        namespace = target.key.namespace
+        try:
+            services, policies = await self._selecting(namespace)
+        except Stalled as forbidden:
+            return _unreadable(forbidden)
+        return selected_by_hash(target.labels, hash_label, services, policies, namespace)
+
+    async def _selecting(self, namespace: str) -> tuple[list[Json], list[Json]]:
+        services = [s async for s in self._api.pages(path_of(CORE, namespace, "services"))]
+        return services, await self._policies(namespace)
 
     async def _policies(self, namespace: str) -> list[Json]:
         """Return all NetworkPolicies, for those of other namespaces may name this pod as a peer, or the own ones."""
@@ -73,6 +85,29 @@ def detachment_of(
             )
         chosen[usable[0]] = labels[usable[0]]
     return Detachment(labels=chosen)
+
+
+def selected_by_hash(
+    labels: Mapping[str, str], hash_label: str, services: Sequence[Json], policies: Sequence[Json], namespace: str
+) -> str:
+    """Say which Service or NetworkPolicy would tell the pod, once it is released, from the pod before. Pure.
+
+    Argo Rollouts writes the hash into the selectors of its active, preview, stable and canary Services.
+    """
+    released = {**labels, hash_label: RELEASED_HASH}
+    for service in services:
+        selector = _selector(service)
+        if selector and _holds(selector, labels) and not _holds(selector, released):
+            return f"Service {text(service, 'metadata', 'name')} selects the pod by its label {hash_label}"
+    for policy in policies:
+        if any(_selects(s, labels) != _selects(s, released) for s in _pod_selectors(policy, namespace)):
+            name = f"{text(policy, 'metadata', 'namespace')}/{text(policy, 'metadata', 'name')}"
+            return f"NetworkPolicy {name} selects the pod by its label {hash_label}"
+    return ""
+
+
+def _unreadable(forbidden: Stalled) -> str:
+    return f"what selects the pod can't be read: {forbidden.message}"[:1024]
 
 
 def _selector(service: Json) -> dict[str, str]:

@@ -16,9 +16,11 @@ from memroll.cluster.rollouts import (
     deployment_busy,
     deployment_is_at,
     leaving,
+    recreates,
     rollout_busy,
     rollout_is_at,
     stateful_set_busy,
+    surge_refused,
 )
 from memroll.cluster.selectors import selector_string
 from memroll.cluster.targets import CORE, controller_of, own_marks
@@ -213,6 +215,8 @@ def _of_top(part: Workload, top: Json, siblings: list[Json], selector: str) -> W
         failure=part.failure or next(iter(failures), ""),
         paused=flag(top, "spec", "paused"),
         restarted_at=_restarted_at(top),
+        recreates=recreates(top),
+        surge_refused=surge_refused(top),
     )
 
 

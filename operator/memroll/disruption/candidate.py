@@ -30,6 +30,8 @@ class Candidate:
     limit_bytes: int | None
     workload: Workload | None = None
     """Looked up only for a pod that may be due; None for a pod without a controller."""
+    hash_selected_by: str = ""
+    """What selects the pod by its template hash, in words; looked up with the workload. Empty: nothing does."""
     start_by: datetime | None = None
     """When its roll must begin at the latest, siblings and windows considered; None where nothing is scheduled."""
     hurried: str = ""

@@ -94,7 +94,8 @@ def not_ready(candidate: Candidate, _: Context) -> Answer:
 
 
 def refused(candidate: Candidate, context: Context) -> Answer:
-    choice = choose(context.spec.roll.strategy, candidate.target, candidate.workload, context.permits)
+    wanted, permits = context.spec.roll.strategy, context.permits
+    choice = choose(wanted, candidate.target, candidate.workload, permits, candidate.hash_selected_by)
     if isinstance(choice, Refusal):
         return Answer(choice.reason, "no strategy", "a strategy")
     return Answer("", f"{choice.strategy}: {choice.reason}", "a strategy")

@@ -60,7 +60,7 @@ def _announce(roll: PodRoll, seen: Observed, now: datetime) -> Step:
         return Step(moved(status, Phase.ABORTED, now, f"no pod {roll.spec.pod_name}", reason="PodGone"))
     if seen.forbidden:
         return Step(moved(status, Phase.ABORTED, now, seen.forbidden, reason="Refused", pod_uid=pod.key.uid))
-    choice = choose(roll.spec.strategy, pod, workload, seen.permits)
+    choice = choose(roll.spec.strategy, pod, workload, seen.permits, seen.hash_selected_by)
     if isinstance(choice, Refusal) or workload is None:
         return Step(moved(status, Phase.FAILED, now, choice.reason, reason="Refused", pod_uid=pod.key.uid))
     return Step(_announced(status, pod, workload, choice, seen, now))
@@ -93,7 +93,7 @@ def _begin(roll: PodRoll, seen: Observed, now: datetime) -> Step:
         return ended
     assert seen.pod is not None, "against"
     if left_s(roll, seen.pod, now) < LEAST_S:
-        return _first_change(_without_evidence(roll, seen.pod, now), seen, now)
+        return _first_change(roll, _without_evidence(roll, seen.pod, now), seen, now)
     message = "capturing evidence: nothing is touched yet"
     captured = moved(roll.status, Phase.CAPTURING_EVIDENCE, now, message, reason="CapturingEvidence")
     return Step(captured, (Act.CAPTURE,))
@@ -106,9 +106,9 @@ def _capturing(roll: PodRoll, seen: Observed, now: datetime) -> Step:
         return ended
     assert seen.pod is not None, "against"
     if roll.status.evidence is not None:
-        return _first_change(roll.status, seen, now)
+        return _first_change(roll, roll.status, seen, now)
     if left_s(roll, seen.pod, now) < LEAST_S:
-        return _first_change(_without_evidence(roll, seen.pod, now), seen, now)
+        return _first_change(roll, _without_evidence(roll, seen.pod, now), seen, now)
     return Step(roll.status, (Act.CAPTURE,))
 
 
@@ -125,10 +125,15 @@ def _ended(roll: PodRoll, seen: Observed, now: datetime) -> Step | None:
     return Step(moved(roll.status, Phase.ABORTED, now, message, reason=reason))
 
 
-def _first_change(status: RollStatus, seen: Observed, now: datetime) -> Step:
+def _first_change(roll: PodRoll, status: RollStatus, seen: Observed, now: datetime) -> Step:
     pod, workload = seen.pod, seen.workload
     assert pod is not None, "against"
     assert workload is not None, "against"
+    if status.strategy is Strategy.SURGE:  # since it was announced, a Service or the workload may have changed
+        choice = choose(roll.spec.strategy, pod, workload, seen.permits, seen.hash_selected_by)
+        if isinstance(choice, Refusal):
+            return Step(moved(status, Phase.FAILED, now, choice.reason, reason="Refused"))
+        status = status.model_copy(update={"strategy": choice.strategy, "strategy_reason": choice.reason})
     if status.strategy is Strategy.EVICT:
         return Step(moved(status, Phase.EVICTING, now, "evicting the pod", reason="Evicting"), (Act.EVICT,))
     if status.strategy is Strategy.RESTART:

@@ -56,6 +56,8 @@ class Observed:
     """Why this pod must not be rolled at all (it is protected, another roll has it), or empty."""
     retiring: str = ""
     """Why every roll is to be taken back (memroll is being uninstalled), or empty."""
+    hash_selected_by: str = ""
+    """What selects the pod by its template hash, in words; empty when nothing does, and once the pod is released."""
     detachment: Detachment | None = None
     """How the pod can be taken out of its Services; None when that was not asked."""
     in_flight: float | None = None

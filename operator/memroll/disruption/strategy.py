@@ -45,9 +45,16 @@ class Refusal:
 
 
 def choose(
-    wanted: Strategy, target: Target, workload: Workload | None, permits: Permits = EVERYTHING
+    wanted: Strategy,
+    target: Target,
+    workload: Workload | None,
+    permits: Permits = EVERYTHING,
+    hash_selected_by: str = "",
 ) -> Choice | Refusal:
-    """Pick the strategy for one pod."""
+    """Pick the strategy for one pod.
+
+    `hash_selected_by`: what selects the pod by its template hash, in words; a Surge changes that label.
+    """
     if not permits.acting:
         return Refusal("memroll was installed without the right to act on pods")
     refusal = _unrollable(target, workload)
@@ -55,16 +62,35 @@ def choose(
         return Refusal(refusal)
     if wanted is Strategy.RESTART:
         return _restart(workload, permits)
-    blocked = _surge_blocked_by(target, workload)
-    if not permits.surge:
-        blocked = "memroll was installed without the right to surge"
     if wanted is Strategy.EVICT:
         return Choice(Strategy.EVICT, "the policy asks for it")
+    blocked = surge_blocked_by(target, workload, permits, hash_selected_by)
     if not blocked:
         return Choice(Strategy.SURGE, "the replacement can be Ready before the pod leaves")
     if wanted is Strategy.SURGE:
         return Refusal(f"the policy asks for Surge, but {blocked}")
-    return Choice(Strategy.EVICT, blocked)
+    return _recreate(workload, permits) if workload.recreates else Choice(Strategy.EVICT, blocked)
+
+
+def would_surge(wanted: Strategy, target: Target, workload: Workload | None, permits: Permits = EVERYTHING) -> bool:
+    """Whether the choice is a Surge, as far as it does not depend on what selects the pod."""
+    choice = choose(wanted, target, workload, permits)
+    return isinstance(choice, Choice) and choice.strategy is Strategy.SURGE
+
+
+def surge_blocked_by(target: Target, workload: Workload, permits: Permits, hash_selected_by: str) -> str:
+    """Say why the pod can't be replaced before it leaves, or return nothing."""
+    if workload.recreates:
+        return _never_two(workload)
+    if not permits.surge:
+        return "memroll was installed without the right to surge"
+    if not workload.hash_label:
+        return f"a {workload.top.kind} has no template hash by which a pod could be released"
+    if not target.labels.get(workload.hash_label):
+        return f"the pod has no label {workload.hash_label}"
+    if target.pinned_by:
+        return f"a second copy can't run beside the pod: {target.pinned_by}"
+    return workload.surge_refused or hash_selected_by
 
 
 def _unrollable(target: Target, workload: Workload | None) -> str:
@@ -78,20 +104,28 @@ def _unrollable(target: Target, workload: Workload | None) -> str:
 
 
 def _restart(workload: Workload, permits: Permits) -> Choice | Refusal:
-    if not permits.restart:
-        return Refusal("the policy asks for Restart, but memroll was installed without the right to restart workloads")
-    if workload.top.kind == "ReplicaSet":
-        return Refusal(f"the policy asks for Restart, but nothing restarts the pods of a bare {workload.top}")
-    if workload.paused:
-        return Refusal(f"the policy asks for Restart, but {workload.top} is paused")
+    blocked = _restart_blocked_by(workload, permits)
+    if blocked:
+        return Refusal(f"the policy asks for Restart, but {blocked}")
     return Choice(Strategy.RESTART, "the policy asks for it")
 
 
-def _surge_blocked_by(target: Target, workload: Workload) -> str:
-    if not workload.hash_label:
-        return f"a {workload.top.kind} has no template hash by which a pod could be released"
-    if not target.labels.get(workload.hash_label):
-        return f"the pod has no label {workload.hash_label}"
-    if target.pinned_by:
-        return f"a second copy can't run beside the pod: {target.pinned_by}"
-    return ""
+def _restart_blocked_by(workload: Workload, permits: Permits) -> str:
+    if not permits.restart:
+        return "memroll was installed without the right to restart workloads"
+    if workload.top.kind == "ReplicaSet":
+        return f"nothing restarts the pods of a bare {workload.top}"
+    return f"{workload.top} is paused" if workload.paused else ""
+
+
+def _recreate(workload: Workload, permits: Permits) -> Choice | Refusal:
+    """Have the controller end the old pods first. After an eviction two would run: a ReplicaSet does not wait."""
+    blocked = _restart_blocked_by(workload, permits)
+    if blocked:
+        remedy = "set restart.enabled in the chart" if not permits.restart else "resume it"
+        return Refusal(f"{_never_two(workload)}, and {blocked}: {remedy}, or roll.strategy: Evict")
+    return Choice(Strategy.RESTART, _never_two(workload))
+
+
+def _never_two(workload: Workload) -> str:
+    return f"{workload.top} has strategy Recreate (two of its pods must never run at once)"

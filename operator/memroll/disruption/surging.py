@@ -34,6 +34,7 @@ from memroll.disruption.rollback import (
     roll_back,
     rolling_back,
 )
+from memroll.disruption.strategy import surge_blocked_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,7 @@ def _unless_ended(roll: PodRoll, seen: Observed, now: datetime, go: Go) -> Step:
 def _replacing(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> Step:
     status = roll.status
     if not is_released(pod, status):
-        return _release_again(roll, seen, now)
+        return _release_again(roll, seen, pod, now)
     if seen.workload is None:
         gone = moved(status, Phase.EVICTING, now, "the workload is gone: removing its pod", reason="WorkloadGone")
         return Step(gone, (Act.OWN, Act.EVICT))
@@ -98,10 +99,13 @@ def _replacing(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> Ste
     return Step(saying(status, f"waiting: {waiting}", replacement=replacement(roll, seen)))
 
 
-def _release_again(roll: PodRoll, seen: Observed, now: datetime) -> Step:
+def _release_again(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> Step:
     """Release what was recorded but not done; not in a rollout that began meanwhile, nor against somebody's will."""
     status, workload = roll.status, seen.workload
-    changing = workload.mid_rollout if workload else "the workload is gone"
+    changing = "the workload is gone"
+    if workload is not None:
+        blocked = surge_blocked_by(pod, workload, seen.permits, seen.hash_selected_by)
+        changing = workload.mid_rollout or blocked
     if changing:
         return Step(saying(status, changing, reason=CHANGING))
     if overdue(roll, status.times.replacing, now):

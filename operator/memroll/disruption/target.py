@@ -132,6 +132,10 @@ class Workload:
     paused: bool = False
     restarted_at: str = ""
     """When its pods were last restarted by annotation or field, as it is written there."""
+    recreates: bool = False
+    """Whether its controller ends all old pods before it creates new ones (`strategy: Recreate`)."""
+    surge_refused: str = ""
+    """Why it must not have a pod more than it asks for, where its own spec says so (`maxSurge: 0`), or empty."""
 
     @property
     def wants_back(self) -> bool:

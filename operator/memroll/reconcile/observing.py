@@ -9,9 +9,10 @@ from pydantic import ValidationError
 
 from memroll.api.policy import Mode
 from memroll.api.roll import Phase, PodRoll
-from memroll.api.rolling import DrainMode
+from memroll.api.rolling import DrainMode, Strategy
 from memroll.disruption.observed import RETRY_S, Observed, is_released, is_replaced
 from memroll.disruption.protection import protection
+from memroll.disruption.strategy import would_surge
 from memroll.disruption.target import ObjectRef
 from memroll.errors import MemrollError
 
@@ -37,6 +38,7 @@ class Cluster(Protocol):
     async def namespace_annotations(self, namespace: str) -> Mapping[str, str]: ...
     async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]: ...
     async def detachment(self, target: Target) -> Detachment: ...
+    async def hash_selected_by(self, target: Target, hash_label: str) -> str: ...
 
 
 class Gauges(Protocol):
@@ -78,6 +80,10 @@ async def _more(roll: PodRoll, policy: MemoryPolicy | None, seen: Observed, eyes
     status, pod = roll.status, seen.pod
     if pod is None:
         return seen
+    if _may_surge(roll, seen):
+        assert seen.workload is not None, "choose refuses it otherwise"
+        by = await eyes.cluster.hash_selected_by(pod, seen.workload.hash_label)
+        seen = replace(seen, hash_selected_by=by)
     if status.phase is None:
         return replace(seen, forbidden=await _forbidden(roll, pod, eyes.cluster, now))
     if status.phase is Phase.REPLACING and roll.spec.drain.mode is DrainMode.DETACH:
@@ -86,6 +92,17 @@ async def _more(roll: PodRoll, policy: MemoryPolicy | None, seen: Observed, eyes
     elif status.phase is Phase.DRAINING and roll.spec.drain.until is not None:
         return replace(seen, in_flight=await _in_flight(roll, policy, eyes.gauges))
     return seen
+
+
+def _may_surge(roll: PodRoll, seen: Observed) -> bool:
+    """Whether the next step may release the pod."""
+    status, pod = roll.status, seen.pod
+    if pod is None or pod.deleting or is_released(pod, status):
+        return False
+    if status.phase is None:
+        return would_surge(roll.spec.strategy, pod, seen.workload)
+    before = status.phase in (Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE, Phase.REPLACING)
+    return before and status.strategy is Strategy.SURGE and would_surge(Strategy.SURGE, pod, seen.workload)
 
 
 def _owners(roll: PodRoll, pod: Target | None) -> tuple[ObjectRef | None, ObjectRef | None]:

@@ -16,6 +16,7 @@ from memroll.disruption.candidate import Candidate, Context
 from memroll.disruption.guard import PERIOD
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
+from memroll.disruption.strategy import would_surge
 from memroll.errors import Conflict, MemrollError, NotFound, Waiting
 from memroll.reconcile.counting import count, healthy, watched_pods
 from memroll.reconcile.judging import Prometheus, Watch, assess
@@ -95,17 +96,28 @@ async def _candidates(scene: Scene, assessments: Sequence[Assessment], cluster: 
     """Return the pods in breach; the workload is looked up, once each, of those that may be due."""
     urgent = _most_urgent(assessments)
     families = Counter(c.target.controller for c in urgent)
-    known: dict[ObjectRef, Workload | None] = {}
+    known: dict[ObjectRef, tuple[Workload | None, str]] = {}
     found = []
     for candidate in urgent:
         ref = candidate.target.controller
         movable = candidate.movable and (families[ref] > 1 or scene.policy.spec.roll.windows is not None)
         if ref is not None and (candidate.breach.due or movable):
             if ref not in known:
-                known[ref] = await cluster.workload_of(scene.policy.namespace, ref)
-            candidate = replace(candidate, workload=known[ref])  # noqa: PLW2901 - the same one, completed
+                known[ref] = await _looked_up(scene, candidate.target, ref, cluster)
+            workload, by = known[ref]
+            candidate = replace(candidate, workload=workload, hash_selected_by=by)  # noqa: PLW2901 - the same, completed
         found.append(candidate)
     return found
+
+
+async def _looked_up(
+    scene: Scene, target: Target, controller: ObjectRef, cluster: Cluster
+) -> tuple[Workload | None, str]:
+    """Return the workload of a pod, and what selects the pod by its template hash, where it would be surged."""
+    workload = await cluster.workload_of(scene.policy.namespace, controller)
+    if workload is None or not would_surge(scene.policy.spec.roll.strategy, target, workload, scene.permits):
+        return workload, ""
+    return workload, await cluster.hash_selected_by(target, workload.hash_label)
 
 
 def _most_urgent(assessments: Sequence[Assessment]) -> list[Candidate]:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from memroll.cluster.rollouts import daemon_set_busy, deployment_busy, rollout_busy, stateful_set_busy
+from memroll.cluster.rollouts import (
+    daemon_set_busy,
+    deployment_busy,
+    recreates,
+    rollout_busy,
+    stateful_set_busy,
+    surge_refused,
+)
 
 REVISION = "deployment.kubernetes.io/revision"
 
@@ -125,3 +132,66 @@ def test_a_stateful_set(top: Any, expected: str) -> None:
 )  # fmt: skip
 def test_a_daemon_set(status: Any, expected: str) -> None:
     assert daemon_set_busy({"kind": "DaemonSet", "metadata": {"name": "agent"}, "status": status}) == expected
+
+
+NO_MORE = "{} has maxSurge 0: it must not have a pod more than it asks for"
+
+
+def with_strategy(kind: str, strategy: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "chat"}, "spec": {"strategy": strategy}}
+
+
+def rolling(max_surge: Any) -> dict[str, Any]:
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": 1}}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        pytest.param(None, (False, ""), id="none"),
+        pytest.param({"type": "RollingUpdate"}, (False, ""), id="rolling, by the defaults"),
+        pytest.param(rolling(1), (False, ""), id="one more"),
+        pytest.param(rolling("1%"), (False, ""), id="a share is rounded up"),
+        pytest.param(rolling("100%"), (False, ""), id="twice as many"),
+        pytest.param(rolling(0), (False, NO_MORE), id="none more"),
+        pytest.param(rolling("0%"), (False, NO_MORE), id="a share of nothing"),
+        pytest.param(rolling("00%"), (False, NO_MORE), id="the same, written longer"),
+        pytest.param(rolling(["0"]), (False, ""), id="an odd shape"),
+        pytest.param({"type": "Recreate"}, (True, ""), id="recreated"),
+        pytest.param({"type": "Recreate", "rollingUpdate": None}, (True, ""), id="recreated, as kubectl writes it"),
+        pytest.param(
+            {"type": "Paired"}, (False, "{} has the strategy Paired, which memroll does not know"), id="a new strategy"
+        ),
+        pytest.param("Recreate", (False, ""), id="no object"),
+    ],
+)
+def test_whether_a_deployment_may_have_a_pod_more_than_it_asks_for(strategy, expected):
+    top = with_strategy("Deployment", strategy)
+    assert (recreates(top), surge_refused(top)) == (expected[0], expected[1].format("Deployment/chat"))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        pytest.param({"canary": {}}, "", id="a canary, by the defaults"),
+        pytest.param({"canary": {"maxSurge": "25%"}}, "", id="some more"),
+        pytest.param({"canary": {"maxSurge": 0, "maxUnavailable": 1}}, NO_MORE, id="none more"),
+        pytest.param({"canary": {"maxSurge": "0%"}}, NO_MORE, id="a share of nothing"),
+        pytest.param({"blueGreen": {"activeService": "a"}}, "", id="its Services are looked at instead"),
+        pytest.param({"canary": {"trafficRouting": {"nginx": {"stableIngress": "i"}}}}, "", id="with an Ingress"),
+        pytest.param(
+            {"canary": {"trafficRouting": {"istio": {"virtualService": {"name": "v"}}}}}, "", id="hosts of Services"
+        ),
+        pytest.param(
+            {"canary": {"trafficRouting": {"istio": {"destinationRule": {"name": "d"}}}}},
+            "{} is routed by a DestinationRule of Istio, which selects the pod by its template hash", id="subsets",
+        ),
+        pytest.param(
+            {"canary": {"trafficRouting": {"appMesh": {"virtualNodeGroup": {}}}}},
+            "{} is routed by a VirtualNode of App Mesh, which selects the pod by its template hash", id="virtual nodes",
+        ),
+    ],
+)  # fmt: skip
+def test_whether_a_rollout_may_have_a_pod_more_than_it_asks_for(strategy, expected):
+    top = with_strategy("Rollout", strategy)
+    assert (recreates(top), surge_refused(top)) == (False, expected.format("Rollout/chat"))

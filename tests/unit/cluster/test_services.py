@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from memroll.cluster.services import detachment_of
+from memroll.cluster.services import detachment_of, selected_by_hash
+from memroll.disruption.target import RELEASED_HASH
 
 HERE = "ai"
 LABELS = {"app": "chat", "tier": "web", "track": "stable", "pod-template-hash": "abc"}
@@ -83,3 +84,62 @@ def test_a_label_that_a_network_policy_goes_by_is_not_touched(policy):
 def test_without_a_service_there_is_nothing_to_detach_from():
     found = detachment_of(LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [], HERE)
     assert found.skipped == "no Service selects the pod"
+
+
+HASH = "pod-template-hash"
+ROLLOUT_HASH = "rollouts-pod-template-hash"
+BY_HASH = {"matchLabels": {HASH: "abc"}}
+
+
+@pytest.mark.parametrize(
+    ("services", "policies", "expected"),
+    [
+        pytest.param([service("a", app="chat")], [], "", id="a Service that goes by other labels"),
+        pytest.param([service("a", app="chat", **{HASH: "old"})], [], "", id="a Service of another revision"),
+        pytest.param([service("a", app="other", **{HASH: "abc"})], [], "", id="a Service of other pods"),
+        pytest.param([service("a")], [], "", id="a Service without a selector"),
+        pytest.param([service("a", **{HASH: RELEASED_HASH})], [], "", id="a Service of released pods"),
+        pytest.param(
+            [service("all", app="chat"), service("a", app="chat", **{HASH: "abc"})], [],
+            "Service a selects the pod by its label pod-template-hash", id="one of two Services goes by the hash",
+        ),
+        pytest.param(
+            [service("a", **{HASH: "abc"})], [], "Service a selects the pod by its label pod-template-hash",
+            id="a Service that goes by the hash alone",
+        ),
+        pytest.param([], [network_policy(CHAT)], "", id="a NetworkPolicy that goes by other labels"),
+        pytest.param([], [network_policy({"matchLabels": {HASH: "old"}})], "", id="a policy of another revision"),
+        pytest.param([], [network_policy(expression(HASH, "Exists"))], "", id="any hash will do"),
+        pytest.param([], [network_policy(BY_HASH, namespace="else")], "", id="a NetworkPolicy of another namespace"),
+        pytest.param(
+            [], [network_policy(BY_HASH)], "NetworkPolicy ai/p selects the pod by its label pod-template-hash",
+            id="a NetworkPolicy that goes by the hash",
+        ),
+        pytest.param(
+            [], [network_policy(expression(HASH, "NotIn", RELEASED_HASH, "old"))],
+            "NetworkPolicy ai/p selects the pod by its label pod-template-hash", id="a policy it would leave",
+        ),
+        pytest.param(
+            [], [network_policy(expression(HASH, "NotIn", "abc"))],
+            "NetworkPolicy ai/p selects the pod by its label pod-template-hash", id="a policy it would enter",
+        ),
+        pytest.param(
+            [], [network_policy({}, {"namespaceSelector": {}, "podSelector": BY_HASH}, namespace="else")],
+            "NetworkPolicy else/p selects the pod by its label pod-template-hash", id="a peer in other namespaces",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_tell_a_released_pod_from_the_pod_before_is_named(services, policies, expected):
+    assert selected_by_hash(LABELS, HASH, services, policies, HERE) == expected
+
+
+def test_the_services_of_an_argo_rollout_are_recognised():
+    """Its controller writes the hash into the selectors of the active, preview, stable and canary Services."""
+    labels = {"app": "chat", ROLLOUT_HASH: "abc"}
+    active, preview = (
+        service("active", app="chat", **{ROLLOUT_HASH: "abc"}),
+        service("preview", app="chat", **{ROLLOUT_HASH: "def"}),
+    )
+    words = "Service active selects the pod by its label rollouts-pod-template-hash"
+    assert selected_by_hash(labels, ROLLOUT_HASH, [preview, active], [], HERE) == words
+    assert selected_by_hash(labels, ROLLOUT_HASH, [preview], [], HERE) == ""

@@ -79,6 +79,40 @@ def test_without_the_right_to_surge_a_pod_is_evicted():
     assert (status.strategy, status.strategy_reason) == ("Evict", "memroll was installed without the right to surge")
 
 
+BY_HASH = "Service chat selects the pod by its label pod-template-hash"
+CHANGED = [
+    pytest.param(Observed(pod(), workload(), hash_selected_by=BY_HASH), "Evict", BY_HASH, id="a Service appears"),
+    pytest.param(Observed(pod(), workload(surge_refused="maxSurge 0")), "Evict", "maxSurge 0", id="maxSurge turns 0"),
+    pytest.param(
+        Observed(pod(), workload(recreates=True)), "Restart",
+        "Deployment/leaky has strategy Recreate (two of its pods must never run at once)", id="Recreate is set",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("now_seen", "strategy", "reason"), CHANGED)
+def test_what_forbids_a_surge_since_it_was_announced_is_heeded_before_the_release(now_seen, strategy, reason):
+    roll = carried(fresh(), BEFORE)
+    assert roll.status.strategy == "Surge"
+    step = onward(roll, now_seen, NOW)
+    assert (step.status.strategy, step.status.strategy_reason) == (strategy, reason)
+    assert Act.RELEASE not in step.acts
+    insisting = onward(carried(fresh(strategy="Surge"), BEFORE), now_seen, NOW)
+    assert (insisting.status.phase, insisting.status.reason, insisting.acts) == (Phase.FAILED, "Refused", ())
+    assert insisting.status.message == f"the policy asks for Surge, but {reason}"
+
+
+@pytest.mark.parametrize(("now_seen", "strategy", "reason"), CHANGED)
+def test_a_release_that_was_recorded_and_not_done_is_not_done_any_more(now_seen, strategy, reason):
+    """The process died between the record and the act; the next one looks again."""
+    roll = carried(fresh(), BEFORE, BEFORE)
+    assert (roll.status.phase, roll.status.release is None) == (Phase.REPLACING, False)
+    step = onward(roll, now_seen, at(5))
+    assert (step.acts, step.status.reason, step.status.message) == ((), "WorkloadChanging", reason)
+    ended = carried(roll, now_seen, now_seen)
+    assert (ended.status.phase, ended.status.message) == (Phase.ABORTED, reason)
+
+
 ENDS = [
     pytest.param(fresh(), [Observed(None, None)], Phase.ABORTED, "PodGone", id="the pod does not exist"),
     pytest.param(fresh(), [Observed(pod(controller=None), None)], Phase.FAILED, "Refused", id="a bare pod"),

@@ -15,13 +15,22 @@ DOUBTED = breach(1800, lead_s=3600, due=False)
 EXHAUSTING = Breach(Code.EXHAUSTING, "", None, 100.0 * MIB, 7200.0, 9000.0, due=True)
 
 
+BY_HASH = "Service chat selects the pod by its label pod-template-hash"
+
+
 class Lookup:
-    def __init__(self):
+    def __init__(self, **changes):
         self.asked = []
+        self.services_asked = 0
+        self.workload = workload(**changes)
 
     async def workload_of(self, namespace, controller):
         self.asked.append(controller.name)
-        return workload()
+        return self.workload
+
+    async def hash_selected_by(self, target, hash_label):
+        self.services_asked += 1
+        return BY_HASH
 
 
 async def candidates(*assessments, **spec):
@@ -58,3 +67,24 @@ async def test_a_workload_is_looked_up_for_what_may_be_due(verdicts, windows, as
     spec = {} if windows is None else {"roll": {"windows": windows}}
     found = [Assessment(pod(f"p{i}"), container(), verdict) for i, verdict in enumerate(verdicts)]
     assert (await candidates(*found, **spec))[1] == asked
+
+
+async def looked_up(strategy: str = "Auto", **changes):
+    cluster = Lookup(**changes)
+    scene = Scene(policy(roll={"strategy": strategy}), (), (), NOW)
+    two = [Assessment(pod(f"p{i}"), container(), EXHAUSTING) for i in range(2)]
+    return await _candidates(scene, two, cluster), cluster.services_asked
+
+
+async def test_what_selects_a_pod_by_its_hash_is_looked_up_once_a_workload():
+    found, asked = await looked_up()
+    assert ([c.hash_selected_by for c in found], asked) == ([BY_HASH] * 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes"),
+    [("Evict", {}), ("Restart", {}), ("Auto", {"hash_label": ""}), ("Auto", {"recreates": True})],
+)
+async def test_and_only_where_a_pod_would_be_surged(strategy, changes):
+    found, asked = await looked_up(strategy, **changes)
+    assert ([c.hash_selected_by for c in found], asked) == ([""] * 2, 0)
