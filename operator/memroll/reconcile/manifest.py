@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from memroll.analysis.look import Code
@@ -13,21 +14,35 @@ from memroll.recording.outcome import Assessment
 from memroll.recording.tell import numbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from memroll.api.policy import MemoryPolicy
     from memroll.api.roll import PodRoll
     from memroll.disruption.candidate import Candidate
-    from memroll.disruption.target import Container
+    from memroll.disruption.target import Container, PodKey
 
 IMAGE_CHARS_MAX = 512
 
 
-def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidate) -> dict[str, Any]:
-    """Return the PodRoll of one candidate. Its name is the same for whoever records this attempt."""
+def names_of(pod: PodKey, rolls: Iterable[PodRoll]) -> Iterator[str]:
+    """Yield names for the PodRoll of the next attempt at a pod, the first one first: the same for whoever records it.
+
+    They follow from the uid of the pod's newest record, so that the next attempt has another name, however many older
+    records are gone meanwhile. None is that of a PodRoll in `rolls`.
+    """
+    rolls = tuple(rolls)
+    newest = max((r for r in rolls if r.pod_uid == pod.uid), key=lambda r: (r.created_at, r.uid), default=None)
+    taken = {r.name for r in rolls}
+    for number in itertools.count():
+        attempt = f"{pod.uid}/{newest.uid if newest else ''}/{number}"
+        name = f"{pod.name[:240]}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
+        if name not in taken:
+            yield name
+
+
+def manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> dict[str, Any]:
+    """Return the PodRoll of one candidate."""
     pod = candidate.target.key
-    attempt = sum(1 for r in rolls if r.pod_uid == pod.uid)
-    digest = hashlib.sha256(f"{pod.uid}/{attempt}".encode()).hexdigest()[:8]
     spec = RollSpecification(
         pod_name=pod.name,
         pod_uid=pod.uid,
@@ -43,7 +58,7 @@ def manifest(policy: MemoryPolicy, rolls: Iterable[PodRoll], candidate: Candidat
     return {
         "apiVersion": API_VERSION,
         "kind": "PodRoll",
-        "metadata": {"name": f"{pod.name[:240]}-{digest}", "namespace": pod.namespace},
+        "metadata": {"name": name, "namespace": pod.namespace},
         "spec": spec.on_the_wire(),
     }
 

@@ -11,16 +11,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memroll.analysis.verdict import Breach, seconds_left
-from memroll.api.roll import PodRoll
 from memroll.disruption.candidate import Candidate, Context
 from memroll.disruption.guard import PERIOD
 from memroll.disruption.plan import Plan, make_plan
 from memroll.disruption.retention import expired
 from memroll.disruption.strategy import would_surge
-from memroll.errors import Conflict, MemrollError, NotFound, Waiting
+from memroll.errors import MemrollError, NotFound
 from memroll.reconcile.counting import count, healthy, watched_pods
+from memroll.reconcile.creating import create_rolls
 from memroll.reconcile.judging import Prometheus, Watch, assess
-from memroll.reconcile.manifest import manifest
 from memroll.recording.outcome import Assessment, Outcome
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
+    from memroll.api.roll import PodRoll
     from memroll.disruption.target import ObjectRef, Target, Workload
     from memroll.reconcile.scene import Cluster, Scene
 
@@ -156,21 +156,7 @@ async def _act(
     async with scene.turn:
         rolls, tally = await count(scene, cluster)
         plan = make_plan(candidates, replace(context, rolls=rolls, tally=tally, leads=scene.leads()))
-        return plan, await _record(scene, plan, rolls, cluster)
-
-
-async def _record(scene: Scene, plan: Plan, rolls: Sequence[PodRoll], cluster: Cluster) -> tuple[PodRoll, ...]:
-    """Write a PodRoll for each planned roll."""
-    created = []
-    for candidate in plan.rolls:
-        if not scene.leads():
-            raise Waiting("NotLeader", "the Lease was lost before a roll was recorded: whoever leads now goes on")
-        try:
-            raw = await cluster.create_roll(scene.policy.namespace, manifest(scene.policy, rolls, candidate))
-        except Conflict:
-            continue  # another operator recorded this very roll
-        created.append(PodRoll.read(raw))
-    return tuple(created)
+        return await create_rolls(scene, plan, rolls, cluster)
 
 
 async def _tidy(scene: Scene, cluster: Cluster) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memroll.analysis.look import Code
 from memroll.analysis.verdict import Breach
 from memroll.api.roll import PodRoll
-from memroll.reconcile.manifest import manifest
-from tests.builders import at, candidate, container, pod, policy
+from memroll.reconcile.manifest import manifest, names_of
+from tests.builders import at, candidate, container, pod, policy, roll_json
 
 
 def recorded(made, **spec):
-    raw = manifest(policy(**spec), (), made)
+    raw = manifest(policy(**spec), "leaky-abc-1", made)
     raw["metadata"] |= {"uid": "roll-1", "creationTimestamp": "2026-03-01T12:00:00Z"}
     return PodRoll.read(raw).spec
 
@@ -56,3 +60,47 @@ def test_the_reason_says_why_now():
         "limit in 20s; 2h before its deadline: siblings; outside of the windows: too late"
     )
     assert recorded(candidate()).reason.endswith("limit in 20s")
+
+
+def record(uid: str, seconds: float, pod_uid: str = "uid-leaky-abc", phase: str = "Failed") -> PodRoll:
+    raw = roll_json(phase, created=at(seconds), spec={"podUID": pod_uid})
+    return PodRoll.read(raw | {"metadata": raw["metadata"] | {"name": f"name-{uid}", "uid": uid}})
+
+
+def name_of(records: list[PodRoll]) -> str:
+    return next(names_of(pod().key, records))
+
+
+def test_an_attempt_has_the_same_name_for_whoever_records_it():
+    records = [record("a", 0), record("b", 60)]
+    assert name_of(records) == name_of(records[::-1])
+    assert name_of(records) == name_of([*records, record("c", 90, pod_uid="another")])
+    assert name_of([]).startswith("leaky-abc-")
+
+
+def test_each_attempt_has_a_name_of_its_own():
+    first, second, third = [], [record("a", 0)], [record("a", 0), record("b", 60)]
+    assert len({name_of(records) for records in (first, second, third)}) == 3
+    assert name_of(third[1:]) == name_of(third), "whether the older record is there still"
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.randoms(use_true_random=False))
+def test_no_attempt_has_the_name_of_a_record_that_exists(kept, random):
+    """Records go in any order: by hand, by the cap of their namespace, by age. Some were made in the same second."""
+    records: dict[str, PodRoll] = {}
+    for number, keep in enumerate(kept):
+        name = name_of(list(records.values()))
+        assert name not in records
+        records[name] = record(f"uid-{number}", number // 3).model_copy(update={"name": name})
+        if not keep:
+            del records[random.choice(list(records))]
+
+
+def test_names_that_others_took_are_passed_over():
+    names = list(islice(names_of(pod().key, []), 3))
+    squatter = record("x", 0, pod_uid="another").model_copy(update={"name": names[0]})
+    assert list(islice(names_of(pod().key, [squatter]), 2)) == names[1:]
+
+
+def test_a_long_name_fits():
+    assert len(next(names_of(pod("x" * 253).key, []))) <= 253
