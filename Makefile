@@ -9,9 +9,10 @@ BIN := $(VENV)/bin
 # The stamp's name is the content it was made from: a changed file makes a new environment, a half-made one has none.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
-# End-to-end tests mostly wait: those that share the installed operator are one line, the others another.
-SHARING := tests/e2e -m "installed and not alone" --durations=15
-APART := tests/e2e -m "not installed and not alone" --durations=15
+# End-to-end tests mostly wait: more processes than cores, each with the next longest of what is left.
+PROCESSES ?= 4
+TOGETHER := tests/e2e -m "not alone" -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=15
+ALONE := tests/e2e -m alone
 # The quick tests. Those that start processes mostly wait for them, so that on two cores more lines than two are quicker.
 UNIT := tests/unit
 WIDER := tests/property tests/scenario tests/contract
@@ -19,7 +20,7 @@ STARTING := tests/unit/probe tests/unit/demo tests/unit/systems
 COMPUTING := $(UNIT) $(STARTING:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers e2e bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers e2e e2e-durations bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,12 +54,16 @@ test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
 	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)' -- \
-	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
+	  '$(BIN)/pytest -q $(TOGETHER) --keep-operator' -- '$(BIN)/pytest -q $(ALONE)'
 
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build
-	@hack/with-cluster hack/abreast \
-	  '$(BIN)/pytest -q $(SHARING)' '$(BIN)/pytest -q $(APART)' -- '$(BIN)/pytest -q tests/e2e -m alone'
+	@hack/with-cluster hack/abreast '$(BIN)/pytest -q $(TOGETHER) --keep-operator' -- '$(BIN)/pytest -q $(ALONE)'
+
+e2e-durations: $(STAMP) ## the same, and write down how long each takes: by that they are spread over processes
+	@mkdir -p build
+	@hack/with-cluster hack/abreast '$(BIN)/pytest -q $(TOGETHER) --keep-operator --write-durations' -- \
+	  '$(BIN)/pytest -q $(ALONE) --write-durations'
 
 bench: $(STAMP) ## the benchmarks
 	@PYTHONPATH=operator $(BIN)/python tests/bench/judge.py

@@ -22,7 +22,7 @@ def test_a_disturbed_roll_ends_and_strands_nothing(stage, name):
     assert outcome.strays == ()
 
 
-@pytest.mark.area("uninstalled")  # not watched by the tests' own operator
+@pytest.mark.area("uninstalled", watched=False)
 def test_an_uninstall_in_mid_surge_puts_the_pod_back(stage):
     outcome = play(uninstalled(IMAGE), stage)
     assert outcome.faults == []

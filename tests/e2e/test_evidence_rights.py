@@ -1,4 +1,4 @@
-"""Evidence where memroll may not read it: the roll goes on, and says what was missing and why."""
+"""What memroll was not given the right to: evidence is missing with its reason, a restart is refused with it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.e2e import objects
 from tests.e2e.conftest import IMAGE
 from tests.e2e.fencing import refusal
 from tests.e2e.test_evidence import reasons, run_reporter
+from tests.e2e.test_rolls import wait_ready
 from tests.e2e.test_strategies import roll_by_hand
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def without_logs(cluster: Site) -> None:
     cluster.kubectl("replace", "-f", "-", stdin=json.dumps(role))
 
 
-def test_evidence_that_may_not_be_read_is_missing_with_its_reason(cluster, image, service_image):
+def test_what_memroll_has_no_right_to_is_left_out_or_refused_with_the_reason(cluster, image, service_image, load):
     cluster.install(RELEASE, RELEASE, image, [AREA])
     assert cluster.kubectl(*MAY_READ_LOGS) == "yes\n"
     without_logs(cluster)
@@ -60,6 +61,18 @@ def test_evidence_that_may_not_be_read_is_missing_with_its_reason(cluster, image
     assert "forbidden" in reasons(evidence)["logs"]
     assert not evidence.get("logs")
     assert evidence["probe"]["growth"], "what may be had is had all the same"
+
+    recreated, service, _ = objects.deployment(AREA, "recreated", service_image)
+    recreated["spec"]["strategy"] = {"type": "Recreate"}
+    cluster.apply(recreated, service)
+    (only,) = wait_ready(cluster, AREA, "recreated")
+    traffic = load(AREA, "recreated")
+    refused = roll_by_hand(cluster, AREA, only)
+    assert (refused["status"]["phase"], refused["status"]["reason"]) == ("Failed", "Refused")
+    assert "strategy Recreate" in refused["status"]["message"]
+    assert "set restart.enabled in the chart, or roll.strategy: Evict" in refused["status"]["message"]
+    traffic.stop()
+    assert traffic.failures == []
 
     closed = ("--set", "evidence.logs.enabled=false,evidence.http.enabled=false")
     cluster.install(RELEASE, RELEASE, image, [AREA], *closed)

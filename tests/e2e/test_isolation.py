@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from memroll_demo.site import Site
     from tests.soak.kube import Kube
 
-pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(600)]
 
 TEAMS, APPS = 4, 10
 NAMES = [(f"{RELEASE}-isolation-{team}", f"chat-{app}") for team in range(TEAMS) for app in range(APPS)]
 NAMESPACES = sorted({namespace for namespace, _ in NAMES})
+pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(600), pytest.mark.watches(*NAMESPACES)]
 FINAL = ("Succeeded", "Failed", "Aborted")
 PROGRAM = "import signal as s; s.pthread_sigmask(s.SIG_BLOCK, {s.SIGTERM}); s.sigwait({s.SIGTERM})"
 READY_S, ROLLED_S = 240, 300

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll_demo.site import wait_for
+from memroll_demo.site import FAST_LEAKS, wait_for
 from tests.e2e import objects
+from tests.e2e.conftest import IMAGE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memroll_demo.site import Site
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
@@ -20,6 +23,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 FAST_LEAK = {"LEAK_KIB_PER_SECOND": "800"}
 SLOW_LEAK = {"LEAK_KIB_PER_SECOND": "500"}
 RELEASED = "pod-template-hash=memroll-released"
+KILLED = "memroll-killed"
+"""A release, and its namespace."""
 
 
 def pods_of(cluster: Site, namespace: str, app: str) -> list[dict[str, Any]]:
@@ -149,11 +154,24 @@ def test_a_replacement_that_can_t_become_ready_is_rolled_back(cluster, namespace
     assert "RollRolledBack" in [reason for reason, _ in cluster.events(namespace, "Deployment", "leaky")]
 
 
-@pytest.mark.area("killed")
-def test_an_operator_killed_in_the_middle_of_a_roll_repeats_and_strands_nothing(
-    cluster, namespace, operator, service_image, load
-):
+@pytest.fixture
+def killable(cluster: Site, area: str) -> Iterator[str]:
+    """Install a release of its own in the test's namespace, for the others' must live; return that namespace."""
+    image = cluster.operator_image(IMAGE)
+    cluster.kubectl("delete", "namespace", area, "--ignore-not-found")
+    cluster.apply(objects.namespace(area), objects.program(area))
+    try:
+        cluster.install(KILLED, KILLED, image, [area], *FAST_LEAKS)
+        yield area
+    finally:
+        cluster.uninstall(KILLED, KILLED)
+        cluster.kubectl("delete", "namespace", area, "--wait=false")
+
+
+@pytest.mark.area("killed", watched=False)
+def test_an_operator_killed_in_the_middle_of_a_roll_repeats_and_strands_nothing(cluster, killable, service_image, load):
     """SIGKILL while the replacement is on its way; the restarted process finishes the same roll."""
+    namespace = killable
     cluster.apply(
         *objects.deployment(namespace, "leaky", service_image, **SLOW_LEAK, READY_AFTER_S="8", limit="96Mi"),
         objects.policy(namespace, "leaky", exhaustion={"lead": "60s"}, roll={"cooldown": "10m"}),
@@ -162,7 +180,7 @@ def test_an_operator_killed_in_the_middle_of_a_roll_repeats_and_strands_nothing(
     traffic = load(namespace, "leaky")
     wait_phase(cluster, namespace, "Replacing")
     wait_for("the released pod", lambda: cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name"))
-    kill_operator(cluster, operator)
+    kill_operator(cluster, KILLED)
     ended = wait_phase(cluster, namespace, "Succeeded", "Failed", "Aborted")
     traffic.stop()
     assert ended["status"]["phase"] == "Succeeded"
@@ -176,7 +194,7 @@ def test_an_operator_killed_in_the_middle_of_a_roll_repeats_and_strands_nothing(
 
 def kill_operator(cluster: Site, operator: str) -> None:
     """Kill the operator's process as the kernel would; on a foreign cluster, delete its pod without grace."""
-    (pod,) = [p for p in cluster.get("pods", operator) if p["metadata"]["name"].startswith("memroll-e2e")]
+    (pod,) = [p for p in cluster.get("pods", operator) if p["metadata"]["name"].startswith(operator)]
     if not cluster.local:
         name = pod["metadata"]["name"]
         cluster.kubectl("delete", "pod", name, "-n", operator, "--grace-period=0", "--force")

@@ -92,6 +92,14 @@ def test_an_argo_rollout_s_pod_is_surged_by_its_own_label(cluster, namespace, se
         assert ended["status"]["release"]["hashLabel"] == HASH
         (new,) = wait_ready(cluster, namespace, "canary")
         assert new == ended["status"]["replacement"]["name"]
+
+        # As the controller of a blueGreen Rollout writes its activeService.
+        service["spec"]["selector"] |= {HASH: "abc"}
+        cluster.apply(service)
+        refused = roll_by_hand(cluster, namespace, new, strategy="Surge")
+        assert (refused["status"]["phase"], refused["status"]["reason"]) == ("Failed", "Refused")
+        assert refused["status"]["message"].endswith(f"Service canary selects the pod by its label {HASH}")
+        assert cluster.get("pod", namespace, new)["metadata"]["labels"][HASH] == "abc"
     finally:
         cluster.kubectl("delete", "replicaset", "canary-abc", "-n", namespace, "--ignore-not-found")
         cluster.kubectl("delete", "crd", "rollouts.argoproj.io", "--ignore-not-found")
@@ -116,12 +124,11 @@ def _replica_set(namespace: str, workload: dict[str, Any], owner_uid: str) -> di
 
 def test_a_pod_that_can_t_exist_twice_is_evicted_and_says_why(cluster, namespace, service_image):
     workload, service, _ = objects.deployment(namespace, "pinned", service_image)
-    workload["spec"]["strategy"] = {"type": "Recreate"}
-    workload["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 8080, "hostPort": 18080}]
+    workload["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 8080, "hostPort": 18081}]
     cluster.apply(workload, service)
     (old,) = wait_ready(cluster, namespace, "pinned")
     ended = roll_by_hand(cluster, namespace, old)
-    assert outcome(ended) == ("Succeeded", "Evict", "a second copy can't run beside the pod: host port 18080")
+    assert outcome(ended) == ("Succeeded", "Evict", "a second copy can't run beside the pod: host port 18081")
 
 
 def test_a_daemonset_s_pod_is_evicted(cluster, namespace, service_image):

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     from memroll_demo.site import Site
     from memroll_demo.systems import Member
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+pytestmark = [
+    *(pytest.mark.cluster, pytest.mark.timeout(420), pytest.mark.xdist_group("systems")),
+    pytest.mark.watches(f"{RELEASE}-systems"),
+]
 
 IMAGE = "localhost/memroll-systems:e2e"
 PREFIX = f"{RELEASE}-systems"

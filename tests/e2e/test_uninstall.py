@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -36,6 +36,17 @@ def installed(cluster: Site) -> Iterator[None]:
         cluster.kubectl("delete", "namespace", RELEASE, AREA, "--wait=false", "--ignore-not-found")
 
 
+def tampered(image: str) -> dict[str, Any]:
+    """Return a Pending pod as any tenant can make it: it says that it was released, by an owner that can't be read."""
+    note = '{"controller":{"api_version":["x"],"kind":"ReplicaSet","name":"n"}}'
+    marks = {"memroll.dev/released-owner": note, "memroll.dev/released-from": "abc", "memroll.dev/roll": "gone"}
+    template = objects.pod_template("tampered", image)
+    meta = {"name": "tampered", "namespace": AREA, "annotations": marks}
+    labels = {"app": "tampered", "pod-template-hash": "memroll-released"}
+    spec = template["spec"] | {"nodeSelector": {"no": "such-node"}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta | {"labels": labels}, "spec": spec}
+
+
 def test_an_uninstall_puts_a_detached_pod_back_and_leaves_nothing_behind(cluster, installed, service_image):
     cluster.apply(*objects.deployment(AREA, "chat", service_image))
     (name,) = wait_ready(cluster, AREA, "chat")
@@ -50,6 +61,7 @@ def test_an_uninstall_puts_a_detached_pod_back_and_leaves_nothing_behind(cluster
             "spec": {"podName": name, "drain": {"mode": "Detach", "wait": "30m", "timeout": "1h"}},
         }
     )
+    cluster.apply(tampered(service_image))
     wait_phase(cluster, AREA, "Draining")
     wait_for(
         "a detached pod", lambda: cluster.get("pod", AREA, name)["metadata"]["labels"]["app"] == "memroll-detached"
@@ -60,6 +72,8 @@ def test_an_uninstall_puts_a_detached_pod_back_and_leaves_nothing_behind(cluster
     for part in ("uid", "labels", "annotations"):
         assert after[part] == before[part]
     assert [o["kind"] for o in after["ownerReferences"]] == ["ReplicaSet"]
+    marks = cluster.get("pod", AREA, "tampered")["metadata"]["annotations"]
+    assert not [key for key in marks if key.startswith("memroll.dev/")], "it was put back like any other"
     (roll,) = cluster.rolls(AREA)
     assert (roll["status"]["phase"], roll["status"]["reason"]) == ("Aborted", "Retired")
     assert cluster.get("deployments,jobs,services,roles", RELEASE) == []

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.faults.background import Background
 
 Json = dict[str, Any]
-NOT_FOUND = 404
+NOT_FOUND, CONFLICT = 404, 409
 
 
 class RefusedError(AssertionError):

@@ -20,7 +20,7 @@ from tests.e2e.conftest import Load
 from tests.faults.apiproxy import ApiProxy
 from tests.faults.background import Background
 from tests.faults.process import OPERATOR, ROOT, Operator
-from tests.faults.server import RefusedError, Server
+from tests.faults.server import CONFLICT, RefusedError, Server
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -79,14 +79,21 @@ class Stage:
         for file in sorted((ROOT / "deploy/crds").glob("*.yaml")):
             crd = yaml.safe_load(file.read_text(encoding="utf-8"))
             path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-            if self.server.find(f"{path}/{crd['metadata']['name']}") is None:
-                self.server.ask("POST", path, crd)
+            self._make_once(path, crd)
             served = f"/apis/memroll.dev/v1alpha1/{crd['spec']['names']['plural']}?limit=1"
             wait_for(f"{served} to be served", partial(self.server.find, served))
 
+    def _make_once(self, path: str, body: Json) -> None:
+        """Create an object that other cases use, too, at the same time perhaps."""
+        if self.server.find(f"{path}/{body['metadata']['name']}") is None:
+            try:
+                self.server.ask("POST", path, body)
+            except RefusedError as refused:
+                if refused.status != CONFLICT:
+                    raise
+
     def _fresh_namespaces(self) -> None:
-        if self.server.find(f"/api/v1/namespaces/{SYSTEM}") is None:
-            self.server.create(objects.namespace(SYSTEM))
+        self._make_once("/api/v1/namespaces", objects.namespace(SYSTEM))
         self.server.create(objects.namespace(self.namespace), objects.program(self.namespace))
         self.background.start(self._watch_pods())
 
