@@ -13,6 +13,7 @@ LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 PROCESSES ?= 4
 TOGETHER := tests/e2e -m "not alone" -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=15
 ALONE := tests/e2e -m alone
+IMAGES := env PYTHONPATH=.:examples/demo:deploy/local $(BIN)/python -m tests.e2e.images
 # The quick tests. Those that start processes mostly wait for them, so that on two cores more lines than two are quicker.
 UNIT := tests/unit
 WIDER := tests/property tests/scenario tests/contract
@@ -53,7 +54,7 @@ layers: $(STAMP)
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
-	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)' -- \
+	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)' '$(IMAGES)' -- \
 	  '$(BIN)/pytest -q $(TOGETHER) --keep-operator' -- '$(BIN)/pytest -q $(ALONE)'
 
 e2e: $(STAMP) ## only the end-to-end tests

@@ -13,6 +13,7 @@ import pytest
 
 from memroll_demo import site
 from tests.e2e import objects, spreading
+from tests.e2e.images import OPERATOR
 from tests.e2e.looking import RELEASE, show
 from tests.e2e.proxied import ProxiedSite
 from tests.e2e.shared import Shared
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from memroll_demo.site import Site
 
-IMAGE = "localhost/memroll:e2e"
 WATCHED = pytest.StashKey[list[str]]()
 """The namespaces of all tests that were collected: the operator is installed to watch them."""
 AREA = pytest.StashKey[str]()
@@ -122,7 +122,7 @@ def shared_operator(booted: Site, shared: Shared, request: pytest.FixtureRequest
     """Install memroll from the repository's chart, watching only the tests' namespaces."""
 
     def install() -> None:
-        image = booted.operator_image(IMAGE)
+        image = booted.operator_image(OPERATOR)
         watched = request.config.stash[WATCHED]
         booted.install(RELEASE, RELEASE, image, watched, *site.FAST_LEAKS, "--set", "restart.enabled=true")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.conftest import IMAGE
+from tests.e2e.images import OPERATOR
 from tests.soak import disturbed
 from tests.soak.outcome import play
 from tests.soak.uninstalled import uninstalled
@@ -24,6 +24,6 @@ def test_a_disturbed_roll_ends_and_strands_nothing(stage, name):
 
 @pytest.mark.area("uninstalled", watched=False)
 def test_an_uninstall_in_mid_surge_puts_the_pod_back(stage):
-    outcome = play(uninstalled(IMAGE), stage)
+    outcome = play(uninstalled(OPERATOR), stage)
     assert outcome.faults == []
     assert outcome.strays == ()

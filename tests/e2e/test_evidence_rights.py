@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e import objects
-from tests.e2e.conftest import IMAGE
 from tests.e2e.fencing import refusal
+from tests.e2e.images import OPERATOR
 from tests.e2e.test_evidence import reasons, run_reporter
 from tests.e2e.test_rolls import wait_ready
 from tests.e2e.test_strategies import roll_by_hand
@@ -31,7 +31,7 @@ MAY_READ_LOGS = ("auth", "can-i", "get", "pods", "--subresource=log", "-n", AREA
 @pytest.fixture
 def image(cluster: Site) -> Iterator[str]:
     """Make room for a release of its own, for its rights are changed."""
-    image = cluster.operator_image(IMAGE)
+    image = cluster.operator_image(OPERATOR)
     cluster.kubectl("delete", "namespace", AREA, "--ignore-not-found")
     cluster.apply(objects.namespace(AREA), objects.program(AREA))
     try:

@@ -11,7 +11,7 @@ import pytest
 
 from memroll_demo.site import FAST_LEAKS, wait_for
 from tests.e2e import objects
-from tests.e2e.conftest import IMAGE
+from tests.e2e.images import OPERATOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -157,7 +157,7 @@ def test_a_replacement_that_can_t_become_ready_is_rolled_back(cluster, namespace
 @pytest.fixture
 def killable(cluster: Site, area: str) -> Iterator[str]:
     """Install a release of its own in the test's namespace, for the others' must live; return that namespace."""
-    image = cluster.operator_image(IMAGE)
+    image = cluster.operator_image(OPERATOR)
     cluster.kubectl("delete", "namespace", area, "--ignore-not-found")
     cluster.apply(objects.namespace(area), objects.program(area))
     try:

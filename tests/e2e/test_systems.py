@@ -17,6 +17,7 @@ from memroll_demo import proof
 from memroll_demo.play import APART, MIXED, Systems
 from memroll_demo.site import ROOT, wait_for
 from memroll_demo.systems import SYSTEMS, leaking_line
+from tests.e2e import images
 from tests.e2e.looking import RELEASE, show
 from tests.soak.kube import prometheus
 
@@ -31,7 +32,6 @@ pytestmark = [
     pytest.mark.watches(f"{RELEASE}-systems"),
 ]
 
-IMAGE = "localhost/memroll-systems:e2e"
 PREFIX = f"{RELEASE}-systems"
 MEMBERS = [member for system in SYSTEMS.values() for member in system.members]
 LEAKING = [member for member in MEMBERS if member.leak]
@@ -48,7 +48,7 @@ def names(member: Member) -> str:
 @pytest.fixture(scope="module")
 def stage(cluster: Site, operator: str, request: pytest.FixtureRequest) -> Iterator[Systems]:
     """Let all systems play at the same time, each under its load."""
-    programs = cluster.systems_image(IMAGE)
+    programs = cluster.systems_image(images.SYSTEMS)
     opened = Systems.of(cluster, *SYSTEMS.values(), prefix=PREFIX, programs=programs)
     opened.clear()
     opened.set_up()

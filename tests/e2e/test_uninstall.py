@@ -8,7 +8,7 @@ import pytest
 
 from memroll_demo.site import wait_for
 from tests.e2e import objects
-from tests.e2e.conftest import IMAGE
+from tests.e2e.images import OPERATOR
 from tests.e2e.test_rolls import wait_phase, wait_ready
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ AREA = f"{RELEASE}-area"
 @pytest.fixture
 def installed(cluster: Site) -> Iterator[None]:
     """Install a release of its own, for it does not outlive the test."""
-    image = cluster.operator_image(IMAGE)
+    image = cluster.operator_image(OPERATOR)
     cluster.kubectl("delete", "namespace", RELEASE, AREA, "--ignore-not-found")
     cluster.apply(objects.namespace(AREA), objects.program(AREA))
     try:
