@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -48,6 +49,26 @@ def test_reads_state_and_start_time_from_the_stat_line(text: str, expected: tupl
 
 
 def test_finds_what_it_started_again_after_the_driver_is_gone(layout: Layout, started: Identity) -> None:
+    assert process.running(layout, "sleeper") == started
+
+
+def test_a_component_runs_before_the_machine_s_other_work(
+    layout: Layout, started: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preferred: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "setpriority", lambda _, thread, niceness: preferred.append((thread, niceness)))
+    process.wait_listening(layout, SLEEPER, 5)
+    assert preferred == [(started.pid, process.NICENESS)]
+
+
+def test_where_priorities_are_not_permitted_a_component_runs_all_the_same(
+    layout: Layout, started: Identity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    process.wait_listening(layout, SLEEPER, 5)
     assert process.running(layout, "sleeper") == started
 
 
