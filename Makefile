@@ -11,7 +11,7 @@ STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt py
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # End-to-end tests mostly wait: more processes than cores, each with the next longest of what is left.
 PROCESSES ?= 4
-TOGETHER := tests/e2e -m "not alone" -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder --durations=15
+TOGETHER := tests/e2e -m "not alone" -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=15
 ALONE := tests/e2e -m alone
 IMAGES := env PYTHONPATH=.:examples/demo:deploy/local $(BIN)/python -m tests.e2e.images
 # The quick tests. Those that start processes mostly wait for them, so that on two cores more lines than two are quicker.

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from xdist.remote import Producer
+    from xdist.scheduler import Scheduling
+
     from memroll_demo.site import Site
 
 WATCHED = pytest.StashKey[list[str]]()
@@ -42,6 +45,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--write-durations", default=False) and not is_worker(config):
         config.pluginmanager.register(spreading.Durations())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return spreading.Scheduler(config, log)
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` is gone by

@@ -16,9 +16,14 @@ SHORT = {"mempol": "memorypolicies"}
 
 @dataclass(frozen=True)
 class ProxiedSite(Site):
-    """Reads through a `kubectl proxy`; whatever is no plain read still goes through kubectl."""
+    """Reads through a `kubectl proxy` with the same kubeconfig; whatever is no plain read goes through kubectl."""
 
     kube: Kube | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        """Let go of the proxy where a copy acts for somebody else."""
+        if self.kube is not None and self.kube.kubeconfig != self.kubeconfig:
+            object.__setattr__(self, "kube", None)
 
     @classmethod
     def of(cls, site: Site, kube: Kube) -> Self:

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from memroll_demo.site import Site
     from tests.e2e.fencing import Json
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.xdist_group("fence")]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 SYSTEM = "memroll-fence"
 """A release, and the namespace of both."""

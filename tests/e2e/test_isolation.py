@@ -162,7 +162,7 @@ def test_each_event_is_on_the_object_that_it_names(kube, rolled):
         return told
 
     whole = {"RollAnnounced", "ReplacementReady", "PodRolled"}
-    wait_for("the events of each roll", lambda: all(whole <= told for told in stories().values()), timeout_s=120)
+    wait_for("the events of each roll", lambda: all(whole <= told for told in stories().values()), timeout_s=300)
 
 
 def test_each_log_line_carries_the_names_of_what_it_is_about(cluster, rolled, operator):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from memroll_demo.systems import Member
 
 pytestmark = [
-    *(pytest.mark.cluster, pytest.mark.timeout(420), pytest.mark.xdist_group("systems")),
+    *(pytest.mark.cluster, pytest.mark.timeout(420)),
     pytest.mark.watches(f"{RELEASE}-systems"),
 ]
 

@@ -46,6 +46,7 @@ class Kube:
     """Plain JSON in and out; use it as a context manager."""
 
     def __init__(self, site: Site) -> None:
+        self.kubeconfig = site.kubeconfig
         environment = os.environ | {"KUBECONFIG": site.kubeconfig}
         self._proxy = subprocess.Popen(
             [site.kubectl_path, "proxy", "--port=0"], env=environment, stdout=subprocess.PIPE, text=True
@@ -76,9 +77,11 @@ class Kube:
             raise
 
     def list(self, plural: str, namespace: str, selector: str = "") -> list[Json]:
+        """Return the objects of a list, each with its version and kind, as a `get` of one has them."""
         query = f"?labelSelector={urllib.parse.quote(selector)}" if selector else ""
-        items: list[Json] = self._ask("GET", path_of(plural, namespace) + query)["items"]
-        return items
+        found = self._ask("GET", path_of(plural, namespace) + query)
+        kind = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        return [kind | item for item in found["items"]]
 
     def create(self, plural: str, namespace: str, body: Json) -> Json:
         return self._write("POST", path_of(plural, namespace), body)

@@ -15,15 +15,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def item(name: str, group: str = ""):
-    mark = SimpleNamespace(args=(group,)) if group else None
-    return SimpleNamespace(nodeid=name, get_closest_marker=lambda _: mark)
+def item(name: str):
+    return SimpleNamespace(nodeid=name)
 
 
 def test_the_longest_unit_is_first_and_keeps_its_order():
-    items = [item("a"), item("s1", "systems"), item("b"), item("s2", "systems"), item("c")]
-    measured = {"a": 20.0, "b": 90.0, "c": 20.0, "s1": 10.0, "s2": 85.0}
-    assert [i.nodeid for i in spreading.longest_first(items, measured)] == ["s1", "s2", "b", "a", "c"]
+    first, second = "tests/e2e/test_systems.py::test_race[a]", "tests/e2e/test_systems.py::test_told"
+    items = [item("a"), item(first), item("b"), item(second), item("c")]
+    measured = {"a": 20.0, "b": 90.0, "c": 20.0, first: 10.0, second: 85.0}
+    assert [i.nodeid for i in spreading.longest_first(items, measured)] == [first, second, "b", "a", "c"]
+
+
+def test_what_shares_its_set_up_goes_to_one_process():
+    tests = ["tests/e2e/test_x.py::test_a", "tests/e2e/test_fence.py::test_b[x@y]", "tests/e2e/test_fence.py::test_c"]
+    assert [spreading.unit_of(t) for t in tests] == [tests[0], "tests/e2e/test_fence.py", "tests/e2e/test_fence.py"]
+    assert [m for m in spreading.TOGETHER if not (spreading.ROOT / m).is_file()] == []
 
 
 def test_what_was_never_measured_begins_early():
@@ -40,7 +46,7 @@ def test_durations_are_added_up_by_test_and_what_is_gone_is_forgotten(tmp_path: 
     )
     plugin = spreading.Durations()
     for phase in (1.0, 2.04, 0.5):
-        plugin.pytest_runtest_logreport(SimpleNamespace(nodeid="test_x.py::test_b[mail@home]@systems", duration=phase))
+        plugin.pytest_runtest_logreport(SimpleNamespace(nodeid="test_x.py::test_b[mail@home]", duration=phase))
     plugin.pytest_sessionfinish()
     assert spreading.measured() == {"test_x.py::test_a": 9.0, "test_x.py::test_b[mail@home]": 3.5}
 
