@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from memroll.analysis.series import Series
-from memroll.analysis.verdict import Breach, Code, Rule, Subject
 from memroll.api.evidence import Evidence
+from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
-from memroll.api.roll import PodRoll
-from memroll.disruption.candidate import Candidate, Context
-from memroll.disruption.machine import next_step
-from memroll.disruption.observed import Act, Observed, Step
-from memroll.disruption.target import Container, ObjectRef, PodKey, Target, Workload
+from memroll.detection.series import Series
+from memroll.detection.verdict import Breach, Code, Rule, Subject
+from memroll.model.pods import Container, ObjectRef, PodKey, Target, Workload
+from memroll.planning.candidate import Candidate, Context
+from memroll.rolling.observation import Act, Observed, Step
+from memroll.rolling.state_machine import next_step
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MIB = 2**20

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memroll.analysis.reading import Reading, Screening, ScreenRow, SeriesRow
-from memroll.analysis.screen import slopes_at
-from memroll.api.roll import Detachment
-from memroll.disruption.eviction import Eviction, EvictionAnswer
-from memroll.disruption.target import (
+from memroll.api.pod_roll import Detachment
+from memroll.detection.prefilter import slopes_at
+from memroll.detection.samples import Reading, Screening, ScreenRow, SeriesRow
+from memroll.errors import Conflict, NotFound
+from memroll.model.pods import (
     DETACHED_VALUE,
     HASH_ANNOTATION,
     OWNER_ANNOTATION,
@@ -23,17 +23,17 @@ from memroll.disruption.target import (
     ObjectRef,
     PodKey,
 )
-from memroll.errors import Conflict, NotFound
+from memroll.rolling.eviction import Eviction, EvictionAnswer
 from tests.builders import LIMIT, at, container, pod, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from memroll.analysis.reading import PodPattern, Span
-    from memroll.analysis.series import Series
-    from memroll.disruption.notes import Owners
-    from memroll.disruption.target import Target, Workload
+    from memroll.detection.samples import PodPattern, Span
+    from memroll.detection.series import Series
+    from memroll.model.annotations import Owners
+    from memroll.model.pods import Target, Workload
 
 HASH = "5d"
 

@@ -9,11 +9,11 @@ import timeit
 
 import numpy as np
 
-from memroll.analysis.reading import ScreenRow
-from memroll.analysis.screen import SHARES, screened
-from memroll.analysis.series import Series
-from memroll.analysis.subject import LeadRule
-from memroll.analysis.verdict import Rule, Subject, judge
+from memroll.detection.container_history import LeadRule
+from memroll.detection.prefilter import SHARES, screened
+from memroll.detection.samples import ScreenRow
+from memroll.detection.series import Series
+from memroll.detection.verdict import Rule, Subject, judge
 
 MIB = 2**20
 HOUR_S = 3600.0

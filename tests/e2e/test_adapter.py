@@ -12,15 +12,15 @@ import pytest
 import yaml
 from kubernetes.aio.client.api_client import ApiClient
 
-from memroll.cluster.adapter import Cluster
-from memroll.cluster.client import Api, path_of
-from memroll.cluster.lease import Lease
-from memroll.cluster.recorder import Recorder, name_of
-from memroll.cluster.records import ROLLS
-from memroll.disruption.eviction import Eviction
-from memroll.disruption.target import HASH_ANNOTATION, ROLL_ANNOTATION, ObjectRef, Target
+from memroll.clients.kube.api_client import Api, path_of
+from memroll.clients.kube.cluster import Cluster
+from memroll.clients.kube.custom_resources import ROLLS
+from memroll.clients.kube.event_recorder import Recorder, name_of
+from memroll.clients.kube.leader_election import Lease
 from memroll.errors import Conflict, MemrollError, NotFound, Stalled
-from memroll.recording.events import Event, EventType, Reason, Regarding
+from memroll.model.pods import HASH_ANNOTATION, ROLL_ANNOTATION, ObjectRef, Target
+from memroll.reporting.events import Event, EventType, Reason, Regarding
+from memroll.rolling.eviction import Eviction
 from memroll.settings import Settings
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from memroll.cluster.client import MERGE_PATCH, Api, path_of
+from memroll.clients.kube.api_client import MERGE_PATCH, Api, path_of
 from memroll.errors import NotFound
 from tests.model.objects import budget, quota, uid_of
 from tests.model.script import APPS, BUDGET, BUDGETS, CORE, POLICY, ROLLS, Model, Real, Script, roll_of

@@ -6,12 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from memroll import __main__ as memroll
-from memroll.analysis.verdict import Breach, Code
+from memroll.detection.assessment import Assessment
+from memroll.detection.verdict import Breach, Code
 from memroll.reconcile import policy
-from memroll.recording.outcome import Assessment
 
 if TYPE_CHECKING:
-    from memroll.reconcile.judging import Prometheus, Watch
+    from memroll.detection.assess import Prometheus, Watch
 
 
 async def assess(watch: Watch, _: Prometheus, *__: object, **___: object) -> tuple[Assessment, ...]:

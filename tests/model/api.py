@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.cluster.client import MERGE_PATCH, READ_TIMEOUT_S, Answer, Api, Call, checked
+from memroll.clients.kube.api_client import MERGE_PATCH, READ_TIMEOUT_S, Answer, Api, Call, checked
 from tests.contract.cluster.semantics import Refused, merged, selects
 from tests.model.evictions import evict
 from tests.model.objects import Json, labels_of, uid_of

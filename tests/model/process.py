@@ -11,17 +11,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from memroll.cluster.actions import EVICTION_EACH_S, EVICTIONS_AT_ONCE, Actions
-from memroll.cluster.adapter import Cluster
-from memroll.cluster.bucket import Bucket
-from memroll.cluster.targets import Targets
+from memroll.clients.kube.cluster import Cluster
+from memroll.clients.kube.pod_writes import EVICTION_EACH_S, EVICTIONS_AT_ONCE, Actions
+from memroll.clients.kube.pods import Targets
+from memroll.clients.kube.token_bucket import Bucket
 from memroll.errors import ClusterUnavailable, MemrollError
 from tests.model.api import ModelApi, carry_out
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from memroll.cluster.client import Answer, Call
+    from memroll.clients.kube.api_client import Answer, Call
     from tests.model.server import Server
 
 TURNS = 5

@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memroll.cluster.adapter import Cluster
-from memroll.cluster.client import Call, causes, path_of
-from memroll.disruption.target import RELEASED_HASH
+from memroll.clients.kube.api_client import Call, causes, path_of
+from memroll.clients.kube.cluster import Cluster
 from memroll.errors import Conflict, NotFound
+from memroll.model.pods import RELEASED_HASH
 from tests.model.api import STRATEGIC_PATCH, ModelApi
 from tests.model.cluster import NAMESPACE, ModelCluster
 from tests.model.objects import (
@@ -38,8 +38,8 @@ from tests.model.objects import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from memroll.cluster.client import Api
-    from memroll.disruption.target import Target
+    from memroll.clients.kube.api_client import Api
+    from memroll.model.pods import Target
 
 CORE, APPS, POLICY, ROLLS = "/api/v1", "/apis/apps/v1", "/apis/policy/v1", "/apis/memroll.dev/v1alpha1"
 BUDGET = "poddisruptionbudgets"

@@ -10,11 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from memroll.analysis.reading import Reading, Screening
+from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
-from memroll.api.roll import PodRoll
+from memroll.detection.samples import Reading, Screening
 from memroll.reconcile.roll import Mandate, Ports, advance
-from memroll.reconcile.strays import sweep
+from memroll.rolling.orphans import sweep
 from tests.builders import policy_json
 from tests.contract.cluster.semantics import Refused
 from tests.model.cluster import NAMESPACE, ModelCluster
@@ -42,7 +42,7 @@ from tests.model.witness import FINAL, MEMROLL, Witness, is_marked, marks_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll.cluster.adapter import Cluster
+    from memroll.clients.kube.cluster import Cluster
 
 POLICY = "leaky"
 FROM = "memroll.dev/released-from"

@@ -8,9 +8,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from memroll.analysis.series import EMPTY, Series
-from memroll.analysis.subject import LeadRule, Rule, Subject
-from memroll.analysis.verdict import Breach, judge
+from memroll.detection.container_history import LeadRule, Rule, Subject
+from memroll.detection.series import EMPTY, Series
+from memroll.detection.verdict import Breach, judge
 from tests.bench.detect import fleets, singles
 from tests.bench.detect.trace import LIMIT_BYTES, Trace
 

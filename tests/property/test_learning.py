@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.analysis.series import Series
-from memroll.analysis.verdict import Subject
-from memroll.api.roll import Effect, PodRoll
-from memroll.disruption.learning import Pair, ages, compared, due_s
+from memroll.api.pod_roll import Effect, PodRoll
+from memroll.detection.series import Series
+from memroll.detection.verdict import Subject
+from memroll.rolling.effect import Pair, ages, compared, due_s
 from tests.builders import LIMIT, MIB, NOW, roll_json, rule
 
 VALUES = st.floats(min_value=-1, max_value=2**40) | st.sampled_from([float("nan"), float("inf")])

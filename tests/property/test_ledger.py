@@ -8,13 +8,14 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.analysis.trend import Trend
-from memroll.analysis.verdict import Code, Healthy
+from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import LEDGER_MAX, PolicyStatus
-from memroll.api.roll import PodRoll
-from memroll.disruption.target import ObjectRef
-from memroll.recording.ledger import ledger
-from memroll.recording.outcome import Assessment, Outcome
+from memroll.detection.assessment import Assessment
+from memroll.detection.trend import Trend
+from memroll.detection.verdict import Code, Healthy
+from memroll.model.pods import ObjectRef
+from memroll.reporting.leak_ledger import ledger
+from memroll.reporting.outcome import Outcome
 from tests.builders import MIB, at, breach, container, pod, policy, roll_json
 
 KINDS = st.sampled_from(["Deployment", "StatefulSet", "ReplicaSet"])

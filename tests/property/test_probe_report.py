@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from memroll.api.evidence import GROWTH_MAX, NUMBER_MAX, REFERRERS_MAX, TEXT_CHARS_MAX, TYPES_MAX, ProbeReport
 from memroll.errors import Unanswered
-from memroll.recording.probe_report import read
+from memroll.evidence.probe_report import read
 from tests.hostile import REPORT
 
 ODD_TEXT = st.text(max_size=300) | st.sampled_from([

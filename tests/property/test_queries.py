@@ -9,8 +9,8 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll.analysis.reading import SUFFIX_ALPHABET, PodPattern
-from memroll.prometheus.queries import RSS, Matcher, Operator, any_of, chunked_pods, like, of_containers, samples
+from memroll.clients.prometheus.promql import RSS, Matcher, Operator, any_of, chunked_pods, like, of_containers, samples
+from memroll.detection.samples import SUFFIX_ALPHABET, PodPattern
 
 NASTY = st.sampled_from(['"', "\\", '\\"', "\n", "}", "{", " or ", '"} or {a=~".+', "`", "'", ",", "|", "[9y]", "#"])
 ANY = st.one_of(

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memroll.api.evidence import LINE_CHARS_MAX
-from memroll.recording.captured import LOG_CHARS_MAX, log_tail
-from memroll.recording.redaction import redacted, without_secrets
+from memroll.evidence.redact import redacted, without_secrets
+from memroll.evidence.sections import LOG_CHARS_MAX, log_tail
 
 PLAIN = string.ascii_letters + string.digits
 WORDS = st.text(string.ascii_lowercase + " ", max_size=60)

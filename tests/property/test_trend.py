@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll.analysis import trend as trends
-from memroll.analysis.floor import BINS_MAX, Floor, floor
-from memroll.analysis.series import Series
+from memroll.detection import trend as trends
+from memroll.detection.lower_envelope import BINS_MAX, Floor, floor
+from memroll.detection.series import Series
 
 MINUTES = 360
 REPEATS = 1000

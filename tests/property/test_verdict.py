@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.analysis.series import Series
-from memroll.analysis.verdict import Breach, Code, Healthy, Inconclusive, Subject, judge
+from memroll.detection.series import Series
+from memroll.detection.verdict import Breach, Code, Healthy, Inconclusive, Subject, judge
 from tests.builders import LIMIT, MIB, rule
 
 VALUES = st.one_of(st.floats(min_value=0, max_value=2**40), st.sampled_from([float("nan"), float("inf")]))

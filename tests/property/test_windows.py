@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from memroll.api.rolling import Window, Windows
-from memroll.disruption.windows import DAYS, allowed, calendar_of
+from memroll.api.roll_spec import Window, Windows
+from memroll.planning.maintenance_windows import DAYS, allowed, calendar_of
 
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "UTC")
 CHANGES = (

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from memroll.evidence.http import PodReports
-from memroll.loop import Key
-from memroll.passes import Passes
-from memroll.recording.metrics import Metrics
+from memroll.clients.probe import PodReports
+from memroll.controller.controllers import Passes
+from memroll.controller.workqueue import Key
+from memroll.reporting.metrics import Metrics
 from tests.builders import at, line, policy_json
 from tests.fakes import FakeCluster, FakePrometheus, Log
 from tests.hostile import HOSTILE, REPORT, Pod, pod, report, saying

@@ -22,12 +22,12 @@ import pytest
 
 from memroll.api.policy import MemoryPolicy
 from memroll.cli import logs
-from memroll.disruption.guard import Guard
+from memroll.controller.controllers import Passes
+from memroll.controller.workqueue import Key, Schedule
 from memroll.errors import PrometheusUnavailable, Stalled
-from memroll.loop import Key, Schedule
-from memroll.passes import Passes
+from memroll.planning.rate_limit import Guard
 from memroll.reconcile import roll as roll_step
-from memroll.recording.metrics import Metrics
+from memroll.reporting.metrics import Metrics
 from tests.builders import MIB, at, line, policy_json
 from tests.fakes import FakeCluster, FakePrometheus, Log
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from memroll.analysis.series import Series
+from memroll.detection.series import Series
 from memroll.errors import PrometheusUnavailable
 from tests.builders import LIMIT, MIB, WORKLOAD_REF, at, line, roll_json
 from tests.fakes import FakeCluster, FakePrometheus

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from memroll.about import named
+from memroll.controller.controllers import Passes
+from memroll.controller.workqueue import Key
 from memroll.errors import NotFound, PrometheusUnavailable, Stalled
-from memroll.loop import Key
-from memroll.passes import Passes
-from memroll.recording.metrics import Metrics
+from memroll.log_context import named
+from memroll.reporting.metrics import Metrics
 from tests.builders import at, line, policy_json
 from tests.fakes import FakeCluster, FakePrometheus, Killed, Log
 

@@ -6,15 +6,15 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from memroll.disruption import retention
-from memroll.disruption.guard import Guard
+from memroll.controller.controllers import Passes
+from memroll.controller.workqueue import Key
+from memroll.detection.assessment import Assessment
 from memroll.errors import ClusterUnavailable
-from memroll.loop import Key
-from memroll.passes import Passes
+from memroll.planning.rate_limit import Guard
 from memroll.reconcile import policy as policy_pass
-from memroll.recording.events import Reason
-from memroll.recording.metrics import Metrics
-from memroll.recording.outcome import Assessment
+from memroll.reporting.events import Reason
+from memroll.reporting.metrics import Metrics
+from memroll.rolling import retention
 from tests.builders import at, breach, container, line, pod, policy_json, roll_json, workload
 from tests.fakes import FakeCluster, FakePrometheus, Log
 from tests.scenario.test_passes import FAST, Stage, leaking, run_rolls
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from memroll.disruption.target import ObjectRef, Target, Workload
-    from memroll.reconcile.judging import Watch
+    from memroll.detection.assess import Watch
+    from memroll.model.pods import ObjectRef, Target, Workload
 
 FOUR = tuple(f"leaky-{i}" for i in (1, 2, 3, 4))
 

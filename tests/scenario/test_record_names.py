@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from memroll.api.roll import PodRoll
-from memroll.disruption.retention import expired
-from memroll.reconcile.creating import NAMES_TRIED
-from memroll.reconcile.manifest import names_of
+from memroll.api.pod_roll import PodRoll
+from memroll.planning.pod_roll_manifest import names_of
+from memroll.reconcile.create_rolls import NAMES_TRIED
+from memroll.rolling.retention import expired
 from tests.builders import at, roll_json
 from tests.fakes import FakeCluster, key
 from tests.scenario.test_passes import Stage, leaking

@@ -9,10 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from memroll.cli import operator, retire
-from memroll.disruption.target import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
-from memroll.loop import Key, Schedule, supervise
-from memroll.passes import Passes
-from memroll.recording.metrics import Metrics
+from memroll.controller.controllers import Passes
+from memroll.controller.workqueue import Key, Schedule, supervise
+from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
+from memroll.reporting.metrics import Metrics
 from tests.builders import at, roll_json
 from tests.fakes import FakeCluster, FakePrometheus, Log
 from tests.scenario.test_strays import ODD_NOTES

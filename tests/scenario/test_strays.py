@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from memroll.disruption.notes import Owners
-from memroll.disruption.target import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
 from memroll.errors import ClusterUnavailable, Stalled
-from memroll.reconcile.strays import sweep
+from memroll.model.annotations import Owners
+from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
+from memroll.rolling.orphans import sweep
 from tests.builders import roll_json, workload
 from tests.fakes import FakeCluster
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from memroll.disruption.strategy import Permits
+from memroll.model.permissions import Permits
 from tests.builders import line, workload
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.test_passes import FAST, Stage, leaking, run_rolls

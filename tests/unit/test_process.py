@@ -13,10 +13,11 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from pydantic import ValidationError
 
-from memroll import __version__, serving, shell
+from memroll import __version__
 from memroll.api import crd
 from memroll.cli import logs, operator, run
-from memroll.recording.metrics import Metrics
+from memroll.controller import http_server, watch
+from memroll.reporting.metrics import Metrics
 from memroll.settings import Settings, from_environment
 
 
@@ -97,7 +98,7 @@ def test_a_log_line_is_one_json_object(monkeypatch):
 
 async def test_metrics_health_and_readiness_are_served():
     trouble = {"healthy": "", "ready": "not watching yet"}
-    app = serving.application(Metrics().registry, lambda: trouble["healthy"], lambda: trouble["ready"])
+    app = http_server.application(Metrics().registry, lambda: trouble["healthy"], lambda: trouble["ready"])
     async with TestClient(TestServer(app)) as client:
         assert f'memroll_build_info{{version="{__version__}"}} 1.0' in await (await client.get("/metrics")).text()
         assert (await client.get("/healthz")).status == 200
@@ -114,7 +115,7 @@ def body(generation: int, **meta: Any) -> kopf.Body:
 async def test_only_changes_of_the_spec_and_deletions_wake():
     """A status write of our own must not wake the pass that wrote it."""
     woken: list[tuple[str, str]] = []
-    made = shell.registry({"memorypolicies": lambda *key: woken.append(key)})
+    made = watch.registry({"memorypolicies": lambda *key: woken.append(key)})
     (handler,) = made._watching.get_all_handlers()
     changes = [(None, body(1)), ("MODIFIED", body(1)), ("MODIFIED", body(2)), ("MODIFIED", body(2))]
     for type_, seen in [*changes, ("DELETED", body(2)), ("ADDED", body(2))]:

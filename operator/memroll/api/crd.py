@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from memroll.api import GROUP, VERSION, columns, policy, roll, rules
+from memroll.api import GROUP, VERSION, cel_rules, policy, printer_columns
+from memroll.api.pod_roll import PodRoll, RollSpecification, RollStatus
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -111,7 +112,7 @@ def _definition(names: Schema, columns: list[Schema], spec: Schema, status: Sche
     }
 
 
-def memory_policy() -> Schema:
+def memory_policy_crd() -> Schema:
     names = {
         "kind": "MemoryPolicy",
         "listKind": "MemoryPolicyList",
@@ -120,12 +121,12 @@ def memory_policy() -> Schema:
         "shortNames": ["mempol"],
         "categories": ["memory"],
     }
-    spec = structural(policy.PolicySpec, defaults=True) | {"x-kubernetes-validations": rules.POLICY}
+    spec = structural(policy.PolicySpec, defaults=True) | {"x-kubernetes-validations": cel_rules.POLICY}
     status = structural(policy.PolicyStatus, defaults=False)
-    return _definition(names, columns.POLICY, spec, status, policy.MemoryPolicy.__doc__ or "")
+    return _definition(names, printer_columns.POLICY, spec, status, policy.MemoryPolicy.__doc__ or "")
 
 
-def pod_roll() -> Schema:
+def pod_roll_crd() -> Schema:
     names = {
         "kind": "PodRoll",
         "listKind": "PodRollList",
@@ -133,9 +134,9 @@ def pod_roll() -> Schema:
         "singular": "podroll",
         "categories": ["memory"],
     }
-    spec = structural(roll.RollSpecification, defaults=True) | {"x-kubernetes-validations": rules.ROLL}
-    status = structural(roll.RollStatus, defaults=False)
-    return _definition(names, columns.ROLL, spec, status, roll.PodRoll.__doc__ or "")
+    spec = structural(RollSpecification, defaults=True) | {"x-kubernetes-validations": cel_rules.ROLL}
+    status = structural(RollStatus, defaults=False)
+    return _definition(names, printer_columns.ROLL, spec, status, PodRoll.__doc__ or "")
 
 
 def files() -> dict[str, str]:
@@ -143,5 +144,5 @@ def files() -> dict[str, str]:
     header = "# Generated from memroll.api by `make crds`; edit the models, not this file.\n"
     return {
         f"{crd['metadata']['name']}.yaml": header + yaml.safe_dump(crd, sort_keys=False, width=100)
-        for crd in (memory_policy(), pod_roll())
+        for crd in (memory_policy_crd(), pod_roll_crd())
     }

@@ -8,16 +8,18 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from memroll.api import rules
+from memroll.api import cel_rules
 from memroll.api.base import Message, Model, Name, Time, Word, WorkloadRef
 from memroll.api.conditions import Condition
 from memroll.api.evidence import Count, EvidenceSpec
 from memroll.api.quantity import Duration, Growth, GrowthRate, Lead, LeadTime, Share
-from memroll.api.rolling import RollSpec
+from memroll.api.roll_spec import RollSpec
 from memroll.api.selector import Selector
 
 NEAREST_MAX = 20
 LAST_ROLLS_MAX = 10
+DEFAULT_CONNECTION = "default"
+"""Name of the Prometheus connection that is used where a policy, or a roll without one, names none."""
 LEDGER_MAX = 20
 LEDGER_LINES_MAX = 3
 
@@ -65,9 +67,11 @@ class PolicySpec(Model):
     """Observe tells, Enforce also rolls. Required: nobody arms a policy by accident."""
     suspend: bool = False
     """Stop judging and rolling; a roll under way is finished."""
-    selector: Selector | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": rules.SELECTOR})
+    selector: Selector | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.SELECTOR})
     """The pods of this namespace to watch, by label. Exactly one of `selector` and `targetRef`."""
-    target_ref: WorkloadRef | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": rules.TARGET})
+    target_ref: WorkloadRef | None = Field(
+        default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.TARGET}
+    )
     """The workload of this namespace to watch."""
     containers: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(default=(), max_length=32)
     """Names of the containers to watch. Empty: all, native sidecars included."""
@@ -81,7 +85,7 @@ class PolicySpec(Model):
     """Also roll at this share of the limit, whatever the trend, after `growth.persist`."""
     roll: RollSpec = RollSpec()
     evidence: EvidenceSpec = EvidenceSpec()
-    prometheus: Name = "default"
+    prometheus: Name = DEFAULT_CONNECTION
     """The name of a connection that the administrator configured."""
 
     @model_validator(mode="after")

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.analysis.reading import HASH_CHARS_MAX, RANDOM_CHARS, SUFFIX_ALPHABET
-from memroll.analysis.series import EMPTY, Series
 from memroll.backtest.trace import Trace
-from memroll.reconcile.judging import subject_of
+from memroll.detection.assess import subject_of
+from memroll.detection.samples import HASH_CHARS_MAX, RANDOM_CHARS, SUFFIX_ALPHABET
+from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from memroll.analysis.reading import SeriesRow
+    from memroll.detection.samples import SeriesRow
 
 HASH_CHARS_MIN = 6
 """Of a Deployment's template; shorter ones are taken for a part of a DaemonSet's name."""

@@ -11,19 +11,19 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from memroll.analysis.floor import Floor, floor
-from memroll.analysis.thinning import thinned
-from memroll.analysis.trend import Trend, median
-from memroll.analysis.verdict import Inconclusive
+from memroll.detection.downsampling import thinned
+from memroll.detection.lower_envelope import Floor, floor
+from memroll.detection.trend import Trend, median
+from memroll.detection.verdict import Inconclusive
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from memroll.analysis.series import Series
     from memroll.backtest.replay import Found, Moment
-    from memroll.backtest.run import Result
+    from memroll.backtest.runner import Result
     from memroll.backtest.trace import Trace
+    from memroll.detection.series import Series
 
 MIB = 2**20
 POINTS_MAX = 800

@@ -10,14 +10,14 @@ from pydantic import ValidationError
 
 from memroll.api.base import Model
 from memroll.api.policy import MemoryPolicy, PolicySpec
+from memroll.detection.assess import rule_of
 from memroll.errors import Stalled
-from memroll.reconcile.judging import rule_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from memroll.analysis.subject import Rule
+    from memroll.detection.container_history import Rule
 
 ROLL_GUESS_S = 70.0
 """What a roll takes: history does not tell."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.analysis.screen import suspects
-from memroll.analysis.verdict import Breach, Told, Verdict, judge, told
+from memroll.detection.prefilter import suspects
+from memroll.detection.verdict import Breach, Told, Verdict, judge, told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll.analysis.subject import Rule, Subject
     from memroll.backtest.trace import Trace
+    from memroll.detection.container_history import Rule, Subject
 
 SCREENED = "neither grows nor stands near its limit"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from memroll.backtest.run import Result
+    from memroll.backtest.runner import Result
     from memroll.backtest.trace import Trace
 
 

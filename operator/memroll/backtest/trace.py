@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memroll.analysis.subject import Subject
+    from memroll.detection.container_history import Subject
 
 DAY_S = 86_400.0
 

@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from memroll import clock
-from memroll.backtest import folder, output, policy, prometheus, report, table
-from memroll.backtest.run import Work, run
+from memroll.backtest import csv_traces, html_report, json_output, policy, prometheus_traces, table_output
+from memroll.backtest.runner import Work, run
 from memroll.errors import MemrollError, Stalled
 
 if TYPE_CHECKING:
@@ -33,24 +33,24 @@ def command(arguments: argparse.Namespace) -> int:
 def _backtest(arguments: argparse.Namespace) -> None:
     watched = policy.default() if arguments.policy is None else policy.load(arguments.policy)
     if arguments.report is not None:
-        report.check(arguments.report)
+        html_report.check(arguments.report)
     traces = _traces(arguments, watched)
     rules = arguments.rules == "all"
     results = run(Work(traces, watched, rules), arguments.jobs, _progress(len(traces), "traces judged"))
     if arguments.report is not None:
-        report.write(arguments.report, results, watched, rules=rules, plots=arguments.plots)
-    write = output.to_json if arguments.output == "json" else table.to_text
+        html_report.write(arguments.report, results, watched, rules=rules, plots=arguments.plots)
+    write = json_output.to_json if arguments.output == "json" else table_output.to_text
     print(write(results, rules=rules))
 
 
 def _traces(arguments: argparse.Namespace, watched: MemoryPolicy) -> tuple[Trace, ...]:
     if arguments.traces is not None:
-        return folder.read(arguments.traces)
+        return csv_traces.read(arguments.traces)
     if not arguments.namespace:
         raise Stalled("NoNamespace", "--prometheus needs -n NAME: the namespace of the pods")
-    scope = prometheus.Scope(arguments.prometheus, arguments.namespace, arguments.since, arguments.workload)
+    scope = prometheus_traces.Scope(arguments.prometheus, arguments.namespace, arguments.since, arguments.workload)
     seconds = round(arguments.since)
-    return prometheus.read(scope, watched, clock.now().timestamp(), _progress(seconds, "seconds read"))
+    return prometheus_traces.read(scope, watched, clock.now().timestamp(), _progress(seconds, "seconds read"))
 
 
 def _progress(total: int, what: str) -> Callable[[int], None]:

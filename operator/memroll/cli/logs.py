@@ -10,7 +10,7 @@ import sys
 
 from pythonjsonlogger.json import JsonFormatter
 
-from memroll.about import named
+from memroll.log_context import named
 
 FIELDS = "%(asctime)s %(levelname)s %(name)s %(message)s"
 

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from memroll import clock, serving, shell
+from memroll import clock
 from memroll.api import API_VERSION
 from memroll.cli import logs
-from memroll.cluster.adapter import Cluster
-from memroll.cluster.client import Api
-from memroll.cluster.lease import Lease
-from memroll.cluster.recorder import Recorder
-from memroll.disruption.guard import Guard
-from memroll.disruption.strategy import Permits
+from memroll.clients.kube.api_client import Api
+from memroll.clients.kube.cluster import Cluster
+from memroll.clients.kube.event_recorder import Recorder
+from memroll.clients.kube.leader_election import Lease
+from memroll.clients.probe import PodReports
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.credentials import ConnectionsFile
+from memroll.controller import http_server, watch
+from memroll.controller.controllers import Passes
+from memroll.controller.workqueue import Key, Schedule, supervise
 from memroll.errors import MemrollError, NotFound, Stalled
-from memroll.evidence.http import PodReports
-from memroll.loop import Key, Schedule, supervise
-from memroll.passes import Passes
-from memroll.prometheus.credentials import ConnectionsFile
-from memroll.prometheus.provider import PrometheusProvider
-from memroll.recording.metrics import Metrics
+from memroll.model.permissions import Permits
+from memroll.planning.rate_limit import Guard
+from memroll.reporting.metrics import Metrics
 from memroll.settings import Settings, from_environment
 
 if TYPE_CHECKING:
@@ -112,13 +113,13 @@ async def _run(settings: Settings, connections: ConnectionsFile) -> None:
 async def _operate(settings: Settings, connections: ConnectionsFile, api: Api) -> None:
     parts = Parts.assemble(settings, connections, api)
     watching = asyncio.Event()
-    app = serving.application(
+    app = http_server.application(
         parts.metrics.registry,
         healthy=lambda: "the event loop is stuck" if parts.pulse.late() else "",
         ready=lambda: "" if watching.is_set() else "not watching yet",
     )
-    server = await serving.serve(app, settings.http_host, settings.http_port)
-    registry = shell.registry({"memorypolicies": parts.wake_policy, "podrolls": parts.wake_roll})
+    server = await http_server.serve(app, settings.http_host, settings.http_port)
+    registry = watch.registry({"memorypolicies": parts.wake_policy, "podrolls": parts.wake_roll})
     try:
         ended = await supervise(
             {
@@ -128,7 +129,7 @@ async def _operate(settings: Settings, connections: ConnectionsFile, api: Api) -
                 "rolls": parts.rolls.run(),
                 "resync": _resync(parts),
                 "pulse": parts.pulse.run(),
-                "shell": shell.watch(registry, settings.identity, settings.watch_namespaces, watching),
+                "shell": watch.watch(registry, settings.identity, settings.watch_namespaces, watching),
             }
         )
         logger.info("stopping", extra={"because": ended})
@@ -218,6 +219,6 @@ async def _check_crds(api: Api) -> None:
     except NotFound:
         served = {}
     names = {resource.get("name") for resource in served.get("resources", [])}
-    missing = [plural for plural in shell.WATCHED if plural not in names]
+    missing = [plural for plural in watch.WATCHED if plural not in names]
     if missing:
         raise Stalled("NoCRDs", f"the API server does not serve {', '.join(missing)}: apply deploy/crds/ first")

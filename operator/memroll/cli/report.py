@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from memroll import clock
+from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
-from memroll.api.roll import PodRoll
-from memroll.cluster.adapter import Cluster
-from memroll.cluster.client import Api
-from memroll.cluster.context import current_namespace
+from memroll.clients.kube.api_client import Api
+from memroll.clients.kube.cluster import Cluster
+from memroll.clients.kube.kubeconfig import current_namespace
 from memroll.errors import MemrollError, Stalled
-from memroll.report import page, text
+from memroll.report import html, text
 from memroll.report.leaks import leaks
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 UNUSABLE = 2
-WRITERS: dict[str, Callable[[Leaks], str]] = {"table": text.to_text, "json": text.to_json, "html": page.page}
+WRITERS: dict[str, Callable[[Leaks], str]] = {"table": text.to_text, "json": text.to_json, "html": html.page}
 
 
 def command(arguments: argparse.Namespace) -> int:

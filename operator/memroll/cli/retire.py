@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING
 from memroll import clock
 from memroll.cli import logs
 from memroll.cli.operator import permits_of
-from memroll.cluster.adapter import Cluster
-from memroll.cluster.client import Api
-from memroll.cluster.lease import Lease
-from memroll.cluster.recorder import Recorder
+from memroll.clients.kube.api_client import Api
+from memroll.clients.kube.cluster import Cluster
+from memroll.clients.kube.event_recorder import Recorder
+from memroll.clients.kube.leader_election import Lease
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.config import Connections
+from memroll.controller.controllers import Passes
 from memroll.errors import MemrollError
-from memroll.passes import Passes
-from memroll.prometheus.connections import Connections
-from memroll.prometheus.provider import PrometheusProvider
-from memroll.recording.metrics import Metrics
+from memroll.reporting.metrics import Metrics
 from memroll.settings import from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memroll.loop import Key
+    from memroll.controller.workqueue import Key
     from memroll.settings import Settings
 
 logger = logging.getLogger(__name__)

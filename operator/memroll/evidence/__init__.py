@@ -1,1 +1,1 @@
-"""Asking a pod for its own report: one bounded GET, and nothing that it answers is believed."""
+"""What is captured of a pod before it is rolled: bounded, sanitized and redacted."""

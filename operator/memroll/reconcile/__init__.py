@@ -1,1 +1,1 @@
-"""The two pages to read first: one pass over a policy, one step of a roll."""
+"""One run over one object: gather, assess, plan, record."""

@@ -10,26 +10,27 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from memroll.analysis.verdict import Breach, seconds_left
-from memroll.disruption.candidate import Candidate, Context
-from memroll.disruption.guard import PERIOD
-from memroll.disruption.plan import Plan, make_plan
-from memroll.disruption.retention import expired
-from memroll.disruption.strategy import would_surge
+from memroll.detection.assess import Prometheus, Watch, assess
+from memroll.detection.verdict import Breach, seconds_left
 from memroll.errors import MemrollError, NotFound
-from memroll.reconcile.counting import count, healthy, watched_pods
-from memroll.reconcile.creating import create_rolls
-from memroll.reconcile.judging import Prometheus, Watch, assess
-from memroll.recording.outcome import Assessment, Outcome
+from memroll.planning.candidate import Candidate, Context
+from memroll.planning.plan import Plan, make_plan
+from memroll.planning.rate_limit import PERIOD
+from memroll.reconcile.counts import count, healthy, watched_pods
+from memroll.reconcile.create_rolls import create_rolls
+from memroll.reporting.outcome import Outcome
+from memroll.rolling.retention import expired
+from memroll.rolling.strategy import would_surge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
-    from memroll.api.roll import PodRoll
-    from memroll.disruption.target import ObjectRef, Target, Workload
-    from memroll.reconcile.scene import Cluster, Scene
+    from memroll.detection.assessment import Assessment
+    from memroll.model.pods import ObjectRef, Target, Workload
+    from memroll.reconcile.snapshot import Cluster, Scene
 
 
 async def reconcile(scene: Scene, cluster: Cluster, prometheus: Prometheus) -> Outcome:

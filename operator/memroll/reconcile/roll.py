@@ -10,27 +10,29 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.api.evidence import Evidence, Missing, Part
-from memroll.api.roll import Detachment, Phase, PodRoll, RollStatus
-from memroll.disruption.capturing import left_s
-from memroll.disruption.eviction import Eviction, EvictionAnswer
-from memroll.disruption.machine import next_step
-from memroll.disruption.notes import Owners
-from memroll.disruption.observed import Act, moved
-from memroll.disruption.rollback import MISCONFIGURED
-from memroll.disruption.strategy import EVERYTHING, Permits
-from memroll.disruption.surging import HELD_BY_PDB
+from memroll.api.pod_roll import Detachment, Phase, PodRoll, RollStatus
+from memroll.detection import assess
 from memroll.errors import Stalled, Waiting
-from memroll.reconcile import capture, judging, observing
-from memroll.reconcile.capture import Inquiry, Reports, Sources
-from memroll.reconcile.observing import Eyes, observe
+from memroll.evidence import capture
+from memroll.evidence.capture import Inquiry, Reports, Sources
+from memroll.evidence.time_budget import left_s
+from memroll.model.annotations import Owners
+from memroll.model.permissions import EVERYTHING, Permits
+from memroll.rolling import observer
+from memroll.rolling.eviction import Eviction, EvictionAnswer
+from memroll.rolling.observation import Act, moved
+from memroll.rolling.observer import Eyes, observe
+from memroll.rolling.rollback import MISCONFIGURED
+from memroll.rolling.state_machine import next_step
+from memroll.rolling.surge import HELD_BY_PDB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
-    from memroll.disruption.observed import Observed
-    from memroll.disruption.target import ObjectRef, Target
+    from memroll.model.pods import ObjectRef, Target
+    from memroll.rolling.observation import Observed
 
 BLOCKED_FOR_S = 10.0
 """A budget that gives way within this time was only catching up with the new replacement: not worth a warning."""
@@ -38,7 +40,7 @@ WAIT_S = 1.0
 """How soon a waiting roll is looked at again."""
 
 
-class Cluster(observing.Cluster, capture.Cluster, Protocol):
+class Cluster(observer.Cluster, capture.Cluster, Protocol):
     """What a step needs of Kubernetes."""
 
     async def write_status(
@@ -71,7 +73,7 @@ class Advanced:
     wait_s: float | None
 
 
-class Prometheus(observing.Gauges, judging.Prometheus, Protocol):
+class Prometheus(observer.Gauges, assess.Prometheus, Protocol):
     """What a step needs of Prometheus."""
 
 

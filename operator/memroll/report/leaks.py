@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from memroll.api.pod_roll import Phase
 from memroll.api.policy import LedgerEntry
-from memroll.api.roll import Phase
-from memroll.disruption.revisions import revision_of_roll
+from memroll.model.revisions import revision_of_roll
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime, timedelta
 
+    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
-    from memroll.api.roll import PodRoll
 
 NOTABLE = 1.2
 """Slopes that differ by less are the same."""

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from memroll.api.base import rfc3339
-from memroll.report import words
-from memroll.tables import aligned
+from memroll.rendering import aligned
+from memroll.report import describe
 
 if TYPE_CHECKING:
     from memroll.report.leaks import Leak, Leaks, Service
@@ -18,8 +18,8 @@ NOTHING = "No leak was seen."
 def to_text(found: Leaks) -> str:
     if not found.services:
         return f"{NOTHING} (since {rfc3339(found.since)})"
-    said = [words.comparison(c) for service in found.services for c in service.compared()]
-    return "\n".join([aligned([words.HEAD, *words.rows(found)]), *([""] if said else []), *said])
+    said = [describe.comparison(c) for service in found.services for c in service.compared()]
+    return "\n".join([aligned([describe.HEAD, *describe.rows(found)]), *([""] if said else []), *said])
 
 
 def to_json(found: Leaks) -> str:
@@ -36,9 +36,9 @@ def _service(service: Service) -> dict[str, Any]:
         "namespace": service.namespace,
         "workload": service.workload,
         "container": service.container,
-        "headline": words.headline(service),
+        "headline": describe.headline(service),
         "comparisons": [
-            {"newer": c.newer.name, "older": c.older.name, "times": round(c.times, 2), "words": words.comparison(c)}
+            {"newer": c.newer.name, "older": c.older.name, "times": round(c.times, 2), "words": describe.comparison(c)}
             for c in service.compared()
         ],
         "revisions": [_leak(leak) for leak in service.leaks],

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memroll.backtest import folder, policy
-from memroll.backtest.rules import RULES
-from memroll.backtest.run import Work, run
+from memroll.backtest import csv_traces, policy
+from memroll.backtest.baselines.rules import RULES
+from memroll.backtest.runner import Work, run
 from memroll.backtest.summary import of_policy, of_rule
 from tests.bench.detect import score, sets, singles
 from tests.bench.detect.score import Scored, column
@@ -23,7 +23,7 @@ from tests.bench.detect.score import Scored, column
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from memroll.backtest.run import Result
+    from memroll.backtest.runner import Result
 
 ACTING: tuple[tuple[str, Callable[[Sequence[Scored]], float], str], ...] = (
     ("innocent/1000 pod-days", score.per_1000_pod_days, ".1f"),
@@ -100,7 +100,7 @@ def _row(title: str, cells: Sequence[str]) -> str:
 
 
 def _recorded(directory: Path, jobs: int) -> None:
-    traces = folder.read(directory)
+    traces = csv_traces.read(directory)
     alarms = of_policy(run(Work(traces, policy.default(), rules=False), jobs, lambda _: None))
     print(f"\nRecorded traces of {directory.name}")
     for label in sorted({t.label for t in traces}):

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.analysis.series import EMPTY, Series
-from memroll.analysis.subject import Subject
 from memroll.backtest import trace as backtest
+from memroll.detection.container_history import Subject
+from memroll.detection.series import EMPTY, Series
 from tests.bench.detect import fleets, singles
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ import yaml
 
 from memroll.cli import logs
 from memroll.cli.operator import _operate
-from memroll.cluster.client import Api
-from memroll.prometheus.credentials import ConnectionsFile
+from memroll.clients.kube.api_client import Api
+from memroll.clients.prometheus.credentials import ConnectionsFile
 from memroll.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from memroll.cluster.client import Answer, Call
+    from memroll.clients.kube.api_client import Answer, Call
     from memroll_demo.site import Site
 
 

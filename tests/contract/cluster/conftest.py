@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from memroll.cluster.client import Api
+from memroll.clients.kube.api_client import Api
 from tests.contract.cluster.fake_api import FakeApi
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.cluster.actions import Actions
-from memroll.cluster.targets import Targets
-from memroll.disruption.eviction import Eviction
-from memroll.disruption.target import DETACHED_ANNOTATION, HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Target
+from memroll.clients.kube.pod_writes import Actions
+from memroll.clients.kube.pods import Targets
 from memroll.errors import ClusterUnavailable, Conflict, NotFound, Stalled
+from memroll.model.pods import DETACHED_ANNOTATION, HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Target
+from memroll.rolling.eviction import Eviction
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
-    from memroll.cluster.client import Api
+    from memroll.clients.kube.api_client import Api
 
 PODS = "/api/v1/namespaces/ai/pods"
 POD = f"{PODS}/chat-0"

@@ -11,8 +11,8 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config
 
-from memroll.cluster import client
-from memroll.cluster.client import Api, path_of
+from memroll.clients.kube import api_client
+from memroll.clients.kube.api_client import Api, path_of
 from memroll.errors import ClusterUnavailable, Conflict, MemrollError, NotFound, Stalled
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
@@ -46,7 +46,7 @@ async def test_every_refusal_becomes_an_error_that_says_what_is_next(
 ) -> None:
     server.faults.append(Fault(str(status), message='pods "x" is forbidden: can\'t patch', times=9))
     with pytest.raises(kind) as caught:
-        await api.request("PATCH", f"{PODS}/x", body={}, content_type=client.MERGE_PATCH)
+        await api.request("PATCH", f"{PODS}/x", body={}, content_type=api_client.MERGE_PATCH)
     assert caught.value.reason == reason
     assert caught.value.message == f'PATCH {PODS}/x: pods "x" is forbidden: can\'t patch'
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.cluster.lease import Lease
+from memroll.clients.kube.leader_election import Lease
 from memroll.settings import Settings
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memroll.cluster.client import Api
+    from memroll.clients.kube.api_client import Api
 
 LEASE = "/apis/coordination.k8s.io/v1/namespaces/memroll-system/leases/memroll"
 SETTINGS = Settings(lease_seconds=15, identity="pod-a")

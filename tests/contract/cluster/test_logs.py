@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.cluster.logs import LOG_BYTES_MAX, Logs
-from memroll.disruption.target import PodKey
+from memroll.clients.kube.pod_logs import LOG_BYTES_MAX, Logs
 from memroll.errors import ClusterUnavailable, Stalled
+from memroll.model.pods import PodKey
 from tests.contract.cluster.fake_api import Fault
 
 if TYPE_CHECKING:
-    from memroll.cluster.client import Api
+    from memroll.clients.kube.api_client import Api
     from tests.contract.cluster.fake_api import FakeApi
 
 POD = PodKey("ai", "chat-0", "u1")

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll.cluster import recorder as module
-from memroll.cluster.recorder import Recorder, cut, name_of
-from memroll.recording.events import MESSAGE_BYTES_MAX, Event, EventType, Reason, Regarding
+from memroll.clients.kube import event_recorder as module
+from memroll.clients.kube.event_recorder import Recorder, cut, name_of
+from memroll.reporting.events import MESSAGE_BYTES_MAX, Event, EventType, Reason, Regarding
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
-    from memroll.cluster.client import Api
+    from memroll.clients.kube.api_client import Api
 
 EVENTS = "/api/v1/namespaces/ai/events"
 CHAT = Regarding("v1", "Pod", "ai", "chat-0", "u1")

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.cluster.records import POLICIES, ROLLS, Records
+from memroll.clients.kube.custom_resources import POLICIES, ROLLS, Records
 from memroll.errors import Conflict
 
 if TYPE_CHECKING:
-    from memroll.cluster.client import Api
+    from memroll.clients.kube.api_client import Api
     from tests.contract.cluster.fake_api import FakeApi
 
 PREFIX = "/apis/memroll.dev/v1alpha1/namespaces"

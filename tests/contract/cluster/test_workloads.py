@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.cluster.targets import Targets
-from memroll.cluster.workloads import Workloads
-from memroll.disruption.target import ObjectRef, Target, Workload
+from memroll.clients.kube.pods import Targets
+from memroll.clients.kube.workloads import Workloads
 from memroll.errors import NotFound, Stalled
+from memroll.model.pods import ObjectRef, Target, Workload
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
-    from memroll.cluster.client import Api
+    from memroll.clients.kube.api_client import Api
 
 PODS = "/api/v1/namespaces/ai/pods"
 APPS = "/apis/apps/v1/namespaces/ai"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memroll.analysis.screen import SAMPLES_MIN, slopes_at
-from memroll.analysis.series import EMPTY, Series
+from memroll.detection.prefilter import SAMPLES_MIN, slopes_at
+from memroll.detection.series import EMPTY, Series
 
 START_S = 1.7e9
 

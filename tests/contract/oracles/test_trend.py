@@ -7,8 +7,8 @@ import pymannkendall
 import pytest
 from scipy import stats
 
-from memroll.analysis import trend as ours
-from memroll.analysis.floor import BINS_MAX, BINS_MIN, Floor
+from memroll.detection import trend as ours
+from memroll.detection.lower_envelope import BINS_MAX, BINS_MIN, Floor
 
 ONE_SIDED_99 = 0.02
 """The two-sided alpha whose interval has 1 % on each side."""

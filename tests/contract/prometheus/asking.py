@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.analysis.reading import Span
+from memroll.detection.samples import Span
 from memroll.errors import PrometheusUnavailable
 
 if TYPE_CHECKING:
-    from memroll.analysis.reading import Reading, Screening
-    from memroll.prometheus.provider import PrometheusProvider
+    from memroll.clients.prometheus.client import PrometheusProvider
+    from memroll.detection.samples import Reading, Screening
 
 
 async def read(provider: PrometheusProvider, at_s: float = 1020.0) -> Reading:

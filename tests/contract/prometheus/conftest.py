@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from memroll.prometheus.connections import Connection, Connections
-from memroll.prometheus.provider import PrometheusProvider
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.config import Connection, Connections
 from tests.contract.prometheus.certificates import make_certificates
 from tests.contract.prometheus.live import need_prometheus, need_prometheus_3
 from tests.contract.prometheus.scripted import Exchange, Scripted
@@ -14,7 +14,7 @@ from tests.contract.prometheus.scripted import Exchange, Scripted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memroll.prometheus.session import Limits
+    from memroll.clients.prometheus.session import Limits
     from tests.contract.prometheus.certificates import Certificates
 
 

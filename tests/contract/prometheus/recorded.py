@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from memroll.prometheus.queries import RSS, WORKING_SET
+from memroll.clients.prometheus.promql import RSS, WORKING_SET
 
 if TYPE_CHECKING:
-    from memroll.analysis.series import Series
+    from memroll.detection.series import Series
 
 Samples = list[tuple[float, float]]
 

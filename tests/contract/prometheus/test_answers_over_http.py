@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.analysis.reading import Span
+from memroll.detection.samples import Span
 from memroll.errors import PrometheusUnavailable, Stalled
 from tests.contract.prometheus.asking import read, screen, trouble_of
 from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, fails, matrix, one, says, vector

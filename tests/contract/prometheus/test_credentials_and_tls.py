@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography import x509
 
-from memroll.analysis.reading import Span
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.credentials import ConnectionsFile
+from memroll.detection.samples import Span
 from memroll.errors import MemrollError, Stalled
-from memroll.prometheus.credentials import ConnectionsFile
-from memroll.prometheus.provider import PrometheusProvider
 from tests.contract.prometheus.certificates import Certificates, make_certificates
 from tests.contract.prometheus.scripted import Exchange, Scripted, matrix, says
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.prometheus.session import Limits
+from memroll.clients.prometheus.session import Limits
 from tests.contract.prometheus.asking import read, trouble_of
 from tests.contract.prometheus.scripted import EMPTY_OK, Exchange, Scripted, matrix
 

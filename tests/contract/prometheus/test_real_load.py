@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.analysis.reading import Span
-from memroll.prometheus.connections import Connection, Connections
-from memroll.prometheus.provider import PrometheusProvider
-from memroll.prometheus.queries import CPU
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.config import Connection, Connections
+from memroll.clients.prometheus.promql import CPU
+from memroll.detection.samples import Span
 from tests.contract.prometheus.live import back_fill, running
 from tests.contract.prometheus.recorded import T0, Past, Samples, labels, pairs, ramp, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memroll.analysis.series import Series
+    from memroll.detection.series import Series
 
 END = T0 + 7200
 RATE_S = 300.0

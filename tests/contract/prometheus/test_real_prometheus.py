@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.analysis.reading import Span
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.config import Connection, Connections
+from memroll.detection.samples import Span
 from memroll.errors import PrometheusUnavailable
-from memroll.prometheus.connections import Connection, Connections
-from memroll.prometheus.provider import PrometheusProvider
 from tests.contract.prometheus.live import back_fill, running
 from tests.contract.prometheus.recorded import T0, Past, Samples, pairs, ramp, record, within
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from memroll.analysis.reading import Reading, SeriesRow
+    from memroll.detection.samples import Reading, SeriesRow
     from tests.contract.prometheus.certificates import Certificates
 
 AT = T0 + 1800

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pytest
 
-from memroll.analysis.reading import Span
-from memroll.prometheus.connections import Connection, Connections
-from memroll.prometheus.provider import PrometheusProvider
-from memroll.prometheus.queries import RSS
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.config import Connection, Connections
+from memroll.clients.prometheus.promql import RSS
+from memroll.detection.samples import Span
 from tests.contract.prometheus.live import back_fill, running
 from tests.contract.prometheus.recorded import T0, Past, Samples, labels, pairs, ramp, record, within
 from tests.contract.prometheus.scripted import Exchange, Scripted
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from memroll.analysis.reading import Screening, ScreenRow
+    from memroll.detection.samples import Screening, ScreenRow
 
 END = T0 + 7200
 WINDOWS = (600.0, 3600.0, 7200.0)

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from memroll.analysis.reading import PodPattern, Span
-from memroll.prometheus.connections import Connection, Connections
-from memroll.prometheus.provider import PrometheusProvider
-from memroll.prometheus.queries import OOMS
+from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.config import Connection, Connections
+from memroll.clients.prometheus.promql import OOMS
+from memroll.detection.samples import PodPattern, Span
 from tests.contract.prometheus.live import back_fill, running
 from tests.contract.prometheus.recorded import T0, Past, Samples, labels, pairs, record, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from memroll.analysis.reading import Reading, SeriesRow
+    from memroll.detection.samples import Reading, SeriesRow
 
 STEP = 60
 END = T0 + 7200

@@ -33,7 +33,7 @@ def nodes(schema: Any, path: str = "") -> Any:
 
 def schemas() -> list[tuple[str, dict[str, Any]]]:
     found = []
-    for made in (crd.memory_policy(), crd.pod_roll()):
+    for made in (crd.memory_policy_crd(), crd.pod_roll_crd()):
         root = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         for part in ("spec", "status"):
             found += list(nodes(root["properties"][part], f"{made['spec']['names']['kind']}.{part}"))
@@ -59,7 +59,7 @@ def test_every_string_list_and_map_is_bounded():
 
 
 def test_defaults_stand_in_the_schema_as_a_person_would_write_them():
-    spec = crd.memory_policy()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec = crd.memory_policy_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert spec["required"] == ["mode"]
     properties = spec["properties"]
     assert properties["interval"]["default"] == "5m"

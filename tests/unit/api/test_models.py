@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from memroll.api.conditions import Condition, ConditionType, Status, condition, merge
+from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
-from memroll.api.roll import PodRoll
 from memroll.api.selector import Selector
 from tests.builders import NOW, at, policy, policy_json, roll_json
 

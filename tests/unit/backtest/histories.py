@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.analysis.series import Series
-from memroll.analysis.subject import Rule, Subject
 from memroll.backtest.trace import Trace
+from memroll.detection.container_history import Rule, Subject
+from memroll.detection.series import Series
 
 if TYPE_CHECKING:
     from pathlib import Path

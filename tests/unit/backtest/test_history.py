@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memroll.analysis.reading import SeriesRow
-from memroll.analysis.series import EMPTY, Series
 from memroll.backtest.history import Day, joined, traces, workload_of
+from memroll.detection.samples import SeriesRow
+from memroll.detection.series import EMPTY, Series
 
 
 def series(*samples):

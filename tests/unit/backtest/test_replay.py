@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memroll.analysis.verdict import judge
-from memroll.backtest import folder, output, policy
+from memroll.backtest import csv_traces, json_output, policy
 from memroll.backtest.replay import replay
-from memroll.backtest.run import Work, run
+from memroll.backtest.runner import Work, run
 from memroll.backtest.trace import Trace
+from memroll.detection.verdict import judge
 from tests.unit.backtest.histories import HOUR, RULE, line, three, trace
 
 
@@ -79,12 +79,12 @@ def test_a_trace_of_one_sample_is_no_trouble():
 
 @pytest.fixture(scope="module")
 def traces(tmp_path_factory):
-    return folder.read(three(tmp_path_factory.mktemp("three")))
+    return csv_traces.read(three(tmp_path_factory.mktemp("three")))
 
 
 def test_the_number_of_processes_changes_nothing(traces):
     one, three_at_once = (
-        output.to_json(run(Work(traces, policy.default(), rules=True), jobs, lambda _: None), rules=True)
+        json_output.to_json(run(Work(traces, policy.default(), rules=True), jobs, lambda _: None), rules=True)
         for jobs in (1, 3)
     )
     assert one == three_at_once
@@ -101,7 +101,7 @@ def test_traces_of_one_workload_are_peers(monkeypatch):
         replace(leak(), name=n, workload=w) for n, w in (("a", "web"), ("b", "web"), ("c", "db"), ("d", ""), ("e", ""))
     ]
     seen = {}
-    monkeypatch.setattr("memroll.backtest.run.replay", lambda t, rule, peers: seen.update({t.name: list(peers)}))
+    monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers: seen.update({t.name: list(peers)}))
     work = Work(shared, policy.default(), rules=False)
     for n in range(5):
         work.carry_out(n)

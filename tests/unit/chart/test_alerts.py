@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from memroll.recording.metrics import Metrics
+from memroll.reporting.metrics import Metrics
 from tests.unit.chart.rendering import of_kind
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from memroll.prometheus.connections import load
+from memroll.clients.prometheus.config import load
 from memroll.settings import PREFIX, Settings, from_environment
 from tests.unit.chart.rendering import (
     CHART,

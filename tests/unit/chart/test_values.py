@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from memroll.prometheus.connections import Connection
+from memroll.clients.prometheus.config import Connection
 from tests.unit.chart.rendering import CHART, CONNECTION, KUBERNETES, URL, Refused
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Simpler rules that a backtest compares the detector with."""

@@ -1,0 +1,1 @@
+"""From samples to a verdict for each container. Pure: time is an argument, and no client library is imported."""

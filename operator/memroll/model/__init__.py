@@ -1,0 +1,1 @@
+"""Snapshots of pods and workloads as frozen values."""

@@ -1,0 +1,1 @@
+"""Which pods to roll now, and which gate blocks the others. Pure."""

@@ -1,1 +1,0 @@
-"""The one Prometheus adapter: typed queries out, series in, foreign errors translated."""

@@ -1,0 +1,1 @@
+"""One PodRoll: its state machine, its strategies, and what is checked around them."""

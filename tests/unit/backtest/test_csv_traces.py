@@ -1,0 +1,97 @@
+"""Reading a folder: what is in it, and every way in which it can be wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from memroll.backtest import csv_traces
+from memroll.errors import Stalled
+from tests.unit.backtest.histories import folder as make
+
+MANIFEST = "name,limit_bytes\na,1000\n"
+SAMPLES = "t_s,bytes\n0,10\n60,20\n"
+
+
+def test_every_column_is_read(tmp_path):
+    manifest = "name,limit_bytes,workload,label,onset_s,else\na,1000.0,web,leak,30,x\nb,,,,,\n"
+    full = "t_s,bytes,working_set_bytes,load\n5,10,15,0.5\n65,20,,\n125,30,990,0.7\n"
+    a, b = csv_traces.read(make(tmp_path, manifest, a=full, b=SAMPLES))
+    assert (a.name, a.workload, a.label, a.onset_s, a.subject.limit_bytes) == ("a", "web", "leak", 30.0, 1000)
+    assert a.subject.rss.values.tolist() == [10, 20, 30]
+    assert (a.subject.working_set.times_s.tolist(), a.subject.working_set.values.tolist()) == ([5, 125], [15, 990])
+    assert a.subject.load.values.tolist() == [0.5, 0.7]
+    assert (a.start_s, a.end_s, a.days) == (5, 125, 120 / 86400)
+    assert (b.workload, b.label, b.onset_s, b.subject.limit_bytes, b.oom_s) == ("", "", None, None, None)
+
+
+def test_the_working_set_falls_back_to_bytes(tmp_path):
+    (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=SAMPLES))
+    assert a.subject.working_set.values.tolist() == [10, 20]
+    assert len(a.subject.load) == 0
+
+
+@pytest.mark.parametrize(("last", "oom_s"), [(990, 60.0), (1000, 60.0), (989, None)])
+def test_a_trace_that_ends_within_one_percent_of_its_limit_was_killed(tmp_path, last, oom_s):
+    (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=f"t_s,bytes\n0,10\n60,{last}\n"))
+    assert a.oom_s == oom_s
+
+
+BAD_MANIFESTS = {
+    "name,other\na,1\n": ["line 1", "'limit_bytes'", "name, other"],
+    "": ["line 1", "none"],
+    "name,limit_bytes\n": ["no traces"],
+    "name,limit_bytes\na,1000,5\n": ["line 2", "3 cells, must be 2"],
+    "name,limit_bytes\n,1000\n": ["line 2, name: ''", "must be the name of a file"],
+    "name,limit_bytes\n../a,1000\n": ["line 2, name: '../a'", "must be the name of a file"],
+    "name,limit_bytes\na,1000\na,1000\n": ["line 3, name: 'a'", "no other line"],
+    "name,limit_bytes\na,lots\n": ["line 2, limit_bytes: 'lots'", "or empty: no limit"],
+    "name,limit_bytes\na,0\n": ["line 2, limit_bytes: '0'", "above 0"],
+    "name,limit_bytes\na,nan\n": ["line 2, limit_bytes: 'nan'"],
+    "name,limit_bytes,onset_s\na,1000,noon\n": ["line 2, onset_s: 'noon'", "seconds"],
+    "name,name,limit_bytes\na,a,1000\n": ["line 1", "two columns of one name"],
+}
+
+
+@pytest.mark.parametrize("text", BAD_MANIFESTS)
+def test_a_bad_manifest_is_named_by_line_field_value_and_what_is_allowed(tmp_path, text):
+    with pytest.raises(Stalled) as caught:
+        csv_traces.read(make(tmp_path, text, a=SAMPLES))
+    for part in ("MANIFEST.csv", *BAD_MANIFESTS[text]):
+        assert part in caught.value.message
+
+
+BAD_TRACES = {
+    "": ["line 1", "'bytes'"],
+    "t_s,value\n0,1\n": ["line 1", "'bytes'", "t_s, value"],
+    "t_s,bytes\n": ["no samples"],
+    "t_s,bytes\n0,1\n\n": ["line 3", "0 cells, must be 2"],
+    "t_s,bytes\n0,1\nsoon,2\n": ["line 3, t_s: 'soon'", "a number of seconds"],
+    "t_s,bytes\n0,1\n0,2\n": ["line 3, t_s: '0'", "above the one of the line before"],
+    "t_s,bytes\n0,1\n60,-2\n": ["line 3, bytes: '-2'", "at least 0"],
+    "t_s,bytes\n0,1\n60,\n": ["line 3, bytes: ''", "at least 0"],
+    "t_s,bytes\n0,1\n60,inf\n": ["line 3, bytes: 'inf'"],
+    "t_s,bytes,working_set_bytes\n0,1,1\n60,2,x\n": ["line 3, working_set_bytes: 'x'", "or empty"],
+    "t_s,bytes,load\n0,1,1\n60,2,-1\n": ["line 3, load: '-1'", "or empty"],
+}
+
+
+@pytest.mark.parametrize("text", BAD_TRACES)
+def test_a_bad_trace_is_named_by_line_field_value_and_what_is_allowed(tmp_path, text):
+    with pytest.raises(Stalled) as caught:
+        csv_traces.read(make(tmp_path, MANIFEST, a=text))
+    for part in ("a.csv", *BAD_TRACES[text]):
+        assert part in caught.value.message
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(Stalled, match=r"a\.csv: No such file"):
+        csv_traces.read(make(tmp_path, MANIFEST))
+    with pytest.raises(Stalled, match=r"MANIFEST\.csv: No such file"):
+        csv_traces.read(tmp_path / "nowhere")
+
+
+def test_what_is_not_text_is_refused(tmp_path):
+    make(tmp_path, MANIFEST)
+    (tmp_path / "a.csv").write_bytes(b"t_s,bytes\n\xff,1\n")
+    with pytest.raises(Stalled, match=r"a\.csv: not CSV in UTF-8"):
+        csv_traces.read(tmp_path)

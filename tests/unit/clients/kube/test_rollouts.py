@@ -1,0 +1,197 @@
+"""When a workload counts as being in the middle of a rollout, and the words for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from memroll.clients.kube.rollouts import (
+    daemon_set_busy,
+    deployment_busy,
+    recreates,
+    rollout_busy,
+    stateful_set_busy,
+    surge_refused,
+)
+
+REVISION = "deployment.kubernetes.io/revision"
+
+
+def deployment(**status: Any) -> dict[str, Any]:
+    settled = {"observedGeneration": 3, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+    metadata = {"name": "chat", "generation": 3, "annotations": {REVISION: "5"}}
+    return {"kind": "Deployment", "metadata": metadata, "spec": {"replicas": 2}, "status": settled | status}
+
+
+def replica_set(name: str, revision: str = "5", replicas: int = 2) -> dict[str, Any]:
+    metadata = {"name": name, "uid": name, "annotations": {REVISION: revision}}
+    return {"metadata": metadata, "spec": {"replicas": replicas}, "status": {"replicas": replicas}}
+
+
+OWN = replica_set("chat-new")
+OLD = replica_set("chat-old", "4", 0)
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "siblings", "expected"),
+    [
+        pytest.param(deployment(), OWN, [OWN, OLD], "", id="settled"),
+        pytest.param(deployment(availableReplicas=0), OWN, [OWN, OLD], "", id="unavailable pods are no rollout"),
+        pytest.param(
+            deployment(observedGeneration=2), OWN, [OWN],
+            "Deployment/chat was changed and its controller has not seen it yet", id="a change not seen yet",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=1), OWN, [OWN], "Deployment/chat has updated 1 of 2 pods", id="pods to update",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=1) | {"spec": {"replicas": 2, "paused": True}}, OWN, [OWN],
+            "Deployment/chat has updated 1 of 2 pods and is paused", id="paused in the middle",
+        ),
+        pytest.param(
+            deployment() | {"spec": {"replicas": 2, "paused": True}}, OWN, [OWN], "", id="paused with nothing to do",
+        ),
+        pytest.param(
+            deployment(), OWN, [OWN, replica_set("chat-old", "4", 1)],
+            "Deployment/chat still has 1 pods of chat-old", id="old pods left",
+        ),
+        pytest.param(
+            deployment(), replica_set("chat-old", "4", 1), [OWN],
+            "Deployment/chat is at revision 5, the pod at 4", id="a pod of an old revision",
+        ),
+        pytest.param(
+            deployment() | {"metadata": {"name": "chat", "deletionTimestamp": "x"}}, OWN, [OWN],
+            "Deployment/chat is being deleted", id="being deleted",
+        ),
+    ],
+)  # fmt: skip
+def test_a_deployment(top: Any, own: Any, siblings: Any, expected: str) -> None:
+    assert deployment_busy(top, own, siblings) == expected
+
+
+def rollout(**status: Any) -> dict[str, Any]:
+    settled = {"stableRS": "new", "currentPodHash": "new", "observedGeneration": "3", "updatedReplicas": 2}
+    metadata = {"name": "chat", "generation": 3}
+    return {"kind": "Rollout", "metadata": metadata, "spec": {"replicas": 2}, "status": settled | status}
+
+
+ARGO = {"metadata": {"uid": "new", "labels": {"rollouts-pod-template-hash": "new"}}, "spec": {"replicas": 2}}
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "expected"),
+    [
+        pytest.param(rollout(), ARGO, "", id="settled"),
+        pytest.param(rollout(stableRS="old"), ARGO, "Rollout/chat goes from old to new", id="a canary"),
+        pytest.param(
+            rollout(stableRS="", updatedReplicas=1), ARGO, "Rollout/chat goes from nothing to new", id="the first one"
+        ),
+        pytest.param(
+            rollout(observedGeneration="2"), ARGO,
+            "Rollout/chat was changed and its controller has not seen it yet", id="a change not seen yet",
+        ),
+        pytest.param(rollout(observedGeneration="c9f8b5d"), ARGO, "", id="an old controller's hash"),
+        pytest.param(
+            rollout(), {"metadata": {"uid": "old", "labels": {"rollouts-pod-template-hash": "old"}}},
+            "Rollout/chat is at new, the pod at old", id="a pod of an old revision",
+        ),
+    ],
+)  # fmt: skip
+def test_an_argo_rollout(top: Any, own: Any, expected: str) -> None:
+    assert rollout_busy(top, own, [own]) == expected
+
+
+def stateful(**status: Any) -> dict[str, Any]:
+    settled = {"observedGeneration": 1, "currentRevision": "a", "updateRevision": "a", "updatedReplicas": 1}
+    return {"kind": "StatefulSet", "metadata": {"name": "db", "generation": 1}, "status": settled | status}
+
+
+@pytest.mark.parametrize(
+    ("top", "expected"),
+    [
+        pytest.param(stateful(), "", id="settled"),
+        pytest.param(stateful(readyReplicas=0), "", id="unready pods are no rollout"),
+        pytest.param(stateful(updateRevision="b"), "StatefulSet/db goes from a to b", id="two revisions"),
+        pytest.param(stateful(updatedReplicas=0), "StatefulSet/db has updated 0 of 1 pods", id="pods to update"),
+    ],
+)
+def test_a_stateful_set(top: Any, expected: str) -> None:
+    assert stateful_set_busy(top) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({"desiredNumberScheduled": 3, "updatedNumberScheduled": 3, "numberReady": 1}, "", id="settled"),
+        pytest.param(
+            {"desiredNumberScheduled": 3, "updatedNumberScheduled": 1},
+            "DaemonSet/agent has updated 1 of 3 pods", id="nodes to update",
+        ),
+    ],
+)  # fmt: skip
+def test_a_daemon_set(status: Any, expected: str) -> None:
+    assert daemon_set_busy({"kind": "DaemonSet", "metadata": {"name": "agent"}, "status": status}) == expected
+
+
+NO_MORE = "{} has maxSurge 0: it must not have a pod more than it asks for"
+
+
+def with_strategy(kind: str, strategy: Any) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": "chat"}, "spec": {"strategy": strategy}}
+
+
+def rolling(max_surge: Any) -> dict[str, Any]:
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": max_surge, "maxUnavailable": 1}}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        pytest.param(None, (False, ""), id="none"),
+        pytest.param({"type": "RollingUpdate"}, (False, ""), id="rolling, by the defaults"),
+        pytest.param(rolling(1), (False, ""), id="one more"),
+        pytest.param(rolling("1%"), (False, ""), id="a share is rounded up"),
+        pytest.param(rolling("100%"), (False, ""), id="twice as many"),
+        pytest.param(rolling(0), (False, NO_MORE), id="none more"),
+        pytest.param(rolling("0%"), (False, NO_MORE), id="a share of nothing"),
+        pytest.param(rolling("00%"), (False, NO_MORE), id="the same, written longer"),
+        pytest.param(rolling(["0"]), (False, ""), id="an odd shape"),
+        pytest.param({"type": "Recreate"}, (True, ""), id="recreated"),
+        pytest.param({"type": "Recreate", "rollingUpdate": None}, (True, ""), id="recreated, as kubectl writes it"),
+        pytest.param(
+            {"type": "Paired"}, (False, "{} has the strategy Paired, which memroll does not know"), id="a new strategy"
+        ),
+        pytest.param("Recreate", (False, ""), id="no object"),
+    ],
+)
+def test_whether_a_deployment_may_have_a_pod_more_than_it_asks_for(strategy, expected):
+    top = with_strategy("Deployment", strategy)
+    assert (recreates(top), surge_refused(top)) == (expected[0], expected[1].format("Deployment/chat"))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        pytest.param({"canary": {}}, "", id="a canary, by the defaults"),
+        pytest.param({"canary": {"maxSurge": "25%"}}, "", id="some more"),
+        pytest.param({"canary": {"maxSurge": 0, "maxUnavailable": 1}}, NO_MORE, id="none more"),
+        pytest.param({"canary": {"maxSurge": "0%"}}, NO_MORE, id="a share of nothing"),
+        pytest.param({"blueGreen": {"activeService": "a"}}, "", id="its Services are looked at instead"),
+        pytest.param({"canary": {"trafficRouting": {"nginx": {"stableIngress": "i"}}}}, "", id="with an Ingress"),
+        pytest.param(
+            {"canary": {"trafficRouting": {"istio": {"virtualService": {"name": "v"}}}}}, "", id="hosts of Services"
+        ),
+        pytest.param(
+            {"canary": {"trafficRouting": {"istio": {"destinationRule": {"name": "d"}}}}},
+            "{} is routed by a DestinationRule of Istio, which selects the pod by its template hash", id="subsets",
+        ),
+        pytest.param(
+            {"canary": {"trafficRouting": {"appMesh": {"virtualNodeGroup": {}}}}},
+            "{} is routed by a VirtualNode of App Mesh, which selects the pod by its template hash", id="virtual nodes",
+        ),
+    ],
+)  # fmt: skip
+def test_whether_a_rollout_may_have_a_pod_more_than_it_asks_for(strategy, expected):
+    top = with_strategy("Rollout", strategy)
+    assert (recreates(top), surge_refused(top)) == (False, expected.format("Rollout/chat"))

@@ -1,0 +1,145 @@
+"""Which labels take a pod out of its Services, and which must stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from memroll.clients.kube.services import detachment_of, selected_by_hash
+from memroll.model.pods import RELEASED_HASH
+
+HERE = "ai"
+LABELS = {"app": "chat", "tier": "web", "track": "stable", "pod-template-hash": "abc"}
+
+
+def service(name: str, **selector: str) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"selector": selector}}
+
+
+def network_policy(selector: dict[str, Any], *peers: dict[str, Any], namespace: str = "ai") -> dict[str, Any]:
+    spec = {"podSelector": selector, "ingress": [{"from": list(peers)}]}
+    return {"metadata": {"name": "p", "namespace": namespace}, "spec": spec}
+
+
+CHAT = {"matchLabels": {"app": "chat"}}
+
+
+def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
+    return {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
+
+
+@pytest.mark.parametrize(
+    ("services", "policies", "labels"),
+    [
+        pytest.param([service("a", app="chat")], [], {"app": "chat"}, id="one Service"),
+        pytest.param([service("a", app="chat"), service("b", app="other")], [], {"app": "chat"}, id="another Service"),
+        pytest.param(
+            [service("a", app="chat", track="stable"), service("b", track="stable", tier="web")], [],
+            {"track": "stable"}, id="one label for two Services",
+        ),
+        pytest.param(
+            [service("a", app="chat"), service("b", tier="web")], [], {"app": "chat", "tier": "web"}, id="two labels"
+        ),
+        pytest.param(
+            [service("a", app="chat", tier="web")], [network_policy({"matchLabels": {"app": "chat"}})],
+            {"tier": "web"}, id="a NetworkPolicy goes by the other label",
+        ),
+        pytest.param(
+            [service("a", app="chat")], [network_policy({"matchLabels": {"app": "other"}})], {"app": "chat"},
+            id="a NetworkPolicy of other pods",
+        ),
+        pytest.param(
+            [service("a", app="chat")], [network_policy(CHAT, {"podSelector": CHAT}, namespace="else")],
+            {"app": "chat"}, id="a NetworkPolicy of another namespace, about its own pods",
+        ),
+    ],
+)  # fmt: skip
+def test_as_few_labels_as_will_do(services, policies, labels):
+    assert detachment_of(LABELS, services, policies, HERE).labels == labels
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(network_policy(CHAT), id="its pods"),
+        pytest.param(network_policy({}, {"podSelector": CHAT}), id="a peer of others"),
+        pytest.param(
+            network_policy({}, {"namespaceSelector": {}, "podSelector": CHAT}, namespace="else"),
+            id="a peer in other namespaces",
+        ),
+        pytest.param(network_policy(expression("app", "In", "chat", "x")), id="In"),
+        pytest.param(network_policy(expression("app", "NotIn", "memroll-detached")), id="NotIn"),
+        pytest.param(
+            {"metadata": {"namespace": "ai"}, "spec": {"egress": [{"to": [{"podSelector": CHAT}]}]}}, id="egress"
+        ),
+    ],
+)
+def test_a_label_that_a_network_policy_goes_by_is_not_touched(policy):
+    found = detachment_of(LABELS, [service("a", app="chat")], [policy], HERE)
+    assert not found.labels
+    assert found.skipped == "Service a selects the pod only by labels that a NetworkPolicy goes by, too"
+
+
+def test_without_a_service_there_is_nothing_to_detach_from():
+    found = detachment_of(LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [], HERE)
+    assert found.skipped == "no Service selects the pod"
+
+
+HASH = "pod-template-hash"
+ROLLOUT_HASH = "rollouts-pod-template-hash"
+BY_HASH = {"matchLabels": {HASH: "abc"}}
+
+
+@pytest.mark.parametrize(
+    ("services", "policies", "expected"),
+    [
+        pytest.param([service("a", app="chat")], [], "", id="a Service that goes by other labels"),
+        pytest.param([service("a", app="chat", **{HASH: "old"})], [], "", id="a Service of another revision"),
+        pytest.param([service("a", app="other", **{HASH: "abc"})], [], "", id="a Service of other pods"),
+        pytest.param([service("a")], [], "", id="a Service without a selector"),
+        pytest.param([service("a", **{HASH: RELEASED_HASH})], [], "", id="a Service of released pods"),
+        pytest.param(
+            [service("all", app="chat"), service("a", app="chat", **{HASH: "abc"})], [],
+            "Service a selects the pod by its label pod-template-hash", id="one of two Services goes by the hash",
+        ),
+        pytest.param(
+            [service("a", **{HASH: "abc"})], [], "Service a selects the pod by its label pod-template-hash",
+            id="a Service that goes by the hash alone",
+        ),
+        pytest.param([], [network_policy(CHAT)], "", id="a NetworkPolicy that goes by other labels"),
+        pytest.param([], [network_policy({"matchLabels": {HASH: "old"}})], "", id="a policy of another revision"),
+        pytest.param([], [network_policy(expression(HASH, "Exists"))], "", id="any hash will do"),
+        pytest.param([], [network_policy(BY_HASH, namespace="else")], "", id="a NetworkPolicy of another namespace"),
+        pytest.param(
+            [], [network_policy(BY_HASH)], "NetworkPolicy ai/p selects the pod by its label pod-template-hash",
+            id="a NetworkPolicy that goes by the hash",
+        ),
+        pytest.param(
+            [], [network_policy(expression(HASH, "NotIn", RELEASED_HASH, "old"))],
+            "NetworkPolicy ai/p selects the pod by its label pod-template-hash", id="a policy it would leave",
+        ),
+        pytest.param(
+            [], [network_policy(expression(HASH, "NotIn", "abc"))],
+            "NetworkPolicy ai/p selects the pod by its label pod-template-hash", id="a policy it would enter",
+        ),
+        pytest.param(
+            [], [network_policy({}, {"namespaceSelector": {}, "podSelector": BY_HASH}, namespace="else")],
+            "NetworkPolicy else/p selects the pod by its label pod-template-hash", id="a peer in other namespaces",
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_tell_a_released_pod_from_the_pod_before_is_named(services, policies, expected):
+    assert selected_by_hash(LABELS, HASH, services, policies, HERE) == expected
+
+
+def test_the_services_of_an_argo_rollout_are_recognised():
+    """Its controller writes the hash into the selectors of the active, preview, stable and canary Services."""
+    labels = {"app": "chat", ROLLOUT_HASH: "abc"}
+    active, preview = (
+        service("active", app="chat", **{ROLLOUT_HASH: "abc"}),
+        service("preview", app="chat", **{ROLLOUT_HASH: "def"}),
+    )
+    words = "Service active selects the pod by its label rollouts-pod-template-hash"
+    assert selected_by_hash(labels, ROLLOUT_HASH, [preview, active], [], HERE) == words
+    assert selected_by_hash(labels, ROLLOUT_HASH, [preview], [], HERE) == ""

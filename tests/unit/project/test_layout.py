@@ -1,0 +1,32 @@
+"""The shape of the repository, where a wrong one breaks things far away."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_source_root_never_becomes_a_package():
+    assert not (ROOT / "operator" / "__init__.py").exists(), "it would shadow the standard library's operator"
+
+
+def test_the_standard_library_s_operator_is_found_from_the_repository_root():
+    code = "import operator, sys; sys.exit(not hasattr(operator, 'itemgetter'))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_requirements_are_pinned_by_hash_and_name_no_index():
+    for name in (
+        "requirements.txt",
+        "requirements-build.txt",
+        "requirements-dev.txt",
+        "examples/systems/requirements.txt",
+    ):
+        lines = [line.strip() for line in (ROOT / name).read_text().splitlines() if line.strip() and line[0] != "#"]
+        assert lines, name
+        for line in lines:
+            assert line.startswith("--hash=sha256:") or "==" in line, f"{name}: {line}"
+            assert "://" not in line, f"{name}: {line}"

@@ -1,0 +1,224 @@
+"""The report's figures and words, and that no string of anyone's gets out of its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from memroll.api.pod_roll import PodRoll
+from memroll.api.policy import MemoryPolicy
+from memroll.report import describe, html, sparkline, text
+from memroll.report.leaks import Leaks, leaks
+from tests import reported
+from tests.builders import MIB, NOW
+
+MONTH = timedelta(days=30)
+
+
+def found(policies: Any = None, rolls: Any = None, back: timedelta = MONTH) -> Leaks:
+    policies = reported.policies() if policies is None else policies
+    rolls = reported.rolls() if rolls is None else rolls
+    return leaks(map(MemoryPolicy.read, policies), map(PodRoll.read, rolls), NOW, back)
+
+
+def with_ledger(*entries: dict[str, Any]) -> list[dict[str, Any]]:
+    (policy,) = reported.policies()
+    return [policy | {"status": {"ledger": list(entries)}}]
+
+
+def test_each_service_has_its_revisions_the_fastest_leak_first():
+    chat, agent = found().services
+    assert (chat.namespace, chat.workload, [leak.entry.revision for leak in chat.leaks]) == (
+        "ai", "Deployment/chat", ["7d4b9c5f6", "5c6f88d7b"],
+    )  # fmt: skip
+    assert [r.name for r in chat.leaks[0].rolls] == ["chat-7d4b9c5f6-x2x4z-1f2e3d4c"]
+    assert chat.leaks[1].rolls == ()
+    assert agent.workload == "StatefulSet/agent"
+
+
+def test_the_headline_says_what_a_team_must_know():
+    chat, agent = map(describe.headline, found().services)
+    assert chat == (
+        "Deployment/chat, container chat, leaks 58.4 MiB per hour, 14.0 KiB per request; app/cache.py:42 grew most"
+        " (+118.0 MiB). Rolled 4 times, which freed 3.3 GiB; 2 OOM kills before the first roll, none since."
+    )
+    assert agent == "StatefulSet/agent, container agent, leaks 6.1 MiB per hour. Not rolled yet; 1 OOM kill."
+
+
+@pytest.mark.parametrize(
+    ("newer", "expected"),
+    [
+        (58.5, "Revision b (x:2) leaks 3.0 times faster than a (x:1)."),
+        (20, "Revision b (x:2) leaks as fast as a (x:1)."),
+        (6.5, "Revision b (x:2) leaks 3.0 times slower than a (x:1)."),
+    ],
+)
+def test_revisions_are_compared(newer, expected):
+    older = reported.entry("Deployment/chat", "a", "x:1", 19.5, firstSeen="2026-02-01T00:00:00Z")
+    (service,) = found(with_ledger(older, reported.entry("Deployment/chat", "b", "x:2", newer)), []).services
+    assert [describe.comparison(c) for c in service.compared()] == [expected]
+
+
+def test_what_does_not_grow_is_not_compared():
+    still = reported.entry("Deployment/chat", "a", "x:1", 0, firstSeen="2026-02-01T00:00:00Z")
+    (service,) = found(with_ledger(still, reported.entry("Deployment/chat", "b", "x:2", 9)), []).services
+    assert list(service.compared()) == []
+
+
+def test_what_was_not_seen_for_longer_is_left_out():
+    assert [s.workload for s in found(rolls=[], back=timedelta(hours=1)).services] == ["Deployment/chat"]
+    (chat,) = found(rolls=[], back=timedelta(hours=1)).services
+    assert len(chat.leaks) == 1
+
+
+def test_rolls_without_a_ledger_are_told_as_well():
+    (roll,) = reported.rolls()
+    roll["spec"]["policy"] = ""
+    (service,) = found([], [roll]).services
+    assert (service.workload, service.leaks[0].policy) == ("Deployment/chat", "")
+    assert service.leaks[0].entry.growth_bytes_per_hour == int(58.4 * MIB)
+    del roll["spec"]["finding"]
+    (service,) = found([], [roll]).services
+    assert service.container == "chat", "its evidence knows"
+    assert "how fast it leaks is not known" in describe.headline(service)
+
+
+def test_another_revision_s_roll_is_not_this_one_s():
+    (roll,) = reported.rolls()
+    roll["status"]["release"]["templateHash"] = "other"
+    chat, *_ = found(rolls=[roll]).services
+    assert {leak.entry.revision: len(leak.rolls) for leak in chat.leaks} == {"7d4b9c5f6": 0, "5c6f88d7b": 0, "other": 1}
+
+
+def test_the_table_holds_the_figures():
+    lines = text.to_text(found()).splitlines()
+    cells = [re.split(r"\s{2,}", line) for line in lines]
+    assert cells[0] == list(describe.HEAD)
+    assert cells[1] == [
+        "ai", "Deployment/chat", "chat", "7d4b9c5f6", "registry.example/chat:4.2", "+58.4 MiB", "+14.0 KiB", "4",
+        "2", "0", "3.3 GiB", "app/cache.py:42 +118.0 MiB", "2026-03-01T11:59:00Z",
+    ]  # fmt: skip
+    assert lines[-1].startswith("Revision 7d4b9c5f6 (registry.example/chat:4.2) leaks 3.0 times faster than 5c6f88d7b")
+
+
+def test_nothing_that_leaks_is_said_in_each_format():
+    nothing = found([], [])
+    assert text.to_text(nothing) == "No leak was seen. (since 2026-01-30T12:00:00Z)"
+    assert json.loads(text.to_json(nothing))["services"] == []
+    assert "No leak was seen." in html.page(nothing)
+
+
+def test_the_json_holds_figures_and_evidence():
+    content = json.loads(text.to_json(found()))
+    chat = content["services"][0]
+    assert chat["comparisons"][0]["times"] == pytest.approx(2.99, abs=0.01)
+    newest = chat["revisions"][0]
+    assert (newest["oom_kills_before"], newest["oom_kills_since"], newest["freed_bytes"]) == (2, 0, 3350 * MIB)
+    assert newest["evidence"]["probe"]["growth"][0]["file"] == "app/cache.py"
+    assert newest["podrolls"] == ["chat-7d4b9c5f6-x2x4z-1f2e3d4c"]
+
+
+class Page(HTMLParser):
+    """What a page is made of: its tags, what they refer to, its text."""
+
+    def __init__(self, content: str) -> None:
+        super().__init__()
+        self.tags, self.references, self.words, self.open = list[str](), list[str](), "", list[str]()
+        self.feed(content)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        names = {name for name, _ in attrs}
+        self.references += [n for n in names if n in ("src", "href", "xlink:href") or n.startswith("on")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def test_the_page_is_whole_and_needs_nothing_else():
+    content = html.page(found())
+    read = Page(content)
+    assert read.open == []
+    assert read.references == []
+    assert not {"script", "img", "link", "iframe", "object", "form"} & set(read.tags)
+    assert "url(" not in content
+    assert "@import" not in content
+    assert read.tags.count("svg") == 1
+    assert "prefers-color-scheme: dark" in content
+    assert "@media print" in content
+
+
+def test_the_headline_comes_first_then_the_figures_then_the_evidence():
+    content = html.page(found())
+    order = [
+        "<h2>ai/Deployment/chat: chat</h2>", "leaks 58.4 MiB per hour", "leaks 3.0 times faster", "+14.0 KiB",
+        "<polyline", "app/sessions.py:17", "9120 (+8800) app.cache.Entry, held by dict of module app.cache",
+        "freed 789.0 MiB",
+    ]  # fmt: skip
+    at = content.index(order[0])
+    places = [content.index(part, at) for part in order]
+    assert places == sorted(places)
+
+
+EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e'&{{7*7}}$style"
+
+
+def everywhere(value: Any) -> Any:
+    """Put the evil string into every field that holds free text."""
+    free = ("image", "reason", "message", "file", "at", "type", "podName", "workload", "revision", "container", "name")
+    if isinstance(value, dict):
+        return {k: EVIL[:60] if k in free and isinstance(v, str) else everywhere(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [everywhere(v) for v in value]
+    return value
+
+
+def test_whatever_strings_hold_nothing_gets_out_of_its_place():
+    (policy,), (roll,) = reported.policies(), reported.rolls()
+    policy["status"] = everywhere(policy["status"])
+    roll["status"] = everywhere(roll["status"]) | {"workload": roll["status"]["workload"]}
+    roll["spec"] |= {"reason": EVIL, "finding": everywhere(roll["spec"]["finding"])}
+    seen = found([policy], [roll])
+    assert seen.services
+    content = html.page(seen)
+    read = Page(content)
+    assert read.references == []
+    assert not {"script", "img"} & set(read.tags)
+    assert "alert(1)" in read.words, "it is shown as what it is"
+    for written in (content, text.to_text(seen)):
+        assert not set(written) & set("\x1b\u202e\r\x00")
+
+
+def test_a_picture_has_its_limit_and_ends_inside():
+    series = found().services[0].leaks[0].rolls[0].status.evidence.series
+    drawn = sparkline.svg(series)
+    (points,) = re.findall(r'points="([^"]+)"', drawn)
+    pairs = [tuple(map(float, p.split(","))) for p in points.split()]
+    assert len(pairs) == 59
+    assert all(0 <= x <= sparkline.WIDTH and 0 <= y <= sparkline.HEIGHT for x, y in pairs)
+    assert [x for x, _ in pairs] == sorted(x for x, _ in pairs)
+    assert pairs[0][1] > pairs[-1][1], "more memory is higher up"
+    assert "limit 1.0 GiB" in drawn
+    assert sparkline.svg(series.model_copy(update={"points": series.points[:1]})) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"),
+    [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (41 * MIB, "41.0 MiB"), (3 << 30, "3.0 GiB")],
+)
+def test_sizes_read_well(count, expected):
+    assert describe.size(count) == expected
