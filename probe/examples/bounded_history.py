@@ -1,8 +1,8 @@
-"""Conversations that do not grow for ever: the last messages of each, and the last conversations of all.
+"""Conversation histories of limited size: the last messages of each, and the most recently used conversations.
 
-`collections.deque(maxlen=...)` bounds one history. The number of conversations needs a bound of its own: users come
-back or they don't. Here the least recently used goes first; `cachetools.TTLCache(maxsize=..., ttl=...)` in the place
-of the OrderedDict also forgets by time. What must outlive the process belongs into a database.
+`collections.deque(maxlen=...)` limits one history. The number of conversations needs a limit of its own, because users
+may not return. This example removes the least recently used conversation. `cachetools.TTLCache(maxsize=..., ttl=...)`
+instead of the OrderedDict also removes old ones. Data that must outlive the process belongs in a database.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ Message = dict[str, str]
 
 
 class Conversations:
-    def __init__(self, most_conversations: int = 1_000, most_messages: int = 50) -> None:
-        self._most_conversations, self._most_messages = most_conversations, most_messages
+    def __init__(self, max_conversations: int = 1_000, max_messages: int = 50) -> None:
+        self._max_conversations, self._max_messages = max_conversations, max_messages
         self._lock = threading.Lock()
         self._histories: OrderedDict[str, deque[Message]] = OrderedDict()
 
     def add(self, conversation: str, role: str, content: str) -> None:
         with self._lock:
-            history = self._histories.setdefault(conversation, deque(maxlen=self._most_messages))
+            history = self._histories.setdefault(conversation, deque(maxlen=self._max_messages))
             history.append({"role": role, "content": content})
             self._histories.move_to_end(conversation)
-            if len(self._histories) > self._most_conversations:
+            if len(self._histories) > self._max_conversations:
                 self._histories.popitem(last=False)
 
     def of(self, conversation: str) -> list[Message]:

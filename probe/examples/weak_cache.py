@@ -1,8 +1,8 @@
-"""A cache that does not keep what nobody else uses: `weakref.WeakValueDictionary`.
+"""Cache that does not keep unused objects alive: `weakref.WeakValueDictionary`.
 
-For objects that live somewhere else and are looked up by a key: components of a flow that is open, sessions that are
-connected. The cache finds them again while they live, and forgets them with their last user. Values must be objects of
-a class (a str, a tuple or a dict can't be referred to weakly).
+For objects that are owned elsewhere and found by a key: components of an open flow, connected sessions. The cache
+returns an object while it is in use, and forgets it with its last user. Values must be instances of a class: a str, a
+tuple or a dict has no weak references.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Components:
         self._by_name: weakref.WeakValueDictionary[str, Component] = weakref.WeakValueDictionary()
 
     def get(self, name: str) -> Component:
-        """Return the component that is in use, or a new one. The caller's reference is what keeps it alive."""
+        """Return the component in use, or a new one. The caller's reference keeps it alive."""
         component = self._by_name.get(name)
         if component is None:
             component = self._by_name[name] = Component(name)
@@ -32,7 +32,7 @@ class Components:
 
 
 class Flow:
-    """What owns components for as long as it is open."""
+    """Owner of components for as long as it is open."""
 
     def __init__(self, components: Components, names: list[str]) -> None:
         self.components = [components.get(name) for name in names]

@@ -1,5 +1,5 @@
-"""Why something was left out, in words for the report."""
+"""Error of skipped work; its message goes into the report."""
 
 
-class NotNowError(Exception):
-    """It would cost more than there is, or what it needs is off; the message says what."""
+class ResourceLimitError(Exception):
+    """Work that was skipped: it exceeds the available time or memory, or a feature it needs is off. Has the reason."""

@@ -1,4 +1,4 @@
-"""Traces of memory blocks -> bytes by line of code. Pure; called by tracing."""
+"""Sums traces of memory blocks by line of code, and compares two such sums. Pure; called by tracing."""
 
 from __future__ import annotations
 
@@ -13,31 +13,33 @@ if TYPE_CHECKING:
 
     Frame = tuple[str, int]
     Frames = tuple[Frame, ...]  # the most recent call first
-    Trace = tuple[int, int, Frames, int]  # domain, bytes, frames, how many frames there were
+    Trace = tuple[int, int, Frames, int]  # domain, bytes, frames, total number of frames
 
-MOST_BLOCKS = 100_000
-LARGE_BYTES = 65_536
+MAX_BLOCKS_READ = 100_000
+"""Maximum number of small blocks read of a snapshot. Reading one takes a microsecond."""
+MIN_LARGE_BLOCK_BYTES = 65_536
+"""Minimum size of a large block in bytes. Large blocks are few, and all are read. Chosen by hand."""
 
-HERE = Path(__file__).parent
-# These stand below the service's own calls. All other files of the probe are its own work.
-BELOW_THE_SERVICE = frozenset(str(HERE / name) for name in ("asgi.py", "wsgi.py", "outside.py"))
+PACKAGE_FOLDER = Path(__file__).parent
+CALLERS_OF_THE_SERVICE = frozenset(str(PACKAGE_FOLDER / name) for name in ("asgi.py", "wsgi.py", "auto_instrument.py"))
+"""Files of the probe that call the service's code. All other files of the probe do the probe's own work."""
 
 
 @dataclass
-class Held:
-    """What one line holds; `frames` are of the call path that holds most of it."""
+class LineMemory:
+    """Memory that one line holds. `frames` are the call path that holds most of it."""
 
     bytes: int
     blocks: int
     frames: Frames
-    most_bytes: int
+    largest_path_bytes: int
 
 
-Lines = dict["Frame", Held]
+Lines = dict["Frame", LineMemory]
 
 
 @dataclass(frozen=True)
-class Growth:
+class LineGrowth:
     file: str
     line: int
     bytes: int
@@ -46,69 +48,69 @@ class Growth:
     frames: Frames
 
 
-def stride_of(count: int) -> int:
-    return -(-count // MOST_BLOCKS) or 1
+def sampling_stride(count: int) -> int:
+    return -(-count // MAX_BLOCKS_READ) or 1
 
 
-def by_line(traces: Sequence[Trace]) -> Lines:
+def sum_by_line(traces: Sequence[Trace]) -> Lines:
     """Sum blocks by the line that allocated them.
 
-    Over MOST_BLOCKS, every n-th block stands for n: reading one costs a microsecond, and a service may hold
-    millions. Large blocks are few and all read.
+    Over MAX_BLOCKS_READ, every n-th small block counts n times, because a service may hold millions.
     """
-    stride = stride_of(len(traces))
+    stride = sampling_stride(len(traces))
     paths: dict[int, list[int]] = {}
-    known: dict[int, Frames] = {}
-    large = (t for t in traces if t[1] >= LARGE_BYTES)
-    small = (t for t in islice(traces, 0, None, stride) if t[1] < LARGE_BYTES)
+    frames_by_id: dict[int, Frames] = {}
+    large = (t for t in traces if t[1] >= MIN_LARGE_BLOCK_BYTES)
+    small = (t for t in islice(traces, 0, None, stride) if t[1] < MIN_LARGE_BLOCK_BYTES)
     for weight, some in ((1, large), (stride, small)):
-        _add(some, weight, paths, known)
-    return _folded(paths, known)
+        _add(some, weight, paths, frames_by_id)
+    return _merge_paths(paths, frames_by_id)
 
 
-def _add(traces: Iterable[Trace], weight: int, paths: dict[int, list[int]], known: dict[int, Frames]) -> None:
-    """Sum by call path. A snapshot shares one tuple between equal paths: its identity is cheaper than its hash."""
+def _add(traces: Iterable[Trace], weight: int, paths: dict[int, list[int]], frames_by_id: dict[int, Frames]) -> None:
+    """Sum by call path. A snapshot shares one tuple between equal paths, and its identity is cheaper than its hash."""
     for trace in traces:
         frames = trace[2]
-        held = paths.get(id(frames))
-        if held is None:
-            paths[id(frames)], known[id(frames)] = [trace[1] * weight, weight], frames
+        sums = paths.get(id(frames))
+        if sums is None:
+            paths[id(frames)], frames_by_id[id(frames)] = [trace[1] * weight, weight], frames
         else:
-            held[0] += trace[1] * weight
-            held[1] += weight
+            sums[0] += trace[1] * weight
+            sums[1] += weight
 
 
-def _folded(paths: dict[int, list[int]], known: dict[int, Frames]) -> Lines:
+def _merge_paths(paths: dict[int, list[int]], frames_by_id: dict[int, Frames]) -> Lines:
     lines: Lines = {}
     for key, (size, blocks) in paths.items():
-        frames = known[key]
-        if is_our_work(frames):
+        frames = frames_by_id[key]
+        if is_probe_allocation(frames):
             continue
-        held = lines.setdefault(frames[0], Held(0, 0, frames, 0))
-        held.bytes += size
-        held.blocks += blocks
-        if size > held.most_bytes:
-            held.frames, held.most_bytes = frames, size
+        memory = lines.setdefault(frames[0], LineMemory(0, 0, frames, 0))
+        memory.bytes += size
+        memory.blocks += blocks
+        if size > memory.largest_path_bytes:
+            memory.frames, memory.largest_path_bytes = frames, size
     return lines
 
 
-def is_our_work(frames: Frames) -> bool:
+def is_probe_allocation(frames: Frames) -> bool:
+    """Return whether the probe's own work allocated a block, not the service that it wraps."""
     first = frames[0][0]
-    if _is_ours(first) or first == tracemalloc.__file__:
+    if _is_probe_file(first) or first == tracemalloc.__file__:
         return True
-    return any(_is_ours(file) and file not in BELOW_THE_SERVICE for file, _ in frames[1:])
+    return any(_is_probe_file(file) and file not in CALLERS_OF_THE_SERVICE for file, _ in frames[1:])
 
 
-def _is_ours(file: str) -> bool:
-    return file.startswith(str(HERE))
+def _is_probe_file(file: str) -> bool:
+    return file.startswith(str(PACKAGE_FOLDER))
 
 
-def growth(now: Lines, before: Lines, most: int) -> list[Growth]:
-    """Return the lines that hold more than before, largest growth first."""
-    found = [
-        Growth(*line, held.bytes - then.bytes, held.blocks - then.blocks, held.bytes, held.frames)
-        for line, held in now.items()
-        for then in (before.get(line) or Held(0, 0, (), 0),)
-        if held.bytes > then.bytes
+def find_growth(now: Lines, before: Lines, limit: int) -> list[LineGrowth]:
+    """Return at most `limit` lines that hold more than before, largest growth first."""
+    grown = [
+        LineGrowth(*line, memory.bytes - then.bytes, memory.blocks - then.blocks, memory.bytes, memory.frames)
+        for line, memory in now.items()
+        for then in (before.get(line) or LineMemory(0, 0, (), 0),)
+        if memory.bytes > then.bytes
     ]
-    return sorted(found, key=lambda g: (-g.bytes, g.file, g.line))[:most]
+    return sorted(grown, key=lambda g: (-g.bytes, g.file, g.line))[:limit]

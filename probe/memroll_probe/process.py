@@ -1,4 +1,4 @@
-"""This process's figures, from /proc. What the system does not tell is None."""
+"""Memory, threads and garbage collector of this process, from /proc and cgroup files. Missing figures are None."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from pathlib import Path
 KIB = 1024
 PROC = Path("/proc/self")
 CGROUP = Path("/sys/fs/cgroup")
-UNLIMITED_BYTES = 2**60  # what version 1 shows for no limit is a little below 2**63
+UNLIMITED_BYTES = 2**60
+"""Limit from which a cgroup counts as unlimited, in bytes: without a limit, version 1 shows a little below 2**63."""
 
 
 def rss_bytes(proc: Path = PROC) -> int | None:
@@ -22,65 +23,66 @@ def rss_bytes(proc: Path = PROC) -> int | None:
 
 
 def peak_rss_bytes(proc: Path = PROC) -> int | None:
-    return _in_bytes(_sum_of(proc / "status", "VmHWM:"))
+    return _kib_to_bytes(_sum_fields(proc / "status", "VmHWM:"))
 
 
 def uss_bytes(proc: Path = PROC) -> int | None:
-    """Return what would be freed if this process ended: it shares the rest with its parent and siblings."""
-    return _in_bytes(_sum_of(proc / "smaps_rollup", "Private_Clean:", "Private_Dirty:", "Private_Hugetlb:"))
+    """Return the memory that the end of this process would free. The rest is shared with other processes."""
+    return _kib_to_bytes(_sum_fields(proc / "smaps_rollup", "Private_Clean:", "Private_Dirty:", "Private_Hugetlb:"))
 
 
-def _in_bytes(kib: int | None) -> int | None:
+def _kib_to_bytes(kib: int | None) -> int | None:
     return None if kib is None else kib * KIB
 
 
-def _sum_of(file: Path, *names: str) -> int | None:
-    """Return the sum of these figures of a file that has one a line, after its name; None: there is none of them."""
+def _sum_fields(file: Path, *names: str) -> int | None:
+    """Return the sum of the named fields of a file with one `name value` a line; None if it has none of them."""
     try:
         rows = [line.split() for line in file.read_text(encoding="ascii", errors="replace").splitlines()]
-        found = [int(row[1]) for row in rows if row and row[0] in names]
+        values = [int(row[1]) for row in rows if row and row[0] in names]
     except (OSError, ValueError, IndexError):
         return None
-    return sum(found) if found else None
+    return sum(values) if values else None
 
 
-def room_bytes(cgroup: Path = CGROUP) -> int | None:
-    """Return how much more memory this container may take; None: no limit is known.
+def headroom_bytes(cgroup: Path = CGROUP) -> int | None:
+    """Return how much more memory this container may take; None if no limit is known.
 
-    Files that were read and are not in use stand in its way no more than in that of the kubelet's working set.
+    The inactive part of the page cache counts as free, as in the kubelet's working set.
     """
-    for limit, used, stat, idle in (
+    for limit_file, usage_file, stat_file, inactive in (
         ("memory.max", "memory.current", "memory.stat", "inactive_file"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
     ):
         try:
-            most = int((cgroup / limit).read_text(encoding="ascii"))
-            now = int((cgroup / used).read_text(encoding="ascii"))
+            limit = int((cgroup / limit_file).read_text(encoding="ascii"))
+            usage = int((cgroup / usage_file).read_text(encoding="ascii"))
         except (OSError, ValueError):  # another version, or "max"
             continue
-        if most < UNLIMITED_BYTES:
-            return max(0, most - max(0, now - (_sum_of(cgroup / stat, idle) or 0)))
+        if limit < UNLIMITED_BYTES:
+            return max(0, limit - max(0, usage - (_sum_fields(cgroup / stat_file, inactive) or 0)))
     return None
 
 
-def task_count(loop: asyncio.AbstractEventLoop | None) -> int | None:
-    """Count a loop's tasks from any thread: `all_tasks` copies its set and tries again when it changed meanwhile."""
+def count_tasks(loop: asyncio.AbstractEventLoop | None) -> int | None:
+    """Return the number of a loop's tasks. Safe from any thread: `all_tasks` retries if its set changes meanwhile."""
     return None if loop is None or loop.is_closed() else len(asyncio.all_tasks(loop))
 
 
-def process(loop: asyncio.AbstractEventLoop | None) -> dict[str, object]:
+def describe_process(loop: asyncio.AbstractEventLoop | None) -> dict[str, object]:
+    """Return the report's `process`."""
     return {
         "pid": os.getpid(),
         "rssBytes": rss_bytes(),
         "peakRssBytes": peak_rss_bytes(),
         "ussBytes": uss_bytes(),
         "threads": threading.active_count(),
-        "asyncioTasks": task_count(loop),
+        "asyncioTasks": count_tasks(loop),
     }
 
 
-def collector() -> dict[str, object]:
-    """Return the garbage collector's counters."""
+def describe_gc() -> dict[str, object]:
+    """Return the report's `gc`."""
     stats = gc.get_stats()
     return {
         "enabled": gc.isenabled(),

@@ -1,50 +1,50 @@
-"""`app = Probe(app)` for WSGI: counts requests and answers the probe's own path; the rest goes through unchanged."""
+"""`app = Probe(app)` for WSGI: counts requests and answers those to the probe's own path; forwards the others."""
 
 from __future__ import annotations
 
 import http
 from typing import TYPE_CHECKING, Any
 
-from memroll_probe.exchange import Request
-from memroll_probe.wrapper import Wrapper, around
+from memroll_probe.messages import Request
+from memroll_probe.wrapper import Wrapper, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from memroll_probe.traffic import Traffic
-    from memroll_probe.watch import Watch
+    from memroll_probe.requests import RequestCounter
+    from memroll_probe.state import ProbeState
 
     Environ = dict[str, Any]
     StartResponse = Callable[..., Any]
     App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-SEEN = "memroll_probe.seen"
+SEEN_KEY = "memroll_probe.seen"
 
 
-def Probe(app: App, watch: Watch | None = None) -> App:  # noqa: N802 - stands beside the one for ASGI
-    """Return the application with the probe around it; switched off, the application itself."""
-    return around(app, watch, Middleware)
+def Probe(app: App, state: ProbeState | None = None) -> App:  # noqa: N802 - the same name as for ASGI
+    """Return the application with the probe around it, or the application itself if the probe is off."""
+    return wrap(app, state, WsgiMiddleware)
 
 
-class Middleware(Wrapper["App"]):
+class WsgiMiddleware(Wrapper["App"]):
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if SEEN in environ:  # there is a probe around this one
+        if SEEN_KEY in environ:  # another probe is around this one
             return self.app(environ, start_response)
-        environ[SEEN] = True
-        self._watch.wake()
-        if not self._watch.settings.port and self._endpoint.is_mine(environ.get("PATH_INFO", "")):
-            return self._answer(environ, start_response)
-        traffic = self._watch.traffic
-        traffic.request_begins()
+        environ[SEEN_KEY] = True
+        self._state.ensure_started()
+        if not self._state.settings.port and self._endpoint.has_route(environ.get("PATH_INFO", "")):
+            return self._respond(environ, start_response)
+        requests = self._state.requests
+        requests.begin_request()
         try:
             body = self.app(environ, start_response)
         except BaseException:
-            traffic.request_ends()
+            requests.end_request()
             raise
-        return (SizedBody if hasattr(body, "__len__") else Body)(body, traffic)
+        return (SizedBody if hasattr(body, "__len__") else CountedBody)(body, requests)
 
-    def _answer(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
-        response = self._endpoint.answer(
+    def _respond(self, environ: Environ, start_response: StartResponse) -> list[bytes]:
+        response = self._endpoint.respond(
             Request(
                 environ.get("REQUEST_METHOD", ""),
                 environ.get("PATH_INFO", ""),
@@ -56,11 +56,11 @@ class Middleware(Wrapper["App"]):
         return [response.body]
 
 
-class Body:
-    """A response's body that tells when the server is done with it, once."""
+class CountedBody:
+    """Response body that ends the request when the server closes it, once."""
 
-    def __init__(self, body: Iterable[bytes], traffic: Traffic) -> None:
-        self._body, self._traffic = body, traffic
+    def __init__(self, body: Iterable[bytes], requests: RequestCounter) -> None:
+        self._body, self._requests = body, requests
         self._open = True
 
     def __iter__(self) -> Iterator[bytes]:
@@ -73,15 +73,15 @@ class Body:
         finally:
             if self._open:
                 self._open = False
-                self._traffic.request_ends()
+                self._requests.end_request()
 
     def __del__(self) -> None:  # for servers that do not call close()
         if self._open:
-            self._traffic.request_is_dropped()
+            self._requests.drop_request()
 
 
-class SizedBody(Body):
-    """Servers tell the content's length by themselves when there is one block: they ask for the number of blocks."""
+class SizedBody(CountedBody):
+    """Response body with a length: of a body with one block, servers derive the Content-Length."""
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type] # only bodies that have a length get here

@@ -1,16 +1,18 @@
-"""Python runs this at its start: `python -m memroll_probe` put it first on the path. The one behind it runs, too."""
+"""Installs the probe at the start of Python. `python -m memroll_probe` puts this folder first on Python's path.
+
+Afterwards runs the sitecustomize that this one shadows, if there is one.
+"""
 
 import importlib.util
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-HERE = str(Path(__file__).parent)
+FOLDER = str(Path(__file__).parent)
 
 
-def _run_the_next() -> None:
-    """Run the sitecustomize that this one stands before, if there is one."""
-    spec = PathFinder.find_spec("sitecustomize", [p for p in sys.path if p != HERE])
+def _run_shadowed_sitecustomize() -> None:
+    spec = PathFinder.find_spec("sitecustomize", [p for p in sys.path if p != FOLDER])
     if spec is not None and spec.loader is not None:
         module = importlib.util.module_from_spec(spec)
         sys.modules["sitecustomize"] = module
@@ -18,9 +20,9 @@ def _run_the_next() -> None:
 
 
 try:
-    from memroll_probe.outside import install
+    from memroll_probe.auto_instrument import install
 
     install()
 except Exception as error:  # noqa: BLE001 - a Python that cannot start would be the worst that a probe can do
     sys.stderr.write(f"memroll_probe: not installed: {error!r}\n")
-_run_the_next()
+_run_shadowed_sitecustomize()

@@ -4,13 +4,13 @@ import tracemalloc
 
 import pytest
 
-from memroll_probe import watch
+from memroll_probe import state
 
 
 @pytest.fixture(autouse=True)
-def _nobody_looks_afterwards():
-    """The tests that follow are other services: they are neither looked at nor traced."""
+def _stop_sampling():
+    """Stop sampling and tracing after each test: the next test starts without them."""
     yield
-    for each in list(watch._WATCHES):
-        each.end()
+    for each in list(state._STATES):
+        each.stop()
     tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Checks a value against the report's JSON Schema: the keywords that it uses, and no others."""
+"""Checks a value against the report's JSON Schema. Supports only the keywords that the schema uses."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from tests.unit.probe.driving import ROOT
+from tests.unit.probe.harness import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,9 +26,9 @@ CHECKS = {
     "type": lambda v, wanted: any(TYPES[t](v) for t in ([wanted] if isinstance(wanted, str) else wanted)),
     "const": lambda v, wanted: v == wanted,
     "enum": lambda v, wanted: v in wanted,
-    "minimum": lambda v, least: v is None or v >= least,
-    "maxItems": lambda v, most: len(v) <= most,
-    "maxLength": lambda v, most: len(v) <= most,
+    "minimum": lambda v, minimum: v is None or v >= minimum,
+    "maxItems": lambda v, maximum: len(v) <= maximum,
+    "maxLength": lambda v, maximum: len(v) <= maximum,
     "pattern": lambda v, pattern: re.search(pattern, v) is not None,
     "required": lambda v, names: set(names) <= set(v),
 }
@@ -40,7 +40,7 @@ def problems(value: Any, schema: dict[str, Any] | None = None, where: str = "$")
 
 def _problems(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
     unknown = set(schema) - set(CHECKS) - NOTES - {"properties", "additionalProperties", "items"}
-    assert not unknown, f"{unknown} are not checked here"
+    assert not unknown, f"{unknown} are not supported here"
     yield from (f"{where}: {k}" for k, wanted in schema.items() if k in CHECKS and not CHECKS[k](value, wanted))
     properties = schema.get("properties", {})
     if schema.get("additionalProperties") is False:

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from memroll_probe.asgi import Probe
-from tests.unit.probe.driving import PATH, ask, http_scope, until, watch_with
+from tests.unit.probe.harness import PATH, ask, http_scope, state_with, until
 
 
 async def hello(scope, receive, send):
@@ -14,8 +14,8 @@ async def hello(scope, receive, send):
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-class Gate:
-    """An application that answers when the test opens it, in two parts."""
+class HeldApp:
+    """Application that sends its two parts when the test allows each."""
 
     def __init__(self):
         self.first, self.last = asyncio.Event(), asyncio.Event()
@@ -28,30 +28,30 @@ class Gate:
         await send({"type": "http.response.body", "body": b"b"})
 
 
-def test_switched_off_it_is_the_application_itself(monkeypatch):
+def test_with_the_probe_off_it_is_the_application_itself(monkeypatch):
     monkeypatch.delenv("MEMROLL_PROBE", raising=False)
     assert Probe(hello) is hello
 
 
 async def test_the_application_s_answer_goes_through_unchanged():
-    answer = await ask(Probe(hello, watch_with()), "/")
+    answer = await ask(Probe(hello, state_with()), "/")
     assert (answer.status, answer.headers, answer.body) == (200, {"x-app": "1"}, b"hello")
 
 
 async def test_a_thousand_requests_at_once_are_counted_and_none_is_left():
-    watch, gate = watch_with(), Gate()
-    app = Probe(gate, watch)
+    state, gate = state_with(), HeldApp()
+    app = Probe(gate, state)
     requests = [asyncio.ensure_future(ask(app, "/")) for _ in range(1000)]
-    await until(lambda: watch.traffic.in_flight == 1000)
+    await until(lambda: state.requests.in_flight == 1000)
     gate.first.set()
     gate.last.set()
     await asyncio.gather(*requests)
-    assert (watch.traffic.total, watch.traffic.in_flight) == (1000, 0)
+    assert (state.requests.total, state.requests.in_flight) == (1000, 0)
 
 
 def test_event_loops_in_many_threads_lose_no_count():
-    watch = watch_with()
-    app = Probe(hello, watch)
+    state = state_with()
+    app = Probe(hello, state)
 
     async def many():
         for _ in range(500):
@@ -62,19 +62,19 @@ def test_event_loops_in_many_threads_lose_no_count():
         thread.start()
     for thread in threads:
         thread.join()
-    assert (watch.traffic.total, watch.traffic.in_flight) == (2000, 0)
+    assert (state.requests.total, state.requests.in_flight) == (2000, 0)
 
 
 async def test_a_streaming_response_is_in_flight_until_its_last_part():
-    watch, gate = watch_with(), Gate()
+    state, gate = state_with(), HeldApp()
     gate.first.set()
-    request = asyncio.ensure_future(ask(Probe(gate, watch), "/"))
+    request = asyncio.ensure_future(ask(Probe(gate, state), "/"))
     for _ in range(5):
         await asyncio.sleep(0)
-    assert watch.traffic.in_flight == 1
+    assert state.requests.in_flight == 1
     gate.last.set()
     assert (await request).body == b"ab"
-    assert watch.traffic.in_flight == 0
+    assert state.requests.in_flight == 0
 
 
 async def test_an_exception_of_the_application_passes_unchanged_and_ends_the_request():
@@ -83,57 +83,57 @@ async def test_an_exception_of_the_application_passes_unchanged_and_ends_the_req
     async def broken(scope, receive, send):
         raise error
 
-    watch = watch_with()
+    state = state_with()
     with pytest.raises(LookupError) as raised:
-        await ask(Probe(broken, watch), "/")
+        await ask(Probe(broken, state), "/")
     assert raised.value is error
-    assert watch.traffic.in_flight == 0
+    assert state.requests.in_flight == 0
 
 
 async def test_a_cancelled_request_is_no_longer_in_flight():
-    watch = watch_with()
-    request = asyncio.ensure_future(ask(Probe(Gate(), watch), "/"))
-    await until(lambda: watch.traffic.in_flight == 1)
+    state = state_with()
+    request = asyncio.ensure_future(ask(Probe(HeldApp(), state), "/"))
+    await until(lambda: state.requests.in_flight == 1)
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
-    assert watch.traffic.in_flight == 0
+    assert state.requests.in_flight == 0
 
 
-async def test_websockets_are_counted_apart_from_requests():
-    watch, seen = watch_with(), []
+async def test_websockets_are_counted_separately_from_requests():
+    state, seen = state_with(), []
 
     async def app(scope, receive, send):
-        seen.append((scope["type"], watch.traffic.websockets, watch.traffic.in_flight))
+        seen.append((scope["type"], state.requests.websockets, state.requests.in_flight))
 
-    await Probe(app, watch)({"type": "websocket", "path": PATH}, None, None)
+    await Probe(app, state)({"type": "websocket", "path": PATH}, None, None)
     assert seen == [("websocket", 1, 0)]
-    assert watch.traffic.websockets == 0
+    assert state.requests.websockets == 0
 
 
-async def test_lifespan_passes_through_and_is_not_yet_the_warm_up():
+async def test_lifespan_passes_through_and_does_not_start_the_warm_up():
     seen = []
 
     async def app(scope, receive, send):
         seen.append((scope["type"], receive, send))
 
-    watch = watch_with(warmup_s=30.0)
-    await Probe(app, watch)({"type": "lifespan"}, "receive", "send")
+    state = state_with(warmup_s=30.0)
+    await Probe(app, state)({"type": "lifespan"}, "receive", "send")
     assert seen == [("lifespan", "receive", "send")]
-    assert not watch.looker.waiting, "the warm-up begins with the first request"
-    await ask(Probe(hello, watch), "/")
-    assert watch.looker.waiting
+    assert not state.sampler.start_pending, "the warm-up begins with the first request"
+    await ask(Probe(hello, state), "/")
+    assert state.sampler.start_pending
 
 
 async def test_two_probes_around_each_other_count_once():
-    watch = watch_with()
-    await ask(Probe(Probe(hello, watch), watch), "/")
-    assert watch.traffic.total == 1
+    state = state_with()
+    await ask(Probe(Probe(hello, state), state), "/")
+    assert state.requests.total == 1
 
 
 async def test_the_probe_s_own_requests_are_not_in_flight():
-    watch = watch_with()
-    report = (await ask(Probe(hello, watch))).json
+    state = state_with()
+    report = (await ask(Probe(hello, state))).json
     assert report["requests"] == {"total": 0, "inFlight": 0}
 
 
@@ -149,11 +149,11 @@ async def test_the_probe_s_own_requests_are_not_in_flight():
     ],
 )
 async def test_only_its_own_paths_are_answered_by_the_probe(path, mine):
-    answer = await ask(Probe(hello, watch_with()), path)
+    answer = await ask(Probe(hello, state_with()), path)
     assert ("x-app" not in answer.headers) == mine
 
 
-async def test_routes_can_still_be_added_to_what_was_wrapped():
+async def test_routes_can_still_be_added_to_a_wrapped_application():
     class Framework:
         def __init__(self):
             self.routes = []
@@ -164,38 +164,38 @@ async def test_routes_can_still_be_added_to_what_was_wrapped():
         async def __call__(self, scope, receive, send):
             await self.routes[0](scope, receive, send)
 
-    app = Probe(Framework(), watch_with())
+    app = Probe(Framework(), state_with())
     app.get("/")(hello)
     assert (await ask(app, "/")).body == b"hello"
     assert not hasattr(app, "no_such_thing")
 
 
-async def test_below_a_mount_the_path_counts_from_there():
+async def test_the_path_is_relative_to_the_mount_point():
     scope = {**http_scope(f"/service{PATH}/metrics"), "root_path": "/service"}
     sent = []
 
     async def send(message):
         sent.append(message)
 
-    await Probe(hello, watch_with())(scope, None, send)
+    await Probe(hello, state_with())(scope, None, send)
     assert b"memroll_probe_requests_in_flight" in sent[1]["body"]
 
 
-async def test_with_a_port_of_its_own_the_service_s_port_tells_nothing():
-    answer = await ask(Probe(hello, watch_with(port=1)), PATH)
+async def test_with_a_port_of_its_own_the_probe_does_not_answer_on_the_service_s_port():
+    answer = await ask(Probe(hello, state_with(port=1)), PATH)
     assert answer.body == b"hello"
 
 
-async def test_the_service_answers_while_a_report_is_made():
-    watch, under_way, go_on = watch_with(), threading.Event(), threading.Event()
+async def test_the_service_answers_while_a_report_is_built():
+    state, under_way, go_on = state_with(), threading.Event(), threading.Event()
 
     def slow():
         under_way.set()
         assert go_on.wait(10)
         return {}
 
-    watch.describe_tracing = slow
-    app = Probe(hello, watch)
+    state.describe_tracing = slow
+    app = Probe(hello, state)
     report = asyncio.ensure_future(ask(app))
     await until(under_way.is_set)
     assert (await ask(app, "/")).body == b"hello"
@@ -204,10 +204,10 @@ async def test_the_service_answers_while_a_report_is_made():
 
 
 async def test_tasks_of_the_event_loop_are_counted():
-    app = Probe(hello, watch_with())
+    app = Probe(hello, state_with())
     before = (await ask(app)).json["process"]["asyncioTasks"]
     sleepers = [asyncio.ensure_future(asyncio.sleep(60)) for _ in range(7)]
-    other = Probe(hello, watch_with())
+    other = Probe(hello, state_with())
     assert (await ask(other)).json["process"]["asyncioTasks"] == before + 7
     for sleeper in sleepers:
         sleeper.cancel()

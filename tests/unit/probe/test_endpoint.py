@@ -8,10 +8,10 @@ import pytest
 
 from memroll_probe import report
 from memroll_probe.asgi import Probe
-from memroll_probe.census import Growing
 from memroll_probe.endpoint import Endpoint
-from memroll_probe.exchange import Request
-from tests.unit.probe.driving import PATH, ask, watch_with
+from memroll_probe.messages import Request
+from memroll_probe.object_counts import GrowingType
+from tests.unit.probe.harness import PATH, ask, state_with
 from tests.unit.probe.test_asgi import hello
 
 
@@ -28,40 +28,40 @@ from tests.unit.probe.test_asgi import hello
     ],
 )
 @pytest.mark.parametrize("route", ["", "/metrics"])
-def test_without_the_token_nothing_is_told(authorization, status, route):
-    endpoint = Endpoint(watch_with(token="secret"))
-    assert endpoint.answer(Request("GET", PATH + route, authorization=authorization)).status == status
+def test_without_the_token_nothing_is_returned(authorization, status, route):
+    endpoint = Endpoint(state_with(token="secret"))
+    assert endpoint.respond(Request("GET", PATH + route, authorization=authorization)).status == status
 
 
-def test_a_stranger_does_not_start_the_tracing():
-    watch = watch_with(token="secret")
-    assert Endpoint(watch).answer(Request("POST", f"{PATH}/start")).status == 401
-    assert watch.tracing.started_at is None
+def test_a_client_without_the_token_does_not_start_tracing():
+    state = state_with(token="secret")
+    assert Endpoint(state).respond(Request("POST", f"{PATH}/start")).status == 401
+    assert state.tracer.started_at is None
 
 
 @pytest.mark.parametrize(("method", "route"), [("POST", ""), ("GET", "/start"), ("DELETE", "/metrics"), ("HEAD", "")])
 def test_another_method_is_refused(method, route):
-    answer = Endpoint(watch_with()).answer(Request(method, PATH + route))
+    answer = Endpoint(state_with()).respond(Request(method, PATH + route))
     assert answer.status == 405
     assert dict(answer.headers)["allow"] in ("GET", "POST")
 
 
 def test_tracing_is_started_and_stopped_by_request():
-    watch = watch_with(settle_s=0.0)
-    endpoint = Endpoint(watch)
-    assert b'"state":"off"' in endpoint.answer(Request("GET", PATH)).body
-    assert b'"state":"warming"' in endpoint.answer(Request("POST", f"{PATH}/start")).body
-    assert b'"state":"tracing"' in endpoint.answer(Request("POST", f"{PATH}/baseline")).body
-    assert b'"state":"off"' in endpoint.answer(Request("POST", f"{PATH}/stop")).body
+    state = state_with(settle_s=0.0)
+    endpoint = Endpoint(state)
+    assert b'"state":"off"' in endpoint.respond(Request("GET", PATH)).body
+    assert b'"state":"warming"' in endpoint.respond(Request("POST", f"{PATH}/start")).body
+    assert b'"state":"tracing"' in endpoint.respond(Request("POST", f"{PATH}/baseline")).body
+    assert b'"state":"off"' in endpoint.respond(Request("POST", f"{PATH}/stop")).body
 
 
-def test_a_baseline_without_tracing_is_a_conflict_that_says_so():
-    answer = Endpoint(watch_with()).answer(Request("POST", f"{PATH}/baseline"))
+def test_a_baseline_without_tracing_is_a_conflict_with_the_reason():
+    answer = Endpoint(state_with()).respond(Request("POST", f"{PATH}/baseline"))
     assert (answer.status, answer.body) == (409, b'{"error": "tracing is off"}')
 
 
-async def test_a_hundred_at_once_make_one_report():
-    watch, made = watch_with(), []
+async def test_a_hundred_concurrent_requests_build_one_report():
+    state, made = state_with(), []
     go_on = threading.Event()
 
     def once():
@@ -69,22 +69,22 @@ async def test_a_hundred_at_once_make_one_report():
         assert go_on.wait(10)
         return {}
 
-    watch.describe_tracing = once
-    app = Probe(hello, watch)
+    state.describe_tracing = once
+    app = Probe(hello, state)
     asking = [asyncio.ensure_future(ask(app)) for _ in range(100)]
     before = threading.active_count()
     await asyncio.sleep(0.05)
-    assert threading.active_count() <= before + 2, "one who waits holds a thread"
+    assert threading.active_count() <= before + 2, "a waiting client holds a thread"
     go_on.set()
     answers = await asyncio.gather(*asking)
     assert len(made) == 1
     assert len({a.body for a in answers}) == 1
 
 
-async def test_one_who_goes_away_does_not_stop_the_report_of_the_others():
-    watch, go_on = watch_with(), threading.Event()
-    watch.describe_tracing = lambda: {"waited": go_on.wait(10)}
-    app = Probe(hello, watch)
+async def test_a_client_that_disconnects_does_not_cancel_the_report_of_the_others():
+    state, go_on = state_with(), threading.Event()
+    state.describe_tracing = lambda: {"waited": go_on.wait(10)}
+    app = Probe(hello, state)
     gone, stays = asyncio.ensure_future(ask(app)), asyncio.ensure_future(ask(app))
     await asyncio.sleep(0.02)
     gone.cancel()
@@ -92,13 +92,13 @@ async def test_one_who_goes_away_does_not_stop_the_report_of_the_others():
     assert (await stays).json["errors"] == []
 
 
-def test_a_report_that_takes_too_long_is_given_up_and_what_is_known_is_told():
-    watch, go_on = watch_with(budget_s=0.1), threading.Event()
-    watch.describe_tracing = lambda: go_on.wait(30)
-    endpoint = Endpoint(watch)
-    endpoint.patience_s = 0.2
+def test_a_report_that_takes_too_long_is_replaced_by_its_header():
+    state, go_on = state_with(budget_s=0.1), threading.Event()
+    state.describe_tracing = lambda: go_on.wait(30)
+    endpoint = Endpoint(state)
+    endpoint.timeout_s = 0.2
     began = time.monotonic()
-    answer = endpoint.answer(Request("GET", PATH))
+    answer = endpoint.respond(Request("GET", PATH))
     go_on.set()
     assert time.monotonic() - began < 5
     assert answer.status == 200
@@ -106,51 +106,53 @@ def test_a_report_that_takes_too_long_is_given_up_and_what_is_known_is_told():
 
 
 def test_parts_without_time_are_left_out_and_named():
-    watch = watch_with(budget_s=0.1)
-    watch.describe_tracing = lambda: time.sleep(0.15)
-    made = report.full(watch, use_deep=False)
+    state = state_with(budget_s=0.1)
+    state.describe_tracing = lambda: time.sleep(0.15)
+    made = report.build_report(state, deep=False)
     assert "types: left out, no time was left" in made["errors"]
     assert "growth: left out, no time was left" in made["errors"]
     assert made["process"]["pid"] > 0
 
 
-def test_only_a_type_without_a_holder_is_said_to_be_left_out(monkeypatch):
-    def place_one(work, rising, _kinds):
+def test_only_a_type_without_referrers_is_named_as_left_out(monkeypatch):
+    def add_to_first(builder, rising, _kinds):
         rising[0]["referrers"] = ["growing dict in module shop as 'ORDERS'"]
-        work.until = 0.0
+        builder.deadline = 0.0
 
-    monkeypatch.setattr(report, "_place", place_one)
-    watch = watch_with()
-    watch.census.growing = lambda _most: [Growing(f"shop.{name}", 9, 9, 5, rising=True) for name in ("Order", "Line")]
-    errors = report.full(watch, use_deep=False)["errors"]
+    monkeypatch.setattr(report, "_add_containers", add_to_first)
+    state = state_with()
+    state.object_counts.growing_types = lambda _most: [
+        GrowingType(f"shop.{name}", 9, 9, 5, rising=True) for name in ("Order", "Line")
+    ]
+    errors = report.build_report(state, deep=False)["errors"]
     assert errors == ["referrers of shop.Line: left out, no time was left"]
 
 
-def test_a_part_that_fails_is_named_without_what_the_error_said():
+def test_a_part_that_fails_is_named_without_the_error_message():
     def broken():
         raise RuntimeError("somebody's password")
 
-    watch = watch_with()
-    watch.describe_tracing = broken
-    made = report.full(watch, use_deep=False)
+    state = state_with()
+    state.describe_tracing = broken
+    made = report.build_report(state, deep=False)
     assert made["errors"] == ["tracing: RuntimeError"]
     assert made["gc"]["enabled"] is True
 
 
-def test_asking_without_a_pause_gets_the_same_report_again():
-    watch, made = watch_with(), []
+def test_requests_without_a_pause_get_the_same_report():
+    state, made = state_with(), []
 
     def slow():
         made.append(time.sleep(0.05))
         return {}
 
-    watch.describe_tracing = slow
-    endpoint = Endpoint(watch)
-    first = endpoint.answer(Request("GET", PATH))
-    assert endpoint.answer(Request("GET", PATH)) is first
+    state.describe_tracing = slow
+    endpoint = Endpoint(state)
+    first = endpoint.respond(Request("GET", PATH))
+    assert endpoint.respond(Request("GET", PATH)) is first
     assert len(made) == 1
 
 
 def test_a_bad_setting_is_named_in_the_report():
-    watch = watch_with(problems=("MEMROLL_PROBE_FRAMES is not a number",))
-    assert report.full(watch, use_deep=False)["errors"] == ["MEMROLL_PROBE_FRAMES is not a number"]
+    state = state_with(errors=("MEMROLL_PROBE_FRAMES is not a number",))
+    assert report.build_report(state, deep=False)["errors"] == ["MEMROLL_PROBE_FRAMES is not a number"]

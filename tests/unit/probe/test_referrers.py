@@ -7,13 +7,13 @@ import types
 
 import pytest
 
-from memroll_probe import collected, referrers, stored
+from memroll_probe import gc_objects, object_slots, referrers
 
 WHERE = __name__
 
 
-def hints(kind, within_s=5.0):
-    return referrers.Trail(time.monotonic() + within_s).hints(stored.objects_of(kind))
+def find_paths(kind, within_s=5.0):
+    return referrers.ReferrerSearch(time.monotonic() + within_s).find_paths(object_slots.sample_objects(kind))
 
 
 class InDict:
@@ -79,7 +79,7 @@ WEIRD.__dict__["a person's name"] = InWeird()
 
 
 @pytest.mark.parametrize(
-    ("kind", "hint"),
+    ("kind", "path"),
     [
         pytest.param(InDict, f"dict in module {WHERE} as 'CACHE'", id="a dict of a module"),
         pytest.param(Direct, f"module {WHERE} as 'CURRENT'", id="a module's variable"),
@@ -98,18 +98,18 @@ WEIRD.__dict__["a person's name"] = InWeird()
         pytest.param(InWeird, f"attribute a name of {WHERE}.Weird in module {WHERE} as 'WEIRD'", id="not a key"),
     ],
 )
-def test_what_holds_a_type_is_named(kind, hint):
-    assert hint[:199] in [h[:199] for h in hints(kind)]
-    assert hint[:199] in [h[:199] for h in hints(kind)], "asking changed the answer"
+def test_the_holders_of_a_type_are_named(kind, path):
+    assert path[:199] in [p[:199] for p in find_paths(kind)]
+    assert path[:199] in [p[:199] for p in find_paths(kind)], "the search changed the result"
 
 
-def test_an_attribute_is_named_also_when_the_object_s_dict_was_made():
+def test_an_attribute_is_named_also_when_the_object_has_a_dict():
     for session in SESSIONS.values():
         assert vars(session)
-    assert any("attribute 'history'" in hint for hint in hints(InAttribute))
+    assert any("attribute 'history'" in path for path in find_paths(InAttribute))
 
 
-def test_what_a_coroutine_holds_is_told_by_its_name():
+def test_an_object_held_by_a_coroutine_is_attributed_to_it():
     class Waiting:
         pass
 
@@ -123,39 +123,39 @@ def test_what_a_coroutine_holds_is_told_by_its_name():
 
     coroutine = handler(Waiting())
     coroutine.send(None)
-    found = hints(Waiting)
+    found = find_paths(Waiting)
     coroutine.close()
     assert any("coroutine" in h and "handler" in h for h in found)
 
 
-def test_no_time_means_no_hints():
-    assert hints(InDict, within_s=-1.0) == []
+def test_without_time_there_are_no_paths():
+    assert find_paths(InDict, within_s=-1.0) == []
 
 
-def test_what_took_all_of_the_time_to_be_found_is_told_and_no_more_is_looked_for(monkeypatch):
-    """In a process of millions of objects one step up may take longer than all of it was given."""
-    find, now_s = collected.referrers, [0.0]
+def test_referrers_that_took_all_of_the_time_to_find_are_still_read(monkeypatch):
+    """In a process with millions of objects, one step up may take longer than the whole time limit."""
+    find, now_s = gc_objects.find_referrers, [0.0]
 
     def slow(targets):
         now_s[0] += 2.0
         return find(targets)
 
-    monkeypatch.setattr(collected, "referrers", slow)
+    monkeypatch.setattr(gc_objects, "find_referrers", slow)
     monkeypatch.setattr(referrers, "time", types.SimpleNamespace(monotonic=lambda: now_s[0]))
-    assert referrers.Trail(1.0).hints(stored.objects_of(InAttribute)) == ["list"]
+    assert referrers.ReferrerSearch(1.0).find_paths(object_slots.sample_objects(InAttribute)) == ["list"]
     assert now_s == [2.0]
 
 
-def test_a_type_without_objects_has_no_hints():
+def test_a_type_without_objects_has_no_paths():
     class Nothing:
         pass
 
-    assert stored.objects_of(Nothing) == []
-    assert hints(Nothing) == []
+    assert object_slots.sample_objects(Nothing) == []
+    assert find_paths(Nothing) == []
 
 
 class Trap:
-    """Nothing of it may run."""
+    """Class none of whose methods may run."""
 
     ran: list = []  # noqa: RUF012 - shared on purpose
 
@@ -180,7 +180,7 @@ def test_no_code_of_the_objects_is_run():
     sys.modules["memroll_test_trap"] = module
     Trap.ran.clear()
     try:
-        found = hints(Held)
+        found = find_paths(Held)
     finally:
         del sys.modules["memroll_test_trap"]
     assert Trap.ran == []
@@ -194,17 +194,17 @@ def test_a_lazy_module_is_not_loaded():
 
     sys.modules["memroll_test_lazy"] = Lazy("memroll_test_lazy")
     try:
-        assert "memroll_test_lazy" in stored.names_of_modules().values()
+        assert "memroll_test_lazy" in object_slots.module_names_by_id().values()
     finally:
         del sys.modules["memroll_test_lazy"]
 
 
-def test_looking_keeps_nothing_alive():
+def test_a_search_keeps_nothing_alive():
     class Brief:
         pass
 
     kept = [Brief() for _ in range(5)]
-    hints(Brief)
+    find_paths(Brief)
     kept.clear()
     gc.collect()
-    assert stored.objects_of(Brief) == []
+    assert object_slots.sample_objects(Brief) == []

@@ -4,22 +4,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll_probe.settings import Settings
-from tests.unit.probe.driving import ROOT
+from memroll_probe.settings import ProbeSettings
+from tests.unit.probe.harness import ROOT
 
 
-def test_nothing_is_on_by_itself():
-    assert Settings.from_environment({}) == Settings()
-    assert not Settings().on
+def test_the_probe_is_off_by_default():
+    assert ProbeSettings.from_environment({}) == ProbeSettings()
+    assert not ProbeSettings().enabled
 
 
 @pytest.mark.parametrize("value", ["0", "", "true", "yes", "on", " 1"])
 def test_only_a_one_switches_it_on(value):
-    assert not Settings.from_environment({"MEMROLL_PROBE": value}).on
+    assert not ProbeSettings.from_environment({"MEMROLL_PROBE": value}).enabled
 
 
-def test_everything_can_be_said():
-    read = Settings.from_environment(
+def test_every_setting_can_be_set():
+    read = ProbeSettings.from_environment(
         {
             "MEMROLL_PROBE": "1",
             "MEMROLL_PROBE_TOKEN": " secret\n",
@@ -36,8 +36,8 @@ def test_everything_can_be_said():
             "MEMROLL_PROBE_DEEP": "1",
         }
     )
-    assert read == Settings(
-        on=True,
+    assert read == ProbeSettings(
+        enabled=True,
         token="secret",
         path="/internal/memory",
         port=9999,
@@ -46,7 +46,7 @@ def test_everything_can_be_said():
         settle_s=1.5,
         trace_s=90.0,
         interval_s=0.0,
-        time_share=0.1,
+        time_ratio=0.1,
         budget_s=2.0,
         max_bytes=4096,
         deep=True,
@@ -55,9 +55,9 @@ def test_everything_can_be_said():
 
 @pytest.mark.parametrize("value", ["many", "0", "51", "nan", "1e999", "-1"])
 def test_a_bad_value_is_named_and_the_default_used(value):
-    read = Settings.from_environment({"MEMROLL_PROBE_FRAMES": value})
+    read = ProbeSettings.from_environment({"MEMROLL_PROBE_FRAMES": value})
     assert read.frames == 1
-    assert read.problems == ("MEMROLL_PROBE_FRAMES is not a number from 1 to 50: 1 is used",)
+    assert read.errors == ("MEMROLL_PROBE_FRAMES is not a number from 1 to 50: 1 is used",)
 
 
 NAMES = ("PORT", "FRAMES", "WARMUP_SECONDS", "SETTLE_SECONDS", "TIME_SHARE", "BUDGET_SECONDS", "MAX_BYTES", "PATH")
@@ -65,7 +65,7 @@ NAMES = ("PORT", "FRAMES", "WARMUP_SECONDS", "SETTLE_SECONDS", "TIME_SHARE", "BU
 
 @given(st.dictionaries(st.sampled_from([f"MEMROLL_PROBE_{n}" for n in NAMES]), st.text(max_size=20)))
 def test_no_environment_stops_a_service(environ):
-    read = Settings.from_environment(environ)
+    read = ProbeSettings.from_environment(environ)
     assert read.path.startswith("/")
     assert 1 <= read.frames <= 50
     assert read.budget_s <= 60
