@@ -1,1 +1,1 @@
-"""A real one-node Kubernetes cluster on this machine, for the demo and the end-to-end tests."""
+"""Driver of a real one-node Kubernetes cluster on this machine, for the demo and the end-to-end tests."""

@@ -1,7 +1,7 @@
-"""Folders named by the hash of what they were made from, complete or absent, and checked when they are used.
+"""Cache of folders, each named by the hash of its inputs, complete or absent, and verified on use.
 
-An entry is made under a temporary name, gets a manifest of its files' hashes, and is renamed as the last
-step. Whatever a killed run leaves therefore never looks like an entry.
+An entry is created under a temporary name, gets a manifest of its files' hashes, and is renamed as the last step.
+Remains of a killed run therefore never look like an entry.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from localcluster import mounts
 MANIFEST = "MANIFEST.sha256"
 UNFINISHED = ".unfinished-"
 KEY_LENGTH = 16
-# Going back to the version before is common while working.
-KEPT = 3
+MAX_ENTRIES = 3
+"""Maximum number of entries kept of one name: developers often return to an earlier version. Chosen by hand."""
 
 
 def hash_file(path: Path) -> str:
@@ -27,7 +27,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_parts(parts: Iterable[str]) -> str:
-    """Hash strings so that moving a character from one to the next changes the result."""
+    """Return the hash of a list of strings. It depends on where each string ends."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode()
@@ -44,12 +44,12 @@ class Cache:
         return self.root / f"{name}-{key[:KEY_LENGTH]}"
 
     def find(self, name: str, key: str) -> Path | None:
-        """Return the entry if its content is exactly what was made; remove it if not."""
+        """Return the entry if its content matches its manifest; remove it otherwise."""
         entry = self.path(name, key)
         if not entry.exists():
             return None
-        if intact(entry):
-            os.utime(entry)  # prune() goes by it
+        if is_intact(entry):
+            os.utime(entry)  # prune() reads it
             return entry
         self.discard(entry)
         return None
@@ -68,24 +68,24 @@ class Cache:
         self.prune(name)
         return self.path(name, key)
 
-    def sweep(self) -> list[Path]:
-        """Remove what killed runs left unfinished."""
+    def remove_unfinished(self) -> list[Path]:
+        """Remove unfinished entries of killed runs."""
         unfinished = sorted(self.root.glob(f"{UNFINISHED}*"))
         for path in unfinished:
             remove_tree(path)
         return unfinished
 
     def prune(self, name: str) -> None:
-        """Keep the entries of this name that were used last."""
+        """Remove all but the most recently used entries of a name."""
         entries = [path for path in self.root.glob(f"{name}-*") if len(path.name) == len(name) + 1 + KEY_LENGTH]
-        for entry in sorted(entries, key=lambda path: path.stat().st_mtime, reverse=True)[KEPT:]:
+        for entry in sorted(entries, key=lambda path: path.stat().st_mtime, reverse=True)[MAX_ENTRIES:]:
             self.discard(entry)
 
     def discard(self, entry: Path) -> None:
-        """Rename first: a half-deleted folder must not look like an entry either."""
-        doomed = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}doomed-", dir=self.root))
-        entry.rename(doomed / entry.name)
-        remove_tree(doomed)
+        """Remove an entry. It is renamed first, because a half-deleted folder must not look like an entry."""
+        discarded = Path(tempfile.mkdtemp(prefix=f"{UNFINISHED}doomed-", dir=self.root))
+        entry.rename(discarded / entry.name)
+        remove_tree(discarded)
 
 
 def write_manifest(entry: Path) -> None:
@@ -96,7 +96,7 @@ def write_manifest(entry: Path) -> None:
         os.fsync(stream.fileno())
 
 
-def intact(entry: Path) -> bool:
+def is_intact(entry: Path) -> bool:
     try:
         lines = (entry / MANIFEST).read_text().splitlines()
     except OSError:
@@ -107,7 +107,7 @@ def intact(entry: Path) -> bool:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder. One a killed debootstrap worked in has mounts, and what is mounted must survive."""
+    """Remove a folder. Mounts below it, left by a killed debootstrap, are unmounted first to spare their content."""
     mounts.unmount_below(path)
     shutil.rmtree(path, ignore_errors=True)
 

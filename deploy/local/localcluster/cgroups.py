@@ -1,4 +1,4 @@
-"""Control groups: is there what a kubelet needs, and which groups belong to our containers."""
+"""Control groups: checks the memory controller, and finds and removes the groups of the cluster's containers."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -12,7 +12,7 @@ _REMEDY = "boot with cgroup v2, or mount the v1 controllers below /sys/fs/cgroup
 
 
 def require_memory(mounts: list[Mount]) -> None:
-    """Require the controller, of either version: without it no container has a limit, nor a usage to read."""
+    """Raise without a memory controller of either version: containers would have no limit and no usage."""
     roots = [mount for mount in mounts if mount.kind in {"cgroup", "cgroup2"}]
     if not roots:
         raise ClusterError("no control groups are mounted", _REMEDY)
@@ -24,21 +24,21 @@ def hierarchies(mounts: list[Mount]) -> list[Path]:
     return [mount.path for mount in mounts if mount.kind in {"cgroup", "cgroup2"}]
 
 
-def members(hierarchy: Path, containers: frozenset[str]) -> Iterator[int]:
-    """Pids in the groups of these containers, whatever started them."""
+def find_members(hierarchy: Path, containers: frozenset[str]) -> Iterator[int]:
+    """Return the pids in the groups of these containers."""
     for group in _groups(hierarchy / PODS):
         if containers.intersection(group.relative_to(hierarchy).parts):
             yield from _pids(group)
 
 
 def remove_empty(hierarchy: Path) -> None:
-    """Remove the pods' groups from the leaves up. One that still has a process in it cannot be removed."""
+    """Remove the pods' groups from the leaves up, except those that still have a process."""
     for group in sorted(_groups(hierarchy / PODS), reverse=True):
         with suppress(OSError):
             group.rmdir()
 
 
-def left(hierarchies: Iterable[Path]) -> list[Path]:
+def find_remaining(hierarchies: Iterable[Path]) -> list[Path]:
     return [hierarchy / PODS for hierarchy in hierarchies if (hierarchy / PODS).exists()]
 
 

@@ -1,4 +1,4 @@
-"""The command line: what was asked for, handed to the module that does it."""
+"""Command line of the driver: parses the arguments and calls the module of the command."""
 
 import argparse
 import json
@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localcluster import golang, images, preflight, process, status
+from localcluster import go_build, images, preflight, status, supervisor
 from localcluster.components import Component, all_components
 from localcluster.down import down
 from localcluster.errors import ClusterError
-from localcluster.images import Build, Machine
-from localcluster.layout import Layout
+from localcluster.images import BuildMachine, ImageBuild
 from localcluster.lock import exclusive
-from localcluster.report import Progress, Report
+from localcluster.paths import ClusterPaths
+from localcluster.progress import Progress, Reporter
 from localcluster.run import interrupt
 from localcluster.up import LISTEN_SECONDS, up
 
@@ -24,10 +24,10 @@ EXIT_OK, EXIT_ERROR, EXIT_DOWN, EXIT_INTERRUPTED = 0, 2, 3, 130
 
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    machine = Machine(os.environ if environment is None else environment, Path.home())
-    layout = Layout.from_environment(machine.environment, machine.home)
+    machine = BuildMachine(os.environ if environment is None else environment, Path.home())
+    paths = ClusterPaths.from_environment(machine.environment, machine.home)
     try:
-        return dispatch(arguments, layout, machine, Progress())
+        return dispatch(arguments, paths, machine, Progress())
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -37,55 +37,55 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         return EXIT_INTERRUPTED
 
 
-def dispatch(arguments: argparse.Namespace, layout: Layout, machine: Machine, report: Report) -> int:
+def dispatch(arguments: argparse.Namespace, paths: ClusterPaths, machine: BuildMachine, report: Reporter) -> int:
     match arguments.command:
         case "up":
-            up(layout, report, datetime.now(UTC))  # noqa: TID251  # the one place here that reads the calendar
+            up(paths, report, datetime.now(UTC))  # noqa: TID251  # the only place of the driver that reads the clock
         case "down":
-            down(layout, report, purge=arguments.purge)
+            down(paths, report, purge=arguments.purge)
         case "status":
-            return show_status(layout, as_json=arguments.json)
+            return show_status(paths, as_json=arguments.json)
         case "load-image":
-            images.load(layout, images.qualified(arguments.name), arguments.archive, report)
+            images.load(paths, images.qualify_name(arguments.name), arguments.archive, report)
         case "build-image":
-            images.build(layout, _build(arguments), machine, report)
+            images.build(paths, _image_build(arguments), machine, report)
         case "start" | "stop":
-            switch(layout, arguments.component, report, running=arguments.command == "start")
+            switch(paths, arguments.component, report, running=arguments.command == "start")
         case _:
-            print(program(layout, arguments.name))
+            print(find_program(paths, arguments.name))
     return EXIT_OK
 
 
-def show_status(layout: Layout, *, as_json: bool) -> int:
-    found = status.read(layout)
-    print(json.dumps(found.as_json()) if as_json else found.as_text())
-    return EXIT_OK if found.up else EXIT_DOWN
+def show_status(paths: ClusterPaths, *, as_json: bool) -> int:
+    current = status.read(paths)
+    print(json.dumps(current.as_json()) if as_json else current.as_text())
+    return EXIT_OK if current.up else EXIT_DOWN
 
 
-def switch(layout: Layout, name: str, report: Report, *, running: bool) -> None:
+def switch(paths: ClusterPaths, name: str, report: Reporter, *, running: bool) -> None:
     preflight.require_root()
-    component = _component(layout, name)
-    with exclusive(layout.lock, report):
+    component = _find_component(paths, name)
+    with exclusive(paths.lock, report):
         if running:
-            process.start(layout, component)
-            process.wait_listening(layout, component, LISTEN_SECONDS)
+            supervisor.start(paths, component)
+            supervisor.wait_listening(paths, component, LISTEN_SECONDS)
         else:
-            process.stop(layout, [component])
+            supervisor.stop(paths, [component])
     report(f"{name} is {'running' if running else 'stopped'}")
 
 
-def program(layout: Layout, name: str) -> Path:
-    """Where a program is: beside the cluster, or, while that is down, in the cache."""
+def find_program(paths: ClusterPaths, name: str) -> Path:
+    """Return the path of a program: in the cluster's folder, or in the cache while the cluster is down."""
     if name in status.PROGRAMS:
-        for folder in _program_folders(layout):
+        for folder in _program_folders(paths):
             if (folder / name).exists():
                 return folder / name
     raise ClusterError(f"there is no program {name}", f"run `up`; then there are {', '.join(status.PROGRAMS)}")
 
 
-def _program_folders(layout: Layout) -> Iterator[Path]:
-    yield layout.bin
-    yield from golang.find_all(layout).values()
+def _program_folders(paths: ClusterPaths) -> Iterator[Path]:
+    yield paths.bin
+    yield from go_build.find_all(paths).values()
     yield Path("/usr/bin")
 
 
@@ -93,39 +93,39 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="localcluster", description="A one-node Kubernetes cluster on this machine.")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("up", help="bring the cluster up; safe to repeat")
-    one = commands.add_parser("down", help="stop the cluster and remove all of it but the build caches")
-    one.add_argument("--purge", action="store_true", help="remove the build caches as well")
-    one = commands.add_parser("status", help="what is running; exit code 0 when up, 3 when down")
-    one.add_argument("--json", action="store_true", help="one JSON object")
-    one = commands.add_parser("load-image", help="give the node an image of buildah's, or of an archive")
-    one.add_argument("name")
-    one.add_argument("--archive", type=Path, help="an OCI archive")
-    one = commands.add_parser("build-image", help="build an image from a Dockerfile and give it to the node")
-    one.add_argument("name")
-    one.add_argument("--file", type=Path, required=True, help="the Dockerfile")
-    one.add_argument("--context", type=Path, required=True, help="the folder that COPY copies from")
-    one.add_argument("--build-arg", action="append", default=[], metavar="K=V")
+    command = commands.add_parser("down", help="stop the cluster and remove all of it but the build caches")
+    command.add_argument("--purge", action="store_true", help="remove the build caches, too")
+    command = commands.add_parser("status", help="show the components; exit code 0 when up, 3 when down")
+    command.add_argument("--json", action="store_true", help="print one JSON object")
+    command = commands.add_parser("load-image", help="load an image from buildah or from an archive into the node")
+    command.add_argument("name")
+    command.add_argument("--archive", type=Path, help="an OCI archive")
+    command = commands.add_parser("build-image", help="build an image from a Dockerfile and load it into the node")
+    command.add_argument("name")
+    command.add_argument("--file", type=Path, required=True, help="the Dockerfile")
+    command.add_argument("--context", type=Path, required=True, help="the folder that COPY copies from")
+    command.add_argument("--build-arg", action="append", default=[], metavar="K=V")
     for verb in ("start", "stop"):
         commands.add_parser(verb, help=f"{verb} one component").add_argument("component")
-    commands.add_parser("bin", help="print where a program is").add_argument("name", help=", ".join(status.PROGRAMS))
+    commands.add_parser("bin", help="print the path of a program").add_argument("name", help=", ".join(status.PROGRAMS))
     return top
 
 
-def _build(arguments: argparse.Namespace) -> Build:
-    pairs = dict(_pair(text) for text in arguments.build_arg)
+def _image_build(arguments: argparse.Namespace) -> ImageBuild:
+    pairs = dict(_parse_build_arg(text) for text in arguments.build_arg)
     context = arguments.context.resolve()
-    return Build(images.qualified(arguments.name), arguments.file.resolve(), context, pairs)
+    return ImageBuild(images.qualify_name(arguments.name), arguments.file.resolve(), context, pairs)
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _parse_build_arg(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
         raise ClusterError(f"--build-arg {text} has no value", "write it as NAME=VALUE")
     return name, value
 
 
-def _component(layout: Layout, name: str) -> Component:
-    components = all_components(layout)
+def _find_component(paths: ClusterPaths, name: str) -> Component:
+    components = all_components(paths)
     if name not in components:
         raise ClusterError(f"there is no component {name}", f"there are {', '.join(components)}")
     return components[name]

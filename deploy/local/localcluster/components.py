@@ -1,11 +1,11 @@
-"""The processes of the cluster: what each is started with, where it listens, how long it may take to stop."""
+"""Processes of the cluster: command line, listeners, and the time to stop of each."""
 
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import kubeconfig
-from localcluster.layout import NODE, Layout
+from localcluster.paths import NODE, ClusterPaths
 from localcluster.pki import FRONT_PROXY
 
 
@@ -28,9 +28,9 @@ class Component:
 LOCAL = "127.0.0.1"
 
 
-def all_components(layout: Layout) -> dict[str, Component]:
-    """In the order in which they start."""
-    makers = (
+def all_components(paths: ClusterPaths) -> dict[str, Component]:
+    """Return the components by name, in the order in which they start."""
+    factories = (
         _etcd,
         _containerd,
         _api_server,
@@ -41,16 +41,16 @@ def all_components(layout: Layout) -> dict[str, Component]:
         _discovery,
         _prometheus,
     )
-    return {component.name: component for component in (make(layout) for make in makers)}
+    return {component.name: component for component in (make(paths) for make in factories)}
 
 
-def _etcd(layout: Layout) -> Component:
-    ports, pki = layout.ports, layout.pki
+def _etcd(paths: ClusterPaths) -> Component:
+    ports, pki = paths.ports, paths.pki
     client, peer = f"https://{LOCAL}:{ports.etcd}", f"http://{LOCAL}:{ports.etcd_peer}"
     argv = (
         "/usr/bin/etcd",
         f"--name={NODE}",
-        f"--data-dir={layout.state / 'etcd'}",
+        f"--data-dir={paths.state / 'etcd'}",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
@@ -60,21 +60,21 @@ def _etcd(layout: Layout) -> Component:
         f"--key-file={pki / 'etcd.key'}",
         "--client-cert-auth",
         f"--trusted-ca-file={pki / 'ca.crt'}",
-        # The data need to survive a killed process, not a machine that lost power.
+        # The data must survive a killed process, not a machine that loses power.
         "--unsafe-no-fsync",
     )
     return Component("etcd", argv, (Listener(LOCAL, ports.etcd), Listener(LOCAL, ports.etcd_peer)))
 
 
-def _containerd(layout: Layout) -> Component:
-    argv = ("/usr/bin/containerd", f"--config={layout.config / 'containerd.toml'}")
-    return Component("containerd", argv, socket=layout.containerd_socket)
+def _containerd(paths: ClusterPaths) -> Component:
+    argv = ("/usr/bin/containerd", f"--config={paths.config / 'containerd.toml'}")
+    return Component("containerd", argv, socket=paths.containerd_socket)
 
 
-def _api_server(layout: Layout) -> Component:
-    network, ports, pki = layout.network, layout.ports, layout.pki
+def _api_server(paths: ClusterPaths) -> Component:
+    network, ports, pki = paths.network, paths.ports, paths.pki
     argv = (
-        str(layout.bin / "kube-apiserver"),
+        str(paths.bin / "kube-apiserver"),
         f"--bind-address={network.address}",
         f"--advertise-address={network.address}",
         f"--secure-port={ports.api}",
@@ -105,16 +105,16 @@ def _api_server(layout: Layout) -> Component:
         f"--proxy-client-key-file={pki / 'front-proxy.key'}",
         "--enable-aggregator-routing=true",
     )
-    # Open watches keep it for up to half a minute after it was asked to stop.
+    # Open watches delay its exit by up to half a minute.
     return Component("kube-apiserver", argv, (Listener(str(network.address), ports.api),), stop_seconds=45)
 
 
-def _controller_manager(layout: Layout) -> Component:
-    pki, config = layout.pki, kubeconfig.path(layout, "controller-manager")
+def _controller_manager(paths: ClusterPaths) -> Component:
+    pki, config = paths.pki, kubeconfig.path(paths, "controller-manager")
     argv = (
-        str(layout.bin / "kube-controller-manager"),
+        str(paths.bin / "kube-controller-manager"),
         f"--bind-address={LOCAL}",
-        f"--secure-port={layout.ports.controller_manager}",
+        f"--secure-port={paths.ports.controller_manager}",
         f"--kubeconfig={config}",
         f"--authentication-kubeconfig={config}",
         f"--authorization-kubeconfig={config}",
@@ -124,64 +124,64 @@ def _controller_manager(layout: Layout) -> Component:
         f"--cluster-signing-cert-file={pki / 'ca.crt'}",
         f"--cluster-signing-key-file={pki / 'ca.key'}",
         "--use-service-account-credentials=true",
-        f"--flex-volume-plugin-dir={layout.state / 'volume-plugins'}",
+        f"--flex-volume-plugin-dir={paths.state / 'volume-plugins'}",
     )
-    return Component("kube-controller-manager", argv, (Listener(LOCAL, layout.ports.controller_manager),))
+    return Component("kube-controller-manager", argv, (Listener(LOCAL, paths.ports.controller_manager),))
 
 
-def _scheduler(layout: Layout) -> Component:
-    config = kubeconfig.path(layout, "scheduler")
+def _scheduler(paths: ClusterPaths) -> Component:
+    config = kubeconfig.path(paths, "scheduler")
     argv = (
-        str(layout.bin / "kube-scheduler"),
+        str(paths.bin / "kube-scheduler"),
         f"--bind-address={LOCAL}",
-        f"--secure-port={layout.ports.scheduler}",
+        f"--secure-port={paths.ports.scheduler}",
         f"--kubeconfig={config}",
         f"--authentication-kubeconfig={config}",
         f"--authorization-kubeconfig={config}",
         "--leader-elect=false",
     )
-    return Component("kube-scheduler", argv, (Listener(LOCAL, layout.ports.scheduler),))
+    return Component("kube-scheduler", argv, (Listener(LOCAL, paths.ports.scheduler),))
 
 
-def _kubelet(layout: Layout) -> Component:
-    address = str(layout.network.address)
+def _kubelet(paths: ClusterPaths) -> Component:
+    address = str(paths.network.address)
     argv = (
-        str(layout.bin / "kubelet"),
-        f"--config={layout.config / 'kubelet.yaml'}",
-        f"--kubeconfig={kubeconfig.path(layout, 'kubelet')}",
-        f"--root-dir={layout.state / 'kubelet'}",
+        str(paths.bin / "kubelet"),
+        f"--config={paths.config / 'kubelet.yaml'}",
+        f"--kubeconfig={kubeconfig.path(paths, 'kubelet')}",
+        f"--root-dir={paths.state / 'kubelet'}",
         f"--hostname-override={NODE}",
         f"--node-ip={address}",
         "--housekeeping-interval=5s",
         # Without the socket cAdvisor sees control groups only, and exports no container, name or image labels.
-        f"--containerd={layout.containerd_socket}",
+        f"--containerd={paths.containerd_socket}",
     )
-    listeners = (Listener(address, layout.ports.kubelet), Listener(LOCAL, layout.ports.kubelet_health))
+    listeners = (Listener(address, paths.ports.kubelet), Listener(LOCAL, paths.ports.kubelet_health))
     return Component("kubelet", argv, listeners)
 
 
-def _kube_proxy(layout: Layout) -> Component:
+def _kube_proxy(paths: ClusterPaths) -> Component:
     argv = (
-        str(layout.bin / "kube-proxy"),
-        f"--config={layout.config / 'kube-proxy.yaml'}",
+        str(paths.bin / "kube-proxy"),
+        f"--config={paths.config / 'kube-proxy.yaml'}",
         f"--hostname-override={NODE}",
     )
-    listeners = (Listener(LOCAL, layout.ports.proxy_health), Listener(LOCAL, layout.ports.proxy_metrics))
+    listeners = (Listener(LOCAL, paths.ports.proxy_health), Listener(LOCAL, paths.ports.proxy_metrics))
     return Component("kube-proxy", argv, listeners)
 
 
-def _discovery(layout: Layout) -> Component:
-    environment = (("PYTHONPATH", str(layout.source)), ("MEMROLL_CLUSTER_DIR", str(layout.state)))
+def _discovery(paths: ClusterPaths) -> Component:
+    environment = (("PYTHONPATH", str(paths.source)), ("MEMROLL_CLUSTER_DIR", str(paths.state)))
     argv = (sys.executable, "-m", "localcluster.discovery")
     return Component("prometheus-discovery", argv, environment=environment)
 
 
-def _prometheus(layout: Layout) -> Component:
-    address, port = str(layout.network.address), layout.ports.prometheus
+def _prometheus(paths: ClusterPaths) -> Component:
+    address, port = str(paths.network.address), paths.ports.prometheus
     argv = (
         "/usr/bin/prometheus",
-        f"--config.file={layout.config / 'prometheus.yaml'}",
-        f"--storage.tsdb.path={layout.state / 'prometheus'}",
+        f"--config.file={paths.config / 'prometheus.yaml'}",
+        f"--storage.tsdb.path={paths.state / 'prometheus'}",
         "--storage.tsdb.retention.time=1d",
         f"--web.listen-address={address}:{port}",
         "--web.enable-lifecycle",

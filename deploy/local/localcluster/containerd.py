@@ -1,4 +1,4 @@
-"""Images on the node's side, through containerd's own client."""
+"""Images on the node, managed by containerd's own client `ctr`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +10,20 @@ NAMESPACE = "k8s.io"
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeImages:
     socket: Path
 
-    def images(self) -> frozenset[str]:
+    def list_images(self) -> frozenset[str]:
         return frozenset(self._ctr("images", "ls", "-q").split())
 
     def load(self, name: str, archive: Path) -> None:
-        """Load an archive; its image goes by `name` afterwards, whatever the archive calls it."""
-        before = self.images()
+        """Load an archive. Its image gets the name `name`, whatever its name in the archive is."""
+        before = self.list_images()
         output = self._ctr("images", "import", str(archive))
-        now = self.images()
-        if name in now and (name not in before or name in output):
+        after = self.list_images()
+        if name in after and (name not in before or name in output):
             return
-        found = sorted(image for image in now if image in output)
+        found = sorted(image for image in after if image in output)
         if not found:
             remedy = "write it with `buildah push NAME oci-archive:FILE:NAME`"
             raise ClusterError(f"{archive} holds no named image", remedy)

@@ -1,6 +1,6 @@
-"""The content of a build context as one hash, over the files that a .dockerignore lets through.
+"""Hash of a build context, over the files that a .dockerignore does not exclude.
 
-Where the patterns' meaning is in doubt more is hashed rather than less: that builds once too often, never too seldom.
+An ambiguous pattern excludes less rather than more: a needless build is better than a missed change.
 """
 
 import os
@@ -12,12 +12,12 @@ from pathlib import Path
 from localcluster.cache import hash_file, hash_parts
 
 IGNORE_FILES = (".containerignore", ".dockerignore")
-# They change without any change of the program.
+# These change without a change of the program.
 _NEVER = frozenset({".git", "__pycache__"})
 
 
 @dataclass(frozen=True)
-class Pattern:
+class IgnorePattern:
     expression: re.Pattern[str]
     excludes: bool
 
@@ -26,7 +26,7 @@ def digest(context: Path) -> str:
     return hash_parts(_describe(context, path) for path in files(context, patterns(context)))
 
 
-def patterns(context: Path) -> list[Pattern]:
+def patterns(context: Path) -> list[IgnorePattern]:
     for name in IGNORE_FILES:
         path = context / name
         if path.exists():
@@ -34,32 +34,32 @@ def patterns(context: Path) -> list[Pattern]:
     return []
 
 
-def parse(text: str) -> list[Pattern]:
+def parse(text: str) -> list[IgnorePattern]:
     lines = (line.strip() for line in text.splitlines())
     return [_pattern(line) for line in lines if line and not line.startswith("#")]
 
 
-def files(context: Path, ignored: list[Pattern]) -> list[Path]:
+def files(context: Path, ignored: list[IgnorePattern]) -> list[Path]:
     return sorted(_walk(context, context, ignored))
 
 
-def is_ignored(path: str, ignored: list[Pattern]) -> bool:
-    """Ask the patterns from the last one back: the first that matches decides."""
+def is_ignored(path: str, ignored: list[IgnorePattern]) -> bool:
+    """Return whether a path is ignored: the last pattern that matches decides."""
     for pattern in reversed(ignored):
         if pattern.expression.match(path):
             return pattern.excludes
     return False
 
 
-def _walk(context: Path, folder: Path, ignored: list[Pattern]) -> Iterator[Path]:
-    brings_back = any(not pattern.excludes for pattern in ignored)
+def _walk(context: Path, folder: Path, ignored: list[IgnorePattern]) -> Iterator[Path]:
+    has_exceptions = any(not pattern.excludes for pattern in ignored)
     for entry in os.scandir(folder):
         path = Path(entry.path)
         hidden = is_ignored(str(path.relative_to(context)), ignored)
         if entry.name in _NEVER:
             continue
         if entry.is_dir(follow_symlinks=False):
-            if not hidden or brings_back:
+            if not hidden or has_exceptions:
                 yield from _walk(context, path, ignored)
         elif not hidden:
             yield path
@@ -74,11 +74,11 @@ def _describe(context: Path, path: Path) -> str:
     return f"{relative} {path.stat().st_mode:o} {hash_file(path)}"
 
 
-def _pattern(line: str) -> Pattern:
+def _pattern(line: str) -> IgnorePattern:
     excludes = not line.startswith("!")
     text = line.removeprefix("!").strip().strip("/").removeprefix("./")
     pieces = re.split(r"(\*\*/|\*\*|\*|\?)", text)
-    meaning = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
-    expression = "".join(meaning.get(piece, re.escape(piece)) for piece in pieces)
-    # A folder that matches takes everything below it along.
-    return Pattern(re.compile(rf"{expression}(?:/.*)?\Z"), excludes)
+    translation = {"**/": r"(?:.*/)?", "**": r".*", "*": r"[^/]*", "?": r"[^/]"}
+    expression = "".join(translation.get(piece, re.escape(piece)) for piece in pieces)
+    # A match of a folder includes everything below it.
+    return IgnorePattern(re.compile(rf"{expression}(?:/.*)?\Z"), excludes)

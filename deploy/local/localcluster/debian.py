@@ -1,4 +1,4 @@
-"""The Debian packages the node is made of, installed without letting their services start."""
+"""Installs the Debian packages of the node without starting their services, and finds the mirror for the base image."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcluster.errors import ClusterError, CommandFailed
-from localcluster.report import Report
+from localcluster.errors import ClusterError, CommandFailedError
+from localcluster.progress import Reporter
 from localcluster.run import run
 
 PACKAGES = (
@@ -23,10 +23,10 @@ PACKAGES = (
     "prometheus",
     "runc",
 )
-# Services these packages enable. They were not there before, so they must not come with the next boot.
+# Services that these packages enable. They are disabled again, so that they do not start with the next boot.
 SERVICES = {"containerd": "containerd", "etcd-server": "etcd", "prometheus": "prometheus"}
-GUARD = Path("/usr/sbin/policy-rc.d")
-GUARD_TEXT = "#!/bin/sh\n# memroll: no service starts while its packages are being installed\nexit 101\n"
+POLICY_FILE = Path("/usr/sbin/policy-rc.d")
+POLICY_TEXT = "#!/bin/sh\n# memroll: no service starts while its packages are being installed\nexit 101\n"
 SUITE = "bookworm"
 
 
@@ -36,19 +36,19 @@ class Archive:
     suite: str
 
 
-def install_missing(report: Report, log: Path) -> list[str]:
-    missing = missing_packages()
+def install_missing(report: Reporter, log: Path) -> list[str]:
+    missing = find_missing()
     if not missing:
         return []
     report(f"installing Debian packages: {' '.join(missing)}")
     environment = {"DEBIAN_FRONTEND": "noninteractive"}
     options = ["-y", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold"]
     wait = ["-o", "DPkg::Lock::Timeout=600"]
-    with services_held(GUARD):
+    with block_service_starts(POLICY_FILE):
         run(["apt-get", *wait, "update"], env=environment, log=log)
         try:
             run(["apt-get", *wait, "install", *options, *missing], env=environment, log=log)
-        except CommandFailed:
+        except CommandFailedError:
             # A run that was killed here leaves packages unpacked but not configured.
             run(["dpkg", "--configure", "-a", "--force-confold"], env=environment, log=log)
             run(["apt-get", *wait, "install", *options, *missing], env=environment, log=log)
@@ -56,42 +56,42 @@ def install_missing(report: Report, log: Path) -> list[str]:
     return missing
 
 
-def missing_packages() -> list[str]:
+def find_missing() -> list[str]:
     try:
         text = run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Package}\n"])
-    except CommandFailed as error:
+    except CommandFailedError as error:
         raise ClusterError(
             "this machine is not a Debian: dpkg-query does not work",
             "use Debian 12 or a machine image made from it",
         ) from error
-    return missing_from(text)
+    return parse_missing(text)
 
 
-def missing_from(text: str) -> list[str]:
+def parse_missing(text: str) -> list[str]:
     lines = (line.partition(" ") for line in text.splitlines())
     installed = {name for status, _, name in lines if status == "installed"}
     return [package for package in PACKAGES if package not in installed]
 
 
 @contextmanager
-def services_held(guard: Path) -> Iterator[None]:
-    """Debian asks this file before a package starts its service. A file of somebody else's stays."""
-    if not guard.exists():
-        guard.write_text(GUARD_TEXT)
-        guard.chmod(0o755)
+def block_service_starts(policy_file: Path) -> Iterator[None]:
+    """Write the policy file that Debian runs before a package starts its service. An existing file is left as it is."""
+    if not policy_file.exists():
+        policy_file.write_text(POLICY_TEXT)
+        policy_file.chmod(0o755)
     try:
         yield
     finally:
-        remove_guard(guard)
+        remove_policy_file(policy_file)
 
 
-def remove_guard(guard: Path = GUARD) -> None:
-    if guard.is_file() and guard.read_text() == GUARD_TEXT:
-        guard.unlink()
+def remove_policy_file(policy_file: Path = POLICY_FILE) -> None:
+    if policy_file.is_file() and policy_file.read_text() == POLICY_TEXT:
+        policy_file.unlink()
 
 
 def archive() -> Archive:
-    """Find the mirror this machine itself installs from."""
+    """Return the mirror that this machine installs from."""
     text = run(["apt-get", "indextargets", "--format", "$(SITE) $(CODENAME) $(COMPONENT)", "Created-By: Packages"])
     return parse_archive(text)
 
@@ -102,19 +102,19 @@ def parse_archive(text: str) -> Archive:
         if suite == SUITE and component == "main":
             return Archive(site.rstrip("/"), suite)
     raise ClusterError(
-        f"apt knows no mirror of Debian {SUITE}", f"add one with the suite {SUITE} to /etc/apt/sources.list.d"
+        f"apt has no mirror of Debian {SUITE}", f"add one with the suite {SUITE} to /etc/apt/sources.list.d"
     )
 
 
 def download_environment() -> dict[str, str]:
-    """Pass on the proxy apt is told to use: debootstrap does not read apt's configuration."""
+    """Return apt's proxy as environment variables: debootstrap does not read apt's configuration."""
     text = run(["apt-config", "dump", "Acquire::http::Proxy", "Acquire::https::Proxy"])
     found = re.findall(r'^Acquire::(https?)::Proxy "([^"]+)";', text, re.MULTILINE)
     return {f"{scheme}_proxy": proxy for scheme, proxy in found if proxy.upper() != "DIRECT"}
 
 
 def _disable(services: list[str]) -> None:
-    """Undo what the packages' own scripts did, with the tools those use: systemctl may not be there."""
+    """Undo what the packages' scripts did, with the same tools: systemctl may be missing."""
     for service in services:
         caller = {"DPKG_MAINTSCRIPT_PACKAGE": service}
         run(["deb-systemd-helper", "disable", f"{service}.service"], env=caller)

@@ -1,7 +1,7 @@
-"""Tells Prometheus which pods ask to be scraped, as a file it watches.
+"""Service discovery for Prometheus: writes the annotated pods as scrape targets to a file that Prometheus watches.
 
-Debian's Prometheus is built without its own Kubernetes discovery. This small process, a component of the
-cluster like any other, takes its place: it lists the pods and writes one target per annotated pod and port.
+Debian's Prometheus is built without Kubernetes discovery. This process, a component of the cluster, replaces it: it
+lists the pods and writes one target for each annotated pod and port.
 """
 
 import os
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from localcluster import files
-from localcluster.api import Api
+from localcluster.api import ApiClient
 from localcluster.errors import ClusterError
-from localcluster.layout import Layout
+from localcluster.paths import ClusterPaths
 
 INTERVAL_SECONDS = 2
 _ANNOTATION = "prometheus.io/"
@@ -25,39 +25,39 @@ Target = dict[str, Any]
 
 
 def main() -> None:
-    layout = Layout.from_environment(os.environ, Path.home())
-    api = Api(layout, client="prometheus")
+    paths = ClusterPaths.from_environment(os.environ, Path.home())
+    api = ApiClient(paths, client="prometheus")
     written: list[Target] | None = None
     while True:
         try:
-            found = targets(api.pods())
+            found = make_targets(api.list_pods())
             if found != written:
-                files.write_json(layout.scrape_targets, found)
+                files.write_json(paths.scrape_targets, found)
                 print(f"{len(found)} targets", file=sys.stderr, flush=True)
                 written = found
         except (ClusterError, OSError) as error:
-            # The targets of before stay: an API server that restarts must not tear holes into series.
+            # Keep the previous targets: a restart of the API server must not leave gaps in the series.
             print(f"cannot list the pods: {error}", file=sys.stderr, flush=True)
         time.sleep(INTERVAL_SECONDS)
 
 
-def targets(pods: list[Pod]) -> list[Target]:
-    return [target for pod in pods if _wants_scraping(pod) for target in _targets_of(pod)]
+def make_targets(pods: list[Pod]) -> list[Target]:
+    return [target for pod in pods if _is_scraped(pod) for target in _make_pod_targets(pod)]
 
 
-def _wants_scraping(pod: Pod) -> bool:
+def _is_scraped(pod: Pod) -> bool:
     status = pod.get("status", {})
     running = bool(status.get("podIP")) and status.get("phase") not in _FINISHED
     return running and _annotation(pod, "scrape") == "true"
 
 
-def _targets_of(pod: Pod) -> list[Target]:
-    wanted = _annotation(pod, "port")
-    declared = [(container, port) for container, port in _declared_ports(pod) if wanted in {"", port}]
-    if not declared and wanted:
-        # Declaring a port is optional; the annotation's word is taken for it.
-        declared = [(pod["spec"]["containers"][0]["name"], wanted)]
-    return [_target(pod, container, port) for container, port in declared]
+def _make_pod_targets(pod: Pod) -> list[Target]:
+    annotated = _annotation(pod, "port")
+    declared = [(container, port) for container, port in _declared_ports(pod) if annotated in {"", port}]
+    if not declared and annotated:
+        # Declaring a port is optional; the annotation suffices.
+        declared = [(pod["spec"]["containers"][0]["name"], annotated)]
+    return [_make_target(pod, container, port) for container, port in declared]
 
 
 def _declared_ports(pod: Pod) -> Iterator[tuple[str, str]]:
@@ -67,7 +67,7 @@ def _declared_ports(pod: Pod) -> Iterator[tuple[str, str]]:
                 yield container["name"], str(port["containerPort"])
 
 
-def _target(pod: Pod, container: str, port: str) -> Target:
+def _make_target(pod: Pod, container: str, port: str) -> Target:
     labels = {"namespace": pod["metadata"]["namespace"], "pod": pod["metadata"]["name"], "container": container}
     if path := _annotation(pod, "path"):
         labels["__metrics_path__"] = path

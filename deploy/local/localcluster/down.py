@@ -1,28 +1,28 @@
-"""Stops the cluster and leaves the machine as it was found."""
+"""Stops the cluster and removes everything that it put on the machine."""
 
-from localcluster import images, leftovers, preflight, process
+from localcluster import cleanup, images, preflight, supervisor
 from localcluster.cache import remove_tree
 from localcluster.components import all_components
-from localcluster.layout import Layout
 from localcluster.lock import exclusive
-from localcluster.report import Report
+from localcluster.paths import ClusterPaths
+from localcluster.progress import Reporter
 
-# They must be there while the others finish what they are doing.
-_LAST = ("containerd", "etcd")
+# The others need these two to shut down.
+_STOPPED_LAST = ("containerd", "etcd")
 
 
-def down(layout: Layout, report: Report, *, purge: bool) -> None:
+def down(paths: ClusterPaths, report: Reporter, *, purge: bool) -> None:
     preflight.require_root()
-    with exclusive(layout.lock, report):
-        preflight.require_own(layout)
-        components = all_components(layout)
-        if any(process.running(layout, name) for name in components):
+    with exclusive(paths.lock, report):
+        preflight.require_ownership(paths)
+        components = all_components(paths)
+        if any(supervisor.find_running(paths, name) for name in components):
             report("stopping the cluster; the API server may take half a minute")
-        process.stop(layout, [c for c in components.values() if c.name not in _LAST])
-        process.stop(layout, [components[name] for name in _LAST])
-        leftovers.sweep(layout, report)
+        supervisor.stop(paths, [c for c in components.values() if c.name not in _STOPPED_LAST])
+        supervisor.stop(paths, [components[name] for name in _STOPPED_LAST])
+        cleanup.clean_up(paths, report)
         if purge:
-            images.forget_all(layout, report)
-            remove_tree(layout.cache)
-            report(f"removed {layout.cache}")
+            images.remove_all(paths, report)
+            remove_tree(paths.cache)
+            report(f"removed {paths.cache}")
         report("the cluster is down")

@@ -1,8 +1,8 @@
-"""What can go wrong, in words for the person at the terminal."""
+"""Errors of the driver, with messages for the person at the terminal."""
 
 
 class ClusterError(Exception):
-    """Something is in the way: what it is and, in one line, what to do about it."""
+    """Error with a remedy: the message names the obstacle, and the remedy is one line."""
 
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
@@ -13,5 +13,5 @@ class ClusterError(Exception):
         return f"{message}; {self.remedy}" if self.remedy else message
 
 
-class CommandFailed(ClusterError):  # noqa: N818  # reads as what happened, like the standard library's own
-    """A program that was run ended badly."""
+class CommandFailedError(ClusterError):
+    """A program could not be run, or ended with an error code."""

@@ -1,4 +1,4 @@
-"""One kubeconfig per client of the API server, each with its certificate inside, so the file works anywhere."""
+"""Writes a kubeconfig for each client of the API server. The certificate is embedded, so the file can be copied."""
 
 import base64
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 import yaml
 
 from localcluster import files
-from localcluster.layout import NODE, Layout
+from localcluster.paths import NODE, ClusterPaths
 
 CLIENTS = ("controller-manager", "kubelet", "proxy", "scheduler")
 
 
-def write_all(layout: Layout) -> None:
+def write_all(paths: ClusterPaths) -> None:
     for client in CLIENTS:
-        files.write(path(layout, client), render(layout.api_server, layout.pki, client), 0o600)
-    files.write(layout.kubeconfig, render(layout.api_server, layout.pki, "admin"), 0o600)
+        files.write(path(paths, client), render(paths.api_server, paths.pki, client), 0o600)
+    files.write(paths.kubeconfig, render(paths.api_server, paths.pki, "admin"), 0o600)
 
 
-def path(layout: Layout, client: str) -> Path:
-    return layout.config / f"{client}.kubeconfig"
+def path(paths: ClusterPaths, client: str) -> Path:
+    return paths.config / f"{client}.kubeconfig"
 
 
 def render(server: str, pki: Path, client: str) -> str:

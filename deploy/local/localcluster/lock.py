@@ -1,15 +1,15 @@
-"""One driver at a time: the kernel drops the lock when its holder dies, however it dies."""
+"""Lock that lets one driver run at a time. The kernel releases it when its holder ends, also by a signal."""
 
 import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from localcluster.report import Report
+from localcluster.progress import Reporter
 
 
 @contextmanager
-def exclusive(path: Path, report: Report) -> Iterator[None]:
+def exclusive(path: Path, report: Reporter) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         try:

@@ -1,4 +1,4 @@
-"""What is mounted where, and how to undo the mounts below a folder of ours."""
+"""Reads the mount table and unmounts what is below a folder of the cluster. Called by cleanup, cache and preflight."""
 
 import ctypes
 import os
@@ -10,7 +10,7 @@ from localcluster.errors import ClusterError
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 _DETACH = 2
-_GONE = (2, 22)  # ENOENT, EINVAL: somebody else was faster
+_GONE = (2, 22)  # ENOENT, EINVAL: unmounted meanwhile
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ def parse(text: str) -> list[Mount]:
     return [_parse_line(line) for line in text.splitlines()]
 
 
-def below(folder: Path, mounts: list[Mount]) -> list[Path]:
-    """Mount points in or under a folder, the ones mounted last first."""
+def mount_points_below(folder: Path, mounts: list[Mount]) -> list[Path]:
+    """Return the mount points in or below a folder, the last mounted first."""
     return [mount.path for mount in reversed(mounts) if mount.path.is_relative_to(folder)]
 
 
 def unmount_below(folder: Path) -> list[Path]:
-    points = below(folder, parse(MOUNTINFO.read_text()))
+    points = mount_points_below(folder, parse(MOUNTINFO.read_text()))
     for point in points:
         _unmount(point)
     return points
@@ -53,5 +53,5 @@ def _parse_line(line: str) -> Mount:
 
 
 def _unescape(path: str) -> str:
-    """Undo what the kernel does to a space: it writes backslash, zero, four, zero."""
+    """Decode octal escapes: the kernel writes a space as a backslash and 040."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match.group(1), 8)), path)

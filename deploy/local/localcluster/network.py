@@ -1,25 +1,25 @@
-"""The bridge that is the node, and the route that keeps service traffic on this machine."""
+"""Creates and removes the node's bridge, and the route that keeps service traffic on this machine."""
 
 import json
 from ipaddress import IPv4Network
 from typing import Any
 
 from localcluster.errors import ClusterError
-from localcluster.layout import Network
+from localcluster.paths import Network
 from localcluster.run import run, succeeds
 
 
 def ensure(network: Network) -> None:
-    """Make bridge, address and route; what is there already stays."""
+    """Create bridge, address and route. Idempotent."""
     require_unused(network, routes())
     if not _exists(network.bridge):
         run(["ip", "link", "add", network.bridge, "type", "bridge"])
-    # A bridge takes the lowest address of its ports unless it has one of its own: peers would have to learn
-    # a new one whenever a pod comes or goes.
+    # A bridge without a hardware address of its own takes the lowest one of its ports: it would change
+    # whenever a pod is created or deleted.
     run(["ip", "link", "set", network.bridge, "address", _hardware_address(network), "up"])
     address = f"{network.address}/{network.pods.prefixlen}"
     run(["ip", "address", "replace", address, "dev", network.bridge])
-    # Without it, a packet to a service that has no rule for a moment leaves through the default route.
+    # Without it, packets to a service that has no rule yet leave through the default route.
     run(["ip", "route", "replace", str(network.services), "dev", network.bridge])
 
 
@@ -28,7 +28,7 @@ def remove(network: Network) -> bool:
     if not _exists(network.bridge):
         return False
     for port in json.loads(run(["ip", "-json", "link", "show", "master", network.bridge]) or "[]"):
-        # One whose network namespace is just being destroyed may go by itself.
+        # One whose network namespace is being destroyed may be gone.
         succeeds(["ip", "link", "delete", port["ifname"]])
     run(["ip", "link", "delete", network.bridge])
     return True
@@ -44,11 +44,11 @@ def require_unused(network: Network, found: list[dict[str, Any]]) -> None:
         destination = str(route.get("dst", "default"))
         if destination == "default" or route.get("dev") == network.bridge:
             continue
-        for ours in (network.pods, network.services):
-            if ours.overlaps(IPv4Network(destination, strict=False)):
+        for own in (network.pods, network.services):
+            if own.overlaps(IPv4Network(destination, strict=False)):
                 raise ClusterError(
-                    f"the cluster's network {ours} collides with the route to {destination} by {route.get('dev')}",
-                    "remove that route, or change the networks in deploy/local/localcluster/layout.py",
+                    f"the cluster's network {own} collides with the route to {destination} by {route.get('dev')}",
+                    "remove that route, or change the networks in deploy/local/localcluster/paths.py",
                 )
 
 

@@ -1,10 +1,10 @@
-"""The configuration files of what runs on the node: containerd, its network, the kubelet and kube-proxy."""
+"""Configuration files of the node: containerd, its network, the kubelet and kube-proxy."""
 
 import json
 from pathlib import Path
 
 from localcluster import files, kubeconfig
-from localcluster.layout import CLUSTER_DOMAIN, PAUSE_IMAGE, Layout
+from localcluster.paths import CLUSTER_DOMAIN, PAUSE_IMAGE, ClusterPaths
 
 PLUGINS = Path("/usr/lib/cni")
 CNI_NETWORK = "memroll-local"
@@ -31,7 +31,7 @@ disabled_plugins = [
   sandbox_image = {pause}
   # Where the machine may not lower oom_score_adj, runc fails without this.
   restrict_oom_score_adj = true
-  # Below the state folder, every network namespace is known to be ours.
+  # Below the state folder, every network namespace belongs to the cluster.
   netns_mounts_under_state_dir = true
 
   [plugins."io.containerd.grpc.v1.cri".cni]
@@ -52,38 +52,38 @@ disabled_plugins = [
 """
 
 
-def write_all(layout: Layout, *, bridge_filtered: bool) -> None:
-    files.write(layout.config / "containerd.toml", containerd(layout))
-    files.write_json(cni_folder(layout) / "10-memroll.conflist", cni(layout))
-    files.write_yaml(layout.config / "kubelet.yaml", kubelet(layout))
-    files.write_yaml(layout.config / "kube-proxy.yaml", kube_proxy(layout, bridge_filtered=bridge_filtered))
-    files.write(layout.config / "resolv.conf", f"nameserver {layout.network.address}\n")
+def write_all(paths: ClusterPaths, *, bridge_filtered: bool) -> None:
+    files.write(paths.config / "containerd.toml", containerd(paths))
+    files.write_json(cni_folder(paths) / "10-memroll.conflist", cni(paths))
+    files.write_yaml(paths.config / "kubelet.yaml", kubelet(paths))
+    files.write_yaml(paths.config / "kube-proxy.yaml", kube_proxy(paths, bridge_filtered=bridge_filtered))
+    files.write(paths.config / "resolv.conf", f"nameserver {paths.network.address}\n")
 
 
-def cni_folder(layout: Layout) -> Path:
-    return layout.config / "cni"
+def cni_folder(paths: ClusterPaths) -> Path:
+    return paths.config / "cni"
 
 
-def containerd(layout: Layout) -> str:
+def containerd(paths: ClusterPaths) -> str:
     values = {
-        "root": layout.state / "containerd",
-        "state": layout.run / "containerd",
-        "socket": layout.containerd_socket,
-        "opt": layout.state / "containerd-opt",
+        "root": paths.state / "containerd",
+        "state": paths.run / "containerd",
+        "socket": paths.containerd_socket,
+        "opt": paths.state / "containerd-opt",
         "pause": PAUSE_IMAGE,
         "plugins": PLUGINS,
-        "cni": cni_folder(layout),
-        "runc": layout.run / "runc",
+        "cni": cni_folder(paths),
+        "runc": paths.run / "runc",
     }
     # A JSON string is a TOML string.
     return _CONTAINERD.format(**{name: json.dumps(str(value)) for name, value in values.items()})
 
 
-def cni(layout: Layout) -> dict[str, object]:
-    network = layout.network
+def cni(paths: ClusterPaths) -> dict[str, object]:
+    network = paths.network
     addresses = {
         "type": "host-local",
-        "dataDir": str(layout.state / "addresses"),
+        "dataDir": str(paths.state / "addresses"),
         "ranges": [
             [{"subnet": str(network.pods), "rangeStart": str(network.first_pod), "gateway": str(network.address)}]
         ],
@@ -100,61 +100,61 @@ def cni(layout: Layout) -> dict[str, object]:
     return {"cniVersion": "1.0.0", "name": CNI_NETWORK, "plugins": [bridge, portmap]}
 
 
-def kubelet(layout: Layout) -> dict[str, object]:
-    socket = f"unix://{layout.containerd_socket}"
-    address = str(layout.network.address)
+def kubelet(paths: ClusterPaths) -> dict[str, object]:
+    socket = f"unix://{paths.containerd_socket}"
+    address = str(paths.network.address)
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": address,
-        "port": layout.ports.kubelet,
-        "healthzPort": layout.ports.kubelet_health,
+        "port": paths.ports.kubelet,
+        "healthzPort": paths.ports.kubelet_health,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(layout.pki / "ca.crt")},
+            "x509": {"clientCAFile": str(paths.pki / "ca.crt")},
         },
         "authorization": {"mode": "Webhook"},
-        "tlsCertFile": str(layout.pki / "kubelet-server.crt"),
-        "tlsPrivateKeyFile": str(layout.pki / "kubelet-server.key"),
+        "tlsCertFile": str(paths.pki / "kubelet-server.crt"),
+        "tlsPrivateKeyFile": str(paths.pki / "kubelet-server.key"),
         "cgroupDriver": "cgroupfs",
         "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "containerRuntimeEndpoint": socket,
         "imageServiceEndpoint": socket,
-        # Nobody serves names here; the node refuses the question at once, where an absent server would time out.
+        # There is no cluster DNS. The node refuses a lookup at once, where an absent server would time out.
         "clusterDNS": [address],
         "clusterDomain": CLUSTER_DOMAIN,
-        "resolvConf": str(layout.config / "resolv.conf"),
-        # Images come from this machine alone: one that is collected could not be pulled again.
+        "resolvConf": str(paths.config / "resolv.conf"),
+        # Images come from this machine only: a collected one could not be pulled again.
         "imageGCHighThresholdPercent": 100,
         "imageMinimumGCAge": "24h",
         "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
         "nodeStatusUpdateFrequency": "4s",
         "syncFrequency": "10s",
-        "podLogsDir": str(layout.pod_logs),
-        "volumePluginDir": str(layout.state / "volume-plugins"),
+        "podLogsDir": str(paths.pod_logs),
+        "volumePluginDir": str(paths.state / "volume-plugins"),
         "registerNode": True,
     }
 
 
-def kube_proxy(layout: Layout, *, bridge_filtered: bool) -> dict[str, object]:
-    pods = str(layout.network.pods)
+def kube_proxy(paths: ClusterPaths, *, bridge_filtered: bool) -> dict[str, object]:
+    pods = str(paths.network.pods)
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
-        "clientConnection": {"kubeconfig": str(kubeconfig.path(layout, "proxy"))},
+        "clientConnection": {"kubeconfig": str(kubeconfig.path(paths, "proxy"))},
         "clusterCIDR": pods,
         "detectLocalMode": "ClusterCIDR",
-        "healthzBindAddress": f"127.0.0.1:{layout.ports.proxy_health}",
-        "metricsBindAddress": f"127.0.0.1:{layout.ports.proxy_metrics}",
+        "healthzBindAddress": f"127.0.0.1:{paths.ports.proxy_health}",
+        "metricsBindAddress": f"127.0.0.1:{paths.ports.proxy_metrics}",
         "nodePortAddresses": [pods],
         "oomScoreAdj": 0,
-        # The machine's table is not ours to size.
+        # The size of the machine's table is not the cluster's business.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
-        # Between two pods of one bridge the answer bypasses the address translation unless bridged traffic is
-        # filtered too; where the kernel cannot do that, the answer must be made to come back to the node.
+        # Between two pods of one bridge, the reply bypasses the address translation unless bridged traffic is
+        # filtered, too. If the kernel cannot do that, masquerading makes the reply return to the node.
         "iptables": {"masqueradeAll": not bridge_filtered, "minSyncPeriod": "200ms"},
     }

@@ -1,7 +1,7 @@
-"""This machine's pip settings, put together for a build, so that `pip install` in a Dockerfile works as it does here.
+"""Collects this machine's pip settings for an image build, so that `pip install` in a Dockerfile works as outside.
 
-They come from pip's configuration files and from PIP_* variables, in pip's own order, and reach the build as
-files that are mounted while it runs. Nothing of them stays in the image.
+In: pip's configuration files and PIP_* variables, in pip's own order. Out: files that are mounted while the build runs;
+none of them stays in the image. Called by images.
 """
 
 import configparser
@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-# Exists in the base image and is empty there, so that mounting onto it leaves no trace.
+# An empty folder of the base image, so that the mount leaves no trace in it.
 INSIDE = Path("/mnt")
 CONFIG_FILE = Path("/etc/pip.conf")
 _CERTIFICATES = Path("/etc/ssl/certs")
@@ -18,7 +18,7 @@ _NOT_SETTINGS = frozenset({"PIP_CONFIG_FILE"})
 
 
 def locations(environment: Mapping[str, str], home: Path) -> list[Path]:
-    """Where pip looks, in the order in which later files win."""
+    """Return pip's configuration files; later ones take precedence."""
     own = environment.get("PIP_CONFIG_FILE")
     if own == "/dev/null":
         return []
@@ -39,7 +39,7 @@ def settings(environment: Mapping[str, str], files: list[Path]) -> configparser.
 
 
 def write(parser: configparser.RawConfigParser, folder: Path) -> Path:
-    """Write pip.conf into a folder that will be mounted at INSIDE, with copies of the local paths it names."""
+    """Write pip.conf into a folder that will be mounted at INSIDE, with copies of the local files it refers to."""
     copied = folder / "files"
     copied.mkdir()
     for section in parser.sections():
@@ -58,11 +58,11 @@ def mount_options(environment: Mapping[str, str], home: Path, folder: Path) -> l
 
 
 def _rewrite(value: str, copied: Path) -> str:
-    return "\n".join(" ".join(_move(word, copied) for word in line.split(" ")) for line in value.split("\n"))
+    return "\n".join(" ".join(_copy_local(word, copied) for word in line.split(" ")) for line in value.split("\n"))
 
 
-def _move(word: str, copied: Path) -> str:
-    """Copy a local file or folder into the mount; certificates are mounted where they are."""
+def _copy_local(word: str, copied: Path) -> str:
+    """Copy a local file or folder into the mount and return its new path. Certificates are mounted at theirs."""
     source = Path(word.removeprefix("file://"))
     if not source.is_absolute() or source.is_relative_to(_CERTIFICATES) or not source.exists():
         return word

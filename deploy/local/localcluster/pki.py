@@ -1,4 +1,4 @@
-"""The cluster's keys and certificates: made once per cluster, all signed by one authority."""
+"""Keys and certificates of the cluster: created once, all signed by one authority. Called by up."""
 
 import ipaddress
 import os
@@ -13,51 +13,53 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from localcluster.layout import CLUSTER_DOMAIN, NODE, Network
+from localcluster.paths import CLUSTER_DOMAIN, NODE, Network
 
 LIFETIME = timedelta(days=3650)
-# A node whose clock is set back a little still takes them.
+# Valid also on a node whose clock is set back a little.
 BACKDATED = timedelta(hours=1)
 FRONT_PROXY = "front-proxy-client"
 PROMETHEUS = "memroll-local-prometheus"
 
 
 @dataclass(frozen=True)
-class Request:
-    """One certificate: the file's name, who it stands for, and the names it serves under."""
+class CertificateRequest:
+    """File name, subject (common name and group) and server names of one certificate."""
 
     file: str
     name: str
     group: str = ""
-    serves: tuple[str, ...] = ()
+    server_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Pair:
+class KeyPair:
     key: ec.EllipticCurvePrivateKey
     certificate: x509.Certificate
 
 
-def requests(network: Network) -> list[Request]:
+def requests(network: Network) -> list[CertificateRequest]:
     api = ["kubernetes", "kubernetes.default", "kubernetes.default.svc", f"kubernetes.default.svc.{CLUSTER_DOMAIN}"]
     address = str(network.address)
     return [
-        Request("apiserver", "kube-apiserver", serves=(*api, "127.0.0.1", address, str(network.api_service))),
-        Request("apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters"),
-        Request("etcd", "etcd", serves=("127.0.0.1",)),
-        Request("front-proxy", FRONT_PROXY),
-        Request("kubelet-server", NODE, serves=(NODE, address)),
-        Request("kubelet", f"system:node:{NODE}", "system:nodes"),
-        Request("controller-manager", "system:kube-controller-manager"),
-        Request("scheduler", "system:kube-scheduler"),
-        Request("proxy", "system:kube-proxy"),
-        Request("prometheus", PROMETHEUS),
-        Request("admin", "memroll-local-admin", "system:masters"),
+        CertificateRequest(
+            "apiserver", "kube-apiserver", server_names=(*api, "127.0.0.1", address, str(network.api_service))
+        ),
+        CertificateRequest("apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters"),
+        CertificateRequest("etcd", "etcd", server_names=("127.0.0.1",)),
+        CertificateRequest("front-proxy", FRONT_PROXY),
+        CertificateRequest("kubelet-server", NODE, server_names=(NODE, address)),
+        CertificateRequest("kubelet", f"system:node:{NODE}", "system:nodes"),
+        CertificateRequest("controller-manager", "system:kube-controller-manager"),
+        CertificateRequest("scheduler", "system:kube-scheduler"),
+        CertificateRequest("proxy", "system:kube-proxy"),
+        CertificateRequest("prometheus", PROMETHEUS),
+        CertificateRequest("admin", "memroll-local-admin", "system:masters"),
     ]
 
 
 def ensure(folder: Path, network: Network, now: datetime) -> None:
-    """Make the folder if it is missing. It appears complete or not at all."""
+    """Create the folder if it is missing. It appears complete or not at all."""
     if folder.exists():
         return
     unfinished = folder.with_name(f".{folder.name}-unfinished")
@@ -71,27 +73,29 @@ def ensure(folder: Path, network: Network, now: datetime) -> None:
     unfinished.rename(folder)
 
 
-def _authority(now: datetime) -> Pair:
+def _authority(now: datetime) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name("memroll-local-ca", "")
     builder = _builder(name, name, key, now)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    return Pair(key, builder.sign(key, hashes.SHA256()))
+    return KeyPair(key, builder.sign(key, hashes.SHA256()))
 
 
-def _issue(request: Request, authority: Pair, now: datetime) -> Pair:
+def _issue(request: CertificateRequest, authority: KeyPair, now: datetime) -> KeyPair:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(_name(request.name, request.group), authority.certificate.subject, key, now)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
     purposes = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    if request.serves:
+    if request.server_names:
         purposes.append(ExtendedKeyUsageOID.SERVER_AUTH)
-        builder = builder.add_extension(x509.SubjectAlternativeName(_alternatives(request.serves)), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName(_server_names(request.server_names)), critical=False
+        )
     builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-    return Pair(key, builder.sign(authority.key, hashes.SHA256()))
+    return KeyPair(key, builder.sign(authority.key, hashes.SHA256()))
 
 
 def _builder(
@@ -113,11 +117,11 @@ def _name(common: str, group: str) -> x509.Name:
     return x509.Name([*organization, x509.NameAttribute(NameOID.COMMON_NAME, common)])
 
 
-def _alternatives(names: Iterable[str]) -> list[x509.GeneralName]:
-    return [_alternative(name) for name in names]
+def _server_names(names: Iterable[str]) -> list[x509.GeneralName]:
+    return [_general_name(name) for name in names]
 
 
-def _alternative(name: str) -> x509.GeneralName:
+def _general_name(name: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
@@ -138,7 +142,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
     )
 
 
-def _write(folder: Path, name: str, pair: Pair) -> None:
+def _write(folder: Path, name: str, pair: KeyPair) -> None:
     certificate = pair.certificate.public_bytes(serialization.Encoding.PEM)
     (folder / f"{name}.crt").write_bytes(certificate)
     _write_key(folder / f"{name}.key", pair.key)
@@ -154,7 +158,7 @@ def _write_account_key(folder: Path) -> None:
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     text = key.private_bytes(
         serialization.Encoding.PEM,
-        # Go reads both forms; the older one is what the service account controller asks for.
+        # Go reads both forms; the service account controller requires the older one.
         serialization.PrivateFormat.TraditionalOpenSSL,
         serialization.NoEncryption(),
     )

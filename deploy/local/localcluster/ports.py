@@ -1,4 +1,4 @@
-"""Who listens where: asked before a component starts, and while it does."""
+"""Checks ports and sockets: that they are free before a component starts, and whether it listens afterwards."""
 
 import errno
 import socket
@@ -10,26 +10,26 @@ from localcluster.errors import ClusterError
 
 def require_free(component: Component) -> None:
     for listener in component.listeners:
-        if _taken(listener):
+        if _is_taken(listener):
             raise ClusterError(
                 f"port {listener.port} on {listener.address}, which {component.name} needs, is taken",
-                f"see who has it with `ss -ltnp 'sport = :{listener.port}'` and stop that",
+                f"find its process with `ss -ltnp 'sport = :{listener.port}'` and stop it",
             )
 
 
-def answers(component: Component) -> bool:
+def is_listening(component: Component) -> bool:
     if component.socket is not None:
-        return connects(component.socket)
-    return all(_connects(socket.AF_INET, (listener.address, listener.port)) for listener in component.listeners)
+        return can_connect(component.socket)
+    return all(_can_connect(socket.AF_INET, (listener.address, listener.port)) for listener in component.listeners)
 
 
-def connects(path: Path) -> bool:
-    return _connects(socket.AF_UNIX, str(path))
+def can_connect(path: Path) -> bool:
+    return _can_connect(socket.AF_UNIX, str(path))
 
 
-def _taken(listener: Listener) -> bool:
+def _is_taken(listener: Listener) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        # What a server does: connections of a predecessor that linger must not count as a listener.
+        # As a server does: lingering connections of a predecessor must not count as a listener.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((listener.address, listener.port))
@@ -43,7 +43,7 @@ def _taken(listener: Listener) -> bool:
     return False
 
 
-def _connects(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
+def _can_connect(family: socket.AddressFamily, address: str | tuple[str, int]) -> bool:
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

@@ -1,4 +1,4 @@
-"""What must be true before anything is touched. Each finding is one line with its remedy."""
+"""Checks of the machine before anything is changed. Each error is one line with its remedy."""
 
 import os
 import shutil
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from localcluster import cgroups, mounts
 from localcluster.errors import ClusterError
-from localcluster.layout import Layout
+from localcluster.paths import ClusterPaths
 
 GIB = 1024**3
-# Go's own caches take most of the first figure.
+# Go's own caches take most of BUILD_BYTES.
 BUILD_BYTES = 12 * GIB
 RUN_BYTES = 3 * GIB
 
@@ -19,26 +19,26 @@ def require_root(uid: int | None = None) -> None:
         raise ClusterError("this needs root, for network interfaces, mounts and control groups", "run it with sudo")
 
 
-def require_own(layout: Layout) -> None:
-    """Refuse to touch a cluster of another state folder: bridge, sockets and ports are the same for both."""
+def require_ownership(paths: ClusterPaths) -> None:
+    """Raise if the machine has a cluster of another state folder: both would use the same bridge, sockets and ports."""
     try:
-        owner = layout.owner.read_text().strip()
+        owner = paths.owner.read_text().strip()
     except FileNotFoundError:
         return
-    if owner != str(layout.state) and Path(owner).exists():
+    if owner != str(paths.state) and Path(owner).exists():
         raise ClusterError(
-            f"this machine has a cluster whose folder is {owner}, not {layout.state}",
+            f"this machine has a cluster whose folder is {owner}, not {paths.state}",
             f"run `down` with MEMROLL_CLUSTER_DIR={owner} first",
         )
 
 
-def require_machine(layout: Layout) -> None:
+def require_machine(paths: ClusterPaths) -> None:
     for tool in ("apt-get", "dpkg-query"):
         if shutil.which(tool) is None:
             raise ClusterError(f"there is no `{tool}`: this machine is not a Debian", "use a Debian 12 machine")
     cgroups.require_memory(mounts.parse(mounts.MOUNTINFO.read_text()))
-    require_space(layout.cache, BUILD_BYTES if not any(layout.cache.glob("kubernetes-*")) else RUN_BYTES)
-    require_space(layout.state, RUN_BYTES)
+    require_space(paths.cache, BUILD_BYTES if not any(paths.cache.glob("kubernetes-*")) else RUN_BYTES)
+    require_space(paths.state, RUN_BYTES)
 
 
 def require_space(folder: Path, needed: int) -> None:

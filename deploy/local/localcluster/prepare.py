@@ -1,4 +1,4 @@
-"""Everything that can be made before a cluster runs: packages, programs and images, side by side."""
+"""Prepares packages, programs and images before the cluster starts, concurrently. Called by up."""
 
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -6,38 +6,38 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from localcluster import baseimage, debian, golang
+from localcluster import base_image, debian, go_build
 from localcluster.cache import Cache
-from localcluster.layout import Layout
-from localcluster.report import Report
+from localcluster.paths import ClusterPaths
+from localcluster.progress import Reporter
 from localcluster.run import interrupt
 
 
 @dataclass(frozen=True)
-class Parts:
+class PreparedParts:
     programs: dict[str, Path]
     pause_archive: Path
     base_archive: Path
 
 
-def prepare(layout: Layout, report: Report) -> Parts:
-    for path in Cache(layout.cache).sweep():
-        report(f"removed what a killed run left: {path}")
+def prepare(paths: ClusterPaths, report: Reporter) -> PreparedParts:
+    for path in Cache(paths.cache).remove_unfinished():
+        report(f"removed remains of a killed run: {path}")
     with ThreadPoolExecutor(2) as pool:
-        programs = pool.submit(golang.build_all, layout, report)
-        base = pool.submit(_system, layout, report)
+        programs = pool.submit(go_build.build_all, paths, report)
+        base = pool.submit(_prepare_system, paths, report)
         _wait_all([programs, base])
-    pause = baseimage.pause(layout, programs.result()["pause"])
-    return Parts(programs.result(), pause, base.result())
+    pause = base_image.ensure_pause(paths, programs.result()["pause"])
+    return PreparedParts(programs.result(), pause, base.result())
 
 
-def _system(layout: Layout, report: Report) -> Path:
-    debian.install_missing(report, layout.build_logs / "apt.log")
-    return baseimage.base(layout, report)
+def _prepare_system(paths: ClusterPaths, report: Reporter) -> Path:
+    debian.install_missing(report, paths.build_logs / "apt.log")
+    return base_image.ensure_base(paths, report)
 
 
 def _wait_all(futures: Sequence[Future[Any]]) -> None:
-    """When one side fails, the other is not worth waiting for."""
+    """Wait for all futures. If one fails, interrupt the others and raise its error."""
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     except BaseException:

@@ -1,7 +1,7 @@
-"""What Prometheus scrapes: the memory of every container from the kubelet, and the pods that ask for it."""
+"""Configuration of Prometheus: it scrapes the kubelet's cAdvisor and the annotated pods."""
 
 from localcluster import files
-from localcluster.layout import NODE, Layout
+from localcluster.paths import NODE, ClusterPaths
 from localcluster.pki import PROMETHEUS
 
 INTERVAL = "5s"
@@ -24,39 +24,39 @@ BINDING: dict[str, object] = {
 }
 
 
-def write(layout: Layout) -> None:
-    files.write_yaml(layout.config / "prometheus.yaml", render(layout))
-    if not layout.scrape_targets.exists():
-        # Prometheus watches the folder, which must be there when it starts.
-        files.write_json(layout.scrape_targets, [])
+def write(paths: ClusterPaths) -> None:
+    files.write_yaml(paths.config / "prometheus.yaml", render(paths))
+    if not paths.scrape_targets.exists():
+        # Prometheus watches the folder, which must exist when it starts.
+        files.write_json(paths.scrape_targets, [])
 
 
-def render(layout: Layout) -> dict[str, object]:
+def render(paths: ClusterPaths) -> dict[str, object]:
     return {
         "global": {"scrape_interval": INTERVAL, "scrape_timeout": "4s", "evaluation_interval": INTERVAL},
-        "scrape_configs": [_cadvisor(layout), _pods(layout)],
+        "scrape_configs": [_cadvisor(paths), _pods(paths)],
     }
 
 
-def _cadvisor(layout: Layout) -> dict[str, object]:
+def _cadvisor(paths: ClusterPaths) -> dict[str, object]:
     return {
         "job_name": "cadvisor",
         "scheme": "https",
         "metrics_path": "/metrics/cadvisor",
-        # The kubelet stamps samples with the time it read them, which makes a dead container look alive.
+        # The kubelet's timestamps are those of its own reading, which makes a dead container look alive.
         "honor_timestamps": False,
-        "tls_config": _tls(layout),
-        "static_configs": [{"targets": [f"{layout.network.address}:{layout.ports.kubelet}"], "labels": {"node": NODE}}],
+        "tls_config": _tls(paths),
+        "static_configs": [{"targets": [f"{paths.network.address}:{paths.ports.kubelet}"], "labels": {"node": NODE}}],
     }
 
 
-def _pods(layout: Layout) -> dict[str, object]:
-    return {"job_name": "pods", "file_sd_configs": [{"files": [str(layout.scrape_targets)]}]}
+def _pods(paths: ClusterPaths) -> dict[str, object]:
+    return {"job_name": "pods", "file_sd_configs": [{"files": [str(paths.scrape_targets)]}]}
 
 
-def _tls(layout: Layout) -> dict[str, object]:
+def _tls(paths: ClusterPaths) -> dict[str, object]:
     return {
-        "ca_file": str(layout.pki / "ca.crt"),
-        "cert_file": str(layout.pki / "prometheus.crt"),
-        "key_file": str(layout.pki / "prometheus.key"),
+        "ca_file": str(paths.pki / "ca.crt"),
+        "cert_file": str(paths.pki / "prometheus.crt"),
+        "key_file": str(paths.pki / "prometheus.key"),
     }

@@ -1,4 +1,4 @@
-"""The one place that runs programs to their end. A failure names the command, its exit code and its last words."""
+"""Runs programs to their end. An error contains the command, its exit code and its last lines of output."""
 
 import os
 import shlex
@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from localcluster.errors import CommandFailed
+from localcluster.errors import CommandFailedError
 
 LAST_LINES = 15
 
-_live: set["subprocess.Popen[str]"] = set()
-_live_lock = threading.Lock()
+_running: set["subprocess.Popen[str]"] = set()
+_running_lock = threading.Lock()
 
 
 def run(
@@ -25,7 +25,7 @@ def run(
     stdin: str | None = None,
     log: Path | None = None,
 ) -> str:
-    """Run a program and return what it printed; with `log` its output goes to that file instead."""
+    """Run a program and return its output; with `log` the output goes to that file instead."""
     command = [str(part) for part in argv]
     if log is None:
         code, output = _execute(command, cwd, env, stdin, subprocess.PIPE)
@@ -35,14 +35,14 @@ def run(
             code, _ = _execute(command, cwd, env, stdin, stream)
         output = "\n".join(tail(log)) if code else ""
     if code:
-        raise CommandFailed(describe(command, code, output))
+        raise CommandFailedError(describe_failure(command, code, output))
     return output
 
 
 def succeeds(argv: Sequence[str | Path]) -> bool:
     try:
         run(argv)
-    except CommandFailed:
+    except CommandFailedError:
         return False
     return True
 
@@ -55,16 +55,16 @@ def tail(path: Path, lines: int = LAST_LINES) -> list[str]:
     return text.splitlines()[-lines:]
 
 
-def describe(command: Sequence[str], code: int, output: str) -> str:
+def describe_failure(command: Sequence[str], code: int, output: str) -> str:
     last = "\n".join(f"  {line}" for line in output.splitlines()[-LAST_LINES:])
     shown = shlex.join(command)
     return f"`{shown}` ended with code {code}" + (f":\n{last}\n" if last else "")
 
 
 def interrupt() -> None:
-    """Ask every running program to stop: another step has failed, or the person pressed Ctrl-C."""
-    with _live_lock:
-        for process in _live:
+    """Send SIGTERM to every running program: another step has failed, or the user pressed Ctrl-C."""
+    with _running_lock:
+        for process in _running:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
 
@@ -90,12 +90,12 @@ def _execute(
             start_new_session=True,
         )
     except OSError as error:
-        raise CommandFailed(f"cannot run `{command[0]}`: {error.strerror}") from error
-    with _live_lock:
-        _live.add(process)
+        raise CommandFailedError(f"cannot run `{command[0]}`: {error.strerror}") from error
+    with _running_lock:
+        _running.add(process)
     try:
         output, _ = process.communicate(stdin)
     finally:
-        with _live_lock:
-            _live.discard(process)
+        with _running_lock:
+            _running.discard(process)
     return process.returncode, output or ""

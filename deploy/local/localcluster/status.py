@@ -1,18 +1,18 @@
-"""What is running, for people and for programs."""
+"""Status of the cluster and its components, as text and as JSON."""
 
 from dataclasses import dataclass
 
-from localcluster import process
-from localcluster.api import Api
+from localcluster import supervisor
+from localcluster.api import ApiClient
 from localcluster.components import all_components
-from localcluster.layout import BASE_IMAGE, NODE, Layout
+from localcluster.paths import BASE_IMAGE, NODE, ClusterPaths
 
 PROGRAMS = ("kubectl", "helm", "promtool")
 
 
 @dataclass(frozen=True)
-class Status:
-    layout: Layout
+class ClusterStatus:
+    paths: ClusterPaths
     pids: dict[str, int | None]
     api_ready: bool
     node_ready: bool
@@ -22,17 +22,17 @@ class Status:
         return self.api_ready and self.node_ready and None not in self.pids.values()
 
     def as_json(self) -> dict[str, object]:
-        layout = self.layout
+        paths = self.paths
         return {
             "up": self.up,
             "node": NODE,
-            "kubeconfig": str(layout.kubeconfig),
-            "bin_dir": str(layout.bin),
-            "prometheus_url": layout.prometheus_url,
-            "bridge_address": str(layout.network.address),
-            "api_server": layout.api_server,
+            "kubeconfig": str(paths.kubeconfig),
+            "bin_dir": str(paths.bin),
+            "prometheus_url": paths.prometheus_url,
+            "bridge_address": str(paths.network.address),
+            "api_server": paths.api_server,
             "base_image": BASE_IMAGE,
-            "logs_dir": str(layout.logs),
+            "logs_dir": str(paths.logs),
             "components": {name: {"pid": pid, "running": pid is not None} for name, pid in self.pids.items()},
         }
 
@@ -41,17 +41,17 @@ class Status:
         rows += [(name, f"running, pid {pid}" if pid else "not running") for name, pid in self.pids.items()]
         if self.up:
             rows += [
-                ("kubeconfig", str(self.layout.kubeconfig)),
-                ("prometheus", self.layout.prometheus_url),
-                ("logs", str(self.layout.logs)),
+                ("kubeconfig", str(self.paths.kubeconfig)),
+                ("prometheus", self.paths.prometheus_url),
+                ("logs", str(self.paths.logs)),
             ]
         width = max(len(name) for name, _ in rows)
         return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
 
-def read(layout: Layout) -> Status:
-    identities = {name: process.running(layout, name) for name in all_components(layout)}
+def read(paths: ClusterPaths) -> ClusterStatus:
+    identities = {name: supervisor.find_running(paths, name) for name in all_components(paths)}
     pids = {name: identity.pid if identity else None for name, identity in identities.items()}
-    api = Api(layout)
-    ready = pids["kube-apiserver"] is not None and api.ready()
-    return Status(layout, pids, ready, ready and api.node_ready())
+    api = ApiClient(paths)
+    ready = pids["kube-apiserver"] is not None and api.is_ready()
+    return ClusterStatus(paths, pids, ready, ready and api.is_node_ready())

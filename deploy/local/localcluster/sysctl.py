@@ -1,4 +1,4 @@
-"""Kernel settings the node needs or changes. Their old values are kept, and come back with `down`."""
+"""Kernel settings that the node needs or changes. Their old values are recorded, and `down` restores them."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from localcluster import files
 SYS = Path("/proc/sys")
 BRIDGE_FILTER = "net/bridge/bridge-nf-call-iptables"
 NEEDED = {"net/ipv4/ip_forward": "1", BRIDGE_FILTER: "1"}
-# The kubelet and kube-proxy set these on their own.
+# The kubelet and kube-proxy set these.
 CHANGED = (
     "kernel/keys/root_maxbytes",
     "kernel/keys/root_maxkeys",
@@ -22,7 +22,7 @@ CHANGED = (
 
 
 def ensure(record: Path, root: Path = SYS) -> None:
-    """Write the old values down before anything changes, once; then set what is needed."""
+    """Record the old values once, before anything changes; then set the needed ones."""
     if not record.exists():
         names = [*NEEDED, *CHANGED]
         files.write_json(record, {name: (root / name).read_text().strip() for name in names if (root / name).exists()})

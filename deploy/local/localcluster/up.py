@@ -1,4 +1,4 @@
-"""Brings the cluster up from whatever is there: nothing, a half-made one, a killed one, or a running one."""
+"""Brings the cluster up from any state: absent, half made, killed or running."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -6,129 +6,129 @@ from datetime import datetime
 from pathlib import Path
 
 from localcluster import (
+    cleanup,
     files,
     iptables,
     kubeconfig,
-    leftovers,
     network,
     node_config,
     pki,
     preflight,
-    process,
     prometheus_config,
     status,
+    supervisor,
     sysctl,
 )
-from localcluster.api import Api
+from localcluster.api import ApiClient
 from localcluster.cache import MANIFEST
 from localcluster.components import Component, all_components
-from localcluster.containerd import Node
+from localcluster.containerd import NodeImages
 from localcluster.errors import ClusterError
-from localcluster.layout import BASE_IMAGE, PAUSE_IMAGE, Layout
 from localcluster.lock import exclusive
-from localcluster.prepare import Parts, prepare
-from localcluster.report import Report
+from localcluster.paths import BASE_IMAGE, PAUSE_IMAGE, ClusterPaths
+from localcluster.prepare import PreparedParts, prepare
+from localcluster.progress import Reporter
 
 LISTEN_SECONDS = 60
 READY_SECONDS = 90
 _POLL_SECONDS = 0.2
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
-# The programs people use; the others are the cluster's own business.
+# Debian's programs that `bin` offers.
 _SYSTEM_TOOLS = ("promtool",)
 
 
-def up(layout: Layout, report: Report, now: datetime) -> None:
+def up(paths: ClusterPaths, report: Reporter, now: datetime) -> None:
     preflight.require_root()
-    with exclusive(layout.lock, report):
-        preflight.require_own(layout)
-        if status.read(layout).up:
+    with exclusive(paths.lock, report):
+        preflight.require_ownership(paths)
+        if status.read(paths).up:
             report("the cluster is up already")
             return
-        preflight.require_machine(layout)
-        parts = prepare(layout, report)
-        configure(layout, parts, now)
-        launch(layout, parts, report)
-        report(f"the cluster is up: export KUBECONFIG={layout.kubeconfig}")
+        preflight.require_machine(paths)
+        parts = prepare(paths, report)
+        configure(paths, parts, now)
+        launch(paths, parts, report)
+        report(f"the cluster is up: export KUBECONFIG={paths.kubeconfig}")
 
 
-def configure(layout: Layout, parts: Parts, now: datetime) -> None:
-    """Everything on disk and in the kernel that the processes expect. Safe to repeat."""
-    for folder in (layout.state, layout.run):
+def configure(paths: ClusterPaths, parts: PreparedParts, now: datetime) -> None:
+    """Create everything on disk and in the kernel that the processes need. Idempotent."""
+    for folder in (paths.state, paths.run):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
-    files.write(layout.owner, str(layout.state))
-    sysctl.ensure(layout.state / "sysctl.json")
-    network.ensure(layout.network)
-    iptables.accept_pod_traffic(layout.network.bridge)
-    pki.ensure(layout.pki, layout.network, now)
-    kubeconfig.write_all(layout)
-    node_config.write_all(layout, bridge_filtered=sysctl.bridge_filtered())
-    prometheus_config.write(layout)
-    _link_programs(layout, parts)
+    files.write(paths.owner, str(paths.state))
+    sysctl.ensure(paths.state / "sysctl.json")
+    network.ensure(paths.network)
+    iptables.accept_pod_traffic(paths.network.bridge)
+    pki.ensure(paths.pki, paths.network, now)
+    kubeconfig.write_all(paths)
+    node_config.write_all(paths, bridge_filtered=sysctl.bridge_filtered())
+    prometheus_config.write(paths)
+    _link_programs(paths, parts)
 
 
-def launch(layout: Layout, parts: Parts, report: Report) -> None:
-    leftovers.remove_dead_shim_sockets(layout)
-    parts_of = all_components(layout)
-    api, node = Api(layout), Node(layout.containerd_socket)
-    _start(layout, [parts_of["etcd"], parts_of["containerd"]], report)
+def launch(paths: ClusterPaths, parts: PreparedParts, report: Reporter) -> None:
+    cleanup.remove_dead_shim_sockets(paths)
+    components = all_components(paths)
+    api, node = ApiClient(paths), NodeImages(paths.containerd_socket)
+    _start(paths, [components["etcd"], components["containerd"]], report)
     with ThreadPoolExecutor(1) as pool:
         pause = pool.submit(_load, node, PAUSE_IMAGE, parts.pause_archive, report)
         base = pool.submit(_load, node, BASE_IMAGE, parts.base_archive, report)
-        _start(layout, [parts_of["kube-apiserver"]], report)
-        _wait_api(layout, api)
-        heartbeat = api.heartbeat()
+        _start(paths, [components["kube-apiserver"]], report)
+        _wait_api(paths, api)
+        heartbeat = api.last_heartbeat()
         api.create(f"{_RBAC}/clusterroles", prometheus_config.ROLE)
         api.create(f"{_RBAC}/clusterrolebindings", prometheus_config.BINDING)
         pause.result()
-        had_kubelet = process.running(layout, "kubelet") is not None
-        _start(layout, list(parts_of.values()), report)
+        had_kubelet = supervisor.find_running(paths, "kubelet") is not None
+        _start(paths, list(components.values()), report)
         base.result()
-    _wait_node(layout, api, None if had_kubelet else heartbeat)
+    _wait_node(paths, api, None if had_kubelet else heartbeat)
 
 
-def _start(layout: Layout, components: list[Component], report: Report) -> None:
-    fresh = [component for component in components if process.running(layout, component.name) is None]
-    for component in fresh:
-        process.start(layout, component)
-    for component in fresh:
-        process.wait_listening(layout, component, LISTEN_SECONDS)
+def _start(paths: ClusterPaths, components: list[Component], report: Reporter) -> None:
+    stopped = [component for component in components if supervisor.find_running(paths, component.name) is None]
+    for component in stopped:
+        supervisor.start(paths, component)
+    for component in stopped:
+        supervisor.wait_listening(paths, component, LISTEN_SECONDS)
         report(f"{component.name} is running")
 
 
-def _load(node: Node, name: str, archive: Path, report: Report) -> None:
-    if name not in node.images():
+def _load(node: NodeImages, name: str, archive: Path, report: Reporter) -> None:
+    if name not in node.list_images():
         node.load(name, archive)
         report(f"loaded {name}")
 
 
-def _wait_api(layout: Layout, api: Api) -> None:
+def _wait_api(paths: ClusterPaths, api: ApiClient) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not api.ready():
-        process.require_running(layout, "kube-apiserver")
-        _require_time(deadline, "the API server is not ready", process.log_file(layout, "kube-apiserver"))
+    while not api.is_ready():
+        supervisor.require_running(paths, "kube-apiserver")
+        _require_time(deadline, "the API server is not ready", supervisor.log_file(paths, "kube-apiserver"))
         time.sleep(_POLL_SECONDS)
 
 
-def _wait_node(layout: Layout, api: Api, old_heartbeat: str | None) -> None:
-    """Wait for a Ready node by its new kubelet's word; what a killed one said last does not count."""
+def _wait_node(paths: ClusterPaths, api: ApiClient, old_heartbeat: str | None) -> None:
+    """Wait until the node is Ready by a new heartbeat: the last status of a killed kubelet does not count."""
     deadline = time.monotonic() + READY_SECONDS
-    while not api.node_ready() or api.heartbeat() == old_heartbeat:
-        for name in all_components(layout):
-            process.require_running(layout, name)
-        _require_time(deadline, "the node is not Ready", process.log_file(layout, "kubelet"))
+    while not api.is_node_ready() or api.last_heartbeat() == old_heartbeat:
+        for name in all_components(paths):
+            supervisor.require_running(paths, name)
+        _require_time(deadline, "the node is not Ready", supervisor.log_file(paths, "kubelet"))
         time.sleep(_POLL_SECONDS)
 
 
 def _require_time(deadline: float, message: str, log: Path) -> None:
     if time.monotonic() >= deadline:
-        raise ClusterError(f"{message} after {READY_SECONDS} s", f"look at {log}")
+        raise ClusterError(f"{message} after {READY_SECONDS} s", f"see {log}")
 
 
-def _link_programs(layout: Layout, parts: Parts) -> None:
-    files_made = [path for folder in parts.programs.values() for path in folder.iterdir() if path.name != MANIFEST]
-    targets = {path.name: path for path in files_made}
+def _link_programs(paths: ClusterPaths, parts: PreparedParts) -> None:
+    built = [path for folder in parts.programs.values() for path in folder.iterdir() if path.name != MANIFEST]
+    targets = {path.name: path for path in built}
     targets |= {name: Path("/usr/bin") / name for name in _SYSTEM_TOOLS}
-    layout.bin.mkdir(parents=True, exist_ok=True)
+    paths.bin.mkdir(parents=True, exist_ok=True)
     for name, target in targets.items():
-        files.link(layout.bin / name, target)
+        files.link(paths.bin / name, target)

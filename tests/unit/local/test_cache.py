@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.cache import MANIFEST, UNFINISHED, Cache, hash_parts, intact
+from localcluster.cache import MANIFEST, UNFINISHED, Cache, hash_parts, is_intact
 
 KEY = "0123456789abcdef0123"
 
@@ -23,14 +23,14 @@ def fail(output: Path) -> None:
     raise InterruptedError
 
 
-def test_finds_what_it_made(cache: Cache) -> None:
+def test_an_entry_is_found_under_its_key(cache: Cache) -> None:
     made = cache.make("tool", KEY, produce)
     assert cache.find("tool", KEY) == made
     assert made.name == "tool-0123456789abcdef"
     assert (made / "link").read_text() == "content"
 
 
-def test_finds_nothing_under_another_key(cache: Cache) -> None:
+def test_nothing_is_found_under_another_key(cache: Cache) -> None:
     cache.make("tool", KEY, produce)
     assert cache.find("tool", "f" * 20) is None
 
@@ -41,12 +41,12 @@ def test_a_failed_build_leaves_nothing(cache: Cache) -> None:
     assert list(cache.root.iterdir()) == []
 
 
-def test_a_half_written_folder_is_no_entry_and_is_swept(cache: Cache) -> None:
+def test_an_unfinished_folder_is_no_entry_and_is_removed(cache: Cache) -> None:
     left = cache.root / f"{UNFINISHED}tool-abc"
     left.mkdir(parents=True)
     produce(left)
     assert cache.find("tool", KEY) is None
-    assert cache.sweep() == [left]
+    assert cache.remove_unfinished() == [left]
     assert list(cache.root.iterdir()) == []
 
 
@@ -77,10 +77,10 @@ def test_a_damaged_entry_is_removed_and_can_be_made_again(cache: Cache, damage: 
     damage(entry)
     assert cache.find("tool", KEY) is None
     assert not entry.exists()
-    assert intact(cache.make("tool", KEY, produce))
+    assert is_intact(cache.make("tool", KEY, produce))
 
 
-def test_keeps_the_three_entries_of_a_name_used_last(cache: Cache) -> None:
+def test_the_three_most_recently_used_entries_of_a_name_are_kept(cache: Cache) -> None:
     other = cache.make("tool-image", KEY, produce)
     for digit in "abcd":
         made = cache.make("tool", digit * 20, produce)
@@ -89,5 +89,5 @@ def test_keeps_the_three_entries_of_a_name_used_last(cache: Cache) -> None:
     assert names == {other.name, *(f"tool-{digit * 16}" for digit in "bcd")}
 
 
-def test_the_hash_of_parts_depends_on_where_one_ends() -> None:
+def test_the_hash_of_strings_depends_on_where_each_ends() -> None:
     assert hash_parts(["ab", "c"]) != hash_parts(["a", "bc"])

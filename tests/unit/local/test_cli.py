@@ -24,7 +24,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     ],
     ids=lambda command: command[0],
 )
-def test_what_changes_the_machine_needs_root(
+def test_commands_that_change_the_machine_need_root(
     command: list[str],
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
@@ -58,9 +58,7 @@ def test_status_of_a_cluster_that_is_down_is_one_json_object_and_exit_code_3(
     assert len(components) == 9
 
 
-def test_status_for_people_names_every_component(
-    environment: dict[str, str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_status_as_text_names_every_component(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status"], environment) == 3
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["cluster", "down"]
@@ -91,7 +89,7 @@ def test_status_for_people_names_every_component(
         pytest.param(["bin", "bash"], "error: there is no program bash; run `up`; then there are kubectl,", id="bin"),
     ],
 )
-def test_a_mistake_is_one_line_with_its_remedy(
+def test_a_wrong_argument_is_one_line_with_its_remedy(
     command: list[str], message: str, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command, environment) == 2

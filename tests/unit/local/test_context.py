@@ -16,8 +16,8 @@ from localcluster import context
         pytest.param("*.md", "a.md", True, id="a star"),
         pytest.param("*.md", "docs/a.md", False, id="a star stops at a slash"),
         pytest.param("*.md", "a.mdx", False, id="the whole name must match"),
-        pytest.param("*\n!operator", "operator/a.py", False, id="an exception brings back"),
-        pytest.param("*\n!operator", "tests/a.py", True, id="an exception brings back nothing else"),
+        pytest.param("*\n!operator", "operator/a.py", False, id="an exception includes again"),
+        pytest.param("*\n!operator", "tests/a.py", True, id="an exception includes nothing else"),
         pytest.param("!a\na", "a", True, id="the last match decides"),
         pytest.param("# docs\n\n", "docs", False, id="comments and blank lines"),
         pytest.param("./docs/", "docs/a", True, id="a leading dot and a trailing slash"),
@@ -36,13 +36,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_file_that_counts_changes_the_hash(folder: Path) -> None:
+def test_a_changed_file_changes_the_hash(folder: Path) -> None:
     before = context.digest(folder)
     (folder / "src/a.py").write_text("b")
     assert context.digest(folder) != before
 
 
-def test_a_files_permissions_count(folder: Path) -> None:
+def test_changed_permissions_change_the_hash(folder: Path) -> None:
     before = context.digest(folder)
     (folder / "src/a.py").chmod(0o755)
     assert context.digest(folder) != before
@@ -55,7 +55,7 @@ def test_a_renamed_file_changes_the_hash(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["notes.md", "src/__pycache__/a.pyc", ".git/HEAD"])
-def test_what_is_ignored_or_made_by_tools_does_not_count(folder: Path, name: str) -> None:
+def test_ignored_files_and_those_of_tools_do_not_change_the_hash(folder: Path, name: str) -> None:
     before = context.digest(folder)
     (folder / name).parent.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text("changed")

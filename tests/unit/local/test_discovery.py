@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from localcluster.discovery import targets
+from localcluster.discovery import make_targets
 
 
 def pod(annotations: dict[str, str] | None, ports: list[dict[str, Any]], **status: str) -> dict[str, Any]:
@@ -26,26 +26,26 @@ DECLARED = [{"containerPort": 8080}, {"containerPort": 9100}]
     ("given", "expected"),
     [
         pytest.param(
-            pod(PORT, DECLARED), [target("10.231.0.20:9100", "chat")], id="takes the annotated port's container"
+            pod(PORT, DECLARED), [target("10.231.0.20:9100", "chat")], id="the container of the annotated port"
         ),
         pytest.param(
             pod(SCRAPE, DECLARED),
             [target("10.231.0.20:8080", "chat"), target("10.231.0.20:9100", "chat")],
-            id="takes every declared port when none is named",
+            id="every declared port without an annotated one",
         ),
-        pytest.param(pod(PORT, []), [target("10.231.0.20:9100", "proxy")], id="believes an undeclared port"),
-        pytest.param(pod(SCRAPE, []), [], id="has no target without any port"),
-        pytest.param(pod(SCRAPE, [{"containerPort": 53, "protocol": "UDP"}]), [], id="passes over UDP"),
+        pytest.param(pod(PORT, []), [target("10.231.0.20:9100", "proxy")], id="an undeclared port"),
+        pytest.param(pod(SCRAPE, []), [], id="no port"),
+        pytest.param(pod(SCRAPE, [{"containerPort": 53, "protocol": "UDP"}]), [], id="UDP"),
         pytest.param(
             pod({**PORT, "prometheus.io/path": "/m", "prometheus.io/scheme": "https"}, DECLARED),
             [target("10.231.0.20:9100", "chat", __metrics_path__="/m", __scheme__="https")],
-            id="hands on path and scheme",
+            id="path and scheme",
         ),
-        pytest.param(pod(None, DECLARED), [], id="leaves pods without annotations alone"),
-        pytest.param(pod({"prometheus.io/scrape": "false"}, DECLARED), [], id="leaves pods that say false alone"),
-        pytest.param(pod(PORT, DECLARED, podIP=""), [], id="waits for an address"),
-        pytest.param(pod(PORT, DECLARED, phase="Succeeded"), [], id="drops finished pods"),
+        pytest.param(pod(None, DECLARED), [], id="no annotations"),
+        pytest.param(pod({"prometheus.io/scrape": "false"}, DECLARED), [], id="annotated with false"),
+        pytest.param(pod(PORT, DECLARED, podIP=""), [], id="no address yet"),
+        pytest.param(pod(PORT, DECLARED, phase="Succeeded"), [], id="a finished pod"),
     ],
 )
 def test_targets_of_a_pod(given: dict[str, Any], expected: list[dict[str, Any]]) -> None:
-    assert targets([given]) == expected
+    assert make_targets([given]) == expected

@@ -9,20 +9,20 @@ from localcluster import pip_config
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        pytest.param({}, "/home/me/.config/pip/pip.conf", id="the user's file wins"),
-        pytest.param({"XDG_CONFIG_HOME": "/xdg"}, "/xdg/pip/pip.conf", id="where XDG says"),
-        pytest.param({"PIP_CONFIG_FILE": "/my.conf"}, "/my.conf", id="the named file wins over all"),
+        pytest.param({}, "/home/me/.config/pip/pip.conf", id="the user's file"),
+        pytest.param({"XDG_CONFIG_HOME": "/xdg"}, "/xdg/pip/pip.conf", id="the folder of XDG_CONFIG_HOME"),
+        pytest.param({"PIP_CONFIG_FILE": "/my.conf"}, "/my.conf", id="the file of PIP_CONFIG_FILE"),
     ],
 )
-def test_the_last_file_is_the_strongest(environment: dict[str, str], expected: str) -> None:
+def test_the_last_file_takes_precedence(environment: dict[str, str], expected: str) -> None:
     assert str(pip_config.locations(environment, Path("/home/me"))[-1]) == expected
 
 
-def test_a_null_config_file_switches_files_off() -> None:
+def test_a_null_config_file_disables_all_files() -> None:
     assert pip_config.locations({"PIP_CONFIG_FILE": "/dev/null"}, Path("/home/me")) == []
 
 
-def test_variables_win_over_files_and_foreign_ones_stay_out(tmp_path: Path) -> None:
+def test_variables_take_precedence_over_files_and_unrelated_ones_are_ignored(tmp_path: Path) -> None:
     (tmp_path / "a.conf").write_text("[global]\ntimeout = 1\nretries = 2\n[install]\npre = yes\n")
     environment = {"PIP_TIMEOUT": "9", "PIP_NO_CACHE_DIR": "1", "PIP_CONFIG_FILE": "x", "HOME": "/", "PIP_PROXY": ""}
     found = pip_config.settings(environment, [tmp_path / "a.conf"])
@@ -36,7 +36,7 @@ def test_a_percent_sign_in_an_address_is_kept_as_it_is(tmp_path: Path) -> None:
     assert "index-url = https://a%40b@example.test/simple" in pip_config.write(found, tmp_path / "out").read_text()
 
 
-def test_local_paths_travel_as_copies_and_certificates_stay_where_they_are_mounted(tmp_path: Path) -> None:
+def test_local_files_are_copied_and_certificates_keep_their_path(tmp_path: Path) -> None:
     wheels, bundle, output = tmp_path / "wheels", tmp_path / "ca.pem", tmp_path / "out"
     wheels.mkdir()
     (wheels / "a.whl").write_text("wheel")

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from localcluster import pki
-from localcluster.layout import NETWORK
+from localcluster.paths import NETWORK
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -31,7 +31,7 @@ def test_every_certificate_is_signed_by_the_one_authority(folder: Path) -> None:
         assert certificate.not_valid_before_utc < NOW < certificate.not_valid_after_utc
 
 
-def test_the_api_server_answers_to_the_bridge_address_loopback_and_its_service(folder: Path) -> None:
+def test_the_api_server_s_certificate_is_valid_for_bridge_loopback_and_service(folder: Path) -> None:
     names = read(folder, "apiserver").extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     expected = [ip_address("127.0.0.1"), ip_address("10.231.0.1"), ip_address("10.232.0.1")]
     assert names.get_values_for_type(x509.IPAddress) == expected
@@ -43,7 +43,7 @@ def test_a_client_certificate_cannot_serve(folder: Path) -> None:
     assert list(usage) == [ExtendedKeyUsageOID.CLIENT_AUTH]
 
 
-def test_only_the_administrator_and_the_api_server_are_masters(folder: Path) -> None:
+def test_only_the_administrator_and_the_api_server_are_in_system_masters(folder: Path) -> None:
     masters = {
         request.file
         for request in pki.requests(NETWORK)
@@ -53,7 +53,7 @@ def test_only_the_administrator_and_the_api_server_are_masters(folder: Path) -> 
     assert masters == {"admin", "apiserver-kubelet"}
 
 
-def test_keys_are_for_their_owner_only(folder: Path) -> None:
+def test_keys_are_readable_by_their_owner_only(folder: Path) -> None:
     keys = list(folder.glob("*.key"))
     assert len(keys) == len(pki.requests(NETWORK)) + 2
     assert {key.stat().st_mode & 0o777 for key in keys} == {0o600}
@@ -65,7 +65,7 @@ def test_a_second_time_changes_nothing(folder: Path) -> None:
     assert (folder / "ca.crt").read_bytes() == before
 
 
-def test_what_a_killed_run_left_half_made_is_made_again(tmp_path: Path) -> None:
+def test_a_half_made_folder_of_a_killed_run_is_made_again(tmp_path: Path) -> None:
     half = tmp_path / ".pki-unfinished"
     half.mkdir()
     (half / "ca.crt").write_text("half")

@@ -1,4 +1,4 @@
-"""Where everything of the cluster lives: folders, addresses, names. Values only; nothing is touched here."""
+"""Folders, addresses and names of the cluster. Values only, no I/O."""
 
 import hashlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ CLUSTER_DOMAIN = "cluster.local"
 
 @dataclass(frozen=True)
 class Network:
-    """One bridge is the node: its address is the node's, pods sit behind it, service addresses route into it."""
+    """Bridge and address ranges. The bridge's address is the node's; pods and services are reached through it."""
 
     bridge: str
     pods: IPv4Network
@@ -35,7 +35,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Ports:
-    """The listening ports. Those of etcd and Prometheus keep clear of the ones Debian's own services take."""
+    """Listening ports. Those of etcd and Prometheus differ from the ones of Debian's own services."""
 
     api: int = 6443
     etcd: int = 22379
@@ -53,8 +53,8 @@ NETWORK = Network("memroll0", IPv4Network("10.231.0.0/24"), IPv4Network("10.232.
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The folders of one cluster, and its addresses."""
+class ClusterPaths:
+    """Folders and addresses of one cluster."""
 
     source: Path
     cache: Path
@@ -64,14 +64,14 @@ class Layout:
     ports: Ports = Ports()
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str], home: Path) -> "Layout":
+    def from_environment(cls, environment: Mapping[str, str], home: Path) -> "ClusterPaths":
         cache = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "memroll"
         state = Path(environment.get("MEMROLL_CLUSTER_DIR") or "/var/lib/memroll-local")
         return cls(source=Path(__file__).resolve().parent.parent, cache=cache.absolute(), state=state.absolute())
 
     @property
     def lock(self) -> Path:
-        """Outside both folders: the machine has room for one cluster, and the lock outlives `down`."""
+        """Lock file, outside both folders: there is one cluster per machine, and the lock outlives `down`."""
         return self.run.with_name(f"{self.run.name}.lock")
 
     @property
@@ -104,7 +104,7 @@ class Layout:
 
     @property
     def owner(self) -> Path:
-        """Names the state folder of the cluster that has this machine's bridge, sockets and ports."""
+        """File with the state folder of the cluster that has this machine's bridge, sockets and ports."""
         return self.run / "owner"
 
     @property
@@ -129,5 +129,5 @@ class Layout:
 
     @property
     def cluster_id(self) -> str:
-        """Marks this cluster's processes, so that one of another state folder is never taken for ours."""
+        """Mark of this cluster's processes, which distinguishes them from those of another state folder."""
         return hashlib.sha256(str(self.state).encode()).hexdigest()[:12]

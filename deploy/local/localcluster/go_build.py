@@ -1,4 +1,4 @@
-"""Builds the programs that no Debian package carries, each from a Go module that pins its version."""
+"""Builds the programs that Debian does not package, each from a Go module that pins its version. Called by prepare."""
 
 import re
 import shutil
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.cache import Cache, hash_file, hash_parts
-from localcluster.errors import ClusterError, CommandFailed
-from localcluster.layout import Layout
-from localcluster.report import Report
+from localcluster.errors import ClusterError, CommandFailedError
+from localcluster.paths import ClusterPaths
+from localcluster.progress import Reporter
 from localcluster.run import run
 
 KUBERNETES = (
@@ -25,7 +25,10 @@ _FLAGS = ("-trimpath", "-mod=readonly", "-buildvcs=false")
 
 @dataclass(frozen=True)
 class Program:
-    """One Go module folder and what is built from it. `links` are names under which it is started."""
+    """Program built from a Go module folder. `links` are the names under which it is started.
+
+    Its repr is part of the cache key: renaming the class or a field builds all programs again.
+    """
 
     name: str
     package: str
@@ -56,20 +59,20 @@ PROGRAMS = (
 )
 
 
-def build_all(layout: Layout, report: Report) -> dict[str, Path]:
-    """Return the cache folder of every program, building what is missing."""
-    compiler = compiler_version(layout.source)
-    return {program.name: _build(program, layout, compiler, report) for program in PROGRAMS}
+def build_all(paths: ClusterPaths, report: Reporter) -> dict[str, Path]:
+    """Return the cache folder of every program; build the missing ones."""
+    compiler = compiler_version(paths.source)
+    return {program.name: _build(program, paths, compiler, report) for program in PROGRAMS}
 
 
-def find_all(layout: Layout) -> dict[str, Path]:
-    """Return the cache folders of the programs that are built already."""
+def find_all(paths: ClusterPaths) -> dict[str, Path]:
+    """Return the cache folders of the programs that are built."""
     if shutil.which("go") is None:
         return {}
-    compiler = compiler_version(layout.source)
-    cache = Cache(layout.cache)
-    paths = {p.name: cache.path(p.name, key(p, layout.source / p.name, compiler)) for p in PROGRAMS}
-    return {name: path for name, path in paths.items() if path.exists()}
+    compiler = compiler_version(paths.source)
+    cache = Cache(paths.cache)
+    entries = {p.name: cache.path(p.name, cache_key(p, paths.source / p.name, compiler)) for p in PROGRAMS}
+    return {name: path for name, path in entries.items() if path.exists()}
 
 
 def compiler_version(source: Path) -> str:
@@ -78,16 +81,16 @@ def compiler_version(source: Path) -> str:
     text = run(["go", "version"], cwd=source, env={"GOWORK": "off"})
     found = re.search(r"\bgo(\d+(?:\.\d+)*)", text)
     if found is None or _numbers(found.group(1)) < _numbers(required_version(source)):
-        raise ClusterError(f"`go version` says: {text.strip()}", f"install Go {required_version(source)} or newer")
+        raise ClusterError(f"`go version` reports: {text.strip()}", f"install Go {required_version(source)} or newer")
     return found.group(0)
 
 
 def required_version(source: Path) -> str:
-    wanted = [_directive((source / program.name / "go.mod").read_text(), "go") for program in PROGRAMS]
-    return max(wanted, key=_numbers)
+    versions = [_directive((source / program.name / "go.mod").read_text(), "go") for program in PROGRAMS]
+    return max(versions, key=_numbers)
 
 
-def key(program: Program, folder: Path, compiler: str) -> str:
+def cache_key(program: Program, folder: Path, compiler: str) -> str:
     files = [path for path in sorted(folder.rglob("*")) if path.suffix in {".go", ".mod", ".sum"}]
     content = [f"{path.relative_to(folder)} {hash_file(path)}" for path in files]
     return hash_parts([compiler, *_FLAGS, repr(program), *content])
@@ -109,10 +112,10 @@ def pinned_version(go_mod: str, module: str) -> str:
     return found.group(1)
 
 
-def _build(program: Program, layout: Layout, compiler: str, report: Report) -> Path:
-    folder = layout.source / program.name
-    cache = Cache(layout.cache)
-    entry_key = key(program, folder, compiler)
+def _build(program: Program, paths: ClusterPaths, compiler: str, report: Reporter) -> Path:
+    folder = paths.source / program.name
+    cache = Cache(paths.cache)
+    entry_key = cache_key(program, folder, compiler)
     entry = cache.find(program.name, entry_key)
     if entry is None:
         report(f"building {program.name} with {compiler}")
@@ -127,8 +130,8 @@ def _compile(program: Program, folder: Path, output: Path) -> None:
     command: list[str | Path] = ["go", "build", *_FLAGS, "-ldflags", flags, "-o", binary, program.package]
     try:
         run(command, cwd=folder, env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"})
-    except CommandFailed as error:
-        raise ClusterError(f"building {program.name} failed: {error}", "look at the lines above") from error
+    except CommandFailedError as error:
+        raise ClusterError(f"building {program.name} failed: {error}", "see the lines above") from error
     for link in program.links:
         (output / link).symlink_to(program.name)
 

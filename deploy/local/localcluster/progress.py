@@ -1,4 +1,4 @@
-"""Progress on standard error, as it happens, with the seconds since the start."""
+"""Reports progress on standard error, each line with the seconds since the start."""
 
 import sys
 import threading
@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-Report = Callable[[str], None]
+Reporter = Callable[[str], None]
+"""Function that reports one line of progress."""
 
 
 class Progress:
-    """Prints one line per step; safe to call from several threads."""
+    """Reporter that prints one line per step. Thread-safe."""
 
     def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = sys.stderr if stream is None else stream

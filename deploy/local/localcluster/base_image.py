@@ -1,6 +1,6 @@
-"""The two images the node cannot do without: `pause` for every pod, and a Debian with Python for everything else.
+"""Builds the two images that the node needs: `pause` for every pod, and a Debian with Python for everything else.
 
-Both are kept in the cache as archives, so a new cluster loads them and builds nothing.
+Both are cached as archives, so a new cluster loads them and builds nothing. Called by prepare and images.
 """
 
 import inspect
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from localcluster import buildah, debian
 from localcluster.cache import Cache, hash_file, hash_parts, remove_tree
-from localcluster.layout import BASE_IMAGE, PAUSE_IMAGE, Layout
-from localcluster.report import Report
+from localcluster.paths import BASE_IMAGE, PAUSE_IMAGE, ClusterPaths
+from localcluster.progress import Reporter
 from localcluster.run import run
 
 PACKAGES = ("ca-certificates", "python3", "python3-pip", "python3-venv")
@@ -28,38 +28,39 @@ TRIMMED = (
 )
 
 
-def base(layout: Layout, report: Report) -> Path:
-    """Return the archive of the Debian image."""
-    cache = Cache(layout.cache)
+def ensure_base(paths: ClusterPaths, report: Reporter) -> Path:
+    """Return the archive of the Debian image; build it if it is not cached."""
+    cache = Cache(paths.cache)
     key = base_key()
     entry = cache.find("base-image", key)
     if entry is None:
         report(f"building the base image: Debian {debian.SUITE} with {', '.join(PACKAGES)}")
-        entry = cache.make("base-image", key, lambda output: _make_base(output, layout.build_logs / "debootstrap.log"))
+        entry = cache.make("base-image", key, lambda output: _make_base(output, paths.build_logs / "debootstrap.log"))
         report("built the base image")
     return entry / ARCHIVE
 
 
 def base_key() -> str:
-    return hash_parts([debian.SUITE, *PACKAGES, *TRIMMED, *_recipe(_make_base, _trim)])
+    return hash_parts([debian.SUITE, *PACKAGES, *TRIMMED, *_sources(_make_base, _trim)])
 
 
-def cached(layout: Layout) -> Path:
-    """Return the archive that `up` has made."""
-    return Cache(layout.cache).path("base-image", base_key()) / ARCHIVE
+def cached_base(paths: ClusterPaths) -> Path:
+    """Return the archive of the Debian image that `up` has built."""
+    return Cache(paths.cache).path("base-image", base_key()) / ARCHIVE
 
 
-def pause(layout: Layout, program: Path) -> Path:
-    """Return the archive of the pause image."""
-    cache = Cache(layout.cache)
-    key = hash_parts([hash_file(program / "pause"), *_recipe(_make_pause)])
+def ensure_pause(paths: ClusterPaths, program: Path) -> Path:
+    """Return the archive of the pause image; build it if it is not cached."""
+    cache = Cache(paths.cache)
+    key = hash_parts([hash_file(program / "pause"), *_sources(_make_pause)])
     entry = cache.find("pause-image", key)
     if entry is None:
         entry = cache.make("pause-image", key, lambda output: _make_pause(output, program / "pause"))
     return entry / ARCHIVE
 
 
-def _recipe(*steps: Callable[..., None]) -> list[str]:
+def _sources(*steps: Callable[..., None]) -> list[str]:
+    """Return the source of build steps, as part of a cache key: an edit of such a function builds the image again."""
     return [inspect.getsource(step) for step in steps]
 
 
