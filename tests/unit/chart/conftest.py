@@ -1,4 +1,4 @@
-"""Finds Helm."""
+"""Fixture that finds Helm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.unit.chart.rendering import ROOT, Helm
 
 @pytest.fixture(scope="session")
 def helm() -> Helm:
-    path = os.environ.get("HELM") or shutil.which("helm") or _of_the_local_cluster()
+    path = os.environ.get("HELM") or shutil.which("helm") or _local_cluster_helm()
     if path:
         return Helm(path)
     missing = "there is no helm: set HELM, put it on the PATH, or run `make cluster-up`, which builds it"
@@ -23,7 +23,7 @@ def helm() -> Helm:
     pytest.skip(missing)
 
 
-def _of_the_local_cluster() -> str:
+def _local_cluster_helm() -> str:
     command = [sys.executable, "-m", "localcluster", "bin", "helm"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "deploy" / "local")}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -1,4 +1,4 @@
-"""Helm on the chart, and questions to what it renders."""
+"""Rendering of the chart with Helm, and access to the rendered objects."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ EVERYTHING = (
 )  # fmt: skip
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The same as SafeLoader, many times faster where PyYAML was built with libyaml."""
+"""SafeLoader, or its much faster equivalent if PyYAML was built with libyaml."""
 
 Manifest = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - what Helm did
-    """Helm did not render; its words are the message."""
+class HelmError(Exception):
+    """Helm failed to render; the message is its output."""
 
 
 @dataclass(frozen=True)
 class Helm:
-    """Runs Helm on the chart; equal renders are made once."""
+    """Runs Helm on the chart, and caches its output."""
 
     path: str
     renders: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Helm:
         if arguments not in self.renders:
             done = subprocess.run([self.path, *arguments], capture_output=True, text=True, check=False)
             if done.returncode:
-                raise Refused(done.stdout + done.stderr)
+                raise HelmError(done.stdout + done.stderr)
             self.renders[arguments] = done.stdout
         return self.renders[arguments]
 
@@ -58,7 +58,7 @@ class Helm:
 
 
 def _json(pair: str) -> str:
-    """Turn a value in YAML into one in JSON, which alone keeps its type on Helm's command line."""
+    """Convert a value from YAML to JSON, which preserves its type on Helm's command line."""
     name, _, value = pair.partition("=")
     return f"{name}={json.dumps(yaml.safe_load(value))}"
 

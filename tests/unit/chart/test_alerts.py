@@ -1,4 +1,4 @@
-"""The alerts on the operator, tried with promtool."""
+"""The alerts on the operator, tested with promtool."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.unit.chart.rendering import Helm, Manifest
 
-# How many alerts of each name fire at a time.
+# Number of firing alerts by name.
 FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
 INSTANCE, STANDBY = 'job="m",instance="i"', 'job="m",instance="j"'
 SERIES = {
@@ -27,17 +27,17 @@ SERIES = {
     f'memroll_connection_up{{connection="default",{STANDBY}}}': "0x150",
     f'memroll_leader{{namespace="memroll-system",{INSTANCE}}}': "1x130 0x20",
     f'memroll_leader{{namespace="memroll-system",{STANDBY}}}': "0x150",
-    f'memroll_runaway_guard{{namespace="ai",policy="chat",{INSTANCE}}}': "0x60 1x20 0x70",
-    f'memroll_runaway_guard{{namespace="ai",policy="agents",{INSTANCE}}}': "0x60 1x10 0x80",
-    f'memroll_runaway_guard{{namespace="ai",policy="chat",{STANDBY}}}': "1x150",
-    f'memroll_last_pass_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",
+    f'memroll_roll_rate_limited{{namespace="ai",policy="chat",{INSTANCE}}}': "0x60 1x20 0x70",
+    f'memroll_roll_rate_limited{{namespace="ai",policy="agents",{INSTANCE}}}': "0x60 1x10 0x80",
+    f'memroll_roll_rate_limited{{namespace="ai",policy="chat",{STANDBY}}}': "1x150",
+    f'memroll_last_reconcile_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",
 }
 EXPECTED = {
     "7m": ["RollsFail"],
     "20m": ["RollsFail", "Down", "PrometheusUnreachable"],
-    "65m": ["Down", "PrometheusUnreachable", "RunawayGuard"],
-    "75m": ["Down", "PrometheusUnreachable", "RunawayGuard"],
-    "128m": ["Down", "PrometheusUnreachable", "PolicyNotJudged"],
+    "65m": ["Down", "PrometheusUnreachable", "RollRateLimited"],
+    "75m": ["Down", "PrometheusUnreachable", "RollRateLimited"],
+    "128m": ["Down", "PrometheusUnreachable", "PolicyNotReconciled"],
     "140m": ["Down", "WithoutLeader"],
 }
 

@@ -39,7 +39,7 @@ def test_several_releases_can_share_a_cluster(helm: Helm) -> None:
     assert not ours & theirs
 
 
-def test_every_variable_of_the_deployment_is_a_setting(helm: Helm) -> None:
+def test_all_environment_variables_of_the_deployment_are_settings(helm: Helm) -> None:
     given = environment(helm.render())
     assert {name.removeprefix(PREFIX).lower() for name in given} == Settings.model_fields.keys() - {"http_host"}
     settings = from_environment(given)
@@ -52,7 +52,7 @@ def test_every_variable_of_the_deployment_is_a_setting(helm: Helm) -> None:
         assert getattr(settings, name) == Settings.model_fields[name].default, name
 
 
-def test_every_pod_satisfies_the_restricted_standard(helm: Helm) -> None:
+def test_all_pods_meet_the_restricted_standard(helm: Helm) -> None:
     manifests = helm.render(*EVERYTHING)
     ours = [template(manifests), template(manifests, "Job"), *of_kind(manifests, "Pod")]
     pods = [pod["spec"] for pod in ours]
@@ -112,7 +112,7 @@ def test_changed_connections_restart_the_pod(helm: Helm) -> None:
     assert checksum() != checksum(f"{CONNECTION}.timeoutSeconds=3")
 
 
-def test_the_crds_are_the_generated_ones_and_stay_after_an_uninstall(helm: Helm) -> None:
+def test_the_crds_are_the_generated_ones_and_are_kept_after_an_uninstall(helm: Helm) -> None:
     files = [yaml.safe_load(p.read_text()) for p in sorted((CHART / "files" / "crds").glob("*.yaml"))]
     rendered = of_kind(helm.render(), "CustomResourceDefinition")
     assert files
@@ -123,7 +123,7 @@ def test_the_crds_are_the_generated_ones_and_stay_after_an_uninstall(helm: Helm)
     assert not of_kind(helm.render("crds.install=false"), "CustomResourceDefinition")
 
 
-def test_two_replicas_are_spread_and_kept_apart_from_drains(helm: Helm) -> None:
+def test_two_replicas_are_spread_and_protected_from_drains(helm: Helm) -> None:
     assert not of_kind(helm.render(), "PodDisruptionBudget")
     manifests = helm.render("replicaCount=2")
     assert of_kind(manifests, "PodDisruptionBudget")[0]["spec"]["maxUnavailable"] == 1
@@ -137,7 +137,7 @@ def test_the_image_is_named_by_tag_or_digest(helm: Helm) -> None:
     assert container(helm.render(f"image.digest={digest}", "image.tag=dev"))["image"] == f"memroll@{digest}"
 
 
-def test_what_users_add_ends_up_where_they_expect_it(helm: Helm) -> None:
+def test_additional_labels_volumes_and_variables_are_rendered(helm: Helm) -> None:
     manifests = helm.render(
         "podLabels={app.kubernetes.io/name: other, team: a}", "podAnnotations={x: y}", "commonLabels={cost: b}",
         "nodeSelector={disk: ssd}", "tolerations=[{operator: Exists}]", "priorityClassName=high",

@@ -1,4 +1,4 @@
-"""What the chart accepts and what it refuses."""
+"""Validation of the chart's values."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import pytest
 import yaml
 
 from memroll.clients.prometheus.config import Connection
-from tests.unit.chart.rendering import CHART, CONNECTION, KUBERNETES, URL, Refused
+from tests.unit.chart.rendering import CHART, CONNECTION, KUBERNETES, URL, HelmError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.unit.chart.rendering import Helm
 
-# Values that the README shows as one.
+# Values that the README lists as a whole.
 WHOLE = {"resources", "podSecurityContext", "securityContext"}
 TWO_WAYS_IN = "{url: 'http://p', authorization: {credentialsFile: /t}, basicAuth: {username: u, passwordFile: /p}}"
 
 
 def test_the_chart_passes_helm_lint_strictly(helm: Helm) -> None:
-    said = helm.run("lint", "--strict", "--kube-version", KUBERNETES, str(CHART), "--set", URL)
-    assert "0 chart(s) failed" in said
+    output = helm.run("lint", "--strict", "--kube-version", KUBERNETES, str(CHART), "--set", URL)
+    assert "0 chart(s) failed" in output
 
 
 def test_only_the_url_has_no_default(helm: Helm) -> None:
@@ -55,8 +55,8 @@ def test_only_the_url_has_no_default(helm: Helm) -> None:
         ([f"{CONNECTION}.url=http://p", "leaderElection.leaseSeconds=120"], "timeoutSeconds must be 270 or more"),
     ],
 )  # fmt: skip
-def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str], words: str) -> None:
-    with pytest.raises(Refused, match=re.escape(words)):
+def test_contradicting_values_are_refused_with_the_remedy(helm: Helm, sets: list[str], words: str) -> None:
+    with pytest.raises(HelmError, match=re.escape(words)):
         helm.render(*sets, url=False)
 
 
@@ -67,17 +67,17 @@ def test_what_can_t_work_is_refused_with_what_to_do(helm: Helm, sets: list[str],
         "prometheus.url=http://p", "prometheus.connections.default.urll=http://p", "rbac.scope=Cluster",
         "prometheus.connections.default.tls={ca: /x}", "log.level=debug", "crds.keeep=false", "replicaCount=many",
         "watchNamespaces=ai", "prometheus.connections.default.url=prometheus:9090", "image.digest=abc",
-        "leaderElection.leaseSeconds=1", "restart.enable=true", "retire.timeoutSeconds=5m", "maxPoliciesAtOnce=0",
-        "http.port=80",
-        "guard.maxRollsPerHour=many", "guard.maxNamespaceShare=0",
+        "leaderElection.leaseSeconds=1", "restart.enable=true", "preDeleteHook.timeoutSeconds=5m",
+        "maxPoliciesAtOnce=0", "http.port=80",
+        "rollRateLimit.maxRollsPerHour=many", "rollRateLimit.maxNamespaceShare=0",
     ],
 )  # fmt: skip
-def test_a_misspelt_value_is_refused(helm: Helm, typo: str) -> None:
-    with pytest.raises(Refused, match="meet the specifications of the schema"):
+def test_a_misspelled_value_is_refused(helm: Helm, typo: str) -> None:
+    with pytest.raises(HelmError, match="meet the specifications of the schema"):
         helm.render(typo)
 
 
-def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
+def test_values_and_schema_have_the_same_names() -> None:
     def names(values: object, schema: dict[str, Any], at: str) -> Iterator[str]:
         properties = schema.get("properties")
         if not isinstance(values, dict) or properties is None:
@@ -92,7 +92,7 @@ def test_every_value_is_in_the_schema_and_the_other_way_round() -> None:
     assert list(names(values, schema, "")) == ["resources.claims has no default"]
 
 
-def test_the_schema_knows_every_field_of_a_connection() -> None:
+def test_the_schema_has_all_fields_of_a_connection() -> None:
     def fields(schema: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
         """Nest the names of a schema's properties; an open map is a leaf."""
         options = [schema, *schema.get("anyOf", [])]
@@ -106,7 +106,7 @@ def test_the_schema_knows_every_field_of_a_connection() -> None:
     assert fields(ours, {}) == fields(model, model["$defs"])
 
 
-def test_the_readme_has_a_line_for_every_value() -> None:
+def test_the_readme_lists_all_values() -> None:
     def paths(values: dict[str, Any], at: str = "") -> Iterator[str]:
         for name, value in values.items():
             if isinstance(value, dict) and value and at + name not in WHOLE:

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* The release's name, with the chart's unless it says so already. Short enough for a suffix and for a Service. */ -}}
+{{- /* The release's name, with the chart's name unless it contains it. Short enough for a suffix and for a Service. */ -}}
 {{- define "memroll.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}
@@ -34,7 +34,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{ include "memroll.baseLabels" . }}
 {{- end }}
 
-{{- /* For what helm runs itself, (list root component): the operator's Service must not select it. */ -}}
+{{- /* Labels of pods that helm runs, (list root component): the operator's Service must not select them. */ -}}
 {{- define "memroll.hookLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "memroll.name" $root }}
@@ -59,7 +59,7 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- end }}
 {{- end }}
 
-{{- /* The settings of a process of memroll. */ -}}
+{{- /* The settings of a memroll process. */ -}}
 {{- define "memroll.env" -}}
 - name: MEMROLL_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
@@ -84,9 +84,9 @@ app.kubernetes.io/component: {{ index . 1 }}
 - name: MEMROLL_ALLOW_EVIDENCE_HTTP
   value: {{ and .Values.enforcement.enabled .Values.evidence.http.enabled | quote }}
 - name: MEMROLL_MAX_ROLLS_PER_HOUR
-  value: {{ .Values.guard.maxRollsPerHour | int | quote }}
+  value: {{ .Values.rollRateLimit.maxRollsPerHour | int | quote }}
 - name: MEMROLL_MAX_NAMESPACE_SHARE
-  value: {{ .Values.guard.maxNamespaceShare | quote }}
+  value: {{ .Values.rollRateLimit.maxNamespaceShare | quote }}
 - name: MEMROLL_LEASE_NAME
   value: {{ include "memroll.fullname" . }}
 - name: MEMROLL_LEASE_SECONDS
@@ -106,28 +106,28 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- append .Values.excludedNamespaces .Release.Namespace | uniq | join "," }}
 {{- end }}
 
-{{- /* "true" when ValidatingAdmissionPolicies fence the operator in. */ -}}
-{{- define "memroll.fenced" -}}
-{{- if and .Values.enforcement.enabled .Values.enforcement.fence (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
+{{- /* "true" when ValidatingAdmissionPolicies restrict the operator. */ -}}
+{{- define "memroll.hasAdmissionPolicy" -}}
+{{- if and .Values.enforcement.enabled .Values.enforcement.admissionPolicy (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
 true
 {{- end }}
 {{- end }}
 
-{{- /* Parts of the fence's policies; those that are named take (list root name). */ -}}
-{{- define "memroll.fence.metadata" -}}
+{{- /* Parts of the admission policies; metadata and binding take (list root name). */ -}}
+{{- define "memroll.admissionPolicy.metadata" -}}
 {{- $root := index . 0 -}}
-name: {{ include "memroll.fullname" $root }}-fence-{{ index . 1 }}
+name: {{ include "memroll.fullname" $root }}-{{ index . 1 }}
 labels:
   {{- include "memroll.labels" $root | nindent 2 }}
 {{- end }}
 
-{{- define "memroll.fence.operator" -}}
+{{- define "memroll.admissionPolicy.operator" -}}
 - name: the-operator
   expression: >-
     request.userInfo.username == 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "memroll.serviceAccountName" . }}'
 {{- end }}
 
-{{- define "memroll.fence.namespaces" -}}
+{{- define "memroll.admissionPolicy.namespaces" -}}
 - expression: "!(request.namespace in {{ splitList "," (include "memroll.excludedNamespaces" .) | toJson | replace "\"" "'" }})"
   reason: Forbidden
   message: memroll changes nothing in an excluded namespace
@@ -138,14 +138,14 @@ labels:
 {{- end }}
 {{- end }}
 
-{{- define "memroll.fence.binding" -}}
+{{- define "memroll.admissionPolicy.binding" -}}
 ---
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
 metadata:
-  {{- include "memroll.fence.metadata" . | nindent 2 }}
+  {{- include "memroll.admissionPolicy.metadata" . | nindent 2 }}
 spec:
-  policyName: {{ include "memroll.fullname" (index . 0) }}-fence-{{ index . 1 }}
+  policyName: {{ include "memroll.fullname" (index . 0) }}-{{ index . 1 }}
   validationActions: [Deny]
 {{- end }}
 
@@ -167,12 +167,12 @@ spec:
 {{- dict "connections" $connections | toYaml }}
 {{- end }}
 
-{{- /* Seconds until the Job before an uninstall puts pods back: it starts, and takes over within two leases. */ -}}
-{{- define "memroll.retire.before" -}}
+{{- /* Seconds until the Job before an uninstall restores pods: it starts, and takes over the Lease within two lease durations. */ -}}
+{{- define "memroll.preDeleteHook.takeoverSeconds" -}}
 {{- mulf 2 .Values.leaderElection.leaseSeconds | ceil | int | add 15 }}
 {{- end }}
 
-{{- /* What contradicts itself in the values. */ -}}
+{{- /* Checks for values that contradict each other. */ -}}
 {{- define "memroll.validate" -}}
 {{- if and (eq .Values.rbac.scope "namespaces") (not .Values.watchNamespaces) }}
 {{- fail "\n\nrbac.scope: namespaces needs watchNamespaces: name the namespaces that memroll works in, or use rbac.scope: cluster\n" }}
@@ -182,9 +182,9 @@ spec:
 {{- fail (printf "\n\nwatchNamespaces: %s is an excluded namespace (excludedNamespaces, or the release's own)\n" .) }}
 {{- end }}
 {{- end }}
-{{- $least := add 15 (include "memroll.retire.before" .) }}
-{{- if and .Values.retire.enabled (lt (int .Values.retire.timeoutSeconds) (int $least)) }}
-{{- fail (printf "\n\nretire.timeoutSeconds must be %d or more: the Job takes up to two leases (leaderElection.leaseSeconds) to take over\n" (int $least)) }}
+{{- $minimum := add 15 (include "memroll.preDeleteHook.takeoverSeconds" .) }}
+{{- if and .Values.preDeleteHook.enabled (lt (int .Values.preDeleteHook.timeoutSeconds) (int $minimum)) }}
+{{- fail (printf "\n\npreDeleteHook.timeoutSeconds must be %d or more: the Job takes over the Lease within two lease durations (leaderElection.leaseSeconds)\n" (int $minimum)) }}
 {{- end }}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
 {{- fail "\n\nmetrics.serviceMonitor.enabled needs metrics.service.enabled\n" }}
@@ -197,7 +197,7 @@ spec:
   namespace: {{ .Release.Namespace }}
 {{- end }}
 
-{{- /* What the operator would refuse at its start: better said before the install. */ -}}
+{{- /* Checks that the operator makes at its start, made before the installation. */ -}}
 {{- define "memroll.validateConnection" -}}
 {{- $at := printf "prometheus.connections.%s" .name }}
 {{- if and .connection.authorization .connection.basicAuth }}

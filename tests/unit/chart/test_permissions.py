@@ -1,4 +1,4 @@
-"""What the operator may do in a cluster, and how that is cut down."""
+"""The operator's permissions, and the values that reduce them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from tests.unit.chart.rendering import Helm, Manifest
 
 
-def operator_rights(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
-    """Yield resource and verb of every right that is bound to the operator's ServiceAccount."""
+def operator_permissions(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
+    """Yield resource and verb of each permission of the operator's ServiceAccount."""
     bound = {m["roleRef"]["name"] for m in manifests if m["kind"] in {"ClusterRoleBinding", "RoleBinding"}}
     for role in manifests:
         if role["kind"] in {"ClusterRole", "Role"} and role["metadata"]["name"] in bound:
@@ -25,9 +25,9 @@ def operator_rights(manifests: list[Manifest]) -> Iterator[tuple[str, str]]:
 
 
 def writes_on_the_cluster(manifests: list[Manifest]) -> set[tuple[str, str]]:
-    """Return all rights to write, without those on memroll's own records, events and Lease."""
+    """Return all permissions to write, except those on memroll's own records, events and Lease."""
     own = {"podrolls", "podrolls/status", "memorypolicies/status", "events", "leases"}
-    return {(r, v) for r, v in operator_rights(manifests) if v not in {"get", "list", "watch"} and r not in own}
+    return {(r, v) for r, v in operator_permissions(manifests) if v not in {"get", "list", "watch"} and r not in own}
 
 
 EVICT, PATCH = ("pods/eviction", "create"), ("pods", "patch")
@@ -44,18 +44,18 @@ RESTART = {(kind, "patch") for kind in ("deployments", "statefulsets", "daemonse
         (("enforcement.enabled=false", "surge.enabled=true", "restart.enabled=true"), set()),
     ],
 )
-def test_the_operator_may_write_what_is_allowed_and_nothing_else(
+def test_the_operator_has_only_the_enabled_permissions_to_write(
     helm: Helm, sets: tuple[str, ...], writes: set[tuple[str, str]]
 ) -> None:
     manifests = helm.render(*sets)
     assert writes_on_the_cluster(manifests) == writes
-    said = environment(manifests)
-    assert [said[f"MEMROLL_ALLOW_{word}"] for word in ("ACTING", "SURGE", "RESTART")] == [
+    variables = environment(manifests)
+    assert [variables[f"MEMROLL_ALLOW_{word}"] for word in ("ACTING", "SURGE", "RESTART")] == [
         str(right <= writes).lower() for right in ({EVICT}, {PATCH}, RESTART)
     ]
 
 
-def test_without_enforcement_there_is_nothing_to_fence_and_nothing_to_retire(helm: Helm) -> None:
+def test_without_enforcement_there_are_no_admission_policies_and_no_job(helm: Helm) -> None:
     kinds = {m["kind"] for m in helm.render("enforcement.enabled=false", "restart.enabled=true")}
     assert not kinds & {"ValidatingAdmissionPolicy", "Job"}
 
@@ -69,25 +69,28 @@ def test_without_enforcement_there_is_nothing_to_fence_and_nothing_to_retire(hel
         (("enforcement.enabled=false",), False, False),
     ],
 )
-def test_logs_are_read_and_pods_asked_only_where_that_is_allowed(
+def test_logs_and_reports_are_read_only_if_enabled(
     helm: Helm, sets: tuple[str, ...], *, logs: bool, http: bool
 ) -> None:
     manifests = helm.render(*sets, "networkPolicy.enabled=true", "networkPolicy.evidencePorts=[9000]")
-    assert (("pods/log", "get") in set(operator_rights(manifests))) == logs
-    said = environment(manifests)
-    assert (said["MEMROLL_ALLOW_LOGS"], said["MEMROLL_ALLOW_EVIDENCE_HTTP"]) == (str(logs).lower(), str(http).lower())
+    assert (("pods/log", "get") in set(operator_permissions(manifests))) == logs
+    variables = environment(manifests)
+    assert (variables["MEMROLL_ALLOW_LOGS"], variables["MEMROLL_ALLOW_EVIDENCE_HTTP"]) == (
+        str(logs).lower(),
+        str(http).lower(),
+    )
     (network,) = of_kind(manifests, "NetworkPolicy")
     to_pods = [rule["ports"] for rule in network["spec"]["egress"] if "to" in rule]
     assert to_pods == ([[{"port": 9000, "protocol": "TCP"}]] if http else [])
 
 
-def test_what_only_a_roll_looks_at_is_read_only_where_there_are_rolls(helm: Helm) -> None:
-    looked_at = {"services", "networkpolicies"}
+def test_objects_that_only_rolls_read_are_permitted_only_with_enforcement(helm: Helm) -> None:
+    kinds = {"services", "networkpolicies"}
 
     def verbs(*sets: str) -> set[tuple[str, str]]:
-        return {(resource, verb) for resource, verb in operator_rights(helm.render(*sets)) if resource in looked_at}
+        return {(resource, verb) for resource, verb in operator_permissions(helm.render(*sets)) if resource in kinds}
 
-    assert verbs() == {(resource, verb) for resource in looked_at for verb in ("get", "list")}
+    assert verbs() == {(resource, verb) for resource in kinds for verb in ("get", "list")}
     assert verbs("enforcement.enabled=false") == set()
 
 
@@ -99,7 +102,7 @@ def test_no_role_of_the_chart_reads_secrets_or_has_a_wildcard(helm: Helm, sets: 
     assert not words & {"*", "secrets", "configmaps", "pods/exec", "escalate", "bind", "impersonate"}
 
 
-def test_the_lease_is_named_wherever_a_name_can_be_given(helm: Helm) -> None:
+def test_permissions_on_the_lease_are_restricted_to_its_name(helm: Helm) -> None:
     role = named(helm.render(), "Role", "memroll-lease")
     assert [(r["verbs"], r.get("resourceNames")) for r in role["rules"]] == [
         (["create"], None),
@@ -108,7 +111,7 @@ def test_the_lease_is_named_wherever_a_name_can_be_given(helm: Helm) -> None:
     assert environment(helm.render())["MEMROLL_LEASE_NAME"] == "memroll"
 
 
-def test_a_policy_s_editors_are_not_all_editors_of_the_namespace(helm: Helm) -> None:
+def test_editors_of_a_namespace_do_not_edit_policies_by_default(helm: Helm) -> None:
     def aggregated(*sets: str) -> set[str]:
         roles = of_kind(helm.render(*sets), "ClusterRole")
         return {k.rpartition("/")[2] for m in roles for k in m["metadata"]["labels"] if "aggregate" in k}
@@ -118,7 +121,7 @@ def test_a_policy_s_editors_are_not_all_editors_of_the_namespace(helm: Helm) -> 
     assert aggregated("rbac.aggregate.view=false") == set()
 
 
-def test_namespaces_are_watched_with_cluster_wide_rights_unless_told_otherwise(helm: Helm) -> None:
+def test_permissions_are_cluster_wide_by_default(helm: Helm) -> None:
     manifests = helm.render("watchNamespaces=[ai, web]")
     assert environment(manifests)["MEMROLL_WATCH_NAMESPACES"] == "ai,web"
     assert {m["metadata"]["name"] for m in of_kind(manifests, "ClusterRoleBinding")} == {
@@ -126,7 +129,7 @@ def test_namespaces_are_watched_with_cluster_wide_rights_unless_told_otherwise(h
     }  # fmt: skip
 
 
-def test_rights_can_be_bound_in_the_watched_namespaces_alone(helm: Helm) -> None:
+def test_permissions_can_be_bound_only_in_the_watched_namespaces(helm: Helm) -> None:
     manifests = helm.render("watchNamespaces=[ai, web]", "rbac.scope=namespaces")
     bound = {(m["metadata"]["namespace"], m["metadata"]["name"]) for m in of_kind(manifests, "RoleBinding")}
     assert bound == {
@@ -136,23 +139,23 @@ def test_rights_can_be_bound_in_the_watched_namespaces_alone(helm: Helm) -> None
     assert of_kind(manifests, "ClusterRoleBinding") == []
 
 
-def test_rbac_can_be_left_to_the_administrator(helm: Helm) -> None:
+def test_rbac_can_be_disabled(helm: Helm) -> None:
     kinds = {m["kind"] for m in helm.render("rbac.create=false")}
     assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
-def test_the_fence_stands_where_kubernetes_has_it(helm: Helm) -> None:
-    def fences(*sets: str, kubernetes: str = "1.35.0") -> set[str]:
-        policies = of_kind(helm.render(*sets, kubernetes=kubernetes), "ValidatingAdmissionPolicy")
-        return {m["metadata"]["name"] for m in policies}
+def test_admission_policies_are_installed_where_kubernetes_has_them(helm: Helm) -> None:
+    def policies(*sets: str, kubernetes: str = "1.35.0") -> set[str]:
+        found = of_kind(helm.render(*sets, kubernetes=kubernetes), "ValidatingAdmissionPolicy")
+        return {m["metadata"]["name"] for m in found}
 
-    assert fences() == fences(kubernetes="1.30.0") == {"memroll-fence-eviction", "memroll-fence-patch"}
-    assert fences(kubernetes="1.29.5") == fences("enforcement.fence=false") == set()
-    assert fences("surge.enabled=false") == {"memroll-fence-eviction"}
-    assert fences("restart.enabled=true") - fences() == {"memroll-fence-restart"}
+    assert policies() == policies(kubernetes="1.30.0") == {"memroll-eviction", "memroll-patch"}
+    assert policies(kubernetes="1.29.5") == policies("enforcement.admissionPolicy=false") == set()
+    assert policies("surge.enabled=false") == {"memroll-eviction"}
+    assert policies("restart.enabled=true") - policies() == {"memroll-restart"}
 
 
-def test_each_fence_holds_the_operator_in_its_namespaces(helm: Helm) -> None:
+def test_each_admission_policy_restricts_the_operator_to_its_namespaces(helm: Helm) -> None:
     sets = ("restart.enabled=true", "excludedNamespaces=[kube-system, vault]")
     manifests = helm.render(*sets, "watchNamespaces=[ai, web]")
     text = json.dumps(of_kind(manifests, "ValidatingAdmissionPolicy"))

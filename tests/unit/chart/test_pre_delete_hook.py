@@ -1,4 +1,4 @@
-"""What happens before an uninstall."""
+"""The Job that runs before an uninstall."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.unit.chart.rendering import environment, named, of_kind, template
 if TYPE_CHECKING:
     from tests.unit.chart.rendering import Helm, Manifest
 
-HELM_WAITS_S = 300
+HELM_TIMEOUT_S = 300
 AFFINITY = "affinity={nodeAffinity: {a: b}, podAntiAffinity: {c: d}}"
 
 
@@ -17,7 +17,7 @@ def job(helm: Helm, *sets: str) -> Manifest:
     return of_kind(helm.render(*sets), "Job")[0]
 
 
-def test_it_runs_the_operator_s_own_image_as_the_operator_before_anything_is_removed(helm: Helm) -> None:
+def test_the_job_runs_the_operator_s_image_with_its_settings_before_anything_is_removed(helm: Helm) -> None:
     sets = (
         "image.tag=dev", "extraEnv=[{name: HTTPS_PROXY, value: 'http://p'}]", "nodeSelector={disk: ssd}",
         "tolerations=[{operator: Exists}]", "priorityClassName=high", "imagePullSecrets=[{name: pull}]",
@@ -27,7 +27,7 @@ def test_it_runs_the_operator_s_own_image_as_the_operator_before_anything_is_rem
     for part in ("serviceAccountName", "securityContext", "nodeSelector", "tolerations", "imagePullSecrets"):
         assert ours[part] == theirs[part], part
     inner, other = ours["containers"][0], theirs["containers"][0]
-    assert inner["args"] == ["retire", "--timeout=195s"]
+    assert inner["args"] == ["cleanup", "--timeout=195s"]
     for part in ("image", "imagePullPolicy", "securityContext", "resources"):
         assert inner[part] == other[part], part
     assert environment(manifests, "Job") == environment(manifests)
@@ -35,7 +35,7 @@ def test_it_runs_the_operator_s_own_image_as_the_operator_before_anything_is_rem
     assert hook["helm.sh/hook"] == "pre-delete"
 
 
-def test_a_failure_ends_the_uninstall_at_once_and_leaves_its_words(helm: Helm) -> None:
+def test_a_failure_ends_the_uninstall_at_once_and_keeps_the_log(helm: Helm) -> None:
     manifest = job(helm)
     hook, spec, pod = manifest["metadata"]["annotations"], manifest["spec"], manifest["spec"]["template"]["spec"]
     assert set(hook["helm.sh/hook-delete-policy"].split(",")) == {"before-hook-creation", "hook-succeeded"}
@@ -44,8 +44,8 @@ def test_a_failure_ends_the_uninstall_at_once_and_leaves_its_words(helm: Helm) -
     assert pod["containers"][0]["terminationMessagePolicy"] == "FallbackToLogsOnError"
 
 
-def test_it_has_its_time_and_ends_before_helm_gives_up(helm: Helm) -> None:
-    """It says itself what is left; else its pod's end leaves a log; else at least helm tells."""
+def test_the_job_ends_before_helm_times_out(helm: Helm) -> None:
+    """Its own timeout comes first, then the pod's, which keeps the log, then the Job's, which helm reports."""
 
     def deadlines(*sets: str) -> tuple[str, int, int]:
         spec = job(helm, *sets)["spec"]
@@ -53,12 +53,12 @@ def test_it_has_its_time_and_ends_before_helm_gives_up(helm: Helm) -> None:
         return pod["containers"][0]["args"][-1], pod["activeDeadlineSeconds"], spec["activeDeadlineSeconds"]
 
     assert deadlines() == ("--timeout=195s", 240, 270)
-    assert deadlines()[-1] < HELM_WAITS_S
-    short = ("retire.timeoutSeconds=60", "leaderElection.leaseSeconds=2.6")
+    assert deadlines()[-1] < HELM_TIMEOUT_S
+    short = ("preDeleteHook.timeoutSeconds=60", "leaderElection.leaseSeconds=2.6")
     assert deadlines(*short) == ("--timeout=39s", 60, 90), "two leases and 15 s to take over"
 
 
-def test_its_pod_is_none_of_the_operator_s_but_may_reach_what_the_operator_may(helm: Helm) -> None:
+def test_no_selector_of_the_operator_matches_the_pod_but_that_of_the_network_policy(helm: Helm) -> None:
     manifests = helm.render(
         "networkPolicy.enabled=true", "replicaCount=2", "podLabels={team: a, app.kubernetes.io/component: operator}"
     )
@@ -76,9 +76,9 @@ def test_its_pod_is_none_of_the_operator_s_but_may_reach_what_the_operator_may(h
     assert {labels[one["key"]], template(manifests)["metadata"]["labels"][one["key"]]} == set(one["values"])
 
 
-def test_it_is_not_kept_apart_from_the_operator(helm: Helm) -> None:
+def test_the_job_has_no_pod_anti_affinity(helm: Helm) -> None:
     assert template(helm.render(AFFINITY), "Job")["spec"]["affinity"] == {"nodeAffinity": {"a": "b"}}
 
 
-def test_it_can_be_left_out(helm: Helm) -> None:
-    assert not of_kind(helm.render("retire.enabled=false"), "Job")
+def test_the_job_can_be_disabled(helm: Helm) -> None:
+    assert not of_kind(helm.render("preDeleteHook.enabled=false"), "Job")
