@@ -1,1 +1,1 @@
-"""The demo: a real cluster, five services, memroll, and six minutes to watch."""
+"""Demo of memroll: a real cluster, five services under load, and six minutes of observation."""

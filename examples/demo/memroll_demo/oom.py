@@ -1,4 +1,4 @@
-"""OOM kills, counted from pods' statuses and from the kernel's events, also those of pods that are gone."""
+"""Count OOM kills from pod statuses and from the kernel's counters, including pods that are gone."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from typing import Any
 
 
 class OomKills:
-    """Counts by two witnesses, and believes the one that saw more."""
+    """OOM kills by service, from two sources. Each may miss kills, so the higher count is used."""
 
     def __init__(self) -> None:
         self._containers: dict[str, set[str]] = defaultdict(set)
-        self._events: dict[str, dict[str, float]] = defaultdict(dict)
+        self._kernel_counts: dict[str, dict[str, float]] = defaultdict(dict)
 
-    def see_pod(self, service: str, pod: dict[str, Any]) -> None:
-        """Note the killed container instances in a pod's status: each has an ID of its own."""
+    def count_pod(self, service: str, pod: dict[str, Any]) -> None:
+        """Add the OOM-killed container instances of a pod's status; each instance has its own ID."""
         for status in pod.get("status", {}).get("containerStatuses", []):
             for state in (status.get("state", {}), status.get("lastState", {})):
                 ended = state.get("terminated") or {}
                 if ended.get("reason") == "OOMKilled":
                     self._containers[service].add(ended["containerID"])
 
-    def see_event_count(self, service: str, container: str, count: float) -> None:
-        """Note the kernel's count for one container's control group; it vanishes with the container."""
-        known = self._events[service]
-        known[container] = max(known.get(container, 0.0), count)
+    def count_events(self, service: str, container: str, count: float) -> None:
+        """Record the kernel's count for one container's control group, because it disappears with the container."""
+        counts = self._kernel_counts[service]
+        counts[container] = max(counts.get(container, 0.0), count)
 
     def of(self, service: str) -> int:
-        return max(len(self._containers[service]), int(sum(self._events[service].values())))
+        return max(len(self._containers[service]), int(sum(self._kernel_counts[service].values())))

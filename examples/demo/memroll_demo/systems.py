@@ -1,4 +1,4 @@
-"""The four systems: which services each consists of, what the load does there, and which line of which file leaks."""
+"""Definitions of the four systems: their Deployments, the load on each, and the source line that leaks."""
 
 from __future__ import annotations
 
@@ -7,34 +7,35 @@ from pathlib import Path
 
 HERE = Path(__file__).parents[2] / "systems"
 MARK = "# the leak"
-"""Stands at the end of the one line of a system that allocates what is kept."""
+"""Comment at the end of the source line that allocates the leaked memory; each system has one."""
 
 
 @dataclass(frozen=True)
-class Member:
-    """One Deployment of a system."""
+class SystemDeployment:
+    """Deployment of a system."""
 
     name: str
     visit: str
-    """What the load does: see memroll_systems.users."""
+    """Kind of the load's visits: see memroll_systems.users."""
     per_second: float
+    """Visits per second."""
     leak: str = ""
-    """The file with the line that leaks; empty for a harmless member."""
+    """Source file with the line that leaks; empty for a Deployment that does not leak."""
     replicas: int = 1
-    told_first: bool = False
-    """Whether its policy observes until the leak is told, and is then enforced."""
+    observe_first: bool = False
+    """True if its policy has mode Observe until the leak is confirmed, and then Enforce."""
 
 
 @dataclass(frozen=True)
 class System:
-    """A service that leaks, and the same without the leak."""
+    """Service that leaks, and its twin without the leak."""
 
     name: str
-    members: tuple[Member, ...]
-    races: bool = False
-    """Whether its members are asked if they keep runs apart: the leaking one must not, the harmless one must."""
+    deployments: tuple[SystemDeployment, ...]
+    check_isolation: bool = False
+    """True to check whether concurrent runs are isolated: they must be mixed in the leaking Deployment only."""
     seconds: float = 300
-    """How long it plays. Replicas that climb together are compared for four windows before one is called a leak."""
+    """Duration of the demo. Replicas that grow at the same time are compared for four windows before a verdict."""
 
 
 SYSTEMS = {
@@ -43,40 +44,42 @@ SYSTEMS = {
         System(
             "langflow-like",
             (
-                Member("langflow-like", "flows", 6, leak="langflow_like/components.py"),
-                Member("langflow-like-weak", "flows", 6),
+                SystemDeployment("langflow-like", "flows", 6, leak="langflow_like/components.py"),
+                SystemDeployment("langflow-like-weak", "flows", 6),
             ),
         ),
         System(
             "chatchat-like",
             (
-                Member("chatchat-like", "chat", 11, leak="chatchat_like/conversations.py", replicas=3, told_first=True),
-                Member("chatchat-like-bounded", "chat", 4),
+                SystemDeployment(
+                    "chatchat-like", "chat", 11, leak="chatchat_like/conversations.py", replicas=3, observe_first=True
+                ),
+                SystemDeployment("chatchat-like-bounded", "chat", 4),
             ),
             seconds=450,
         ),
         System(
             "agent-like",
             (
-                Member("agent-like", "agent", 6, leak="agent_like/agent.py"),
-                Member("agent-like-bursts", "agents", 8),
+                SystemDeployment("agent-like", "agent", 6, leak="agent_like/agent.py"),
+                SystemDeployment("agent-like-bursts", "agents", 8),
             ),
         ),
         System(
             "tracing-race",
             (
-                Member("tracing-race", "traced", 6, leak="tracing_race/tracing.py"),
-                Member("tracing-race-context", "traced", 6),
+                SystemDeployment("tracing-race", "traced", 6, leak="tracing_race/tracing.py"),
+                SystemDeployment("tracing-race-context", "traced", 6),
             ),
-            races=True,
+            check_isolation=True,
         ),
     )
 }
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of code, named by the end of its path: where the program lies differs from place to place."""
+class SourceLine:
+    """Source line, identified by the end of its path: the beginning depends on where the program is installed."""
 
     file: str
     line: int
@@ -86,12 +89,12 @@ class Line:
         return f"{self.file}:{self.line}"
 
     def is_at(self, file: str, line: int) -> bool:
-        """Whether a report means this line, whatever part of the path it gives."""
+        """Return whether a report refers to this line, with any part of the path."""
         return line == self.line and f"/{file}".endswith(f"/{self.file}")
 
 
-def leaking_line(leak: str) -> Line:
-    """Find the marked line of a source file: the one that the evidence must name first."""
+def leaking_line(leak: str) -> SourceLine:
+    """Return the marked line of a source file: the first line that the evidence must contain."""
     text = (HERE / "memroll_systems" / leak).read_text(encoding="utf-8")
     ((number, code),) = [(n, c) for n, c in enumerate(text.splitlines(), 1) if c.endswith(MARK)]
-    return Line(leak, number, code.strip().removesuffix(MARK).rstrip())
+    return SourceLine(leak, number, code.strip().removesuffix(MARK).rstrip())

@@ -1,4 +1,4 @@
-"""The live timeline: one line per service now and then, and one for everything that happens."""
+"""Format the live timeline: frames with one line per service, and one line per event."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memroll_demo.facts import Service
+    from memroll_demo.observations import ServiceObservations
 
 WIDTH = 110
-BAR = 10
+"""Maximum length of an event's line, in characters."""
+BAR_WIDTH = 10
 COLOURS = {"red": "31", "green": "32", "yellow": "33", "bold": "1", "dim": "2"}
-WORTH_RED = 0.9
-WORTH_YELLOW = 0.7
+RED_MIN_RATIO = 0.9
+"""Minimum ratio of memory to limit that is shown in red."""
+YELLOW_MIN_RATIO = 0.7
+"""Minimum ratio of memory to limit that is shown in yellow."""
 
 
 def use_colour() -> bool:
@@ -24,40 +27,40 @@ def paint(text: str, colour: str, *, coloured: bool) -> str:
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if coloured else text
 
 
-def clock(seconds: float) -> str:
+def format_clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
-def bar(share: float, *, coloured: bool) -> str:
-    """Draw how full a pod is: ▓▓▓▓▓▓▓░░░ 68%."""
-    filled = min(BAR, max(0, round(share * BAR)))
-    drawn = "▓" * filled + "░" * (BAR - filled)
-    colour = "red" if share >= WORTH_RED else "yellow" if share >= WORTH_YELLOW else "green"
-    return f"{paint(drawn, colour, coloured=coloured)} {share:4.0%}"
+def format_bar(ratio: float, *, coloured: bool) -> str:
+    """Format a ratio of memory to limit as a bar: ▓▓▓▓▓▓▓░░░ 68%."""
+    filled = min(BAR_WIDTH, max(0, round(ratio * BAR_WIDTH)))
+    bar = "▓" * filled + "░" * (BAR_WIDTH - filled)
+    colour = "red" if ratio >= RED_MIN_RATIO else "yellow" if ratio >= YELLOW_MIN_RATIO else "green"
+    return f"{paint(bar, colour, coloured=coloured)} {ratio:4.0%}"
 
 
-def frame(elapsed_s: float, services: dict[str, Service], *, coloured: bool = False) -> str:
-    """Draw all services as they are now; a service with several pods shows its fullest."""
-    lines = [paint(f"── {clock(elapsed_s)} {'─' * 94}", "dim", coloured=coloured)]
-    wide = max(12, *map(len, services))
+def format_frame(elapsed_s: float, services: dict[str, ServiceObservations], *, coloured: bool = False) -> str:
+    """Format the current state of all services; a service with several pods shows the one with the highest ratio."""
+    lines = [paint(f"── {format_clock(elapsed_s)} {'─' * 94}", "dim", coloured=coloured)]
+    width = max(12, *map(len, services))
     for name, service in services.items():
-        fullest = max(service.shares, default=0.0)
-        pods = f"x{len(service.shares)}" if len(service.shares) > 1 else "  "
-        lost = f"{service.failures} failed"
+        highest = max(service.usage_ratios, default=0.0)
+        pods = f"x{len(service.usage_ratios)}" if len(service.usage_ratios) > 1 else "  "
+        kills = _highlight(f"{service.oom_kills} OOM", service.oom_kills, coloured)
+        failures = _highlight(f"{service.failures} failed", service.failures, coloured)
         lines.append(
-            f"{name:<{wide}}{pods} {bar(fullest, coloured=coloured)}  {service.verdict or 'no policy':<22}"
-            f"{service.rolls} rolls  {_alarm(f'{service.oom_kills} OOM', service.oom_kills, coloured)}"
-            f"{service.requests:>8} requests  {_alarm(lost, service.failures, coloured)}".rstrip()
+            f"{name:<{width}}{pods} {format_bar(highest, coloured=coloured)}  {service.verdict or 'no policy':<22}"
+            f"{service.rolls} rolls  {kills}{service.requests:>8} requests  {failures}".rstrip()
         )
     return "\n".join(lines)
 
 
-def _alarm(text: str, count: int, coloured: bool) -> str:  # noqa: FBT001 - a drawing detail
+def _highlight(text: str, count: int, coloured: bool) -> str:  # noqa: FBT001 - a formatting detail
     return paint(text, "red", coloured=coloured) if count else text
 
 
-def happened(elapsed_s: float, news: str, *, coloured: bool = False) -> str:
-    """Draw one line of news, cut to the width that the demo promises."""
-    room = WIDTH - len("00:00 ▶ ")
-    fitting = news if len(news) <= room else f"{news[: room - 1]}…"
-    return f"{clock(elapsed_s):>5} {paint('▶', 'bold', coloured=coloured)} {fitting}"
+def format_event(elapsed_s: float, line: str, *, coloured: bool = False) -> str:
+    """Format the line of an event, truncated to the width of the timeline."""
+    width = WIDTH - len("00:00 ▶ ")
+    text = line if len(line) <= width else f"{line[: width - 1]}…"
+    return f"{format_clock(elapsed_s):>5} {paint('▶', 'bold', coloured=coloured)} {text}"

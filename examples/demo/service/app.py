@@ -1,13 +1,13 @@
-"""A web service whose memory, and only that, the environment decides. Standard library only.
+"""Web service whose memory usage is set by environment variables. Standard library only.
 
-LEAK_KIB_PER_REQUEST   kept for ever with each request; "40-80": a rate of this range, chosen by the host's name
-LEAK_KIB_PER_SECOND    kept for ever, whatever the load
-HOLD_MIB, HOLD_AFTER_S taken at once, some time after the start, and kept: a high-water mark
-CACHE_MIB, CACHE_TAU_S a bounded cache that fills along a saturating curve
-READY_AFTER_S          how long /healthz answers 503 after the start
-KEEP_ALIVE_S           how long an idle connection is kept; without it, each connection serves one request
+LEAK_KIB_PER_REQUEST   memory kept forever with each request; "40-80": a value in this range that depends on the host
+LEAK_KIB_PER_SECOND    memory kept forever, independent of load
+HOLD_MIB, HOLD_AFTER_S memory allocated at once, some time after the start, and kept: a high-water mark
+CACHE_MIB, CACHE_TAU_S bounded cache that fills along a saturating curve
+READY_AFTER_S          time after the start in which /healthz responds with 503
+KEEP_ALIVE_S           time that idle connections are kept; if unset, each connection serves one request
 
-GET /stream?seconds=30 answers with one line a second; demo_inflight_requests in /metrics counts what is under way.
+GET /stream?seconds=30 responds with one line per second; demo_inflight_requests in /metrics counts requests in flight.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ started = time.monotonic()
 
 
 def number(name: str, default: float = 0.0) -> float:
-    """Read a number from the environment; a range gives one that depends on the host's name only."""
+    """Read a number from the environment; from a range, choose one that depends on the host's name only."""
     low, _, high = os.environ.get(name, str(default)).partition("-")
     if not high:
         return float(low)
@@ -43,8 +43,8 @@ def resident_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-class Memory:
-    """What the service keeps. Random bytes, so that every page is its own and stays resident."""
+class ServiceMemory:
+    """Memory that the service keeps. Random bytes, so that pages are neither shared nor compressed."""
 
     def __init__(self) -> None:
         self.per_request = int(number("LEAK_KIB_PER_REQUEST") * KIB)
@@ -69,7 +69,7 @@ class Memory:
         self.keep(self.per_request)
 
     def grow(self) -> None:
-        """Grow with time, until the process ends."""
+        """Grow with time; never returns."""
         held, cached, before = False, 0.0, time.monotonic()
         while True:
             time.sleep(TICK_S)
@@ -79,13 +79,13 @@ class Memory:
             if self.hold and not held and age_s >= self.hold_after_s:
                 self.keep(self.hold)
                 held = True
-            wanted = self.cache * (1 - math.exp(-age_s / self.tau_s))
-            self.keep(wanted - cached)
-            cached, before = max(cached, wanted), now
+            target = self.cache * (1 - math.exp(-age_s / self.tau_s))
+            self.keep(target - cached)
+            cached, before = max(cached, target), now
 
 
 class InFlight:
-    """Counts the requests under way, those for /metrics and /healthz left out."""
+    """Number of requests in flight, except those for /metrics and /healthz."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -100,8 +100,8 @@ class InFlight:
             self.count -= 1
 
 
-class Handler(BaseHTTPRequestHandler):
-    memory: Memory
+class DemoHandler(BaseHTTPRequestHandler):
+    memory: ServiceMemory
     ready_after_s: float
     in_flight = InFlight()
     stopping = threading.Event()
@@ -123,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.answer(200, f"served by {socket.gethostname()}\n")
 
     def stream(self, seconds: int) -> None:
-        """Answer with one line a second. The length is told first: a client knows an answer that was cut off."""
+        """Respond with one line per second. Content-Length is sent, so that clients can detect truncation."""
         lines = [f"{second:>5} of {seconds} by {socket.gethostname()}\n".encode() for second in range(1, seconds + 1)]
         self.begin(200, sum(map(len, lines)))
         for line in lines:
@@ -156,28 +156,28 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server uses
-        """Say nothing: a line per request would be noise."""
+        """Log nothing: one line per request would be noise."""
 
 
-class Server(ThreadingHTTPServer):
+class DemoServer(ThreadingHTTPServer):
     request_queue_size = 256
-    daemon_threads = False  # a request under way is finished before the process ends
+    daemon_threads = False  # requests in flight are completed before the process ends
 
 
-def stop(server: Server) -> None:
-    Handler.stopping.set()
+def stop(server: DemoServer) -> None:
+    DemoHandler.stopping.set()
     threading.Thread(target=server.shutdown).start()  # it must not run in the serving thread
 
 
 def main() -> None:
-    Handler.memory = Memory()
-    Handler.ready_after_s = number("READY_AFTER_S")
+    DemoHandler.memory = ServiceMemory()
+    DemoHandler.ready_after_s = number("READY_AFTER_S")
     if idle_s := number("KEEP_ALIVE_S"):
-        Handler.protocol_version, Handler.timeout = "HTTP/1.1", idle_s
-    server = Server(("", int(os.environ.get("PORT", "8080"))), Handler)
-    # Process 1 ignores SIGTERM unless it says otherwise.
+        DemoHandler.protocol_version, DemoHandler.timeout = "HTTP/1.1", idle_s
+    server = DemoServer(("", int(os.environ.get("PORT", "8080"))), DemoHandler)
+    # Process 1 ignores SIGTERM unless it installs a handler.
     signal.signal(signal.SIGTERM, lambda *_: stop(server))
-    threading.Thread(target=Handler.memory.grow, daemon=True).start()
+    threading.Thread(target=DemoHandler.memory.grow, daemon=True).start()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
 

@@ -1,11 +1,11 @@
-"""A steady load on several services, a new connection per request. Standard library only.
+"""Constant load on several services, with a new connection per request. Standard library only.
 
-TARGETS="name=http://address/ ..."  PER_SECOND=20, or "name@5=http://address/" for a rate of its own
-VISITS=a.module  whose `visit(url)` makes a request and raises what urllib raises; without it, a plain GET
-Requests leave on time whether or not earlier ones were answered, as those of many users would: a service that hangs
-loses as many requests as it deserves to. Prints one JSON object a second: for each service the totals so far, the kinds
-of failure, how long answers took, and the longest outage: the longest time from one success to the next with a failure
-in between.
+TARGETS="name=http://address/ ..."  PER_SECOND=20, or "name@5=http://address/" for a separate rate
+VISITS=a.module  with a function `visit(url)` that sends a request and raises urllib's errors; default: a plain GET
+Requests are sent on schedule, whether or not earlier ones were answered, like those of many users. So a service that
+hangs loses as many requests as one that refuses connections. Prints one JSON object per second: for each service the
+totals, the kinds of failure, response times, and the longest outage: the longest time from one success to the next with
+a failure in between.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 TIMEOUT_S = 5.0
 
 
-class Tally:
-    """What became of the requests to one service."""
+class RequestCounts:
+    """Outcomes of the requests to one service."""
 
     def __init__(self) -> None:
         self.requests = 0
@@ -45,7 +45,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def count(self, failure: str, now_s: float, took_s: float = 0.0) -> None:
-        """Count one request; `failure` is empty for a success."""
+        """Count one request; `failure` is empty on success."""
         with self._lock:
             self.requests += 1
             if failure:
@@ -59,7 +59,7 @@ class Tally:
             self._last_ok_s, self._failing = now_s, False
 
     def snapshot(self, now_s: float) -> dict[str, object]:
-        """Return the totals; an outage that still goes on counts up to now."""
+        """Return the totals; a current outage counts up to now."""
         with self._lock:
             outage_s = self.longest_outage_s
             if self._failing and self._last_ok_s is not None:
@@ -74,36 +74,36 @@ class Tally:
             }
 
 
-def quantile(counts: Counter[int], share: float) -> int:
-    """Return the least value that at least this share of the counted ones does not exceed."""
-    wanted, seen = share * sum(counts.values()), 0
+def quantile(counts: Counter[int], ratio: float) -> int:
+    """Return the smallest value that is at least as large as this ratio of the counted values."""
+    target, cumulated = ratio * sum(counts.values()), 0
     for value in sorted(counts):
-        seen += counts[value]
-        if seen >= wanted:
+        cumulated += counts[value]
+        if cumulated >= target:
             return value
     return 0
 
 
 def get(url: str) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer:  # noqa: S310 - addresses of the demo's services
-        answer.read()
+    with urllib.request.urlopen(url, timeout=TIMEOUT_S) as response:  # noqa: S310 - addresses of the demo's services
+        response.read()
 
 
-def ask(url: str, visit: Visit = get) -> str:
-    """Make one request; return the kind of failure, or nothing."""
+def request_failure(url: str, visit: Visit = get) -> str:
+    """Send one request; return the kind of failure, or an empty string."""
     try:
         visit(url)
     except urllib.error.HTTPError as error:
         return f"HTTP {error.code}"
     except urllib.error.URLError as error:
-        return kind(error.reason)
-    except (OSError, http.client.HTTPException, ValueError) as error:  # an answer that can't be read, too
-        return kind(error)
+        return failure_kind(error.reason)
+    except (OSError, http.client.HTTPException, ValueError) as error:  # including unreadable responses
+        return failure_kind(error)
     return ""
 
 
-def kind(reason: str | BaseException) -> str:
-    """Name a failure: a plain OSError by what the kernel said, such as EHOSTUNREACH."""
+def failure_kind(reason: str | BaseException) -> str:
+    """Return the name of a failure: of a plain OSError its error code, such as EHOSTUNREACH."""
     if isinstance(reason, str):
         return reason
     if type(reason) is OSError and reason.errno is not None:
@@ -111,38 +111,42 @@ def kind(reason: str | BaseException) -> str:
     return type(reason).__name__
 
 
-def ask_and_count(url: str, tally: Tally, visit: Visit = get) -> None:
-    began_s = time.monotonic()
-    failure = ask(url, visit)
+def request_and_count(url: str, counts: RequestCounts, visit: Visit = get) -> None:
+    started_s = time.monotonic()
+    failure = request_failure(url, visit)
     ended_s = time.monotonic()
-    tally.count(failure, ended_s, ended_s - began_s)
+    counts.count(failure, ended_s, ended_s - started_s)
 
 
-def press(url: str, tally: Tally, per_second: float, stop: threading.Event, visit: Visit = get) -> None:
-    """Send requests at this rate until stopped; a stall of this program makes it late, not faster afterwards."""
-    at_once = int(per_second * TIMEOUT_S) + 1
+def send_requests(
+    url: str, counts: RequestCounts, per_second: float, stop: threading.Event, visit: Visit = get
+) -> None:
+    """Send requests at this rate until stopped. After a stall of this program, requests are not caught up on."""
+    max_in_flight = int(per_second * TIMEOUT_S) + 1
     due_s = time.monotonic()
-    with ThreadPoolExecutor(max_workers=at_once) as pool:
+    with ThreadPoolExecutor(max_workers=max_in_flight) as pool:
         while not stop.wait(max(0.0, due_s - time.monotonic())):
-            pool.submit(ask_and_count, url, tally, visit)
+            pool.submit(request_and_count, url, counts, visit)
             due_s = max(due_s + 1 / per_second, time.monotonic())
 
 
 def main() -> None:
     visits = os.environ.get("VISITS")
     visit = importlib.import_module(visits).visit if visits else get
-    tallies: dict[str, Tally] = {}
+    counts_by_name: dict[str, RequestCounts] = {}
     stop = threading.Event()
     for pair in os.environ["TARGETS"].split():
         target, url = pair.split("=", 1)
         name, _, rate = target.partition("@")
         per_second = float(rate or os.environ.get("PER_SECOND", "20"))
-        tallies[name] = Tally()
-        threading.Thread(target=press, args=(url, tallies[name], per_second, stop, visit), daemon=True).start()
+        counts_by_name[name] = RequestCounts()
+        threading.Thread(
+            target=send_requests, args=(url, counts_by_name[name], per_second, stop, visit), daemon=True
+        ).start()
     while True:
         time.sleep(1)
         now_s = time.monotonic()
-        print(json.dumps({name: tally.snapshot(now_s) for name, tally in tallies.items()}), flush=True)
+        print(json.dumps({name: counts.snapshot(now_s) for name, counts in counts_by_name.items()}), flush=True)
 
 
 if __name__ == "__main__":

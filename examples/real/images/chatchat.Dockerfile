@@ -1,4 +1,4 @@
-# Langchain-Chatchat as its users install it, nothing changed. Built in this folder; BASE as in langflow.Dockerfile.
+# Langchain-Chatchat as its users install it, unchanged. Build it in this folder; BASE as in langflow.Dockerfile.
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 ARG PIP_INDEX_URL
@@ -12,7 +12,7 @@ COPY chatchat-${VERSION}.txt /opt/requirements.txt
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     python3 -m venv /opt/chatchat \
  && /opt/chatchat/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r /opt/requirements.txt
-# It keeps its settings, and a database, where CHATCHAT_ROOT says.
+# Settings and a database are stored in CHATCHAT_ROOT.
 ENV HOME=/tmp \
     CHATCHAT_ROOT=/tmp/chatchat \
     PATH=/opt/chatchat/bin:$PATH \

@@ -1,8 +1,8 @@
-# LangFlow as its users install it: `langflow-base` from PyPI, nothing changed. Built in this folder:
+# LangFlow as its users install it: `langflow-base` from PyPI, unchanged. Build it in this folder:
 #
 #   docker build -f langflow.Dockerfile --build-arg VERSION=1.1.1 -t langflow:1.1.1 .
 #
-# BASE is a Debian-like image with Python 3.11. Where the packages come from: as in deploy/image/Dockerfile.
+# BASE is a Debian-like image with Python 3.11. The package index is set as in deploy/image/Dockerfile.
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE}
 ARG PIP_INDEX_URL
@@ -13,11 +13,11 @@ ARG PIP_CERT
 ARG PIP_TRUSTED_HOST
 ARG VERSION
 COPY langflow-${VERSION}.txt /opt/requirements.txt
-# A few of them come as sources only, but build without a compiler.
+# Some packages are source distributions only, but build without a compiler.
 RUN --mount=type=secret,id=pip,target=/etc/pip.conf,required=false \
     python3 -m venv /opt/langflow \
  && /opt/langflow/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes --no-deps -r /opt/requirements.txt
-# The only folder that it can write to is mounted there. Version 1.1.1 logs its migrations into its own package otherwise.
+# /tmp is the only writable folder in the pod. By default, version 1.1.1 writes its migration log into its own package.
 ENV HOME=/tmp \
     PATH=/opt/langflow/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

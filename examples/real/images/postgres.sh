@@ -1,4 +1,4 @@
-# Serve the databases that DATABASES names to one user, whose password is in a file.
+# Serve the databases in DATABASES to one user, whose password is in a file.
 set -eu
 cd "$(echo /usr/lib/postgresql/*/bin)"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then

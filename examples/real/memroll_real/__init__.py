@@ -1,1 +1,1 @@
-"""What the load does at the real systems: VISITS=memroll_real.langflow or memroll_real.chatchat."""
+"""Visits of the load to the real systems: VISITS=memroll_real.langflow or memroll_real.chatchat."""

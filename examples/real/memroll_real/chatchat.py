@@ -1,25 +1,25 @@
-"""A visit to Langchain-Chatchat's API server: what it answers without a model. A chat would need one."""
+"""Visit to Langchain-Chatchat's API server: the requests that need no model. A chat would need one."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from memroll_real.talking import Talk, WrongAnswer
+from memroll_real.json_client import JsonConnection, UnexpectedResponseError
 
 OK = 200
 
 
 def visit(url: str) -> None:
-    """Look at the tools, at the knowledge bases and at a prompt."""
-    with Talk(url) as talk:
-        if "calculate" not in told(talk.ask("/tools")):
-            raise WrongAnswer("no calculator among the tools")
-        told(talk.ask("/knowledge_base/list_knowledge_bases"))
-        told(talk.ask("/server/get_prompt_template", {"type": "rag", "name": "default"}))
+    """Request the tools, the knowledge bases and a prompt."""
+    with JsonConnection(url) as connection:
+        if "calculate" not in data_of(connection.request("/tools")):
+            raise UnexpectedResponseError("no calculator among the tools")
+        data_of(connection.request("/knowledge_base/list_knowledge_bases"))
+        data_of(connection.request("/server/get_prompt_template", {"type": "rag", "name": "default"}))
 
 
-def told(answer: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
-    """Return the data of an answer, which says in its body whether it is one."""
-    if answer.get("code", OK) != OK or "data" not in answer:
-        raise WrongAnswer(str(answer.get("msg", "an answer without data")))
-    return answer["data"]
+def data_of(response: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    """Return the data of a response. Errors have a code in the body, not in the HTTP status."""
+    if response.get("code", OK) != OK or "data" not in response:
+        raise UnexpectedResponseError(str(response.get("msg", "no data in the response")))
+    return response["data"]

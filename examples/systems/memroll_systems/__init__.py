@@ -1,1 +1,1 @@
-"""Four services that leak as real ones do, each with its harmless twin. See docs/systems.md."""
+"""Four services that leak like real ones, each with a twin that does not leak. See docs/systems.md."""

@@ -1,4 +1,4 @@
-"""Gauges in Prometheus' text format, among them how much of the process is resident."""
+"""Gauges in Prometheus' text format, including the resident memory of the process."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def resident_bytes() -> int:
     return int(pages) * resource.getpagesize()
 
 
-def exposition(**gauges: float) -> PlainTextResponse:
-    """Answer with these gauges and the resident memory."""
+def metrics_response(**gauges: float) -> PlainTextResponse:
+    """Return a response with these gauges and the resident memory."""
     gauges["process_resident_memory_bytes"] = resident_bytes()
     lines = [f"# TYPE {name} gauge\n{name} {value}\n" for name, value in gauges.items()]
     return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4")

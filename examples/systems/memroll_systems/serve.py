@@ -1,6 +1,6 @@
-"""`python -m memroll_systems.serve langflow_like`: one of the systems on uvicorn, with memroll's probe around it.
+"""Serve one of the systems with uvicorn and memroll's probe: `python -m memroll_systems.serve langflow_like`.
 
-The probe does nothing unless MEMROLL_PROBE=1. A service of yours needs the same two lines: an import, and `Probe(app)`.
+The probe does nothing unless MEMROLL_PROBE=1. Other services need the same two lines: an import, and `Probe(app)`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from memroll_probe.asgi import Probe
 
 SYSTEMS = ("langflow_like", "chatchat_like", "agent_like", "tracing_race")
 FINISH_S = 10
-"""How long an answer under way may take after the process was told to end."""
+"""Maximum time in seconds for requests in flight after SIGTERM; chosen by hand."""
 
 
 def main() -> None:

@@ -30,10 +30,10 @@ load = _load()
 
 
 def test_an_outage_lasts_from_the_last_success_to_the_next():
-    tally = load.Tally()
+    counts = load.RequestCounts()
     for now_s, failure in ((0, ""), (1, ""), (2, "refused"), (3, "refused"), (4.5, ""), (5, ""), (9, "")):
-        tally.count(failure, now_s)
-    assert tally.snapshot(10) == {
+        counts.count(failure, now_s)
+    assert counts.snapshot(10) == {
         "requests": 7,
         "failures": 2,
         "kinds": {"refused": 2},
@@ -43,24 +43,24 @@ def test_an_outage_lasts_from_the_last_success_to_the_next():
     }, "a pause without a failure is no outage"
 
 
-def test_an_outage_that_goes_on_counts_up_to_now():
-    tally = load.Tally()
-    tally.count("", 0)
-    tally.count("refused", 1)
-    assert tally.snapshot(7)["longest_outage_s"] == 7
+def test_a_current_outage_counts_up_to_now():
+    counts = load.RequestCounts()
+    counts.count("", 0)
+    counts.count("refused", 1)
+    assert counts.snapshot(7)["longest_outage_s"] == 7
 
 
-def test_failures_do_not_count_as_quick_answers():
-    tally = load.Tally()
+def test_failures_do_not_count_in_response_times():
+    counts = load.RequestCounts()
     for took_s in [0.002] * 98 + [0.040, 0.900]:
-        tally.count("", 0, took_s)
-    tally.count("refused", 0, 5.0)
-    seen = tally.snapshot(0)
+        counts.count("", 0, took_s)
+    counts.count("refused", 0, 5.0)
+    seen = counts.snapshot(0)
     assert (seen["p99_ms"], seen["slowest_ms"]) == (40, 900)
 
 
 @pytest.mark.parametrize(
-    ("error", "kind"),
+    ("error", "failure_kind"),
     [
         (OSError(113, "No route to host"), "EHOSTUNREACH"),
         (ConnectionResetError(104, "reset"), "ConnectionResetError"),
@@ -69,30 +69,30 @@ def test_failures_do_not_count_as_quick_answers():
         ("unknown url type", "unknown url type"),
     ],
 )
-def test_a_failure_has_a_name_of_its_own(error, kind):
-    assert load.kind(error) == kind
+def test_each_kind_of_failure_has_a_name(error, failure_kind):
+    assert load.failure_kind(error) == failure_kind
 
 
 def test_a_service_that_hangs_loses_as_many_requests_as_one_that_refuses(monkeypatch):
-    """The requests go on at their rate while earlier ones wait for their time-out."""
+    """Requests continue at their rate while earlier ones wait for their timeout."""
     monkeypatch.setattr(load, "TIMEOUT_S", 1.0)
-    tally, stop = load.Tally(), threading.Event()
+    counts, stop = load.RequestCounts(), threading.Event()
     with socket.create_server(("127.0.0.1", 0), backlog=100) as hanging:
         url = f"http://127.0.0.1:{hanging.getsockname()[1]}/"
-        pressing = threading.Thread(target=load.press, args=(url, tally, 20.0, stop))
+        pressing = threading.Thread(target=load.send_requests, args=(url, counts, 20.0, stop))
         pressing.start()
         time.sleep(2.5)
         stop.set()
         pressing.join(20)
     assert not pressing.is_alive()
-    assert 40 <= tally.failures == tally.requests <= 52
-    assert set(tally.kinds) == {"TimeoutError"}
+    assert 40 <= counts.failures == counts.requests <= 52
+    assert set(counts.kinds) == {"TimeoutError"}
 
 
-def test_nobody_listening_is_a_failure_with_its_kind():
+def test_a_refused_connection_is_a_failure_with_its_kind():
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    assert load.ask(f"http://127.0.0.1:{port}/") == "ConnectionRefusedError"
+    assert load.request_failure(f"http://127.0.0.1:{port}/") == "ConnectionRefusedError"
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def kept_bytes(address: str) -> int:
 
 
 @pytest.mark.parametrize("service", [{"LEAK_KIB_PER_REQUEST": "8"}], indirect=True)
-def test_each_request_leaks_what_the_environment_says(service):
+def test_each_request_leaks_as_set_in_the_environment(service):
     _, address = service
     for _ in range(5):
         assert get(f"{address}/").startswith("served by ")
@@ -134,7 +134,7 @@ def test_each_request_leaks_what_the_environment_says(service):
 
 
 @pytest.mark.parametrize("service", [{"HOLD_MIB": "32", "HOLD_AFTER_S": "0"}], indirect=True)
-def test_what_is_kept_is_resident(service):
+def test_kept_memory_is_resident(service):
     _, address = service
     deadline = time.monotonic() + 20
     while kept_bytes(address) < 32 * 2**20:
@@ -153,8 +153,8 @@ def test_a_cache_fills_and_stays_bounded(service):
 
 
 @pytest.mark.parametrize("service", [{"LEAK_KIB_PER_REQUEST": "65536"}], indirect=True)
-def test_a_request_under_way_is_finished_after_sigterm(service):
-    """Making 64 MiB of random bytes takes long enough for the signal to arrive in between."""
+def test_a_request_in_flight_is_completed_after_sigterm(service):
+    """Creating 64 MiB of random bytes takes long enough for the signal to arrive in between."""
     process, address = service
     answers: list[str] = []
     asking = threading.Thread(target=lambda: answers.append(get(f"{address}/")))

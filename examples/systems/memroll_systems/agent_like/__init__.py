@@ -1,1 +1,1 @@
-"""An agent server: runs that call tools concurrently, and a bus that tells others how far they are."""
+"""Agent server: runs that call tools concurrently, and a bus for their progress."""

@@ -1,4 +1,4 @@
-"""An agent: it plans, lets its tools work at the same time, and answers."""
+"""Agent that runs its tools concurrently, and answers."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ PAGE = "# {tool} for run {run}\n{text}\n"
 
 
 async def run(context: RunContext, bus: Bus, workspaces: Workspaces, *, clear: bool) -> str:
-    """Carry out one task. `clear`: unsubscribe at the end, whatever the end is."""
+    """Run one task. `clear`: unsubscribe from the bus at the end, also after an error."""
     current.set(context)
-    bus.subscribe(context.run_id, context.told)
+    bus.subscribe(context.run_id, context.on_event)
     try:
-        with workspaces.borrowed() as workspace:
-            await asyncio.gather(*(use(tool, bus, workspace) for tool in TOOLS))
+        with workspaces.borrow() as workspace:
+            await asyncio.gather(*(run_tool(tool, bus, workspace) for tool in TOOLS))
         read = sum(map(len, context.observations))
         return f"{context.task!r}: {context.progress} tools have found {read} characters"
     finally:
@@ -32,8 +32,8 @@ async def run(context: RunContext, bus: Bus, workspaces: Workspaces, *, clear: b
             bus.unsubscribe(context.run_id)
 
 
-async def use(tool: str, bus: Bus, workspace: bytearray) -> None:
-    """Let one tool work, and note what it found in the context of its run."""
+async def run_tool(tool: str, bus: Bus, workspace: bytearray) -> None:
+    """Run one tool, and add its result to the context of the run."""
     context = current.get()
     await asyncio.sleep(TOOL_S)
     found = hashlib.sha256(f"{tool} {context.task}".encode()).hexdigest()

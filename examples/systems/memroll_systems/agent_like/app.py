@@ -1,6 +1,6 @@
-"""The API of the agent server: one task a request, or a batch of them at once.
+"""API of the agent server: one task per request, or a batch of tasks.
 
-CONTEXTS=kept|cleared  whether a run that has ended stays subscribed to the bus; kept leaks
+CONTEXTS=kept|cleared  whether a finished run stays subscribed to the bus; kept leaks
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.routing import Route
 from memroll_systems.agent_like import agent
 from memroll_systems.agent_like.contexts import Bus, RunContext
 from memroll_systems.agent_like.workspaces import Workspaces
-from memroll_systems.gauges import exposition
+from memroll_systems.gauges import metrics_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 
 
 class AgentServer:
-    """Runs agents."""
+    """Handlers of the agent server's requests."""
 
     def __init__(self, *, clear: bool) -> None:
         self.bus, self.workspaces, self.clear = Bus(), Workspaces(), clear
         self.runs = 0
 
     async def run(self, request: Request) -> Response:
-        """Carry out all tasks of a request at the same time, each in a task of its own and so in its own context."""
-        asked = await request.json()
-        contexts = [RunContext(uuid.uuid4().hex, str(task)) for task in asked["tasks"]]
+        """Run all tasks of a request concurrently, each in a separate asyncio task and thus in its own context."""
+        body = await request.json()
+        contexts = [RunContext(uuid.uuid4().hex, str(task)) for task in body["tasks"]]
         runs = [agent.run(context, self.bus, self.workspaces, clear=self.clear) for context in contexts]
         answers = await asyncio.gather(*(asyncio.create_task(one) for one in runs))
         self.runs += len(answers)
@@ -44,7 +44,9 @@ class AgentServer:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
-        return exposition(agent_runs=self.runs, agent_subscribers=len(self.bus), agent_workspaces=self.workspaces.made)
+        return metrics_response(
+            agent_runs=self.runs, agent_subscribers=len(self.bus), agent_workspaces=self.workspaces.created
+        )
 
 
 def create(environment: Mapping[str, str]) -> Starlette:

@@ -1,4 +1,4 @@
-"""The context of a run, and who is told of it."""
+"""Context of a run, and the bus that delivers its progress to subscribers."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 current: ContextVar[RunContext] = ContextVar("run")
-"""The run that the running task works for; tasks that it starts inherit it."""
+"""Context of the current run; asyncio tasks that the run starts inherit it."""
 
 
 @dataclass(eq=False)
 class RunContext:
-    """What a run knows: its task and what its tools found."""
+    """Task of a run, and the results of its tools."""
 
     run_id: str
     task: str
     observations: list[str] = field(default_factory=list)
     progress: int = 0
 
-    def told(self, topic: str) -> None:
-        """Note that something has happened, when it is about this run."""
+    def on_event(self, topic: str) -> None:
+        """Count an event of this run."""
         if topic == self.run_id:
             self.progress += 1
 
 
 class Bus:
-    """Tells subscribers what happens. Whoever subscribes must unsubscribe: the bus lives as long as the process."""
+    """Bus that calls subscribers on events. Subscribers must unsubscribe: the bus lives as long as the process."""
 
     def __init__(self) -> None:
         self._callbacks: dict[str, Callable[[str], None]] = {}

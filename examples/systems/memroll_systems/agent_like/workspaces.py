@@ -1,4 +1,4 @@
-"""Buffers that tools work in. They are used again and never given back: a pool is as large as the largest burst."""
+"""Pool of buffers for the tools. Buffers are reused and never freed, so the pool is as large as the largest burst."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ WORKSPACE_BYTES = 2**20
 
 
 class Workspaces:
-    """A pool that has as many workspaces as were ever in use at once."""
+    """Pool with as many workspaces as were ever in use concurrently."""
 
     def __init__(self) -> None:
         self._free: list[bytearray] = []
-        self.made = 0
+        self.created = 0
 
     @contextmanager
-    def borrowed(self) -> Iterator[bytearray]:
-        """Lend a workspace for a while."""
-        workspace = self._free.pop() if self._free else self._made()
+    def borrow(self) -> Iterator[bytearray]:
+        """Provide a workspace for the duration of the context."""
+        workspace = self._free.pop() if self._free else self._make()
         try:
             yield workspace
         finally:
             self._free.append(workspace)
 
-    def _made(self) -> bytearray:
-        self.made += 1
+    def _make(self) -> bytearray:
+        self.created += 1
         return bytearray(b" " * WORKSPACE_BYTES)

@@ -1,1 +1,1 @@
-"""A chat server whose conversations never end."""
+"""Chat server whose conversations never end."""

@@ -1,6 +1,6 @@
-"""The API of the chat server: answers in a stream, documents to talk about, and a look at its own memory.
+"""API of the chat server: streamed answers, uploaded documents, and its memory usage.
 
-HISTORY=endless|bounded  whether conversations and documents are kept for ever; endless leaks
+HISTORY=endless|bounded  whether conversations and documents are kept forever; endless leaks
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from memroll_systems.chatchat_like.conversations import Conversations
 from memroll_systems.chatchat_like.knowledge import VectorStore
-from memroll_systems.gauges import exposition, resident_bytes
+from memroll_systems.gauges import metrics_response, resident_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -29,7 +29,7 @@ WORD_S = 0.02
 
 
 class ChatServer:
-    """Answers questions with what it has read."""
+    """Handlers of the chat server's requests."""
 
     def __init__(self, *, bounded: bool) -> None:
         self.conversations = Conversations(bounded=bounded)
@@ -37,21 +37,21 @@ class ChatServer:
         self.turns = 0
 
     async def upload(self, request: Request) -> Response:
-        asked = await request.json()
-        chunks = self.store.add(str(asked["name"]), str(asked["text"]))
-        return JSONResponse({"name": asked["name"], "chunks": chunks})
+        body = await request.json()
+        chunks = self.store.add(str(body["name"]), str(body["text"]))
+        return JSONResponse({"name": body["name"], "chunks": chunks})
 
     async def chat(self, request: Request) -> Response:
-        asked = await request.json()
-        known = self.store.search(str(asked["query"]), PASSAGES)
-        turn = self.conversations.ask(str(asked["conversation_id"]), str(asked["query"]), known)
+        body = await request.json()
+        passages = self.store.search(str(body["query"]), PASSAGES)
+        turn = self.conversations.add_turn(str(body["conversation_id"]), str(body["query"]), passages)
         self.turns += 1
         return StreamingResponse(_stream(turn), media_type="text/event-stream")
 
     async def memory(self, _: Request) -> Response:
-        """Say what is kept, as the service counts it."""
+        """Return the service's own count of the memory that it keeps."""
         turns, chunks = list(self.conversations.turns()), self.store.chunks()
-        found = {
+        usage = {
             "rssBytes": resident_bytes(),
             "sessions": len(self.conversations),
             "turns": len(turns),
@@ -59,17 +59,19 @@ class ChatServer:
             "documents": len(self.store),
             "documentBytes": sum(len(c.text) + c.vector.itemsize * len(c.vector) for c in chunks),
         }
-        return JSONResponse(found)
+        return JSONResponse(usage)
 
     async def health(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
-        return exposition(chat_turns=self.turns, chat_sessions=len(self.conversations), chat_documents=len(self.store))
+        return metrics_response(
+            chat_turns=self.turns, chat_sessions=len(self.conversations), chat_documents=len(self.store)
+        )
 
 
 async def _stream(turn: Turn) -> AsyncIterator[str]:
-    """Say the answer word by word, and at the end that it was all."""
+    """Yield the answer word by word, and a marker of its end."""
     for word in ("I", "have", "read", str(len(turn.prompt)), "characters"):
         yield f"data: {json.dumps({'text': word})}\n\n"
         await asyncio.sleep(WORD_S)

@@ -1,4 +1,4 @@
-"""What was said so far, by session: kept for ever, or within bounds."""
+"""Turns of conversations, by session: kept forever, or bounded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 RECENT = 4
-"""Turns that the model is given again."""
-SESSIONS_MOST, TURNS_MOST = 20, 5
+"""Number of previous turns in a prompt."""
+MAX_SESSIONS, MAX_TURNS = 20, 5
 TEMPLATE = """# Known
 {known}
 
-# Said before
+# Previous turns
 {before}
 
 # Question
@@ -25,19 +25,19 @@ TEMPLATE = """# Known
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A question and the prompt that it became: what the model was given, for whoever asks why it said that."""
+    """Question and prompt: the model's input, kept so that its answer can be explained."""
 
     question: str
     prompt: str
 
 
 class Conversations:
-    """The turns of all sessions. Bounded, it forgets old turns and the sessions that nobody has used for longest."""
+    """Turns of all sessions. If bounded, old turns and the least recently used sessions are discarded."""
 
     def __init__(self, *, bounded: bool) -> None:
         self._sessions: OrderedDict[str, deque[Turn]] = OrderedDict()
-        self._turns_most = TURNS_MOST if bounded else None
-        self._sessions_most = SESSIONS_MOST if bounded else None
+        self._max_turns = MAX_TURNS if bounded else None
+        self._max_sessions = MAX_SESSIONS if bounded else None
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -46,13 +46,13 @@ class Conversations:
         for turns in self._sessions.values():
             yield from turns
 
-    def ask(self, session: str, question: str, known: Sequence[str]) -> Turn:
-        """Put a question into its conversation, and return the turn that it makes."""
-        turns = self._sessions.setdefault(session, deque(maxlen=self._turns_most))
+    def add_turn(self, session: str, question: str, known: Sequence[str]) -> Turn:
+        """Add a question to its conversation, and return the new turn."""
+        turns = self._sessions.setdefault(session, deque(maxlen=self._max_turns))
         self._sessions.move_to_end(session)
         before = "\n".join(turn.question for turn in list(turns)[-RECENT:])
         prompt = TEMPLATE.format(known="\n".join(known), before=before, question=question)  # the leak
         turns.append(Turn(question, prompt))
-        if self._sessions_most is not None and len(self._sessions) > self._sessions_most:
+        if self._max_sessions is not None and len(self._sessions) > self._max_sessions:
             self._sessions.popitem(last=False)
         return turns[-1]

@@ -1,1 +1,1 @@
-"""A flow server whose component cache outlives the flows."""
+"""Flow server whose component cache outlives the flows."""

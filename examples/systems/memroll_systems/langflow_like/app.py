@@ -1,7 +1,7 @@
-"""The API of the flow server.
+"""API of the flow server.
 
-CACHE=strong|weak  how the component cache holds its components; strong leaks
-SNAPSHOTS=500      compare tracemalloc snapshots after so many requests, and log what grew
+CACHE=strong|weak  how the component cache refers to its components; strong leaks
+SNAPSHOTS=500      compare tracemalloc snapshots after this many requests, and log the lines that grew
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from memroll_systems.gauges import exposition
+from memroll_systems.gauges import metrics_response
 from memroll_systems.langflow_like.cache import ComponentCache
 from memroll_systems.langflow_like.flows import FLOWS, Run, run_flow
-from memroll_systems.langflow_like.snapshots import Snapshots
+from memroll_systems.langflow_like.snapshots import SnapshotComparison
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class FlowServer:
-    """Runs flows by name."""
+    """Handlers of the flow server's requests."""
 
     def __init__(self, cache: ComponentCache) -> None:
         self.cache = cache
@@ -36,8 +36,8 @@ class FlowServer:
         flow = FLOWS.get(request.path_params["flow"])
         if flow is None:
             return JSONResponse({"detail": f"no such flow; there are {', '.join(FLOWS)}"}, status_code=404)
-        asked = await request.json()
-        run = Run(uuid.uuid4().hex, str(asked["session_id"]), str(asked["input_value"]))
+        body = await request.json()
+        run = Run(uuid.uuid4().hex, str(body["session_id"]), str(body["input_value"]))
         message = await run_flow(flow, run, self.cache)
         self.runs += 1
         return JSONResponse({"session_id": run.session_id, "outputs": [{"message": message}]})
@@ -46,7 +46,7 @@ class FlowServer:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, _: Request) -> Response:
-        return exposition(flow_runs=self.runs, flow_cached_components=len(self.cache))
+        return metrics_response(flow_runs=self.runs, flow_cached_components=len(self.cache))
 
 
 def create(environment: Mapping[str, str]) -> Starlette:
@@ -58,5 +58,5 @@ def create(environment: Mapping[str, str]) -> Starlette:
             Route("/healthz", server.health),
             Route("/metrics", server.metrics),
         ],
-        middleware=[Middleware(Snapshots, every=every)] if every else [],
+        middleware=[Middleware(SnapshotComparison, every=every)] if every else [],
     )

@@ -1,4 +1,4 @@
-"""The component cache: the bug, and its fix of one word."""
+"""Component cache, with the leak and its fix of one word."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
 
 class ComponentCache:
-    """Saves a run from building a component once for each edge that leads to it.
+    """Cache of components, so that a run builds each component once and not once per incoming edge.
 
-    The key names the run, so nothing is ever found again after it. With strong references an entry stays until the
-    process ends; with weak ones it goes with the graph of its run, which is all that anybody wanted.
+    The key contains the run, so no entry is found again after the run. With strong references, an entry stays until
+    the process ends; with weak references, it disappears with the graph of its run.
     """
 
     def __init__(self, *, weak: bool) -> None:
-        self._known: MutableMapping[str, Component] = WeakValueDictionary() if weak else {}
+        self._components: MutableMapping[str, Component] = WeakValueDictionary() if weak else {}
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._components)
 
     def get(self, key: str) -> Component | None:
-        return self._known.get(key)
+        return self._components.get(key)
 
     def put(self, key: str, component: Component) -> Component:
-        self._known[key] = component
+        self._components[key] = component
         return component

@@ -1,4 +1,4 @@
-"""The components of a flow. Each is made for one run and keeps what it has built, its artifact."""
+"""Components of a flow. Each is created for one run and keeps the artifact that it has built."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ TEMPLATE = """You are a helpful assistant in session {session}. Use what was ret
 
 
 class Component:
-    """A node of a flow."""
+    """Node of a flow."""
 
     def __init__(self, session: str, question: str) -> None:
         self.session, self.question = session, question
         self.artifact = ""
 
     async def build(self, inputs: list[str]) -> str:
-        """Make the artifact from those of the components before; here the last of them is passed on."""
+        """Build the artifact from the inputs' artifacts; by default, pass on the last one."""
         self.artifact = inputs[-1]
         return self.artifact
 
 
 class ChatInput(Component):
     async def build(self, inputs: list[str]) -> str:
-        assert not inputs, "a flow begins here"
+        assert not inputs, "the first component of a flow has no inputs"
         self.artifact = self.question
         return self.artifact
 
 
 class Retriever(Component):
-    """Finds passages; it names them, the prompt quotes them."""
+    """Finds passages, and returns their names; the prompt quotes them."""
 
     async def build(self, inputs: list[str]) -> str:
         found = hashlib.sha256(inputs[-1].encode()).hexdigest()
@@ -59,13 +59,13 @@ class Model(Component):
 
 
 class ChatOutput(Component):
-    """Shows what it is given."""
+    """Passes on its input."""
 
 
 KINDS: dict[str, type[Component]] = {kind.__name__: kind for kind in (ChatInput, Retriever, Prompt, Model, ChatOutput)}
 
 
-def make(vertex: str, session: str, question: str) -> Component:
+def make_component(vertex: str, session: str, question: str) -> Component:
     return KINDS[vertex](session, question)
 
 

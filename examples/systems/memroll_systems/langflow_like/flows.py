@@ -1,4 +1,4 @@
-"""Flows as graphs of components, and how one is run: each component when its inputs are there."""
+"""Flows as graphs of components. A run builds the components in topological order."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ FLOWS: dict[str, dict[str, tuple[str, ...]]] = {
         "ChatOutput": ("Model",),
     },
 }
-"""By flow: each component and the ones that it takes its inputs from."""
+"""Graph of each flow: the components, and for each the components that are its inputs."""
 
 
 @dataclass
 class Run:
-    """One run of a flow: the graph holds its components for as long as the run takes."""
+    """Run of a flow. The graph refers to its components for the duration of the run."""
 
     run_id: str
     session_id: str
@@ -43,7 +43,7 @@ class Run:
 
 
 async def run_flow(flow: dict[str, tuple[str, ...]], run: Run, cache: ComponentCache) -> str:
-    """Run all components of a flow in order; return what the last one says."""
+    """Build all components of a flow in order; return the artifact of the last one."""
     output = ""
     for vertex in TopologicalSorter(flow).static_order():
         component = run.graph[vertex] = _component(vertex, run, cache)
@@ -53,6 +53,6 @@ async def run_flow(flow: dict[str, tuple[str, ...]], run: Run, cache: ComponentC
 
 
 def _component(vertex: str, run: Run, cache: ComponentCache) -> Component:
-    """Return a component of this run; every edge that leads to it asks for it again."""
+    """Return a component of this run. Called once for the component itself and once per edge that leads to it."""
     key = f"{run.session_id}/{run.run_id}/{vertex}"
-    return cache.get(key) or cache.put(key, components.make(vertex, run.session_id, run.question))
+    return cache.get(key) or cache.put(key, components.make_component(vertex, run.session_id, run.question))

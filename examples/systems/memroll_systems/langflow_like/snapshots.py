@@ -1,4 +1,4 @@
-"""Middleware that compares snapshots of tracemalloc: what a service that has no probe would write for itself."""
+"""Middleware that compares tracemalloc snapshots: an alternative for services without the probe."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 3
+MAX_SHOWN = 3
 IGNORED = (tracemalloc.Filter(inclusive=False, filename_pattern=tracemalloc.__file__),)
 
 
-class Snapshots:
-    """After each `every` requests, log the lines of code whose memory has grown most since the last time.
+class SnapshotComparison:
+    """Middleware that logs, after every `every` requests, the source lines whose memory has grown most since then.
 
-    A snapshot stops the process for as long as it takes to copy all traces: a switch for an afternoon, not for ever.
+    A snapshot stops the process while it copies all traces, so this is for a few hours of debugging only.
     """
 
     def __init__(self, app: ASGIApp, every: int) -> None:
@@ -42,7 +42,7 @@ class Snapshots:
         gc.collect()
         snapshot = tracemalloc.take_snapshot().filter_traces(IGNORED)
         if self._last is not None:
-            for grown in snapshot.compare_to(self._last, "lineno")[:SHOWN]:
+            for grown in snapshot.compare_to(self._last, "lineno")[:MAX_SHOWN]:
                 logger.warning("grown in %d requests: %s", self._every, describe(grown))
         self._last = snapshot
 

@@ -1,1 +1,1 @@
-"""Flow runs that are traced by a service: with one state for all of them, or one for each."""
+"""Flow server with a tracing service: one state for all runs, or one per run."""

@@ -1,6 +1,6 @@
-"""`python -m memroll_systems.tracing_race.check URL` tells whether runs at the same time keep their traces apart.
+"""Check whether concurrent runs have separate traces: `python -m memroll_systems.tracing_race.check URL`.
 
-Exit code 0 when each run got its own spans and no others, 1 when they are mixed, 2 when a run failed.
+Exit code 0 if each run has its own spans and no others, 1 if they are mixed, 2 if a run failed.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SPANS = 4
 
 
 @dataclass(frozen=True)
-class Found:
-    """What came back for one run."""
+class TraceCheck:
+    """Number of foreign and of missing spans in the trace of one run."""
 
     foreign: int
     missing: int
@@ -33,34 +33,34 @@ class Found:
 
 def main() -> int:
     parser = argparse.ArgumentParser("memroll_systems.tracing_race.check", description=__doc__)
-    parser.add_argument("url", help="the address of the server")
-    parser.add_argument("--runs", type=int, default=20, help="how many at the same time")
+    parser.add_argument("url", help="URL of the server")
+    parser.add_argument("--runs", type=int, default=20, help="number of concurrent runs")
     arguments = parser.parse_args()
     try:
-        found = check(arguments.url, arguments.runs)
+        traces = check(arguments.url, arguments.runs)
     except (OSError, http.client.HTTPException, ValueError) as error:
         print(f"a run failed: {error!r}", file=sys.stderr)
         return 2
-    mixed = sum(one.mixed for one in found)
-    foreign, missing = (sum(getattr(one, name) for one in found) for name in ("foreign", "missing"))
-    print(f"{mixed} of {len(found)} traces are mixed: {foreign} spans of other runs, {missing} spans missing")
+    mixed = sum(trace.mixed for trace in traces)
+    foreign, missing = (sum(getattr(trace, name) for trace in traces) for name in ("foreign", "missing"))
+    print(f"{mixed} of {len(traces)} traces are mixed: {foreign} spans of other runs, {missing} spans missing")
     return 1 if mixed else 0
 
 
-def check(url: str, runs: int) -> list[Found]:
-    """Send so many runs at once, and look at each trace that comes back."""
+def check(url: str, runs: int) -> list[TraceCheck]:
+    """Start this many runs concurrently, and check each returned trace."""
     with ThreadPoolExecutor(runs) as pool:
         return list(pool.map(lambda _: _run(url), range(runs)))
 
 
-def _run(url: str) -> Found:
+def _run(url: str) -> TraceCheck:
     run_id = uuid.uuid4().hex
     body = json.dumps({"run_id": run_id}).encode()
-    request = urllib.request.Request(f"{url.rstrip('/')}/api/v1/run", body, {"Content-Type": "application/json"})  # noqa: S310 - the address that the caller gave
-    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - the same
-        spans: list[dict[str, Any]] = json.load(answer)["spans"]
+    request = urllib.request.Request(f"{url.rstrip('/')}/api/v1/run", body, {"Content-Type": "application/json"})  # noqa: S310 - the URL is an argument of the caller
+    with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - the same
+        spans: list[dict[str, Any]] = json.load(response)["spans"]
     own = sum(span["run_id"] == run_id for span in spans)
-    return Found(foreign=len(spans) - own, missing=max(0, SPANS - own))
+    return TraceCheck(foreign=len(spans) - own, missing=max(0, SPANS - own))
 
 
 if __name__ == "__main__":

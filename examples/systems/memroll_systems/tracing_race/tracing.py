@@ -1,4 +1,4 @@
-"""The tracing service, twice: as a singleton that holds the state of the run, and with a context variable."""
+"""Two tracing services: a singleton that holds the state of the run, and one with a context variable."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ PAYLOAD = '{{"run": "{run}", "component": "{component}", "inputs": "{inputs}"}}'
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """What one component did: whose it was, and what it was given."""
+    """Work of one component: its run, and its input."""
 
     run_id: str
     component: str
     payload: str
 
 
-def span_of(run_id: str, component: str) -> Span:
+def make_span(run_id: str, component: str) -> Span:
     inputs = f"{run_id} ".ljust(PAYLOAD_CHARS, component[0])
     return Span(run_id, component, PAYLOAD.format(run=run_id, component=component, inputs=inputs))  # the leak
 
@@ -32,10 +32,10 @@ class Tracing(Protocol):
 
 
 class SharedTracing:
-    """One object for all runs. `start` overwrites the run that another one has just set.
+    """Tracing with one state for all runs: `start` overwrites the current run of another task.
 
-    So spans go to whoever started last, `end` takes away the trace of another run, and the traces that nobody ends any
-    more stay.
+    Spans are added to the run that started last, `end` removes the trace of another run, and the traces that are never
+    ended stay.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class SharedTracing:
 
 
 class ContextTracing:
-    """One trace for each run: the variable's value belongs to the task of the run and to the tasks that it starts."""
+    """Tracing with one trace per run: the variable has a separate value in the run's task and the tasks it starts."""
 
     def __init__(self) -> None:
         self._trace: ContextVar[list[Span]] = ContextVar("trace")
@@ -67,7 +67,7 @@ class ContextTracing:
         return self._open
 
     def start(self, run_id: str) -> None:
-        assert run_id, "a trace is somebody's"
+        assert run_id, "a trace belongs to a run"
         self._trace.set([])
         self._open += 1
 

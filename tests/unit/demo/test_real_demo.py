@@ -6,39 +6,39 @@ from typing import Any
 import pytest
 
 from memroll_demo import __main__ as demo
-from memroll_demo import proof, real
-from memroll_demo.real import HERE, HOLDER, REAL, Mounted, RealStage
-from memroll_demo.site import ROOT, Site
-from tests.restricted import RESTRICTED
+from memroll_demo import assertions, real_demo
+from memroll_demo.cluster import ROOT, DemoCluster
+from memroll_demo.real_demo import HERE, HOLDER, REAL_SYSTEMS, MountedSources, RealScenario
+from tests.pod_security import RESTRICTED
 
-IMAGES = {name: f"an/{name}:1" for one in REAL.values() for name, _ in one.images}
-PROGRAMS = [(one, program) for one in REAL.values() for program in one.programs]
+IMAGES = {name: f"an/{name}:1" for one in REAL_SYSTEMS.values() for name, _ in one.images}
+PROGRAMS = [(one, program) for one in REAL_SYSTEMS.values() for program in one.programs]
 
 
-def stage_of(one: real.Real) -> RealStage:
+def scenario_of(one: real_demo.RealSystem) -> RealScenario:
     names = tuple(p.name for p in one.programs)
     images = tuple((name, IMAGES[name]) for name, _ in one.images)
-    where = Site("config", "http://prometheus", "kubectl", "helm", "base:1", local=True)
-    return RealStage(where, "trial", names, one, images)
+    cluster = DemoCluster("config", "http://prometheus", "kubectl", "helm", "base:1", local=True)
+    return RealScenario(cluster, "trial", names, one, images)
 
 
-def objects(one: real.Real) -> list[dict[str, Any]]:
-    stage = stage_of(one)
-    return [o for name in (one.name, *(n for n, _ in one.beside), "load") for o in stage._placed(name)]
+def objects(one: real_demo.RealSystem) -> list[dict[str, Any]]:
+    scenario = scenario_of(one)
+    return [o for name in (one.name, *(n for n, _ in one.dependencies), "load") for o in scenario._load_manifests(name)]
 
 
-def of_kind(one: real.Real, kind: str, name: str) -> dict[str, Any]:
+def of_kind(one: real_demo.RealSystem, kind: str, name: str) -> dict[str, Any]:
     (found,) = [o for o in objects(one) if (o["kind"], o["metadata"]["name"]) == (kind, name)]
     return found
 
 
-def pods(one: real.Real) -> dict[str, dict[str, Any]]:
+def pods(one: real_demo.RealSystem) -> dict[str, dict[str, Any]]:
     """Return the specs of all pods, by name."""
     found = {o["metadata"]["name"]: o for o in objects(one) if o["kind"] in ("Deployment", "Pod")}
     return {n: o["spec"] if o["kind"] == "Pod" else o["spec"]["template"]["spec"] for n, o in found.items()}
 
 
-@pytest.mark.parametrize("one", REAL.values(), ids=lambda one: one.name)
+@pytest.mark.parametrize("one", REAL_SYSTEMS.values(), ids=lambda one: one.name)
 def test_every_pod_meets_the_restricted_standard_and_has_its_image(one):
     for name, spec in pods(one).items():
         (container,) = spec["containers"]
@@ -47,7 +47,7 @@ def test_every_pod_meets_the_restricted_standard_and_has_its_image(one):
 
 
 @pytest.mark.parametrize(("one", "program"), PROGRAMS, ids=lambda x: x.name)
-def test_a_program_is_probed_watched_and_never_without_a_pod(one, program):
+def test_a_program_has_a_probe_a_policy_and_a_budget_that_forbids_an_outage(one, program):
     (container,) = pods(one)[program.name]["containers"]
     policy = of_kind(one, "MemoryPolicy", program.name)["spec"]
     ports = [p["containerPort"] for p in container["ports"]]
@@ -65,17 +65,19 @@ def test_a_program_is_probed_watched_and_never_without_a_pod(one, program):
 
 
 def test_the_two_langflows_differ_in_version_state_and_limit_only():
-    old, new = ((pods(REAL["langflow"])[p.name]["containers"][0]) for p in REAL["langflow"].programs)
+    old, new = ((pods(REAL_SYSTEMS["langflow"])[p.name]["containers"][0]) for p in REAL_SYSTEMS["langflow"].programs)
     assert {key for key in old if old[key] != new[key]} == {"image", "command", "env", "resources"}
     assert [(a["name"]) for a, b in zip(old["env"], new["env"], strict=True) if a != b] == ["LANGFLOW_DATABASE_URL"]
-    policies = [of_kind(REAL["langflow"], "MemoryPolicy", p.name)["spec"] for p in REAL["langflow"].programs]
+    policies = [
+        of_kind(REAL_SYSTEMS["langflow"], "MemoryPolicy", p.name)["spec"] for p in REAL_SYSTEMS["langflow"].programs
+    ]
     assert policies[0] | {"selector": 0} == policies[1] | {"selector": 0}
 
 
 def test_each_langflow_has_a_database_of_its_own():
-    (postgres,) = pods(REAL["langflow"])["postgres"]["containers"]
+    (postgres,) = pods(REAL_SYSTEMS["langflow"])["postgres"]["containers"]
     (databases,) = [e["value"] for e in postgres["env"] if e["name"] == "DATABASES"]
-    assert databases.split() == [p.name for p in REAL["langflow"].programs]
+    assert databases.split() == [p.name for p in REAL_SYSTEMS["langflow"].programs]
 
 
 @pytest.mark.parametrize("requirements", sorted((HERE / "images").glob("*.txt")), ids=lambda p: p.stem)
@@ -86,27 +88,27 @@ def test_everything_that_is_installed_is_pinned_by_hash_and_names_no_index(requi
     assert "//" not in text
 
 
-@pytest.mark.parametrize("one", REAL.values(), ids=lambda one: one.name)
-def test_all_that_an_image_is_built_from_is_there(one):
+@pytest.mark.parametrize("one", REAL_SYSTEMS.values(), ids=lambda one: one.name)
+def test_all_sources_of_an_image_exist(one):
     for _, image in one.images:
         dockerfile = (HERE / "images" / image.dockerfile).read_text(encoding="utf-8")
         for copied in re.findall(r"^COPY (\S+)", dockerfile, re.MULTILINE):
             assert (HERE / "images" / copied.replace("${VERSION}", image.version)).is_file()
 
 
-def test_the_probe_is_mounted_as_it_lies_in_the_repository():
-    probe = Mounted.of("probe", ROOT / "probe", "memroll_probe/**/*.py")
+def test_the_probe_is_mounted_with_the_folders_of_the_repository():
+    probe = MountedSources.of("probe", ROOT / "probe", "memroll_probe/**/*.py")
     assert "memroll_probe/_bootstrap/sitecustomize.py" in probe.files
-    made = probe.as_object("trial")
-    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in made["data"])
-    mounted = probe.into(of_kind(REAL["langflow"], "Deployment", "langflow-1-1-1"))
+    config_map = probe.config_map("trial")
+    assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in config_map["data"])
+    mounted = probe.mount(of_kind(REAL_SYSTEMS["langflow"], "Deployment", "langflow-1-1-1"))
     (volume,) = [v for v in mounted["spec"]["template"]["spec"]["volumes"] if v["name"] == "probe"]
-    laid_out = {item["path"]: made["data"][item["key"]] for item in volume["configMap"]["items"]}
+    laid_out = {item["path"]: config_map["data"][item["key"]] for item in volume["configMap"]["items"]}
     assert laid_out == probe.files
 
 
-class Recording(Site):
-    """Notes what is applied."""
+class RecordingCluster(DemoCluster):
+    """Cluster that records applied objects."""
 
     def __init__(self) -> None:
         super().__init__("config", "http://prometheus", "kubectl", "helm", "base:1", local=True)
@@ -122,28 +124,28 @@ class Recording(Site):
         return {"status": {"phase": "Running"}} if kinds == "pod" else {"spec": {"clusterIP": f"ip-of-{name}"}}
 
 
-def test_the_state_is_there_before_what_needs_it_and_knows_where_it_is():
-    site = Recording()
-    stage = RealStage(site, "trial", stage_of(REAL["langflow"]).services, REAL["langflow"], tuple(IMAGES.items()))
-    stage.set_up()
-    applied: list[dict[str, Any]] = site.applied  # type: ignore[attr-defined] # as above
+def test_the_database_is_started_first_and_its_address_is_in_a_secret():
+    cluster, langflow = RecordingCluster(), REAL_SYSTEMS["langflow"]
+    scenario = RealScenario(cluster, "trial", scenario_of(langflow).services, langflow, tuple(IMAGES.items()))
+    scenario.set_up()
+    applied: list[dict[str, Any]] = cluster.applied  # type: ignore[attr-defined] # as above
     named = [(o["kind"], o["metadata"]["name"]) for o in applied]
     assert named.index(("Deployment", "postgres")) < named.index(("Deployment", "langflow-1-1-1"))
     state = [o for o in applied if o["kind"] == "Secret"][-1]["stringData"]
-    for name in stage.services:
+    for name in scenario.services:
         assert state[name] == f"postgresql://langflow:{state['password']}@ip-of-postgres:5432/{name}"
     (pod,) = [o for o in applied if o["kind"] == "Pod"]
     (container,) = pod["spec"]["containers"]
     assert {"name": "VISITS", "value": "memroll_real.langflow"} in container["env"]
     (program,) = [o for o in applied if o["metadata"]["name"] == "program"]
-    assert {"load.py", "memroll_real--langflow.py", "memroll_real--talking.py"} <= set(program["data"])
+    assert {"load.py", "memroll_real--langflow.py", "memroll_real--json_client.py"} <= set(program["data"])
 
 
-def test_a_cluster_that_is_not_ours_must_be_given_the_images(monkeypatch):
-    foreign = Site("config", "http://prometheus", "kubectl", "helm", "an/image:1", local=False)
+def test_on_other_clusters_variables_must_name_the_images(monkeypatch):
+    foreign = DemoCluster("config", "http://prometheus", "kubectl", "helm", "an/image:1", local=False)
     monkeypatch.delenv("LANGFLOW_1_1_1_IMAGE", raising=False)
     with pytest.raises(AssertionError, match="needs LANGFLOW_1_1_1_IMAGE"):
-        RealStage.of(foreign, REAL["langflow"])
+        RealScenario.of(foreign, REAL_SYSTEMS["langflow"])
 
 
 def roll(first: str = "langflow/utils/validate.py", holder: str = HOLDER, phase: str = "Succeeded") -> dict[str, Any]:
@@ -167,15 +169,15 @@ def roll(first: str = "langflow/utils/validate.py", holder: str = HOLDER, phase:
     ],
 )
 def test_the_evidence_must_name_lines_and_holder(rolls, lines, holder):
-    assert real.lines_named(rolls, "langflow-1-1-1").ok is lines
-    assert real.holder_named(rolls, "langflow-1-1-1").ok is holder
+    assert real_demo.check_allocating_lines(rolls, "langflow-1-1-1").ok is lines
+    assert real_demo.check_holder(rolls, "langflow-1-1-1").ok is holder
 
 
-def test_holders_are_shown_once_each():
-    shown = proof.holders_shown([roll(), roll()], "langflow-1-1-1")
+def test_each_holder_is_shown_once():
+    shown = assertions.format_holders([roll(), roll()], "langflow-1-1-1")
     assert shown == f"  held by growing dict in {HOLDER}"
-    assert proof.holders_shown([], "langflow-1-1-1") == ""
+    assert assertions.format_holders([], "langflow-1-1-1") == ""
 
 
-def test_the_real_ones_are_known_by_name():
-    assert set(REAL) < set(demo.PLAYS)
+def test_the_real_systems_are_selectable_by_name():
+    assert set(REAL_SYSTEMS) < set(demo.DEMOS)

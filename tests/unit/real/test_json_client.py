@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from memroll_real import chatchat, langflow
-from memroll_real.talking import Talk, WrongAnswer
+from memroll_real.json_client import JsonConnection, UnexpectedResponseError
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by method and path as a test says, and notes who asked what over which connection."""
+    """Server with responses by method and path, set by a test; records requests and their connections."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, Any] = {}
-        self.asked: list[tuple[str, Any]] = []
+        self.requests: list[tuple[str, Any]] = []
         self.peers: list[int] = []
         self.headers: list[dict[str, str]] = []
         self.cuts = False
@@ -42,16 +42,16 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
 
     def _answer(self, body: Any) -> None:
-        server, what = self.server, f"{self.command} {self.path.partition('?')[0]}"
-        server.asked.append((what, body))
+        server, request = self.server, f"{self.command} {self.path.partition('?')[0]}"
+        server.requests.append((request, body))
         server.peers.append(self.client_address[1])
         server.headers.append(dict(self.headers))
         if server.cuts:
             self.close_connection = True
             return
-        answer = server.answers.get(what)
+        answer = server.answers.get(request)
         content = json.dumps(answer(body) if callable(answer) else answer).encode()
-        self.send_response(200 if what in server.answers else 404)
+        self.send_response(200 if request in server.answers else 404)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -68,24 +68,24 @@ def server():
         opened.shutdown()
 
 
-def test_one_talk_is_one_connection(server):
+def test_requests_of_one_client_share_a_connection(server):
     server.answers["GET /a"] = 1
     for _ in range(2):
-        with Talk(server.url) as talk:
-            assert [talk.ask("/a") for _ in range(3)] == [1, 1, 1]
+        with JsonConnection(server.url) as connection:
+            assert [connection.request("/a") for _ in range(3)] == [1, 1, 1]
     assert [len(set(server.peers[part])) for part in (slice(3), slice(3, 6), slice(6))] == [1, 1, 2]
 
 
-def test_a_status_of_failure_is_one(server):
-    with Talk(server.url) as talk, pytest.raises(urllib.error.HTTPError) as refused:
-        talk.ask("/nothing")
+def test_an_error_status_is_an_error(server):
+    with JsonConnection(server.url) as connection, pytest.raises(urllib.error.HTTPError) as refused:
+        connection.request("/nothing")
     assert refused.value.code == 404
 
 
-def test_a_connection_that_the_server_cuts_is_a_failure(server):
+def test_a_connection_closed_by_the_server_is_an_error(server):
     server.cuts = True
-    with Talk(server.url) as talk, pytest.raises(http.client.RemoteDisconnected):
-        talk.ask("/a")
+    with JsonConnection(server.url) as connection, pytest.raises(http.client.RemoteDisconnected):
+        connection.request("/a")
 
 
 def component(outputs, **fields):
@@ -108,7 +108,7 @@ def replied(text, session):
 
 @pytest.fixture
 def flows(server):
-    """Return a server that answers as LangFlow does, and says what it was asked."""
+    """Return a server that responds like LangFlow, and records its requests."""
     server.answers |= {
         "GET /api/v1/auto_login": {"access_token": "t0ken"},
         "GET /api/v1/all": components(),
@@ -119,23 +119,23 @@ def flows(server):
     return server
 
 
-def test_a_chat_is_set_up_once_and_then_talked_to(flows):
+def test_a_chat_is_created_once_and_then_used(flows):
     for _ in range(2):
         langflow.visit(f"{flows.url}/")
-    what = [path for path, _ in flows.asked]
-    assert what[:4] == ["GET /api/v1/auto_login", "GET /api/v1/all", "POST /api/v1/api_key/", "POST /api/v1/flows/"]
-    assert what[4:] == ["POST /api/v1/run/f1"] * 2 * langflow.QUESTIONS
+    requests = [path for path, _ in flows.requests]
+    assert requests[:4] == ["GET /api/v1/auto_login", "GET /api/v1/all", "POST /api/v1/api_key/", "POST /api/v1/flows/"]
+    assert requests[4:] == ["POST /api/v1/run/f1"] * 2 * langflow.QUESTIONS
     assert {h.get("Authorization") for h in flows.headers[1:4]} == {"Bearer t0ken"}
     assert {h.get("x-api-key") for h in flows.headers[4:]} == {"k3y"}
-    sessions = [body["session_id"] for _, body in flows.asked[4:]]
+    sessions = [body["session_id"] for _, body in flows.requests[4:]]
     assert sessions == sorted(sessions)
     assert len(set(sessions)) == len(set(flows.peers)) == 2, "a session is a connection"
 
 
 @pytest.mark.parametrize("prompt", ["Prompt", "Prompt Template"])
-def test_the_flow_leads_from_the_question_and_the_history_to_the_answer(prompt):
-    known = {name: c for kind in components(prompt).values() for name, c in kind.items()}
-    built = langflow.flow(known)
+def test_the_flow_connects_question_and_history_to_the_answer(prompt):
+    templates = {name: c for kind in components(prompt).values() for name, c in kind.items()}
+    built = langflow.build_flow(templates)
     assert [(e["source"], e["data"]["targetHandle"]["fieldName"], e["target"]) for e in built["edges"]] == [
         ("Memory", "history", prompt),
         ("ChatInput", "question", prompt),
@@ -145,7 +145,7 @@ def test_the_flow_leads_from_the_question_and_the_history_to_the_answer(prompt):
         assert json.loads(edge["sourceHandle"].replace("œ", '"')) == edge["data"]["sourceHandle"]
     (node,) = [n for n in built["nodes"] if n["id"] == prompt]
     assert node["data"]["node"]["template"]["template"]["value"] == langflow.PROMPT
-    assert "history" not in known[prompt]["template"], "the templates are not changed"
+    assert "history" not in templates[prompt]["template"], "the templates are not modified"
 
 
 WRONG: list[Any] = [
@@ -157,19 +157,19 @@ WRONG: list[Any] = [
 
 
 @pytest.mark.parametrize("answer", WRONG)
-def test_an_answer_that_is_not_the_one_to_the_question_is_a_failure(flows, answer):
+def test_an_answer_to_another_question_is_an_error(flows, answer):
     flows.answers["POST /api/v1/run/f1"] = answer
-    with pytest.raises(WrongAnswer):
+    with pytest.raises(UnexpectedResponseError):
         langflow.visit(flows.url)
 
 
-def test_a_set_up_that_failed_is_tried_again_by_the_next_visit(flows):
+def test_the_next_visit_retries_a_failed_creation(flows):
     templates = flows.answers.pop("GET /api/v1/all")
     with pytest.raises(urllib.error.HTTPError):
         langflow.visit(flows.url)
     flows.answers["GET /api/v1/all"] = templates
     langflow.visit(flows.url)
-    assert flows.asked[-1][0] == "POST /api/v1/run/f1"
+    assert flows.requests[-1][0] == "POST /api/v1/run/f1"
 
 
 @pytest.fixture
@@ -182,14 +182,14 @@ def chats(server):
     return server
 
 
-def test_a_visit_asks_for_all_that_needs_no_model(chats):
+def test_a_visit_sends_all_requests_that_need_no_model(chats):
     chatchat.visit(chats.url)
-    assert [what for what, _ in chats.asked] == list(chats.answers)
+    assert [request for request, _ in chats.requests] == list(chats.answers)
     assert len(set(chats.peers)) == 1
 
 
 @pytest.mark.parametrize("answer", [{"code": 500, "msg": "no tools"}, {"code": 200, "data": {}}, {}])
-def test_an_answer_that_says_it_is_none_is_a_failure(chats, answer):
+def test_a_response_with_an_error_code_is_an_error(chats, answer):
     chats.answers["GET /tools"] = answer
-    with pytest.raises(WrongAnswer):
+    with pytest.raises(UnexpectedResponseError):
         chatchat.visit(chats.url)

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
-from memroll_demo import stage
-from tests.restricted import RESTRICTED
+from memroll_demo import scenario
+from tests.pod_security import RESTRICTED
 
-FILES = [*stage.SERVICES, "load", "policies"]
+FILES = [*scenario.SERVICES, "load", "policies"]
 
 
 def of_kind(name: str, kind: str) -> dict[str, Any]:
-    (found,) = [o for o in stage.manifest(name, "an/image:1") if o["kind"] == kind]
+    (found,) = [o for o in scenario.load_demo_manifests(name, "an/image:1") if o["kind"] == kind]
     return found
 
 
@@ -21,16 +21,16 @@ def pod_spec(name: str) -> dict[str, Any]:
     return of_kind(name, "Deployment")["spec"]["template"]["spec"]
 
 
-@pytest.mark.parametrize("name", stage.SERVICES)
+@pytest.mark.parametrize("name", scenario.SERVICES)
 def test_a_service_selects_its_own_pods_everywhere(name):
     labels = of_kind(name, "Deployment")["spec"]["template"]["metadata"]["labels"]
     assert labels == {"app": name}
-    for found in stage.manifest(name, "an/image:1"):
+    for found in scenario.load_demo_manifests(name, "an/image:1"):
         selector = found["spec"]["selector"]
         assert selector in (labels, {"matchLabels": labels}), found["kind"]
 
 
-@pytest.mark.parametrize("name", stage.SERVICES)
+@pytest.mark.parametrize("name", scenario.SERVICES)
 def test_a_service_is_limited_probed_and_drained(name):
     (container,) = pod_spec(name)["containers"]
     assert container["resources"]["limits"] == {"memory": "128Mi"}
@@ -38,7 +38,7 @@ def test_a_service_is_limited_probed_and_drained(name):
     assert container["lifecycle"]["preStop"]["sleep"]["seconds"] < pod_spec(name)["terminationGracePeriodSeconds"]
 
 
-@pytest.mark.parametrize("name", [*stage.SERVICES, "load"])
+@pytest.mark.parametrize("name", [*scenario.SERVICES, "load"])
 def test_every_pod_meets_the_restricted_standard(name):
     (container,) = pod_spec(name)["containers"]
     assert container["securityContext"] == RESTRICTED
@@ -51,14 +51,14 @@ def test_the_load_is_not_limited():
 
 
 @pytest.mark.parametrize("name", ["leaky", "leaky-fleet", "control"])
-def test_what_leaks_has_a_budget_that_forbids_an_outage(name):
+def test_a_leaking_service_has_a_poddisruptionbudget_that_forbids_an_outage(name):
     budget = of_kind(name, "PodDisruptionBudget")["spec"]
     assert budget.get("minAvailable") == 1 or budget.get("maxUnavailable") == 1
 
 
-def test_each_watched_service_has_one_policy_and_all_policies_are_equally_strict():
-    policies = stage.manifest("policies", "")
-    watched = [name for policy in policies for name in stage.selected(policy)]
+def test_each_watched_service_has_one_policy_and_all_policies_are_equal():
+    policies = scenario.load_demo_manifests("policies", "")
+    watched = [name for policy in policies for name in scenario.selected_services(policy)]
     assert sorted(watched) == ["highwater", "leaky", "leaky-fleet", "warmup"]
     specs = [{k: v for k, v in policy["spec"].items() if k != "selector"} for policy in policies]
     assert all(spec == specs[0] for spec in specs)
@@ -66,20 +66,20 @@ def test_each_watched_service_has_one_policy_and_all_policies_are_equally_strict
 
 def test_control_is_leaky_without_a_policy():
     assert pod_spec("control") == pod_spec("leaky")
-    assert "control" not in {o["metadata"]["namespace"] for o in stage.manifest("policies", "")}
+    assert "control" not in {o["metadata"]["namespace"] for o in scenario.load_demo_manifests("policies", "")}
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_one_prefix_names_all_namespaces(name):
-    usual = {o["metadata"]["namespace"] for o in stage.manifest(name, "")}
-    moved = {o["metadata"]["namespace"] for o in stage.manifest(name, "", prefix="trial")}
-    known = stage.Stage(None, prefix="memroll-demo").namespaces
-    assert usual <= set(known)
-    assert moved == {n.replace("memroll-demo", "trial") for n in usual}
+def test_all_namespaces_have_the_prefix(name):
+    default = {o["metadata"]["namespace"] for o in scenario.load_demo_manifests(name, "")}
+    renamed = {o["metadata"]["namespace"] for o in scenario.load_demo_manifests(name, "", prefix="trial")}
+    known = scenario.DemoScenario(None, prefix="memroll-demo").namespaces
+    assert default <= set(known)
+    assert renamed == {n.replace("memroll-demo", "trial") for n in default}
 
 
-class Recording:
-    """Stands in for a Site: notes what is applied."""
+class RecordingCluster:
+    """Fake of DemoCluster that records applied objects."""
 
     service_image = "localhost/base:1"
 
@@ -98,15 +98,15 @@ class Recording:
         return {"spec": {"clusterIP": f"ip-of-{namespace}-{name}"}}
 
 
-def test_a_part_of_the_services_plays_with_its_policy_and_load_only(monkeypatch):
+def test_some_of_the_services_are_set_up_with_their_policy_and_load_only(monkeypatch):
     monkeypatch.delenv("DEMO_IMAGE", raising=False)
-    site = Recording()
-    stage.Stage(site, prefix="trial", services=("leaky", "control")).set_up()
-    named = [(o["kind"], o["metadata"]["name"]) for o in site.applied]
+    cluster = RecordingCluster()
+    scenario.DemoScenario(cluster, prefix="trial", services=("leaky", "control")).set_up()
+    named = [(o["kind"], o["metadata"]["name"]) for o in cluster.applied]
     assert [name for kind, name in named if kind == "Deployment"] == ["leaky", "control"]
     assert [name for kind, name in named if kind == "MemoryPolicy"] == ["leaky"]
     assert [name for kind, name in named if kind == "Namespace"] == ["trial", "trial-control", "trial-load"]
-    (pod,) = [o for o in site.applied if o["kind"] == "Pod"]
+    (pod,) = [o for o in cluster.applied if o["kind"] == "Pod"]
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "localhost/base:1"
     assert container["env"] == [

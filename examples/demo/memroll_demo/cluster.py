@@ -1,6 +1,6 @@
-"""The cluster to work on: the local one, booted if need be, or the one that CLUSTER=current names.
+"""Access to the cluster of a demo: the local one, started if necessary, or with CLUSTER=current that of KUBECONFIG.
 
-The end-to-end tests use it too.
+Also used by the end-to-end tests.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 POLL_S = 0.5
-FAST_LEAKS = ("--set", "guard.maxRollsPerHour=1000,guard.maxNamespaceShare=100")
-"""The runaway guard is made for services that leak for hours: these live for minutes."""
+FAST_LEAKS = ("--set", "rollRateLimit.maxRollsPerHour=1000,rollRateLimit.maxNamespaceShare=100")
+"""Helm arguments that raise the rate limit: its default fits services that leak for hours, these leak for minutes."""
 COMMAND_S = 600.0
-"""Longer than anything that kubectl and helm are asked to wait for."""
+"""Timeout in seconds of a command; longer than any timeout that kubectl and helm are given."""
 STOPPING_S = 30.0
+"""Time in seconds that an interrupted command has to stop the processes that it started."""
 
 
 class CommandError(AssertionError):
-    """A command failed; the text holds both of its streams."""
+    """Command that failed; the message contains its standard output and standard error."""
 
 
 def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = None, check: bool = True) -> str:
-    """Run a command and return what it printed."""
+    """Run a command and return its standard output."""
     environment = os.environ | (env or {})
     try:
         done = subprocess.run(
@@ -50,23 +51,23 @@ def run(command: list[str], *, stdin: str = "", env: dict[str, str] | None = Non
     return done.stdout
 
 
-def local(*arguments: str, check: bool = True, show: bool = False) -> str:
-    """Run the local cluster's driver; `show` lets its progress through."""
+def run_localcluster(*arguments: str, check: bool = True, show: bool = False) -> str:
+    """Run the local cluster's command line; `show` shows its progress."""
     command = [sys.executable, "-m", "localcluster", *arguments]
     environment = {"PYTHONPATH": str(ROOT / "deploy" / "local")}
     if not show:
         return run(command, env=environment, check=check)
-    printed, code = run_shown(command, environment)
+    output, code = run_with_progress(command, environment)
     if check and code:
         raise CommandError(f"localcluster {arguments[0]} exited with {code}")
-    return printed
+    return output
 
 
-def run_shown(command: list[str], env: dict[str, str]) -> tuple[str, int]:
-    """Run a command that shows its progress on standard error; return what it printed, and its exit code.
+def run_with_progress(command: list[str], env: dict[str, str]) -> tuple[str, int]:
+    """Run a command that shows its progress on standard error; return its standard output and exit code.
 
-    It leads a process group of its own, so that an interrupt reaches it once, through us; it then gets the time to
-    stop what it started, which `subprocess.run` would not give it.
+    The command leads its own process group, so that an interrupt reaches it once, through this process. It then has
+    time to stop the processes that it started, which `subprocess.run` would not grant.
     """
     with subprocess.Popen(
         command,
@@ -77,7 +78,7 @@ def run_shown(command: list[str], env: dict[str, str]) -> tuple[str, int]:
         process_group=0,
     ) as child:
         try:
-            printed, _ = child.communicate()
+            output, _ = child.communicate()
         except KeyboardInterrupt:
             child.send_signal(signal.SIGINT)
             try:
@@ -85,24 +86,24 @@ def run_shown(command: list[str], env: dict[str, str]) -> tuple[str, int]:
             except subprocess.TimeoutExpired:
                 child.kill()
             raise
-        return printed, child.returncode
+        return output, child.returncode
 
 
-def wait_for(what: str, look: Callable[[], T], timeout_s: float = 60.0) -> T:
-    """Return the first true thing that `look` returns; fail with what it returned last."""
+def wait_for(what: str, observe: Callable[[], T], timeout_s: float = 60.0) -> T:
+    """Call `observe` until it returns a true value, and return that; fail with the last value after the timeout."""
     deadline = time.monotonic() + timeout_s
     while True:
-        seen = look()
-        if seen:
-            return seen
+        value = observe()
+        if value:
+            return value
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}; last seen: {seen!r}")
+            raise AssertionError(f"timed out after {timeout_s:.0f} s, waiting for {what}; last value: {value!r}")
         time.sleep(POLL_S)
 
 
 @dataclass(frozen=True)
-class Site:
-    """One cluster. `local`: it is ours, so its components may be stopped."""
+class DemoCluster:
+    """Cluster that a demo runs on. `local`: True for the local cluster, whose components may be stopped."""
 
     kubeconfig: str
     prometheus_url: str
@@ -118,12 +119,12 @@ class Site:
         return run([self.helm_path, *arguments], env={"KUBECONFIG": self.kubeconfig})
 
     def refusal(self, *objects: dict[str, Any]) -> str:
-        """Apply what the API server must refuse, and return its words."""
+        """Apply objects that the API server must reject, and return its error message."""
         try:
             self.apply(*objects)
-        except CommandError as refused:
-            return str(refused)
-        raise AssertionError(f"the API server took it: {objects}")
+        except CommandError as error:
+            return str(error)
+        raise AssertionError(f"the API server accepted {objects}")
 
     def get(self, kinds: str, namespace: str, name: str = "") -> Any:  # noqa: ANN401 - JSON
         """Return an object (None when it does not exist), or the list of one or more kinds."""
@@ -136,7 +137,7 @@ class Site:
         self.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
     def events(self, namespace: str, kind: str, name: str = "") -> list[tuple[str, str]]:
-        """Return (reason, message) of memroll's events on the objects of one kind."""
+        """Return reason and message of memroll's Events on the objects of one kind."""
         return [
             (e["reason"], e["message"])
             for e in self.get("events", namespace)
@@ -157,7 +158,7 @@ class Site:
         return found.get("status", ""), found.get("reason", ""), found.get("message", "")
 
     def install(self, release: str, namespace: str, image: str, watched: list[str], *more: str) -> None:
-        """Install memroll from the repository's chart, to watch these namespaces only; `more` are helm's arguments."""
+        """Install memroll from the repository's chart for these namespaces only; `more` is passed to helm."""
         repository, _, tag = image.rpartition(":")
         self.helm(
             "upgrade", "--install", release, str(ROOT / "deploy/helm/memroll"), "--namespace", namespace,
@@ -166,46 +167,46 @@ class Site:
             "--set", f"prometheus.connections.default.url={self.prometheus_url}",
             "--set", f"watchNamespaces={{{','.join(watched)}}}", *more,
         )  # fmt: skip
-        # Helm is content once a new pod is ready; until the old one is gone, that one may be the one that acts.
-        wait_for(f"the end of {release}'s earlier pods", lambda: len(self.revisions(release, namespace)) <= 1, 90)
+        # Helm returns once a new pod is ready; until the old pod is gone, it may still be the leader.
+        wait_for(f"the end of {release}'s earlier pods", lambda: len(self.template_hashes(release, namespace)) <= 1, 90)
 
-    def revisions(self, release: str, namespace: str) -> set[str]:
-        """Return the template hashes of the release's pods that still exist."""
+    def template_hashes(self, release: str, namespace: str) -> set[str]:
+        """Return the template hashes of the release's existing pods."""
         hashes = "jsonpath={.items[*].metadata.labels.pod-template-hash}"
-        chosen = f"app.kubernetes.io/instance={release}"
-        return set(self.kubectl("get", "pods", "-n", namespace, "-l", chosen, "-o", hashes).split())
+        selector = f"app.kubernetes.io/instance={release}"
+        return set(self.kubectl("get", "pods", "-n", namespace, "-l", selector, "-o", hashes).split())
 
     def uninstall(self, release: str, namespace: str) -> None:
         self.helm("uninstall", release, "--namespace", namespace, "--wait", "--ignore-not-found")
-        # Until it is gone: the next one to install here would be refused while the namespace is being terminated.
+        # kubectl waits for the deletion: an install into a namespace that is being terminated would be rejected.
         self.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=2m")
 
-    def operator_image(self, name: str) -> str:
-        """Build the operator's image for the local cluster; elsewhere MEMROLL_IMAGE names it."""
-        return self.image(name, ROOT / "deploy/image/Dockerfile", ROOT, "MEMROLL_IMAGE")
+    def build_operator_image(self, name: str) -> str:
+        """Build the operator's image for the local cluster; on other clusters, MEMROLL_IMAGE names it."""
+        return self.build_image(name, ROOT / "deploy/image/Dockerfile", ROOT, "MEMROLL_IMAGE")
 
-    def systems_image(self, name: str) -> str:
-        """Build the image of the four systems for the local cluster; elsewhere SYSTEMS_IMAGE names it."""
-        return self.image(name, ROOT / "examples/systems/Dockerfile", ROOT, "SYSTEMS_IMAGE")
+    def build_systems_image(self, name: str) -> str:
+        """Build the image of the four systems for the local cluster; on other clusters, SYSTEMS_IMAGE names it."""
+        return self.build_image(name, ROOT / "examples/systems/Dockerfile", ROOT, "SYSTEMS_IMAGE")
 
-    def image(self, name: str, dockerfile: Path, context: Path, variable: str, **arguments: str) -> str:
-        """Build an image for the local cluster, unless nothing of it has changed; elsewhere a variable names it."""
+    def build_image(self, name: str, dockerfile: Path, context: Path, variable: str, **arguments: str) -> str:
+        """Build an image for the local cluster if its sources have changed; on other clusters, a variable names it."""
         if not self.local:
             if not os.environ.get(variable):
                 raise AssertionError(f"CLUSTER=current needs {variable} in the environment")
             return os.environ[variable]
-        given = {"BASE": self.service_image} | arguments
-        options = [word for key, value in given.items() for word in ("--build-arg", f"{key}={value}")]
-        local("build-image", name, "--file", str(dockerfile), "--context", str(context), *options, show=True)
+        build_arguments = {"BASE": self.service_image} | arguments
+        options = [word for key, value in build_arguments.items() for word in ("--build-arg", f"{key}={value}")]
+        run_localcluster("build-image", name, "--file", str(dockerfile), "--context", str(context), *options, show=True)
         return name
 
     def versions(self) -> dict[str, str]:
-        """Return the versions of what the demo ran on."""
+        """Return the versions of Kubernetes, Helm and Prometheus."""
         server = json.loads(self.kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
         helm = self.helm("version", "--template", "{{.Version}}")
         found = {"kubernetes": server, "helm": helm, "prometheus": ""}
         url = f"{self.prometheus_url}/api/v1/status/buildinfo"
-        # Some servers that answer Prometheus' queries have no such page.
+        # Some servers that are compatible with Prometheus have no such page.
         with contextlib.suppress(OSError, ValueError, KeyError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310
             found["prometheus"] = json.load(answer)["data"]["version"]
         return found
@@ -215,29 +216,29 @@ def is_current() -> bool:
     return os.environ.get("CLUSTER") == "current"
 
 
-def current() -> Site:
-    """Use the cluster of KUBECONFIG as it is; its Prometheus and the images must be named."""
+def current() -> DemoCluster:
+    """Return the cluster of KUBECONFIG; environment variables must name its Prometheus and the images."""
     needed = ("KUBECONFIG", "PROMETHEUS_URL", "MEMROLL_IMAGE", "DEMO_IMAGE")
     missing = [name for name in needed if not os.environ.get(name)]
     if missing:
         raise AssertionError(f"CLUSTER=current needs {', '.join(missing)} in the environment")
     config, prometheus, _, image = (os.environ[name] for name in needed)
-    return Site(config, prometheus, "kubectl", "helm", image, local=False)
+    return DemoCluster(config, prometheus, "kubectl", "helm", image, local=False)
 
 
-def status() -> Site | None:
-    """Return the local cluster, or None while it is down."""
-    said = json.loads(local("status", "--json", check=False))
-    if not said["up"]:
+def status() -> DemoCluster | None:
+    """Return the local cluster; None if it is down."""
+    found = json.loads(run_localcluster("status", "--json", check=False))
+    if not found["up"]:
         return None
-    tools = Path(said["bin_dir"])
+    tools = Path(found["bin_dir"])
     kubectl, helm = str(tools / "kubectl"), str(tools / "helm")
-    return Site(said["kubeconfig"], said["prometheus_url"], kubectl, helm, said["base_image"], local=True)
+    return DemoCluster(found["kubeconfig"], found["prometheus_url"], kubectl, helm, found["base_image"], local=True)
 
 
-def boot() -> Site:
-    """Bring the local cluster up and return it."""
-    local("up", show=True)
-    found = status()
-    assert found is not None, "the local cluster says it is not up, right after `up`"
-    return found
+def boot() -> DemoCluster:
+    """Start the local cluster and return it."""
+    run_localcluster("up", show=True)
+    started = status()
+    assert started is not None, "the local cluster is down right after `up`"
+    return started

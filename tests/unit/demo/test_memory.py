@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from memroll_demo import memory
-from memroll_demo.memory import Life
-from memroll_demo.site import Site
+from memroll_demo.cluster import DemoCluster
+from memroll_demo.memory import ContainerLifetime
 
 MIB = 2**20
 
@@ -56,11 +56,11 @@ def prometheus():
         server.shutdown()
 
 
-def test_a_life_is_read_from_its_first_sample_to_its_last(prometheus):
+def test_a_lifetime_is_read_from_the_first_sample_to_the_last(prometheus):
     url, queries = prometheus
-    found = memory.lives(Site("", url, "", "", "", local=True), "trial", 600)
-    assert [life.pod for life in found] == ["langflow-1-1-1-84f-a", "langflow-1-1-1-84f-b"]
-    assert found[0].figures() == {
+    found = memory.read_lifetimes(DemoCluster("", url, "", "", "", local=True), "trial", 600)
+    assert [lifetime.pod for lifetime in found] == ["langflow-1-1-1-84f-a", "langflow-1-1-1-84f-b"]
+    assert found[0].to_dict() == {
         "service": "langflow-1-1-1",
         "pod": "langflow-1-1-1-84f-a",
         "minutes": 4.0,
@@ -73,26 +73,33 @@ def test_a_life_is_read_from_its_first_sample_to_its_last(prometheus):
     assert all('namespace="trial"' in query and query.endswith("[600s]") for query in queries)
 
 
-LIVES = [
-    Life("old", "old-1-a", [(0, 300.0 * MIB), (600, 900.0 * MIB)], [(0, 320.0 * MIB), (600, 950.0 * MIB)], 1024 * MIB),
-    Life("old", "old-1-b", [(570, 300.0 * MIB), (900, 500.0 * MIB)], [(570, 310.0 * MIB), (900, 510.0 * MIB)], 0),
-    Life("new", "new-1-c", [(0, 800.0 * MIB), (900, 830.0 * MIB)], [(0, 810.0 * MIB), (900, 840.0 * MIB)], 1536 * MIB),
+def lifetime(service: str, pod: str, mib: dict[float, tuple[float, float]], limit_mib: float) -> ContainerLifetime:
+    """Return a lifetime from RSS and working set in MiB, by time."""
+    rss = [(at_s, rss_mib * MIB) for at_s, (rss_mib, _) in mib.items()]
+    working_set = [(at_s, working_set_mib * MIB) for at_s, (_, working_set_mib) in mib.items()]
+    return ContainerLifetime(service, pod, rss, working_set, limit_mib * MIB)
+
+
+LIFETIMES = [
+    lifetime("old", "old-1-a", {0: (300, 320), 600: (900, 950)}, limit_mib=1024),
+    lifetime("old", "old-1-b", {570: (300, 310), 900: (500, 510)}, limit_mib=0),
+    lifetime("new", "new-1-c", {0: (800, 810), 900: (830, 840)}, limit_mib=1536),
 ]
 
 
 def test_the_table_has_a_line_for_each_container():
-    assert [re.split(r"\s{2,}", line.strip()) for line in memory.table(LIVES).splitlines()] == [
+    assert [re.split(r"\s{2,}", line.strip()) for line in memory.format_table(LIFETIMES).splitlines()] == [
         ["container of", "minutes", "RSS, MiB", "highest", "limit", "MiB a minute"],
         ["old-1-a", "10.0", "300 to 900", "950", "1024", "0.0"],
         ["old-1-b", "5.5", "300 to 500", "510", "0", "0.0"],
         ["new-1-c", "15.0", "800 to 830", "840", "1536", "0.0"],
     ]
-    assert memory.table([]).startswith("container of")
+    assert memory.format_table([]).startswith("container of")
 
 
-def test_the_picture_names_each_service_and_is_the_same_each_time(tmp_path):
+def test_the_plot_names_each_service_and_is_reproducible(tmp_path):
     for name in ("a.svg", "sub/a.svg"):
-        memory.draw(tmp_path / name, LIVES)
+        memory.draw(tmp_path / name, LIFETIMES)
     drawn = (tmp_path / "a.svg").read_text(encoding="utf-8")
     assert drawn == (tmp_path / "sub/a.svg").read_text(encoding="utf-8")
     assert re.findall(r">(old|new)<", drawn) == ["old", "new"]

@@ -1,3 +1,5 @@
+"""Observations of a running demo, with a fake cluster and Prometheus."""
+
 from __future__ import annotations
 
 import json
@@ -8,18 +10,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from memroll_demo import news
-from memroll_demo.facts import Facts, as_bytes
-from memroll_demo.oom import OomKills
-from memroll_demo.site import CommandError
-from memroll_demo.stage import Stage
+from memroll_demo.cluster import CommandError
+from memroll_demo.observations import Observations, as_bytes
+from memroll_demo.scenario import DemoScenario
+from tests.unit.demo.builders import POD, pod
 
 MIB = 2**20
-POD = "leaky-8588b666c8-z4mbn"
 
 
 class Prometheus:
-    """Answers instant queries with the samples that a test sets, by metric name."""
+    """Fake Prometheus that answers instant queries with the samples set by a test, by metric name."""
 
     def __init__(self) -> None:
         self.samples: dict[str, list[tuple[dict[str, str], float]]] = {}
@@ -31,8 +31,8 @@ class Prometheus:
         return json.dumps({"data": {"result": [{"metric": m, "value": [0, str(v)]} for m, v in rows]}}).encode()
 
 
-class Cluster:
-    """Stands in for a Site: answers `get` and the load's log."""
+class FakeCluster:
+    """Fake of DemoCluster: objects for `get`, and the load's log."""
 
     def __init__(self, prometheus_url: str) -> None:
         self.prometheus_url = prometheus_url
@@ -76,26 +76,12 @@ def prometheus():
 
 @pytest.fixture
 def cluster(prometheus):
-    return Cluster(prometheus.url)
+    return FakeCluster(prometheus.url)
 
 
 @pytest.fixture
-def facts(cluster):
-    return Facts(Stage(cluster, services=("leaky", "control")))
-
-
-def pod(name: str = POD, *, container: str = "c1", limit: str = "128Mi", **states: Any) -> dict[str, Any]:
-    status = {"name": "app", "containerID": f"containerd://{container}"} | (states or {"state": {"running": {}}})
-    return {
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app": news.service_of(name)}},
-        "spec": {"containers": [{"name": "app", "resources": {"limits": {"memory": limit}}}]},
-        "status": {"containerStatuses": [status]},
-    }
-
-
-def killed(container: str, reason: str = "OOMKilled", where: str = "lastState") -> dict[str, Any]:
-    return {where: {"terminated": {"reason": reason, "containerID": container}}}
+def observations(cluster):
+    return Observations(DemoScenario(cluster, services=("leaky", "control")))
 
 
 def roll(phase: str, pod_name: str = POD, **status: Any) -> dict[str, Any]:
@@ -112,49 +98,33 @@ def totals(requests: int, failures: int = 0) -> dict[str, Any]:
     return {"control": service | {"longest_outage_s": failures / 20, "p99_ms": 7, "slowest_ms": 80}}
 
 
-def test_oom_kills_count_each_instance_once_and_outlive_their_pod():
-    kills = OomKills()
-    for status in (killed("a"), killed("a"), killed("b", where="state"), killed("c", reason="Error")):
-        kills.see_pod("leaky", pod(**status))
-    assert kills.of("leaky") == 2
-    assert kills.of("other") == 0
-
-
-def test_the_witness_that_saw_more_oom_kills_is_believed():
-    kills = OomKills()
-    kills.see_pod("leaky", pod(**killed("a")))
-    for container, count in (("a", 1), ("b", 1), ("b", 2), ("b", 1)):
-        kills.see_event_count("leaky", container, count)
-    assert kills.of("leaky") == 3
-
-
-def test_a_killed_pod_that_is_gone_stays_counted_and_is_told_once(facts, cluster):
+def test_the_kill_of_a_deleted_pod_stays_counted_and_is_reported_once(observations, cluster):
     cluster.objects["memroll-demo"] = [pod(state={"terminated": {"reason": "OOMKilled", "containerID": "c1"}})]
-    assert facts.look() == ["leaky: a container was OOM-killed"]
+    assert observations.observe() == ["leaky: a container was OOM-killed"]
     cluster.objects["memroll-demo"] = [pod("leaky-8588b666c8-new11", container="c2")]
-    assert facts.look() == []
-    assert facts.services["leaky"].oom_kills == 1
+    assert observations.observe() == []
+    assert observations.services["leaky"].oom_kills == 1
 
 
-def test_a_kill_that_only_the_kernel_told_of_counts(facts, prometheus):
+def test_a_kill_that_only_the_kernel_counted_is_reported(observations, prometheus):
     prometheus.samples["container_oom_events_total"] = [
         ({"pod": POD, "name": "c1"}, 1),
         ({"pod": POD, "name": "c2"}, 0),
     ]
-    assert facts.look() == ["leaky: a container was OOM-killed"]
+    assert observations.observe() == ["leaky: a container was OOM-killed"]
     prometheus.samples.clear()
-    facts.look()
-    assert facts.services["leaky"].oom_kills == 1
+    observations.observe()
+    assert observations.services["leaky"].oom_kills == 1
 
 
-def test_memory_is_a_share_of_the_limit_and_only_of_running_instances(facts, cluster, prometheus):
+def test_memory_is_a_ratio_of_the_limit_and_only_of_running_containers(observations, cluster, prometheus):
     cluster.objects["memroll-demo"] = [pod(limit="256Mi")]
     prometheus.samples["container_memory_working_set_bytes"] = [
         ({"pod": POD, "name": "c1"}, 64 * MIB),
         ({"pod": POD, "name": "an instance that ended"}, 250 * MIB),
     ]
-    facts.look()
-    assert facts.services["leaky"].shares == [0.25]
+    observations.observe()
+    assert observations.services["leaky"].usage_ratios == [0.25]
     ended = pod(limit="256Mi", state={"terminated": {"reason": "Completed"}})
     for gone in ([ended], []):
         cluster.objects["memroll-demo"] = [*gone, pod("leaky-8588b666c8-nsx2n", container="c2")]
@@ -162,69 +132,69 @@ def test_memory_is_a_share_of_the_limit_and_only_of_running_instances(facts, clu
             {"pod": "leaky-8588b666c8-nsx2n", "name": "c2"},
             0,
         )
-        facts.look()
-        assert facts.services["leaky"].shares == [0.0]
+        observations.observe()
+        assert observations.services["leaky"].usage_ratios == [0.0]
     assert 'namespace=~"memroll-demo|memroll-demo-control",container="app"' in prometheus.queries[0]
 
 
-def test_a_roll_is_told_phase_by_phase_and_counted_when_it_succeeded(facts, cluster):
-    newcomer = {"replacement": {"name": "leaky-8588b666c8-nsx2n"}}
-    newcomer["message"] = "replaced by leaky-8588b666c8-nsx2n"
-    told = []
-    for step in (roll("Announced"), roll("Replacing"), roll("Evicting", **newcomer), roll("Evicting", **newcomer),
-                 roll("Succeeded", **newcomer)):  # fmt: skip
+def test_a_roll_is_reported_by_phase_and_counted_when_it_succeeded(observations, cluster):
+    replaced = {"replacement": {"name": "leaky-8588b666c8-nsx2n"}}
+    replaced["message"] = "replaced by leaky-8588b666c8-nsx2n"
+    lines = []
+    for step in (roll("Announced"), roll("Replacing"), roll("Evicting", **replaced), roll("Evicting", **replaced),
+                 roll("Succeeded", **replaced)):  # fmt: skip
         cluster.objects["memroll-demo"] = [step]
-        told.append(facts.look())
-        assert facts.services["leaky"].rolls_begun == 1
-    assert told == [
+        lines.append(observations.observe())
+        assert observations.services["leaky"].rolls_begun == 1
+    assert lines == [
         [f"rolling {POD}: 105 MiB of 128 MiB"],
         [],
         [f"replacement leaky-8588b666c8-nsx2n is Ready: evicting {POD}"],
         [],
         [f"rolled {POD}: replaced by leaky-8588b666c8-nsx2n"],
     ]
-    assert (facts.services["leaky"].rolls, facts.services["leaky"].rolls_failed) == (1, 0)
+    assert (observations.services["leaky"].rolls, observations.services["leaky"].rolls_failed) == (1, 0)
 
 
 @pytest.mark.parametrize("end", ["Failed", "Aborted"])
-def test_a_roll_that_came_to_nothing_is_told_with_its_reason_and_not_counted_as_a_roll(facts, cluster, end):
+def test_an_unsuccessful_roll_is_reported_with_its_message_and_not_counted_as_a_roll(observations, cluster, end):
     cluster.objects["memroll-demo"] = [roll(end, message="the replacement was not Ready in 60 s")]
-    assert facts.look()[-1] == f"NOT rolled {POD}: the replacement was not Ready in 60 s"
-    assert (facts.services["leaky"].rolls, facts.services["leaky"].rolls_begun) == (0, 1)
-    assert facts.services["leaky"].rolls_failed == (end == "Failed")
+    assert observations.observe()[-1] == f"NOT rolled {POD}: the replacement was not Ready in 60 s"
+    assert (observations.services["leaky"].rolls, observations.services["leaky"].rolls_begun) == (0, 1)
+    assert observations.services["leaky"].rolls_failed == (end == "Failed")
 
 
-def test_a_leak_is_told_once(facts, cluster):
-    near = {"pod": POD, "verdict": "Breach", "timeToLimitSeconds": 72, "growthBytesPerHour": 1980 * MIB}
-    cluster.objects["memroll-demo"] = [{"kind": "MemoryPolicy", "status": {"nearest": [near]}}]
-    assert facts.look() == [f"{POD} leaks 33 MiB a minute: full in 72 s, to be rolled just before"]
+def test_a_leak_is_reported_once(observations, cluster):
+    near = {"pod": POD, "verdict": "Leaking", "timeToLimitSeconds": 72, "growthBytesPerHour": 1980 * MIB}
+    cluster.objects["memroll-demo"] = [{"kind": "MemoryPolicy", "status": {"atRisk": [near]}}]
+    assert observations.observe() == [f"{POD} leaks 33 MiB a minute: full in 72 s, to be rolled just before"]
     near["timeToLimitSeconds"] = 60
-    assert facts.look() == []
-    assert facts.services["leaky"].verdict == "leaks, limit in 60s"
+    assert observations.observe() == []
+    assert observations.services["leaky"].verdict == "leaks, limit in 60s"
 
 
-def test_lost_requests_are_told_when_no_more_are_being_lost(facts, cluster):
-    told = []
+def test_failed_requests_are_reported_once_no_further_ones_fail(observations, cluster):
+    lines = []
     for line in (totals(100), totals(140, 30), totals(180, 50), totals(220, 50), totals(260, 50)):
         cluster.log.append(line)
-        told.append(facts.look())
-    assert told == [[], [], [], ["control: 50 requests failed"], []]
-    control = facts.services["control"]
+        lines.append(observations.observe())
+    assert lines == [[], [], [], ["control: 50 requests failed"], []]
+    control = observations.services["control"]
     assert (control.requests, control.failures, control.longest_outage_s, control.p99_ms) == (260, 50, 2.5, 7)
 
 
-def test_a_cluster_that_does_not_answer_for_a_moment_does_not_end_the_run(facts, cluster):
+def test_a_temporarily_unreachable_cluster_does_not_end_the_demo(observations, cluster):
     cluster.objects["memroll-demo"] = [roll("Succeeded")]
-    facts.look()
+    observations.observe()
     cluster.broken = "kubectl get exited with 1:\nthe server is busy"
-    assert [facts.look(), facts.look()] == [["could not look at the cluster: the server is busy"], []]
-    assert facts.services["leaky"].rolls == 1
+    assert [observations.observe(), observations.observe()] == [["cluster unreachable: the server is busy"], []]
+    assert observations.services["leaky"].rolls == 1
     cluster.broken = ""
     cluster.objects["memroll-demo"].append(roll("Succeeded", "leaky-8588b666c8-nsx2n"))
-    facts.look()
-    assert facts.services["leaky"].rolls == 2
+    observations.observe()
+    assert observations.services["leaky"].rolls == 2
 
 
 @pytest.mark.parametrize(("written", "read"), [("128Mi", 128 * MIB), ("1Gi", 2**30), ("4096", 4096), ("", 0)])
-def test_a_limit_is_read_as_the_api_server_writes_it(written, read):
+def test_a_limit_is_parsed_as_written_by_the_api_server(written, read):
     assert as_bytes(written) == read

@@ -1,4 +1,4 @@
-"""The systems as they are served, under the visits of the load script."""
+"""The systems, served as in a pod, and visited by the load script."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -33,11 +30,11 @@ MODULES = {name: name.replace("-", "_") for name in SYSTEMS}
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[dict[str, str]]:
-    """Start all systems, and the harmless tracing; yield the address of each by name."""
-    wanted = {name: (module, {}) for name, module in MODULES.items()}
-    wanted["tracing-race-context"] = ("tracing_race", {"TRACING": "context"})
+    """Start all systems, and tracing-race without the leak; yield the address of each by name."""
+    services = {name: (module, {}) for name, module in MODULES.items()}
+    services["tracing-race-context"] = ("tracing_race", {"TRACING": "context"})
     processes, addresses = [], {}
-    for name, (module, more) in wanted.items():
+    for name, (module, more) in services.items():
         port = free_port()
         environment = ENVIRONMENT | more | {"PORT": str(port)}
         command = [sys.executable, "-m", "memroll_systems.serve", module]
@@ -80,11 +77,11 @@ def gauge(address: str, name: str) -> float:
     return float(line.split()[1])
 
 
-@pytest.mark.parametrize("member", [s.members[0] for s in SYSTEMS.values()], ids=lambda m: m.name)
-def test_a_visit_is_answered_and_the_resident_memory_told(served, member):
+@pytest.mark.parametrize("deployment", [s.deployments[0] for s in SYSTEMS.values()], ids=lambda d: d.name)
+def test_a_visit_succeeds_and_the_resident_memory_is_exported(served, deployment):
     for _ in range(3):
-        users.visit(f"{served[member.name]}{member.visit}")
-    assert gauge(served[member.name], "process_resident_memory_bytes") > 2**20
+        users.visit(f"{served[deployment.name]}{deployment.visit}")
+    assert gauge(served[deployment.name], "process_resident_memory_bytes") > 2**20
 
 
 @pytest.mark.parametrize(
@@ -96,27 +93,27 @@ def test_a_visit_is_answered_and_the_resident_memory_told(served, member):
     ],
 )
 def test_each_visit_leaves_something_behind(served, name, kept, count):
-    member = SYSTEMS[name].members[0]
+    deployment = SYSTEMS[name].deployments[0]
     before = gauge(served[name], kept)
-    users.visit(f"{served[name]}{member.visit}")
+    users.visit(f"{served[name]}{deployment.visit}")
     assert gauge(served[name], kept) == before + count
 
 
-def test_the_chat_server_tells_what_it_keeps(served):
+def test_the_chat_server_reports_its_memory_usage(served):
     users.visit(f"{served['chatchat-like']}chat")
-    said = json.loads(get(f"{served['chatchat-like']}memory"))
-    assert said["turnBytes"] > 48 * 1024
-    assert said["documents"] >= 1
-    assert said["documentBytes"] > 48 * 1024
+    usage = json.loads(get(f"{served['chatchat-like']}memory"))
+    assert usage["turnBytes"] > 48 * 1024
+    assert usage["documents"] >= 1
+    assert usage["documentBytes"] > 48 * 1024
 
 
-def test_a_burst_makes_as_many_workspaces_as_it_has_runs(served):
+def test_a_burst_creates_as_many_workspaces_as_it_has_runs(served):
     address = served["agent-like"]
     users.post(f"{address}runs", tasks=["one", "two", "three"])
     assert gauge(address, "agent_workspaces") >= 3
 
 
-def test_a_flow_that_does_not_exist_is_a_failure(served):
+def test_a_nonexistent_flow_is_an_error(served):
     with pytest.raises(urllib.error.HTTPError) as refused:
         users.post(f"{served['langflow-like']}api/v1/run/nothing", session_id="s", input_value="q")
     with refused.value as error:
@@ -124,57 +121,20 @@ def test_a_flow_that_does_not_exist_is_a_failure(served):
 
 
 @pytest.mark.parametrize(("name", "code"), [("tracing-race", 1), ("tracing-race-context", 0)])
-def test_the_check_tells_mixed_traces_from_separate_ones(served, name, code, monkeypatch, capsys):
+def test_the_check_distinguishes_mixed_and_separate_traces(served, name, code, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["check", served[name]])
     assert check.main() == code
-    said = capsys.readouterr().out
-    assert (said == "0 of 20 traces are mixed: 0 spans of other runs, 0 spans missing\n") is (code == 0)
+    output = capsys.readouterr().out
+    assert (output == "0 of 20 traces are mixed: 0 spans of other runs, 0 spans missing\n") is (code == 0)
 
 
-def test_a_check_that_nobody_answers_says_neither(monkeypatch, capsys):
+def test_a_check_without_a_server_has_its_own_exit_code(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["check", f"http://127.0.0.1:{free_port()}/", "--runs", "2"])
     assert check.main() == 2
     assert "a run failed" in capsys.readouterr().err
 
 
-@contextmanager
-def answering(body: str) -> Iterator[str]:
-    """Serve one answer to everything, and give the address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that http.server uses
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.mark.parametrize(
-    ("visit", "body"),
-    [
-        pytest.param("flows", '{"session_id": "session-of-another"}', id="another session's answer"),
-        pytest.param("chat", 'data: {"text": "I have"}\n\n', id="a stream that is cut off"),
-        pytest.param("agent", '{"answers": []}', id="a task without an answer"),
-        pytest.param("agents", '{"answers": ["of another task"]}', id="another task's answer"),
-    ],
-)
-def test_a_wrong_answer_is_a_failure(visit, body):
-    with answering(body) as address, pytest.raises(users.WrongAnswer):
-        users.visit(f"{address}{visit}")
-
-
-def test_the_load_visits_at_each_target_s_own_rate_and_counts_what_fails(served):
+def test_the_load_visits_each_target_at_its_rate_and_counts_failures(served):
     nobody = f"http://127.0.0.1:{free_port()}/"
     targets = f"flows@40={served['langflow-like']}flows traced@10={served['tracing-race']}traced gone@10={nobody}chat"
     environment = ENVIRONMENT | {"TARGETS": targets, "VISITS": "memroll_systems.users"}

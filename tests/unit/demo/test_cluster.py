@@ -13,7 +13,7 @@ import pytest
 DEMO = Path(__file__).parents[3] / "examples/demo"
 CHILD = """
     import pathlib, signal, sys, time
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in a shell's background ignores it
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # background processes of a shell ignore SIGINT
     folder = pathlib.Path(sys.argv[1])
     try:
         (folder / "started").touch()
@@ -24,15 +24,15 @@ CHILD = """
 """
 PARENT = """
     import signal, sys
-    from memroll_demo.site import run_shown
+    from memroll_demo.cluster import run_with_progress
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    run_shown([sys.executable, "-c", sys.argv[1], sys.argv[2]], {})
+    run_with_progress([sys.executable, "-c", sys.argv[1], sys.argv[2]], {})
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_lets_its_child_stop_what_it_started(tmp_path, number):
+def test_an_interrupted_run_waits_for_its_child_to_stop(tmp_path, number):
     arguments = [textwrap.dedent(PARENT), textwrap.dedent(CHILD), str(tmp_path)]
     environment = os.environ | {"PYTHONPATH": str(DEMO)}
     with subprocess.Popen([sys.executable, "-c", *arguments], env=environment, stderr=subprocess.DEVNULL) as parent:
