@@ -1,4 +1,4 @@
-"""How properties are tested: an example may take its time, for the machine may be busy with something else."""
+"""Settings of Hypothesis: no deadline for an example, because the machine may be busy."""
 
 from __future__ import annotations
 

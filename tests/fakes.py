@@ -1,6 +1,6 @@
-"""A cluster of one Deployment in memory: its ReplicaSet, its budget, its API server's preconditions.
+"""Fakes of the clients: a cluster with one Deployment in memory, a Prometheus, and an event recorder.
 
-The real thing is tested in tests/e2e; this one can be stopped between any two writes, which the real one can't.
+The fake cluster can kill the process between any two writes, which the real cluster of tests/e2e can't.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memroll.api.pod_roll import Detachment
-from memroll.detection.prefilter import slopes_at
-from memroll.detection.samples import Reading, Screening, ScreenRow, SeriesRow
-from memroll.errors import Conflict, NotFound
+from memroll.detection.prefilter import least_squares_slopes
+from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
+from memroll.errors import ConflictError, NotFoundError, TerminalError
 from memroll.model.pods import (
     DETACHED_VALUE,
     HASH_ANNOTATION,
@@ -23,67 +23,70 @@ from memroll.model.pods import (
     ObjectRef,
     PodKey,
 )
-from memroll.rolling.eviction import Eviction, EvictionAnswer
+from memroll.rolling.eviction import EvictionResponse, EvictionResult
 from tests.builders import LIMIT, at, container, pod, workload
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from memroll.detection.samples import PodPattern, Span
+    from memroll.detection.samples import ReadRequest
     from memroll.detection.series import Series
-    from memroll.model.annotations import Owners
-    from memroll.model.pods import Target, Workload
+    from memroll.model.annotations import RecordedOwners
+    from memroll.model.pods import Pod, Workload
 
 HASH = "5d"
 
 
-class Killed(BaseException):
-    """The process dies here. Not an Exception: nothing of ours may catch it."""
+class ProcessKilled(BaseException):
+    """The process was killed. Not an Exception, so that no `except Exception` catches it."""
 
 
 class FakeCluster:
-    """`writes_left`: the process is killed right after so many writes (None: never)."""
+    """Cluster with one Deployment, its ReplicaSet, and the API server's preconditions.
+
+    `writes_left`: number of writes after which the process is killed; None: never.
+    """
 
     def __init__(
         self,
         replicas: int = 1,
         *,
-        newcomers_ready: bool = True,
+        replacements_ready: bool = True,
         budget_allows: bool = True,
         name: tuple[str, str] = ("demo", "leaky"),
         limit_bytes: int = LIMIT,
     ) -> None:
         self.namespace, self.app = name
         self.limit_bytes = limit_bytes
-        self.pods: dict[str, Target] = {}
+        self.pods: dict[str, Pod] = {}
         self.policies_json: dict[str, dict[str, Any]] = {}
-        self.asked_for: list[str] = []
-        """The selectors by which pods were asked for."""
+        self.queried_selectors: list[str] = []
+        """Selectors of the requests for pods."""
         self.rolls_json: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
-        self.changes: dict[str, Any] = {}
-        """What is special about the workload."""
-        self.selected_by = ""
-        """What selects the pods by their template hash."""
+        self.workload_changes: dict[str, Any] = {}
+        """Changes of the workload from the default of `tests.builders.workload`."""
+        self.hash_selected_by = ""
+        """Reason for which the template hash must not change; empty: none."""
         self.detached: dict[str, dict[str, str]] = {}
-        self.log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
+        self.pod_log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
         self.desired = replicas
-        self.newcomers_ready = newcomers_ready
+        self.replacements_ready = replacements_ready
         self.budget_allows = budget_allows
         self.evicted: list[str] = []
         self.writes: list[str] = []
         self.writes_left: int | None = None
-        self.least_ready = replicas
+        self.min_ready = replicas
         self.seconds = 0.0
-        self._made = 0
+        self._created_pods = 0
         for _ in range(replicas):
             self._create(ready=True)
 
-    # what the controllers of a real cluster do
+    # Work of the controllers.
 
     def settle(self) -> None:
-        """Let the ReplicaSet and the kubelet do one round each."""
+        """Run one round of the ReplicaSet controller and the kubelet."""
         self.seconds += 1
         for name, p in list(self.pods.items()):
             if p.deleting:
@@ -96,9 +99,9 @@ class FakeCluster:
         for p in surplus:
             self.pods[p.key.name] = replace(p, deleting=True, ready=False)
         for name, p in self.pods.items():
-            if not p.ready and not p.deleting and self.newcomers_ready and p.created_at < at(self.seconds):
+            if not p.ready and not p.deleting and self.replacements_ready and p.created_at < at(self.seconds):
                 self.pods[name] = replace(p, ready=True, phase="Running")
-        self._watch_readiness()
+        self._record_readiness()
 
     def _adopt_and_release(self) -> None:
         for name, p in self.pods.items():
@@ -109,9 +112,9 @@ class FakeCluster:
                 self.pods[name] = replace(p, controller=None)
 
     def _create(self, *, ready: bool) -> None:
-        self._made += 1
-        name = f"{self.app}-{self._made}"
-        made = pod(
+        self._created_pods += 1
+        name = f"{self.app}-{self._created_pods}"
+        created = pod(
             name,
             created_at=at(self.seconds) if self.seconds else at(-185),
             ready=ready,
@@ -121,85 +124,87 @@ class FakeCluster:
             containers=(container(id=f"id-{name}", limit_bytes=self.limit_bytes),),
         )
         if self.namespace != "demo":
-            made = replace(made, key=PodKey(self.namespace, name, f"uid-{self.namespace}-{name}"))
-        self.pods[name] = made
+            created = replace(created, key=PodKey(self.namespace, name, f"uid-{self.namespace}-{name}"))
+        self.pods[name] = created
 
     def _workload(self) -> Workload:
         if self.namespace == "demo":
-            return workload(desired=self.desired, replicas=self.desired, **self.changes)
-        top = ObjectRef("apps/v1", "Deployment", self.app, f"deploy-{self.namespace}-{self.app}")
+            return workload(controller_replicas=self.desired, replicas=self.desired, **self.workload_changes)
+        owner = ObjectRef("apps/v1", "Deployment", self.app, f"deploy-{self.namespace}-{self.app}")
         controller = ObjectRef("apps/v1", "ReplicaSet", f"{self.app}-{HASH}", f"rs-{self.namespace}-{self.app}")
         return workload(
-            top=top, controller=controller, desired=self.desired, replicas=self.desired,
-            selector=f"app={self.app}", family=frozenset({controller.uid}),
+            owner=owner, controller=controller, controller_replicas=self.desired, replicas=self.desired,
+            selector=f"app={self.app}", controller_uids=frozenset({controller.uid}),
         )  # fmt: skip
 
-    def _watch_readiness(self) -> None:
+    def _record_readiness(self) -> None:
         ready = sum(1 for p in self.pods.values() if p.ready and not p.deleting)
-        self.least_ready = min(self.least_ready, ready)
+        self.min_ready = min(self.min_ready, ready)
 
-    def _write(self, what: str) -> None:
-        """Count a write that has been carried out; the process may die right after it."""
-        self.writes.append(what)
+    def _write(self, description: str) -> None:
+        """Record an executed write; the process may be killed right after it."""
+        self.writes.append(description)
         if self.writes_left is not None:
             self.writes_left -= 1
             if self.writes_left < 0:
                 self.writes_left = None
-                raise Killed(what)
+                raise ProcessKilled(description)
 
-    def _changed(self, target: Target, **changes: Any) -> None:
-        known = self.pods.get(target.key.name)
-        if known is None or known.key.uid != target.key.uid:
-            raise NotFound("NotFound", target.key.name)
-        if known.resource_version != target.resource_version and known != target:
-            raise Conflict("Conflict", target.key.name)
-        version = str(int(known.resource_version) + 1)
-        self.pods[target.key.name] = replace(known, resource_version=version, **changes)
+    def _patch_pod(self, pod: Pod, **changes: Any) -> None:
+        current = self.pods.get(pod.key.name)
+        if current is None or current.key.uid != pod.key.uid:
+            raise NotFoundError("NotFound", pod.key.name)
+        if current.resource_version != pod.resource_version and current != pod:
+            raise ConflictError("Conflict", pod.key.name)
+        version = str(int(current.resource_version) + 1)
+        self.pods[pod.key.name] = replace(current, resource_version=version, **changes)
 
-    # the ports
+    # Client methods.
 
-    async def selector_of(self, namespace: str, api_version: str, kind: str, name: str) -> str:
+    async def get_workload_selector(self, namespace: str, api_version: str, kind: str, name: str) -> str:
         return f"app={name}"
 
-    async def targets(self, namespace: str, selector: str) -> tuple[Target, ...]:
-        self.asked_for.append(selector)
+    async def list_pods(self, namespace: str, selector: str) -> tuple[Pod, ...]:
+        self.queried_selectors.append(selector)
         return tuple(self.pods.values())
 
-    async def pod(self, namespace: str, name: str) -> Target | None:
+    async def get_pod(self, namespace: str, name: str) -> Pod | None:
         return self.pods.get(name)
 
-    async def workload_of(self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None) -> Workload | None:
+    async def find_workload(
+        self, namespace: str, controller: ObjectRef, owner: ObjectRef | None = None
+    ) -> Workload | None:
         return self._workload()
 
-    async def hash_selected_by(self, target: Target, hash_label: str) -> str:
+    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
         assert hash_label == "pod-template-hash"
-        return self.selected_by
+        return self.hash_selected_by
 
-    async def detachment(self, target: Target) -> Detachment:
-        return Detachment(labels={"app": target.labels["app"]})
+    async def find_detachment(self, pod: Pod) -> Detachment:
+        return Detachment(labels={"app": pod.labels["app"]})
 
-    async def owned_pods(self, found: Workload, namespace: str) -> tuple[Target, ...]:
+    async def list_workload_pods(self, found: Workload, namespace: str) -> tuple[Pod, ...]:
         return tuple(p for p in self.pods.values() if p.controller is not None)
 
-    async def namespace_annotations(self, namespace: str) -> dict[str, str]:
+    async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         return {}
 
-    async def policy(self, namespace: str, name: str) -> dict[str, Any] | None:
+    async def get_policy(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self.policies_json.get(name)
 
-    async def policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    async def list_policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]:
         return tuple(self.policies_json.values())
 
-    async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
+    async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
         return tuple(self.rolls_json.values())
 
-    async def roll(self, namespace: str, name: str) -> dict[str, Any] | None:
+    async def get_roll(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self.rolls_json.get(name)
 
     async def create_roll(self, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
         name = manifest["metadata"]["name"]
         if name in self.rolls_json:
-            raise Conflict("Conflict", name)
+            raise ConflictError("Conflict", name)
         stamp = at(self.seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
         uid = f"uid-{name}" if namespace == "demo" else f"uid-{namespace}-{name}"
         meta = manifest["metadata"] | {"uid": uid, "resourceVersion": "1", "creationTimestamp": stamp}
@@ -217,122 +222,115 @@ class FakeCluster:
         store = self.rolls_json if plural == "podrolls" else self.policies_json
         raw = store.get(name)
         if raw is None:
-            raise NotFound("NotFound", name)
+            raise NotFoundError("NotFound", name)
         if raw["metadata"]["resourceVersion"] != resource_version:
-            raise Conflict("Conflict", name)
+            raise ConflictError("Conflict", name)
         version = str(int(resource_version) + 1)
         store[name] = raw | {"metadata": raw["metadata"] | {"resourceVersion": version}, "status": status}
         self._write(f"status {name} {status.get('phase', '')}")
         return store[name]
 
-    async def release(self, target: Target, hash_label: str, roll_name: str, owners: Owners) -> None:
-        if target.labels.get(hash_label) == RELEASED_HASH:
+    async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners) -> None:
+        if pod.labels.get(hash_label) == RELEASED_HASH:
             return
-        old = target.labels[hash_label]
-        marks = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old, OWNER_ANNOTATION: owners.written()}
-        self._changed(target, labels={**target.labels, hash_label: RELEASED_HASH}, annotations=marks)
-        self._write(f"release {target.key.name}")
+        old = pod.labels[hash_label]
+        annotations = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old, OWNER_ANNOTATION: owners.to_annotation()}
+        self._patch_pod(pod, labels={**pod.labels, hash_label: RELEASED_HASH}, annotations=annotations)
+        self._write(f"release {pod.key.name}")
 
-    async def restore(self, target: Target, hash_label: str) -> None:
-        known = self.pods[target.key.name]
-        if known.labels[hash_label] != RELEASED_HASH:
+    async def restore(self, pod: Pod, hash_label: str) -> None:
+        current = self.pods[pod.key.name]
+        if current.labels[hash_label] != RELEASED_HASH:
             return
-        self.owners.pop(target.key.uid, None)
-        back = self.detached.pop(target.key.uid, {}) | {hash_label: known.annotations[HASH_ANNOTATION]}
-        self._changed(known, labels={**known.labels, **back}, annotations={})
-        self._write(f"restore {target.key.name}")
+        recorded = current.annotations.get(HASH_ANNOTATION, RELEASED_HASH)
+        if recorded == RELEASED_HASH:
+            raise TerminalError("Unrestorable", f"pod {pod.key.name} has no recorded hash")
+        self.owners.pop(pod.key.uid, None)
+        labels = self.detached.pop(pod.key.uid, {}) | {hash_label: recorded}
+        self._patch_pod(current, labels={**current.labels, **labels}, annotations={})
+        self._write(f"restore {pod.key.name}")
 
-    async def detach(self, target: Target, labels: Mapping[str, str]) -> None:
-        known = self.pods[target.key.name]
-        assert RELEASED_HASH in known.labels.values(), "only a released pod is detached"
-        self.detached[target.key.uid] = dict(labels)
-        self._changed(known, labels={**known.labels, **dict.fromkeys(labels, DETACHED_VALUE)})
-        self._write(f"detach {target.key.name}")
+    async def detach(self, pod: Pod, labels: Mapping[str, str]) -> None:
+        current = self.pods[pod.key.name]
+        assert RELEASED_HASH in current.labels.values(), "only a released pod is detached"
+        self.detached[pod.key.uid] = dict(labels)
+        self._patch_pod(current, labels={**current.labels, **dict.fromkeys(labels, DETACHED_VALUE)})
+        self._write(f"detach {pod.key.name}")
 
-    async def restart(self, namespace: str, top: ObjectRef, at: datetime) -> None:
-        self._write(f"restart {top.name}")
+    async def restart(self, namespace: str, owner: ObjectRef, at: datetime) -> None:
+        self._write(f"restart {owner.name}")
 
-    async def own(self, target: Target, roll_name: str, roll_uid: str) -> None:
-        self.owners[target.key.uid] = roll_uid
-        self._write(f"own {target.key.name}")
+    async def add_owner(self, pod: Pod, roll_name: str, roll_uid: str) -> None:
+        self.owners[pod.key.uid] = roll_uid
+        self._write(f"own {pod.key.name}")
 
-    async def evict(self, target: Target, roll_name: str = "") -> EvictionAnswer:
-        known = self.pods.get(target.key.name)
-        if known is None or known.key.uid != target.key.uid:
-            return EvictionAnswer(Eviction.GONE, "gone")
-        if known.deleting:
-            return EvictionAnswer(Eviction.ACCEPTED, "terminating")
+    async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
+        current = self.pods.get(pod.key.name)
+        if current is None or current.key.uid != pod.key.uid:
+            return EvictionResponse(EvictionResult.GONE, "gone")
+        if current.deleting:
+            return EvictionResponse(EvictionResult.ACCEPTED, "terminating")
         if not self.budget_allows:
-            return EvictionAnswer(Eviction.BLOCKED, "the budget allows none now")
-        self.evicted.append(target.key.uid)
-        self.pods[known.key.name] = replace(known, deleting=True, ready=False)
-        self._watch_readiness()
-        self._write(f"evict {target.key.name}")
-        return EvictionAnswer(Eviction.ACCEPTED, "accepted")
+            return EvictionResponse(EvictionResult.BLOCKED, "the budget allows none now")
+        self.evicted.append(pod.key.uid)
+        self.pods[current.key.name] = replace(current, deleting=True, ready=False)
+        self._record_readiness()
+        self._write(f"evict {pod.key.name}")
+        return EvictionResponse(EvictionResult.ACCEPTED, "accepted")
 
-    async def logs(
+    async def read_logs(
         self, pod: PodKey, container: str, lines: int, timeout_s: float, *, previous: bool = False
     ) -> tuple[str, ...]:
-        if isinstance(self.log, Exception):
-            raise self.log
-        return () if previous else self.log[-lines:]
+        if isinstance(self.pod_log, Exception):
+            raise self.pod_log
+        return () if previous else self.pod_log[-lines:]
 
-    async def released_pods(self, namespace: str | None = None) -> tuple[Target, ...]:
+    async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]:
         return tuple(p for p in self.pods.values() if RELEASED_HASH in p.labels.values())
 
 
 class FakePrometheus:
-    """Answers with one series for every container whose ID is given, or raises."""
+    """Prometheus with one series for each container ID, or with an error for every query."""
 
     def __init__(self, by_container: dict[str, Series], error: Exception | None = None) -> None:
         self.by_container = by_container
         self.error = error
-        self.busy: float | None = None
-        self.asked: list[tuple[str, str, tuple[str, ...], float]] = []
-        self.screened: list[tuple[str, str, tuple[str, ...]]] = []
+        self.gauge: float | None = None
+        self.reads: list[tuple[str, str, tuple[str, ...], float]] = []
+        self.prefilters: list[tuple[str, str, tuple[str, ...]]] = []
 
-    def _held(self, pods: Sequence[str]) -> Iterator[tuple[str, Series]]:
+    def _series_of(self, pods: Sequence[str]) -> Iterator[tuple[str, Series]]:
         if self.error is not None:
             raise self.error
         return ((n, s) for n in pods if (s := self.by_container.get(f"id-{n}")) is not None)
 
-    async def screen(
+    async def prefilter(
         self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
-    ) -> Screening:
-        """Answer as a server would: least squares over each window, and the newest samples."""
-        self.screened.append((connection, namespace, tuple(pods)))
-        rows = tuple(_screen_row(name, s, windows_s, at_s) for name, s in self._held(pods))
-        return Screening(rows, tuple(windows_s), at_s)
+    ) -> PrefilterResult:
+        """Return the statistics that a server computes: least-squares slopes of each window, and the newest samples."""
+        self.prefilters.append((connection, namespace, tuple(pods)))
+        rows = tuple(_prefilter_row(name, s, windows_s, at_s) for name, s in self._series_of(pods))
+        return PrefilterResult(rows, tuple(windows_s), at_s)
 
-    async def in_flight(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
-        return self.busy
+    async def read_gauge(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
+        return self.gauge
 
-    async def read(
-        self,
-        connection: str,
-        namespace: str,
-        pods: Sequence[str],
-        span: Span,
-        at_s: float,
-        like: Sequence[PodPattern] = (),
-        *,
-        load_metric: str | None = None,
-    ) -> Reading:
-        self.asked.append((connection, namespace, tuple(pods), span.lookback_s))
-        rows = tuple(SeriesRow(name, "app", f"id-{name}", s, s) for name, s in self._held(pods))
-        return Reading(rows, at_s)
+    async def read(self, connection: str, request: ReadRequest) -> QueryResult:
+        self.reads.append((connection, request.namespace, tuple(request.pods), request.sample_range.lookback_s))
+        rows = tuple(SeriesRow(name, "app", f"id-{name}", s, s) for name, s in self._series_of(request.pods))
+        return QueryResult(rows, request.at_s)
 
 
-def _screen_row(name: str, series: Series, windows_s: Sequence[float], at_s: float) -> ScreenRow:
-    found = [float(slopes_at(series, w, np.array([at_s]))[0]) for w in windows_s]
+def _prefilter_row(name: str, series: Series, windows_s: Sequence[float], at_s: float) -> PrefilterRow:
+    found = [float(least_squares_slopes(series, w, np.array([at_s]))[0]) for w in windows_s]
     slopes = tuple(None if np.isnan(s) else s for s in found)
     series = series.until(at_s)
-    held = float(series.values[-1]) if len(series) else None
-    return ScreenRow(name, "app", f"id-{name}", slopes, len(series), held, held, series.last_s)
+    usage_bytes = float(series.values[-1]) if len(series) else None
+    return PrefilterRow(name, "app", f"id-{name}", slopes, len(series), usage_bytes, usage_bytes, series.last_s)
 
 
-class Log:
-    """A recorder that remembers what was published."""
+class FakeEventRecorder:
+    """Event recorder that stores the published Events."""
 
     def __init__(self) -> None:
         self.events: list[Any] = []
@@ -344,5 +342,5 @@ class Log:
         return [e.reason.value for e in self.events if e.regarding.kind == kind]
 
 
-def key(name: str) -> PodKey:
+def pod_key(name: str) -> PodKey:
     return PodKey("demo", name, f"uid-{name}")

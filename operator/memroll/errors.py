@@ -1,19 +1,19 @@
-"""Errors say what happens next.
+"""Errors of memroll, grouped by what the caller does next.
 
     MemrollError
-    ├── Stalled      a person must change something; retrying will not help
-    ├── Waiting      come back later; `retry_after_s` says when
-    └── NotFound, Unanswered    facts: the caller goes on without
+    ├── TerminalError     a person must change something; a retry does not help
+    ├── RetryableError    retry after `retry_after_s`
+    └── NotFoundError, ProbeUnavailableError    expected; the caller continues without the result
 
-Adapters translate every foreign exception into one of these, so nothing above them knows a client library.
-`reason` is a CamelCase word that goes into conditions and metrics; the message is for people.
+Adapters translate every foreign exception into one of these classes, so no other layer depends on a client library.
+`reason` is a CamelCase word for conditions and metrics; `message` is a sentence for people.
 """
 
 from __future__ import annotations
 
 
 class MemrollError(Exception):
-    """The base of all errors that memroll raises on purpose."""
+    """Base class of all errors that memroll raises on purpose."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -24,33 +24,33 @@ class MemrollError(Exception):
         return f"{self.reason}: {self.message}"
 
 
-class Stalled(MemrollError):  # noqa: N818 - named for what happens next, as the style card asks
-    """Nothing changes until a person acts."""
+class TerminalError(MemrollError):
+    """Error that stays until a person changes something, such as a spec, a permission or a file."""
 
 
-class Waiting(MemrollError):  # noqa: N818 - named for what happens next, as the style card asks
-    """A passing trouble: the caller holds and comes back."""
+class RetryableError(MemrollError):
+    """Temporary error: the caller does nothing now and retries after `retry_after_s`."""
 
     def __init__(self, reason: str, message: str, retry_after_s: float = 5.0) -> None:
         super().__init__(reason, message)
         self.retry_after_s = retry_after_s
 
 
-class ClusterUnavailable(Waiting):
-    """The API server did not answer, or answered 429 or 5xx."""
+class ClusterUnavailableError(RetryableError):
+    """Error of the API server: no response, or a response with status 429 or 5xx."""
 
 
-class Conflict(Waiting):
-    """Someone else wrote the object first: read it again, then decide again."""
+class ConflictError(RetryableError):
+    """Conflict with an earlier write by another client: read the object and decide again."""
 
 
-class NotFound(MemrollError):  # noqa: N818 - a fact, not a failure
-    """The object does not exist (any more)."""
+class NotFoundError(MemrollError):
+    """Object that does not exist, or no longer exists."""
 
 
-class PrometheusUnavailable(Waiting):
-    """Prometheus could not be read: hold, with `reason` naming why."""
+class PrometheusUnavailableError(RetryableError):
+    """Failed query to Prometheus; `reason` names the cause."""
 
 
-class Unanswered(MemrollError):  # noqa: N818 - a fact, not a failure
-    """A pod that was asked for its own report did not give one that can be used. It is not asked again."""
+class ProbeUnavailableError(MemrollError):
+    """Missing or unusable memory report of a pod. The request is not repeated."""

@@ -1,4 +1,4 @@
-"""Rows as text for a terminal and as HTML for a page that needs nothing else: what all reports share."""
+"""Tables as text for a terminal and as HTML, shared by all reports. The HTML needs no other file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Row = tuple[str, ...]
 
-NONE = "-"
-"""What stands for nothing in a cell."""
+EMPTY_CELL = "-"
+"""Content of an empty cell."""
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2933; --quiet: #5b6673; --rule: #e3e8ee; --paper: #fff;
   --line: #3b6ea5; --limit: #b91c1c; }
@@ -27,23 +27,23 @@ th { font-weight: 600; } td { overflow-wrap: anywhere; } .quiet { color: var(--q
 svg { max-width: 100%; height: auto; }
 @media print { body { margin: 0; max-width: none; --ink: #000; --paper: #fff; } section { break-inside: avoid; } }
 """
-"""The look of a page, light or dark as its reader has it, and fit to be printed."""
+"""CSS of a report page: light or dark as the reader's system, and printable."""
 
 
-def aligned(rows: Sequence[Row]) -> str:
-    """Write columns two blanks apart."""
+def format_text_table(rows: Sequence[Row]) -> str:
+    """Return rows as text, with columns two spaces apart."""
     widths = [max(map(len, column)) for column in zip_longest(*rows, fillvalue="")]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
-def html_table(rows: Sequence[Row]) -> str:
-    """Write rows as a table, the first one as its head."""
-    head, *body = ("".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in _tagged(rows))
+def format_html_table(rows: Sequence[Row]) -> str:
+    """Return rows as an HTML table; the first row is the header."""
+    head, *body = ("".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in _with_tags(rows))
     lines = "".join(f"<tr>{cells}</tr>\n" for cells in body)
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
 
 
-def _tagged(rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
+def _with_tags(rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
     for n, row in enumerate(rows):
         yield ("td" if n else "th"), row

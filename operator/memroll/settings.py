@@ -1,4 +1,4 @@
-"""Process settings, read once from the environment and frozen. Nothing below the command line reads it."""
+"""Settings of the operator process, read once from the environment by the command line, and frozen."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ PREFIX = "MEMROLL_"
 
 
 class Settings(BaseModel):
-    """How this process runs; every field is read from `MEMROLL_<FIELD>`."""
+    """Settings of the operator process; each field is read from the variable `MEMROLL_<FIELD>`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    namespace: str = Field(default="memroll-system", description="Where memroll itself runs; holds the Lease.")
-    identity: str = Field(default="memroll", description="This process's name in the Lease: its pod's name.")
-    watch_namespaces: tuple[str, ...] = Field(default=(), description="Empty: all namespaces.")
+    namespace: str = Field(default="memroll-system", description="Namespace of memroll's own pods and of its Lease.")
+    identity: str = Field(default="memroll", description="Name of this process in the Lease: its pod's name.")
+    watch_namespaces: tuple[str, ...] = Field(default=(), description="Namespaces to watch; empty: all.")
     excluded_namespaces: tuple[str, ...] = Field(default=("kube-system", "kube-public", "kube-node-lease"))
     connections_file: str = Field(default="/etc/memroll/connections.yaml")
-    allow_acting: bool = Field(default=True, description="Whether the right to evict pods was granted.")
-    allow_surge: bool = Field(default=True, description="Whether the right to patch pods was granted.")
-    allow_restart: bool = Field(default=False, description="Whether the right to restart workloads was granted.")
-    allow_logs: bool = Field(default=True, description="Whether the right to read pods' logs was granted.")
-    allow_evidence_http: bool = Field(default=True, description="Whether pods may be asked for their own reports.")
+    allow_acting: bool = Field(default=True, description="True if memroll has the permission to evict pods.")
+    allow_surge: bool = Field(default=True, description="True if memroll has the permission to patch pods.")
+    allow_restart: bool = Field(default=False, description="True if memroll has the permission to patch workloads.")
+    allow_logs: bool = Field(default=True, description="True if memroll has the permission to read logs.")
+    allow_evidence_http: bool = Field(default=True, description="True if memroll may fetch memory reports from pods.")
     http_host: str = Field(default="")
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_name: str = Field(default="memroll")
     lease_seconds: float = Field(default=15.0, ge=2.0)
     max_policies_at_once: int = Field(default=4, ge=1, le=64)
-    max_rolls_per_hour: int = Field(default=30, ge=0, le=10_000, description="Of the whole operator, whatever happens.")
+    max_rolls_per_hour: int = Field(default=30, ge=0, le=10_000, description="Rate limit of all policies together.")
     max_namespace_share: float = Field(
-        default=0.5, gt=0, le=100, description="Share of a namespace's watched pods that may be rolled in an hour."
+        default=0.5, gt=0, le=100, description="Maximum ratio of a namespace's watched pods to roll in an hour."
     )
     log_format: str = Field(default="json", pattern="^(json|text)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the `MEMROLL_*` variables; lists are comma-separated. A bad value raises with its field's name."""
+    """Read the `MEMROLL_*` variables; lists are comma-separated. Raises ValidationError with the field's name."""
     values: dict[str, object] = {}
     for name, field in Settings.model_fields.items():
         raw = environment.get(PREFIX + name.upper())

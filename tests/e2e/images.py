@@ -1,21 +1,21 @@
-"""`python -m tests.e2e.images`: build the images that the end-to-end tests run, while the quick tests are running."""
+"""`python -m tests.e2e.images`: build the images of the end-to-end tests, while the quick tests run."""
 
 from __future__ import annotations
 
 import sys
 
-from memroll_demo import site
+from memroll_demo import cluster as demo_cluster
 
 OPERATOR = "localhost/memroll:e2e"
 SYSTEMS = "localhost/memroll-systems:e2e"
 
 
 def main() -> int:
-    """Build what has changed; without a local cluster the environment names the images, and nothing is built."""
-    where = None if site.is_current() else site.status()
-    if where is not None:
-        where.operator_image(OPERATOR)
-        where.systems_image(SYSTEMS)
+    """Build changed images; without a local cluster nothing is built: the environment names the images."""
+    cluster = None if demo_cluster.is_current() else demo_cluster.status()
+    if cluster is not None:
+        cluster.build_operator_image(OPERATOR)
+        cluster.build_systems_image(SYSTEMS)
     return 0
 
 

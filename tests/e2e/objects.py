@@ -1,4 +1,4 @@
-"""The objects that the end-to-end tests apply, as plain dicts."""
+"""Objects that the end-to-end tests apply, as plain dicts."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ def namespace(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
 
 
-def program(where: str) -> dict[str, Any]:
+def program(in_namespace: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {"name": "program", "namespace": where},
+        "metadata": {"name": "program", "namespace": in_namespace},
         "data": {"app.py": PROGRAM},
     }
 
 
 def pod_template(name: str, image: str, **environment: str) -> dict[str, Any]:
-    """Return a pod template; `limit` among the environment is the memory limit, by default 128Mi, "" for none."""
+    """Return a pod template; the argument `limit` is the memory limit, 128Mi by default, "" for none."""
     limit = environment.pop("limit", "128Mi")
     container = {
         "name": "app",
@@ -55,10 +55,10 @@ def pod_template(name: str, image: str, **environment: str) -> dict[str, Any]:
     }
 
 
-def deployment(where: str, name: str, image: str, replicas: int = 1, **environment: str) -> list[dict[str, Any]]:
-    """Return a Deployment with its Service and a PodDisruptionBudget that allows no outage."""
+def deployment(in_namespace: str, name: str, image: str, replicas: int = 1, **environment: str) -> list[dict[str, Any]]:
+    """Return a Deployment, its Service, and a PodDisruptionBudget that allows no disruption."""
     labels = {"matchLabels": {"app": name}}
-    meta = {"name": name, "namespace": where}
+    meta = {"name": name, "namespace": in_namespace}
     return [
         {
             "apiVersion": "apps/v1",
@@ -81,18 +81,18 @@ def deployment(where: str, name: str, image: str, replicas: int = 1, **environme
     ]
 
 
-def policy(where: str, name: str, **spec: Any) -> dict[str, Any]:
-    """Return a policy with windows as short as samples each 5 s allow."""
+def policy(in_namespace: str, name: str, **spec: Any) -> dict[str, Any]:
+    """Return a policy with the shortest windows that samples every 5 s permit."""
     body = {
         "mode": "Enforce",
         "selector": {"matchLabels": {"app": name}},
         "interval": "5s",
-        "growth": {"perHour": "50%", "window": "60s", "warmUp": "10s", "persist": "10s"},
+        "growth": {"perHour": "50%", "window": "60s", "warmUp": "10s", "for": "10s"},
         "roll": {"cooldown": "0s", "budgets": [{"rolls": 50, "per": "1h"}], "replacementTimeout": "60s"},
     }
     return {
         "apiVersion": "memroll.dev/v1alpha1",
         "kind": "MemoryPolicy",
-        "metadata": {"name": name, "namespace": where},
+        "metadata": {"name": name, "namespace": in_namespace},
         "spec": body | spec,
     }

@@ -1,4 +1,4 @@
-"""What several processes of one test run use together: the first installs it, the last removes it."""
+"""Resources shared by several processes of one test run: the first user installs one, the last removes it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Shared:
-    """Counts users in files of a folder that all processes of the run have; a lock ends with who holds it."""
+class SharedResources:
+    """Counts users in files of a folder that all processes have, under a file lock, which ends with its process."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @contextmanager
-    def using(self, name: str, install: Callable[[], None], remove: Callable[[], None]) -> Iterator[None]:
-        """Install what nobody uses yet, and remove it after the last use. What fails to install has no users."""
-        with self._counted(name) as users:
+    def use(self, name: str, install: Callable[[], None], remove: Callable[[], None]) -> Iterator[None]:
+        """Install a resource for its first user, and remove it after its last; a failed installation has no users."""
+        with self._locked_count(name) as users:
             if not users.read():
                 install()
             users.write(users.read() + 1)
         try:
             yield
         finally:
-            with self._counted(name) as users:
+            with self._locked_count(name) as users:
                 users.write(users.read() - 1)
                 if not users.read():
                     remove()
 
     @contextmanager
-    def _counted(self, name: str) -> Iterator[_Count]:
+    def _locked_count(self, name: str) -> Iterator[_UseCount]:
         with (self._folder / f"{name}.lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            yield _Count(self._folder / f"{name}.users")
+            yield _UseCount(self._folder / f"{name}.users")
 
 
-class _Count:
+class _UseCount:
     def __init__(self, file: Path) -> None:
         self._file = file
 

@@ -1,4 +1,4 @@
-"""What a roll leaves behind on a real cluster: lines that grew, logs without secrets, and why a part is missing."""
+"""Evidence of a roll on a real cluster: lines with growth, logs without secrets, and reasons for missing sections."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll_demo.site import wait_for
+from memroll_demo.cluster import wait_for
 from tests.e2e import objects
 from tests.e2e.test_rolls import wait_ready
 from tests.e2e.test_strategies import roll_by_hand
-from tests.hostile import REPORT
+from tests.hostile_pods import REPORT
 
 if TYPE_CHECKING:
-    from memroll_demo.site import Site
+    from memroll_demo.cluster import DemoCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.area("evidence")]
 
-REPORTER = f"""
+REPORTER_PROGRAM = f"""
 import http.server, json, sys, time
 print("login password=hunter2", flush=True)
 REPORT = {json.dumps(json.dumps(REPORT))}
@@ -37,24 +37,24 @@ http.server.ThreadingHTTPServer(("", 8080), Pod).serve_forever()
 """
 
 
-def run_reporter(cluster: Site, namespace: str, service_image: str) -> str:
-    """Run a pod that reports on its own memory; return its name."""
+def run_reporter(cluster: DemoCluster, namespace: str, service_image: str) -> str:
+    """Run a pod with a memory report; return its name."""
     program = objects.program(namespace)
-    program["metadata"]["name"], program["data"] = "reporter", {"app.py": REPORTER}
-    made, *rest = copy.deepcopy(objects.deployment(namespace, "reporter", service_image))
-    made["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = "reporter"
-    cluster.apply(program, made, *rest)
+    program["metadata"]["name"], program["data"] = "reporter", {"app.py": REPORTER_PROGRAM}
+    workload, *rest = copy.deepcopy(objects.deployment(namespace, "reporter", service_image))
+    workload["spec"]["template"]["spec"]["volumes"][0]["configMap"]["name"] = "reporter"
+    cluster.apply(program, workload, *rest)
     (pod,) = wait_ready(cluster, namespace, "reporter")
     return str(pod)
 
 
 @pytest.fixture
-def reporter(cluster: Site, namespace: str, service_image: str) -> str:
+def reporter(cluster: DemoCluster, namespace: str, service_image: str) -> str:
     return run_reporter(cluster, namespace, service_image)
 
 
 def reasons(evidence: dict[str, Any]) -> dict[str, str]:
-    return {m["part"]: m["reason"] for m in evidence.get("missing", [])}
+    return {m["section"]: m["reason"] for m in evidence.get("missing", [])}
 
 
 def test_the_line_that_grew_is_in_the_podroll_and_in_the_pod_s_events(cluster, namespace, reporter):
@@ -63,33 +63,33 @@ def test_the_line_that_grew_is_in_the_podroll_and_in_the_pod_s_events(cluster, n
     assert roll["status"]["phase"] == "Succeeded"
     assert (evidence["probe"]["growth"][0]["file"], evidence["probe"]["growth"][0]["line"]) == ("app/cache.py", 42)
     assert evidence["logs"][0]["lines"][0] == "login password=[redacted]"
-    assert reasons(evidence).keys() <= {"series"}, "a pod this young may not have been scraped yet"
+    assert reasons(evidence).keys() <= {"series"}, "a young pod may not have been scraped yet"
     assert evidence["tookSeconds"] < 5
 
-    def told() -> list[str]:
+    def captured_events() -> list[str]:
         return [m for reason, m in cluster.events(namespace, "Pod", reporter) if reason == "EvidenceCaptured"]
 
-    (message,) = wait_for("the event", told, 30)
+    (message,) = wait_for("the event", captured_events, 30)
     assert message.startswith("app/cache.py:42 +118.0 MiB")
 
 
 @pytest.mark.parametrize(
-    ("http", "words"),
+    ("http", "message"),
     [
-        pytest.param({"port": 8080, "path": "/drip"}, "no whole answer in", id="a pod that drips"),
-        pytest.param({"port": 8080, "path": "/other"}, "not a report", id="another answer"),
-        pytest.param({"port": 9999}, "declares TCP port 9999", id="a port that nobody declares"),
+        pytest.param({"port": 8080, "path": "/drip"}, "no complete response in", id="a slow response"),
+        pytest.param({"port": 8080, "path": "/other"}, "not a report", id="another response"),
+        pytest.param({"port": 9999}, "declares TCP port 9999", id="an undeclared port"),
     ],
 )
-def test_a_pod_that_reports_nothing_is_rolled_all_the_same(cluster, namespace, reporter, http, words):
+def test_a_pod_without_a_memory_report_is_rolled(cluster, namespace, reporter, http, message):
     roll = roll_by_hand(cluster, namespace, reporter, evidence={"http": http, "timeout": "2s"})
     assert roll["status"]["phase"] == "Succeeded"
-    assert words in reasons(roll["status"]["evidence"])["http"]
+    assert message in reasons(roll["status"]["evidence"])["http"]
     assert roll["status"]["evidence"]["tookSeconds"] < 3
 
 
 @pytest.mark.parametrize(
-    ("evidence", "words"),
+    ("evidence", "message"),
     [
         ({"timeout": "90s"}, "`evidence.timeout` must be from 1s to 60s"),
         ({"http": {"port": 0}}, "evidence.http.port"),
@@ -99,6 +99,6 @@ def test_a_pod_that_reports_nothing_is_rolled_all_the_same(cluster, namespace, r
         ({"logLines": 201}, "evidence.logLines"),
     ],
 )
-def test_the_api_server_refuses_what_can_t_be_asked(cluster, namespace, evidence, words):
-    with pytest.raises(AssertionError, match=words):
+def test_the_api_server_rejects_an_invalid_evidence_section(cluster, namespace, evidence, message):
+    with pytest.raises(AssertionError, match=message):
         cluster.apply(objects.policy(namespace, "odd", evidence=evidence))

@@ -1,7 +1,7 @@
-"""Forty policies and forty rolls at once on a real cluster: everything said is about the right one.
+"""Forty policies and forty concurrent rolls on a real cluster: every status, Event, log record and metric is right.
 
-Forty, because a node has room for 110 pods and each roll has two of them for a while; tests/scenario plays it with a
-hundred. Four namespaces hold workloads of the same names, so that a mix-up of either half shows.
+Forty, because a node has room for 110 pods and each roll has two pods for a while; tests/scenario runs a hundred. Four
+namespaces have workloads of the same names, so that a mix-up of either half of a name is found.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll_demo.site import wait_for
+from memroll_demo.cluster import wait_for
 from tests.e2e import objects
-from tests.e2e.looking import RELEASE, show
+from tests.e2e.diagnostics import RELEASE, print_diagnostics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memroll_demo.site import Site
-    from tests.soak.kube import Kube
+    from memroll_demo.cluster import DemoCluster
+    from tests.soak.kubectl_proxy import KubectlProxy
 
 
 TEAMS, APPS = 4, 10
@@ -36,19 +36,19 @@ Name = tuple[str, str]
 Json = dict[str, Any]
 
 
-def named(text: str) -> tuple[set[str], set[str]]:
-    """Return the namespaces and the workloads of this test that a text names."""
+def names_in(text: str) -> tuple[set[str], set[str]]:
+    """Return the namespaces and the workloads of this test in a text."""
     return set(re.findall(rf"{RELEASE}-isolation-\d+", text)), set(re.findall(r"chat-\d+(?!\d)", text))
 
 
-def strangers(content: Any, name: Name) -> set[str]:
-    """Return what it names that has nothing to do with this workload."""
-    teams, apps = named(json.dumps(content))
+def foreign_names(content: Any, name: Name) -> set[str]:
+    """Return the names in the content that belong to other workloads."""
+    teams, apps = names_in(json.dumps(content))
     return (teams - {name[0]}) | (apps - {name[1]})
 
 
 def workload(name: Name, image: str) -> Json:
-    """Return a Deployment of one pod that does nothing, with a memory limit of its own."""
+    """Return a Deployment of one idle pod, with a memory limit that no other one has."""
     namespace, app = name
     container = {
         "name": "app",
@@ -70,7 +70,7 @@ def workload(name: Name, image: str) -> Json:
     }
 
 
-def roll_of(pod: Json) -> Json:
+def pod_roll(pod: Json) -> Json:
     meta = pod["metadata"]
     app = meta["labels"]["app"]
     return {
@@ -87,103 +87,109 @@ def roll_of(pod: Json) -> Json:
     }
 
 
-def everything(kube: Kube, plural: str) -> list[Json]:
+def list_all(kube: KubectlProxy, plural: str) -> list[Json]:
     return [found for namespace in NAMESPACES for found in kube.list(plural, namespace)]
 
 
-def ready_pods(kube: Kube) -> dict[Name, Json]:
-    """Return the pod of each workload that is Ready and stays."""
-    pods = [p for p in everything(kube, "pods") if "deletionTimestamp" not in p["metadata"]]
+def ready_pods(kube: KubectlProxy) -> dict[Name, Json]:
+    """Return the Ready pod of each workload that is not terminating."""
+    pods = [p for p in list_all(kube, "pods") if "deletionTimestamp" not in p["metadata"]]
     conditions = ((p, c) for p in pods for c in p["status"].get("conditions", []))
     ready = [p for p, c in conditions if (c["type"], c["status"]) == ("Ready", "True")]
     return {(p["metadata"]["namespace"], p["metadata"]["labels"]["app"]): p for p in ready}
 
 
 @pytest.fixture(scope="module")
-def rolled(cluster: Site, kube: Kube, operator: str, request: pytest.FixtureRequest) -> Iterator[dict[Name, Json]]:
-    """Roll all pods at once; return the PodRolls by workload."""
+def rolls_by_name(
+    cluster: DemoCluster, kube: KubectlProxy, operator: str, request: pytest.FixtureRequest
+) -> Iterator[dict[Name, Json]]:
+    """Roll all pods concurrently; return the PodRolls by workload."""
     cluster.kubectl("delete", "namespace", *NAMESPACES, "--ignore-not-found")
     cluster.apply(*map(objects.namespace, NAMESPACES))
     cluster.apply(*(workload(name, cluster.service_image) for name in NAMES))
     cluster.apply(*(objects.policy(*name, interval="15s") for name in NAMES))
     wait_for("a Ready pod of each workload", lambda: len(ready_pods(kube)) == len(NAMES), READY_S)
-    cluster.apply(*map(roll_of, ready_pods(kube).values()))
+    cluster.apply(*map(pod_roll, ready_pods(kube).values()))
 
-    def ended() -> list[Json]:
-        rolls = everything(kube, "podrolls")
+    def find_ended() -> list[Json]:
+        rolls = list_all(kube, "podrolls")
         return rolls if all(r.get("status", {}).get("phase") in FINAL for r in rolls) else []
 
-    found = wait_for("the end of all rolls", ended, ROLLED_S)
+    found = wait_for("the end of all rolls", find_ended, ROLLED_S)
     yield {(r["metadata"]["namespace"], r["spec"]["policy"]): r for r in found}
     if request.session.testsfailed:
         for namespace in NAMESPACES:
-            show(cluster, namespace, operator)
+            print_diagnostics(cluster, namespace, operator)
     cluster.kubectl("delete", "namespace", *NAMESPACES, "--wait=false")
 
 
-def test_each_roll_replaced_its_own_pod_and_no_other(kube, rolled):
-    assert Counter(r["status"]["phase"] for r in rolled.values()) == {"Succeeded": len(NAMES)}
+def test_each_roll_replaced_its_own_pod_and_no_other(kube, rolls_by_name):
+    assert Counter(r["status"]["phase"] for r in rolls_by_name.values()) == {"Succeeded": len(NAMES)}
     pods = ready_pods(kube)
-    for name, roll in rolled.items():
-        assert strangers(roll, name) == set()
+    for name, roll in rolls_by_name.items():
+        assert foreign_names(roll, name) == set()
         assert roll["status"]["podUID"] == roll["spec"]["podUID"]
         assert roll["status"]["workload"]["name"] == name[1]
         assert roll["status"]["replacement"]["name"] == pods[name]["metadata"]["name"] != roll["spec"]["podName"]
 
 
-def test_each_policy_tells_of_its_own_pod_and_roll(kube, rolled):
-    def told() -> dict[Name, Json]:
-        found = everything(kube, "memorypolicies")
-        done = [p for p in found if p.get("status", {}).get("rolls", {}).get("succeeded") == 1]
-        return {(p["metadata"]["namespace"], p["metadata"]["name"]): p["status"] for p in done}
+def test_each_policy_reports_its_own_pod_and_roll(kube, rolls_by_name):
+    def complete_statuses() -> dict[Name, Json]:
+        found = list_all(kube, "memorypolicies")
+        complete = [p for p in found if p.get("status", {}).get("rolls", {}).get("succeeded") == 1]
+        return {(p["metadata"]["namespace"], p["metadata"]["name"]): p["status"] for p in complete}
 
-    wait_for("every policy to count its roll", lambda: len(told()) == len(NAMES), timeout_s=90)
-    for name, status in told().items():
-        assert strangers(status, name) == set()
+    wait_for("every policy to count its roll", lambda: len(complete_statuses()) == len(NAMES), timeout_s=90)
+    for name, status in complete_statuses().items():
+        assert foreign_names(status, name) == set()
         assert status["pods"]["total"] == 1
-        assert [r["pod"] for r in status["lastRolls"]] == [rolled[name]["spec"]["podName"]]
-        limits = [near["limitBytes"] for near in status.get("nearest", []) if near.get("limitBytes")]
+        assert [r["pod"] for r in status["lastRolls"]] == [rolls_by_name[name]["spec"]["podName"]]
+        limits = [entry["limitBytes"] for entry in status.get("atRisk", []) if entry.get("limitBytes")]
         assert set(limits) <= {(32 + NAMES.index(name)) * objects.MIB}
 
 
-def test_each_event_is_on_the_object_that_it_names(kube, rolled):
-    def stories() -> dict[Name, set[str]]:
-        told: dict[Name, set[str]] = {name: set() for name in rolled}
-        for event in everything(kube, "events"):
+def test_each_event_is_on_the_object_that_it_names(kube, rolls_by_name):
+    def event_reasons() -> dict[Name, set[str]]:
+        reported: dict[Name, set[str]] = {name: set() for name in rolls_by_name}
+        for event in list_all(kube, "events"):
             if event.get("source", {}).get("component") != "memroll":
                 continue
-            about = event["involvedObject"]
-            (app,) = named(about["name"])[1]
-            name = (about["namespace"], app)
-            assert event["metadata"]["namespace"] == about["namespace"]
-            assert strangers([about, event["message"]], name) == set()
-            if about["kind"] == "Deployment":
-                told[name].add(event["reason"])
-        return told
+            regarding = event["involvedObject"]
+            (app,) = names_in(regarding["name"])[1]
+            name = (regarding["namespace"], app)
+            assert event["metadata"]["namespace"] == regarding["namespace"]
+            assert foreign_names([regarding, event["message"]], name) == set()
+            if regarding["kind"] == "Deployment":
+                reported[name].add(event["reason"])
+        return reported
 
-    whole = {"RollAnnounced", "ReplacementReady", "PodRolled"}
-    wait_for("the events of each roll", lambda: all(whole <= told for told in stories().values()), timeout_s=300)
+    expected = {"RollAnnounced", "ReplacementReady", "PodRolled"}
+
+    def is_complete() -> bool:
+        return all(expected <= reasons for reasons in event_reasons().values())
+
+    wait_for("the events of each roll", is_complete, timeout_s=300)
 
 
-def test_each_log_line_carries_the_names_of_what_it_is_about(cluster, rolled, operator):
+def test_each_log_record_names_one_policy_or_roll(cluster, rolls_by_name, operator):
     text = cluster.kubectl("logs", "-n", operator, f"deployment/{RELEASE}", "--tail=-1")
     lines = [json.loads(line) for line in text.splitlines() if f"{RELEASE}-isolation-" in line]
     for line in lines:
-        teams, apps = named(json.dumps(line))
+        teams, apps = names_in(json.dumps(line))
         assert len(teams) == len(apps) == 1, line
         assert {line["namespace"]} == teams, line
         assert line.get("policy") or line.get("roll"), line
-    told = Counter(line["namespace"] + "/" + line["policy"] for line in lines if line["message"] == "roll")
-    assert set(told) == {"/".join(name) for name in rolled}
-    assert min(told.values()) >= 3, "announced, replacing, evicting, succeeded: some of them at once"
+    reported = Counter(line["namespace"] + "/" + line["policy"] for line in lines if line["message"] == "roll")
+    assert set(reported) == {"/".join(name) for name in rolls_by_name}
+    assert min(reported.values()) >= 3, "announced, replacing, evicting and succeeded, some of them in one step"
 
 
-def test_each_roll_is_counted_for_its_own_policy(cluster, rolled, operator):
+def test_each_roll_is_counted_for_its_own_policy(cluster, rolls_by_name, operator):
     (pod,) = [p for p in cluster.get("pods", operator) if p["metadata"]["name"].startswith(RELEASE)]
     path = f"/api/v1/namespaces/{operator}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
-    said = re.findall(
+    samples = re.findall(
         rf'memroll_rolls_total{{namespace="({RELEASE}-isolation-\d+)",outcome="(\w+)",policy="(chat-\d+)"}} (\S+)',
         cluster.kubectl("get", "--raw", path),
     )
-    counted = {(namespace, policy): (outcome, float(count)) for namespace, outcome, policy, count in said}
-    assert counted == dict.fromkeys(rolled, ("Succeeded", 1.0))
+    counted = {(namespace, policy): (outcome, float(count)) for namespace, outcome, policy, count in samples}
+    assert counted == dict.fromkeys(rolls_by_name, ("Succeeded", 1.0))

@@ -1,4 +1,4 @@
-"""The model of tests/model does what a real cluster does: one script runs on both, and shows the same on both."""
+"""The model in tests/model behaves as a real cluster does: the same sessions have the same observations on both."""
 
 from __future__ import annotations
 
@@ -11,17 +11,28 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from memroll.clients.kube.api_client import MERGE_PATCH, Api, path_of
-from memroll.errors import NotFound
+from memroll.clients.kube.api_client import MERGE_PATCH, KubeApi, build_path
+from memroll.errors import NotFoundError
 from tests.model.objects import budget, quota, uid_of
-from tests.model.script import APPS, BUDGET, BUDGETS, CORE, POLICY, ROLLS, Model, Real, Script, roll_of
+from tests.model.recorded_session import (
+    APPS,
+    BUDGET,
+    BUDGETS,
+    CORE,
+    POLICY,
+    ROLLS,
+    ModelBackend,
+    RealBackend,
+    RecordedSession,
+    pod_roll,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from memroll_demo.site import Site
+    from memroll_demo.cluster import DemoCluster
 
-    Scenario = Callable[[Script], Awaitable[None]]
+    Scenario = Callable[[RecordedSession], Awaitable[None]]
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -30,13 +41,13 @@ CRD = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @pytest.fixture
-async def api(cluster: Site) -> AsyncIterator[Api]:
-    """Connect, to a cluster that knows PodRolls."""
-    connected = await Api.connect(cluster.kubeconfig)
+async def api(cluster: DemoCluster) -> AsyncIterator[KubeApi]:
+    """Connect to a cluster that has the CRD of PodRolls."""
+    connected = await KubeApi.connect(cluster.kubeconfig)
     try:
         try:
             await connected.request("GET", f"{CRD}/podrolls.memroll.dev")
-        except NotFound:
+        except NotFoundError:
             crd = yaml.safe_load((ROOT / "deploy/crds/podrolls.memroll.dev.yaml").read_text())
             await connected.request("POST", CRD, body=crd)
         yield connected
@@ -44,279 +55,289 @@ async def api(cluster: Site) -> AsyncIterator[Api]:
         await connected.close()
 
 
-async def compare(api: Api, image: str, *scenarios: Scenario) -> None:
-    """Run each scenario on the model and on the real cluster, all at once there, and compare what was seen."""
-    real = await asyncio.gather(*(_on_real(api, image, s) for s in scenarios))
-    for scenario, seen in zip(scenarios, real, strict=True):
-        script = Script(Model.new(), [])
-        await scenario(script)
-        for ours, theirs in zip(script.seen, seen, strict=True):
-            assert ours == theirs, scenario.__name__
+async def compare(api: KubeApi, image: str, *scenarios: Scenario) -> None:
+    """Run each scenario on the model and on the real cluster, there concurrently, and compare the observations."""
+    real = await asyncio.gather(*(_run_on_real(api, image, s) for s in scenarios))
+    for scenario, observed in zip(scenarios, real, strict=True):
+        session = RecordedSession(ModelBackend.new(), [])
+        await scenario(session)
+        for of_model, of_cluster in zip(session.observations, observed, strict=True):
+            assert of_model == of_cluster, scenario.__name__
 
 
-async def _on_real(api: Api, image: str, scenario: Scenario) -> list[Any]:
+async def _run_on_real(api: KubeApi, image: str, scenario: Scenario) -> list[Any]:
     name = f"model-{uuid.uuid4().hex[:8]}"
     await api.request("POST", "/api/v1/namespaces", body={"metadata": {"name": name}})
     try:
-        script = Script(Real(api, name, image), [])
-        await scenario(script)
-        return script.seen
+        session = RecordedSession(RealBackend(api, name, image), [])
+        await scenario(session)
+        return session.observations
     finally:
-        with suppress(NotFound):
+        with suppress(NotFoundError):
             await api.request("DELETE", f"/api/v1/namespaces/{name}")
 
 
-def under(kind: str, replicas: int) -> Scenario:
-    async def surge(script: Script) -> None:
-        """A whole roll."""
-        await script.deploy(replicas)
-        await script.protect(kind)
-        await script.look("before")
-        old = (await script.pods())[0]
-        await script.release(old)
-        await script.look("the newcomer is not Ready")
-        await script.gate((await script.pods())[-1])
-        await script.look("the newcomer is Ready")
-        script.seen.append(await script.evict(old, dry=False))
-        await script.look("the old pod is gone")
+def surge_with_budget(budget_name: str, replicas: int) -> Scenario:
+    async def surge(session: RecordedSession) -> None:
+        """Roll a pod completely."""
+        await session.deploy(replicas)
+        await session.create_budget(budget_name)
+        await session.observe("before")
+        old = (await session.list_pods())[0]
+        await session.release(old)
+        await session.observe("the replacement is not Ready")
+        await session.set_readiness_gate((await session.list_pods())[-1])
+        await session.observe("the replacement is Ready")
+        session.observations.append(await session.evict(old, dry_run=False))
+        await session.observe("the old pod is deleted")
 
     return surge
 
 
-async def test_a_released_pod_leaves_room_in_the_budget_once_its_replacement_is_ready(
-    api: Api, service_image: str
-) -> None:
-    await compare(api, service_image, *(under(kind, replicas) for kind in BUDGETS for replicas in (1, 2)))
+async def test_a_released_pod_can_be_evicted_once_its_replacement_is_ready(api: KubeApi, service_image: str) -> None:
+    await compare(
+        api,
+        service_image,
+        *(surge_with_budget(budget_name, replicas) for budget_name in BUDGETS for replicas in (1, 2)),
+    )
 
 
-async def put_back_early(script: Script) -> None:
-    """The newcomer is not Ready, or finds no room: it goes, and the old pod stays."""
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.release(old)
-    await script.look("released")
-    await script.restore(old)
-    await script.look("put back")
+async def restore_before_ready(session: RecordedSession) -> None:
+    """Restore before the replacement is Ready: it is deleted, and the old pod remains."""
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.release(old)
+    await session.observe("released")
+    await session.restore(old)
+    await session.observe("restored")
 
 
-async def put_back_late(script: Script) -> None:
-    """Both are Ready: one of them goes, and which one is left to chance (see replicasets.py)."""
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.release(old)
-    await script.gate((await script.pods())[-1])
-    await script.restore(old)
-    script.seen.append((len(await script.pods()), await script.world.endpoints()))
+async def restore_after_ready(session: RecordedSession) -> None:
+    """Restore when both are Ready: one of them is deleted, depending on the uids (see replicasets.py)."""
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.release(old)
+    await session.set_readiness_gate((await session.list_pods())[-1])
+    await session.restore(old)
+    session.observations.append((len(await session.list_pods()), await session.backend.endpoints()))
 
 
-async def put_back_unwanted(script: Script) -> None:
-    """Its ReplicaSet wants no pods any more: being adopted is the pod's end."""
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.release(old)
-    await script.scale(0)
-    await script.look("released, and none is wanted")
-    await script.restore(old)
-    await script.look("put back")
+async def restore_with_0_replicas(session: RecordedSession) -> None:
+    """Restore with a ReplicaSet of 0 replicas: it adopts and deletes the pod."""
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.release(old)
+    await session.scale(0)
+    await session.observe("released, with 0 replicas")
+    await session.restore(old)
+    await session.observe("restored")
 
 
-async def put_back_after_a_rollout(script: Script) -> None:
-    await roll_out_meanwhile(script)
-    await script.restore(script.names[0])
-    await script.look("put back")
+async def restore_after_rollout(session: RecordedSession) -> None:
+    await roll_out_during_surge(session)
+    await session.restore(session.names[0])
+    await session.observe("restored")
 
 
-async def roll_out_meanwhile(script: Script) -> None:
-    """A user's rollout while a pod is released: the Deployment does not count the released pod at all."""
-    await script.deploy(2)
-    await script.protect("minAvailable 1")
-    old = (await script.pods())[0]
-    await script.release(old)
-    await script.roll_out("2")
-    await script.look("rolling")
+async def roll_out_during_surge(session: RecordedSession) -> None:
+    """Roll out while a pod is released: the Deployment does not count the released pod."""
+    await session.deploy(2)
+    await session.create_budget("minAvailable 1")
+    old = (await session.list_pods())[0]
+    await session.release(old)
+    await session.roll_out("2")
+    await session.observe("rollout in progress")
     for _ in range(2):
-        for name in await script.pods():
-            await script.gate(name)
-        await script.look("further")
+        for name in await session.list_pods():
+            await session.set_readiness_gate(name)
+        await session.observe("rollout continued")
 
 
-async def roll_back_meanwhile(script: Script) -> None:
-    """The user's rollout is undone: the first ReplicaSet is the newest again."""
-    await script.deploy(2)
-    old = (await script.pods())[0]
-    await script.release(old)
-    await script.roll_out("2")
+async def undo_rollout_during_surge(session: RecordedSession) -> None:
+    """Undo a rollout while a pod is released: the first ReplicaSet is the newest again."""
+    await session.deploy(2)
+    old = (await session.list_pods())[0]
+    await session.release(old)
+    await session.roll_out("2")
     change = {"spec": {"template": {"metadata": {"annotations": None}}}}
-    await script.patch(script.path(APPS, "deployments", "chat"), change)
-    await script.world.rest()
-    await script.look("undone")
-    await script.restore(old)
-    await script.look("put back")
+    await session.patch(session.path(APPS, "deployments", "chat"), change)
+    await session.backend.wait_until_idle()
+    await session.observe("rollout undone")
+    await session.restore(old)
+    await session.observe("restored")
 
 
-async def scale_meanwhile(script: Script) -> None:
-    await script.deploy(2)
-    await script.protect("minAvailable 100%")
-    old = (await script.pods())[0]
-    await script.release(old)
-    await script.scale(1)
-    await script.look("scaled down: the pod that is not Ready has gone")
-    await script.scale(3)
-    await script.look("scaled up")
-    await script.restore(old)
-    await script.look("put back: of those that are not Ready one has gone", which=False)
+async def scale_during_surge(session: RecordedSession) -> None:
+    await session.deploy(2)
+    await session.create_budget("minAvailable 100%")
+    old = (await session.list_pods())[0]
+    await session.release(old)
+    await session.scale(1)
+    await session.observe("scaled down: the pod that is not Ready is deleted")
+    await session.scale(3)
+    await session.observe("scaled up")
+    await session.restore(old)
+    await session.observe("restored: one of the pods that are not Ready is deleted", identify_pods=False)
 
 
-async def scale_in_a_rollout(script: Script) -> None:
-    """Both ReplicaSets take their share."""
-    await script.deploy(4)
-    await script.roll_out("2")
-    await script.look("rolling", which=False)
-    await script.scale(6)
-    await script.look("scaled up", which=False)
-    await script.scale(3)
-    await script.look("scaled down", which=False)
+async def scale_during_rollout(session: RecordedSession) -> None:
+    """Scale during a rollout: both ReplicaSets are scaled in proportion."""
+    await session.deploy(4)
+    await session.roll_out("2")
+    await session.observe("rollout in progress", identify_pods=False)
+    await session.scale(6)
+    await session.observe("scaled up", identify_pods=False)
+    await session.scale(3)
+    await session.observe("scaled down", identify_pods=False)
 
 
-def without_quota(kind: str) -> Scenario:
-    async def exhausted(script: Script) -> None:
-        """No replacement comes; with shares and differences the budget then counts no pods at all."""
-        await script.ask("POST", script.path(CORE, "resourcequotas"), quota("pods", 1))
-        await script.deploy()
-        await script.protect(kind)
-        (old,) = await script.pods()
-        await script.release(old)
-        await script.look("released")
-        await script.restore(old)
-        await script.look("put back")
+def surge_without_quota(budget_name: str) -> Scenario:
+    async def surge(session: RecordedSession) -> None:
+        """Release without a replacement; a PodDisruptionBudget by percentage or maxUnavailable then counts no pods."""
+        await session.request("POST", session.path(CORE, "resourcequotas"), quota("pods", 1))
+        await session.deploy()
+        await session.create_budget(budget_name)
+        (old,) = await session.list_pods()
+        await session.release(old)
+        await session.observe("released")
+        await session.restore(old)
+        await session.observe("restored")
 
-    return exhausted
-
-
-async def without_room(script: Script) -> None:
-    """No node can take the newcomer: it waits without one."""
-    await script.deploy(ports=[{"containerPort": 8080, "hostPort": 18080}])
-    await script.protect("maxUnavailable 0")
-    (old,) = await script.pods()
-    await script.release(old)
-    await script.look("the newcomer has no node")
-    await script.restore(old)
-    await script.look("put back")
+    return surge
 
 
-async def go_with_the_roll(script: Script) -> None:
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.release(old)
-    await script.own(old)
-    await script.look("owned by its roll")
-    await script.ask("DELETE", script.path(ROLLS, "podrolls", "roll"))
-    await script.world.rest()
-    await script.look("its roll is deleted")
+async def surge_without_node(session: RecordedSession) -> None:
+    """Release with a replacement that fits on no node."""
+    await session.deploy(ports=[{"containerPort": 8080, "hostPort": 18080}])
+    await session.create_budget("maxUnavailable 0")
+    (old,) = await session.list_pods()
+    await session.release(old)
+    await session.observe("the replacement has no node")
+    await session.restore(old)
+    await session.observe("restored")
 
 
-async def stay_without_the_roll(script: Script) -> None:
-    """A pod that its ReplicaSet has adopted again does not go with its roll."""
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.own(old)
-    await script.look("owned by both")
-    await script.ask("DELETE", script.path(ROLLS, "podrolls", "roll"))
-    await script.world.rest()
-    await script.look("its roll is deleted")
+async def delete_roll_of_released_pod(session: RecordedSession) -> None:
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.release(old)
+    await session.add_owner(old)
+    await session.observe("owned by its roll")
+    await session.request("DELETE", session.path(ROLLS, "podrolls", "roll"))
+    await session.backend.wait_until_idle()
+    await session.observe("its roll is deleted")
 
 
-async def outlive_the_deployment(script: Script) -> None:
-    """What is released is nobody's: it stays when the Deployment is deleted, and being put back is no help."""
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.release(old)
-    await script.ask("DELETE", script.path(APPS, "deployments", "chat"))
-    await script.world.rest()
-    await script.look("the Deployment is deleted")
-    await script.restore(old)
-    await script.look("put back")
+async def delete_roll_of_adopted_pod(session: RecordedSession) -> None:
+    """Delete the PodRoll of an adopted pod: the pod remains."""
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.add_owner(old)
+    await session.observe("owned by both")
+    await session.request("DELETE", session.path(ROLLS, "podrolls", "roll"))
+    await session.backend.wait_until_idle()
+    await session.observe("its roll is deleted")
 
 
-async def not_ready_under_a_budget(script: Script) -> None:
-    """A pod that is not Ready may go while the budget is met without it, and not when it is not."""
-    await script.deploy(2)
-    await script.protect("minAvailable 1")
-    first, second = await script.pods()
-    await script.gate(first, "False")
-    await script.look("one is Ready")
-    await script.gate(second, "False")
-    await script.look("none is Ready")
-    await script.release(first)
-    await script.look("released, not Ready")
+async def delete_deployment(session: RecordedSession) -> None:
+    """Delete the Deployment of a released pod: the pod remains without an owner, also after a restore."""
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.release(old)
+    await session.request("DELETE", session.path(APPS, "deployments", "chat"))
+    await session.backend.wait_until_idle()
+    await session.observe("the Deployment is deleted")
+    await session.restore(old)
+    await session.observe("restored")
 
 
-async def two_budgets(script: Script) -> None:
-    await script.deploy(2)
-    await script.protect("minAvailable 1")
-    await script.ask("POST", script.path(POLICY, BUDGET), budget("other", minAvailable=0))
-    await script.world.rest()
-    await script.look("two budgets")
+async def evict_unready_pods(session: RecordedSession) -> None:
+    """Evict a pod that is not Ready: permitted only while the PodDisruptionBudget is met without it."""
+    await session.deploy(2)
+    await session.create_budget("minAvailable 1")
+    first, second = await session.list_pods()
+    await session.set_readiness_gate(first, "False")
+    await session.observe("one is Ready")
+    await session.set_readiness_gate(second, "False")
+    await session.observe("none is Ready")
+    await session.release(first)
+    await session.observe("released, not Ready")
 
 
-async def preconditions(script: Script) -> None:
-    """What the API server answers to a write that meets another state than it was made for."""
-    await script.deploy()
-    (name,) = await script.pods()
-    path = script.path(CORE, "pods", name)
-    pod = await script.ask("GET", path)
+async def create_two_budgets(session: RecordedSession) -> None:
+    await session.deploy(2)
+    await session.create_budget("minAvailable 1")
+    await session.request("POST", session.path(POLICY, BUDGET), budget("other", minAvailable=0))
+    await session.backend.wait_until_idle()
+    await session.observe("two budgets")
+
+
+async def send_stale_writes(session: RecordedSession) -> None:
+    """Send writes for another state than the current one, and record the API server's responses."""
+    await session.deploy()
+    (name,) = await session.list_pods()
+    path = session.path(CORE, "pods", name)
+    pod = await session.request("GET", path)
     labels = {"labels": {"a": "b"}}
     stale, other = {"resourceVersion": "1"}, {"uid": "00000000-0000-0000-0000-000000000000"}
     for meta in (stale, other, stale | other, {"uid": uid_of(pod)}):
-        await script.tell("PATCH", path, {"metadata": meta | labels}, content_type=MERGE_PATCH)
-    await script.tell("PATCH", f"{path}-x", {"metadata": labels}, content_type=MERGE_PATCH)
-    script.seen.append(await script.evict(name, preconditions=other))
-    script.seen.append(await script.evict(f"{name}-x"))
-    await script.own(name)
-    roll = script.path(ROLLS, "podrolls", "roll")
-    made = await script.ask("GET", roll)
-    await script.tell("POST", script.path(ROLLS, "podrolls"), roll_of(name))
-    for version in ("1", made["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]):
-        meta = {"name": "roll", "namespace": script.world.namespace, "resourceVersion": version}
-        body = {k: made[k] for k in ("apiVersion", "kind")} | {"metadata": meta, "status": {"phase": "Announced"}}
-        await script.tell("PUT", f"{roll}/status", body)
-    await script.tell("DELETE", roll, {"preconditions": other})
-    await script.tell("DELETE", roll, {"preconditions": {"uid": uid_of(made)}})
-    await script.tell("DELETE", roll, {})
+        await session.record_response("PATCH", path, {"metadata": meta | labels}, content_type=MERGE_PATCH)
+    await session.record_response("PATCH", f"{path}-x", {"metadata": labels}, content_type=MERGE_PATCH)
+    session.observations.append(await session.evict(name, preconditions=other))
+    session.observations.append(await session.evict(f"{name}-x"))
+    await session.add_owner(name)
+    roll = session.path(ROLLS, "podrolls", "roll")
+    created = await session.request("GET", roll)
+    await session.record_response("POST", session.path(ROLLS, "podrolls"), pod_roll(name))
+    for version in ("1", created["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"]):
+        meta = {"name": "roll", "namespace": session.backend.namespace, "resourceVersion": version}
+        body = {k: created[k] for k in ("apiVersion", "kind")} | {"metadata": meta, "status": {"phase": "Announced"}}
+        await session.record_response("PUT", f"{roll}/status", body)
+    await session.record_response("DELETE", roll, {"preconditions": other})
+    await session.record_response("DELETE", roll, {"preconditions": {"uid": uid_of(created)}})
+    await session.record_response("DELETE", roll, {})
 
 
-async def delete_the_namespace(script: Script) -> None:
-    """A released pod goes with its namespace, as all do."""
-    await script.deploy()
-    (old,) = await script.pods()
-    await script.release(old)
-    path = path_of(CORE, plural="namespaces", name=script.world.namespace)
-    await script.ask("DELETE", path)
-    with suppress(NotFound):
-        while await script.ask("GET", path):
-            await script.world.rest()
-    script.seen.append(len(await script.pods()))
+async def delete_namespace(session: RecordedSession) -> None:
+    """Delete the namespace of a released pod: the pod is deleted as well."""
+    await session.deploy()
+    (old,) = await session.list_pods()
+    await session.release(old)
+    path = build_path(CORE, plural="namespaces", name=session.backend.namespace)
+    await session.request("DELETE", path)
+    with suppress(NotFoundError):
+        while await session.request("GET", path):
+            await session.backend.wait_until_idle()
+    session.observations.append(len(await session.list_pods()))
 
 
-async def test_a_pod_that_is_put_back_is_adopted_and_what_is_too_much_goes(api: Api, service_image: str) -> None:
-    await compare(api, service_image, put_back_early, put_back_late, put_back_unwanted, put_back_after_a_rollout)
-
-
-async def test_rollouts_and_scaling_do_not_count_a_released_pod(api: Api, service_image: str) -> None:
+async def test_a_restored_pod_is_adopted_and_surplus_pods_are_deleted(api: KubeApi, service_image: str) -> None:
     await compare(
-        api, service_image, roll_out_meanwhile, roll_back_meanwhile, scale_meanwhile, scale_in_a_rollout, without_room
+        api, service_image, restore_before_ready, restore_after_ready, restore_with_0_replicas, restore_after_rollout
     )
 
 
-async def test_the_garbage_collector_takes_what_nobody_holds(api: Api, service_image: str) -> None:
+async def test_rollouts_and_scaling_do_not_count_a_released_pod(api: KubeApi, service_image: str) -> None:
     await compare(
-        api, service_image, go_with_the_roll, stay_without_the_roll, outlive_the_deployment, delete_the_namespace
+        api,
+        service_image,
+        roll_out_during_surge,
+        undo_rollout_during_surge,
+        scale_during_surge,
+        scale_during_rollout,
+        surge_without_node,
     )
 
 
-async def test_without_a_quota_s_room_no_replacement_comes(api: Api, service_image: str) -> None:
-    await compare(api, service_image, *map(without_quota, BUDGETS))
+async def test_the_garbage_collector_deletes_objects_without_owners(api: KubeApi, service_image: str) -> None:
+    await compare(
+        api, service_image, delete_roll_of_released_pod, delete_roll_of_adopted_pod, delete_deployment, delete_namespace
+    )
 
 
-async def test_refusals_are_the_same(api: Api, service_image: str) -> None:
-    await compare(api, service_image, not_ready_under_a_budget, two_budgets, preconditions)
+async def test_with_an_exhausted_quota_there_is_no_replacement(api: KubeApi, service_image: str) -> None:
+    await compare(api, service_image, *map(surge_without_quota, BUDGETS))
+
+
+async def test_error_responses_are_the_same(api: KubeApi, service_image: str) -> None:
+    await compare(api, service_image, evict_unready_pods, create_two_budgets, send_stale_writes)

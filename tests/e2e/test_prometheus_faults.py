@@ -1,16 +1,16 @@
-"""Prometheus wrong, slow, empty, refusing or partial: nothing is rolled on bad data."""
+"""Faults of Prometheus: invalid, slow, empty, refused or partial responses. Nothing is rolled on bad data."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.faults.short import figures_of
+from tests.faults.short_cases import run_short_case
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 
-def test_nothing_is_rolled_on_bad_data_and_all_is_when_it_is_good_again(cluster):
-    figures = figures_of(cluster, "prometheus-faults")
-    assert figures["said of unauthorized"] == "PrometheusReachable=False Unauthorized"
-    assert figures["said of partial"] == "PrometheusReachable=False PartialData"
-    assert figures["restarts"] == 0
+def test_nothing_is_rolled_on_bad_data_and_every_pod_once_the_data_is_good(cluster):
+    measurements = run_short_case(cluster, "prometheus-faults")
+    assert measurements["reported for unauthorized"] == "PrometheusReachable=False Unauthorized"
+    assert measurements["reported for partial"] == "PrometheusReachable=False PartialData"
+    assert measurements["restarts"] == 0

@@ -1,4 +1,4 @@
-"""Each kind of workload by the strategy that fits it, rolled by hand: `spec: {podName}` is all that is asked for."""
+"""Strategies of all kinds of workloads, in PodRolls created by hand with only `spec: {podName}`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll_demo.site import wait_for
+from memroll_demo.cluster import wait_for
 from tests.e2e import objects
 from tests.e2e.test_rolls import RELEASED, is_ready, pods_of, wait_ready
 
 if TYPE_CHECKING:
-    from memroll_demo.site import Site
+    from memroll_demo.cluster import DemoCluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300), pytest.mark.area("strategies")]
 
@@ -38,7 +38,7 @@ ARGO_CRD = {
 HASH = "rollouts-pod-template-hash"
 
 
-def roll_by_hand(cluster: Site, namespace: str, pod: str, **spec: Any) -> dict[str, Any]:
+def roll_by_hand(cluster: DemoCluster, namespace: str, pod: str, **spec: Any) -> dict[str, Any]:
     """Roll a pod and return the PodRoll once it has ended."""
     name = f"by-hand-{pod}"
     cluster.apply(
@@ -50,13 +50,13 @@ def roll_by_hand(cluster: Site, namespace: str, pod: str, **spec: Any) -> dict[s
         }
     )
 
-    def ended() -> dict[str, Any] | None:
+    def find_ended() -> dict[str, Any] | None:
         found: dict[str, Any] = cluster.get("podroll", namespace, name)
         return found if found.get("status", {}).get("phase") in ("Succeeded", "Failed", "Aborted") else None
 
-    found = wait_for(f"the end of {name}", ended, 120)
+    found = wait_for(f"the end of {name}", find_ended, 120)
     assert found is not None
-    assert cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name") == "", "a stray"
+    assert cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name") == "", "an orphaned pod"
     return found
 
 
@@ -66,7 +66,7 @@ def outcome(roll: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def test_an_argo_rollout_s_pod_is_surged_by_its_own_label(cluster, namespace, service_image):
-    """The Rollout's controller is not there: its ReplicaSet and its status are made by hand; all else is real."""
+    """There is no controller of Rollouts: the test creates its ReplicaSet and status; everything else is real."""
     cluster.apply(ARGO_CRD)
     try:
         cluster.kubectl("wait", "--for=condition=Established", "crd/rollouts.argoproj.io", "--timeout=30s")
@@ -78,13 +78,13 @@ def test_an_argo_rollout_s_pod_is_surged_by_its_own_label(cluster, namespace, se
             "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "canary"}}},
         }
         cluster.apply(rollout, service, budget)
-        made = cluster.get("rollouts.argoproj.io", namespace, "canary")
+        created = cluster.get("rollouts.argoproj.io", namespace, "canary")
         status = {"stableRS": "abc", "currentPodHash": "abc", "updatedReplicas": 1, "observedGeneration": "1"}
         cluster.kubectl(
             "patch", "rollouts.argoproj.io", "canary", "-n", namespace, "--subresource=status", "--type=merge",
             "-p", json.dumps({"status": status}),
         )  # fmt: skip
-        cluster.apply(_replica_set(namespace, workload, made["metadata"]["uid"]))
+        cluster.apply(_replica_set(namespace, workload, created["metadata"]["uid"]))
         (old,) = wait_ready(cluster, namespace, "canary")
         ended = roll_by_hand(cluster, namespace, old)
         assert outcome(ended)[:2] == ("Succeeded", "Surge")
@@ -93,7 +93,7 @@ def test_an_argo_rollout_s_pod_is_surged_by_its_own_label(cluster, namespace, se
         (new,) = wait_ready(cluster, namespace, "canary")
         assert new == ended["status"]["replacement"]["name"]
 
-        # As the controller of a blueGreen Rollout writes its activeService.
+        # The selector that the controller of a blueGreen Rollout writes into its activeService.
         service["spec"]["selector"] |= {HASH: "abc"}
         cluster.apply(service)
         refused = roll_by_hand(cluster, namespace, new, strategy="Surge")
@@ -122,13 +122,13 @@ def _replica_set(namespace: str, workload: dict[str, Any], owner_uid: str) -> di
     }
 
 
-def test_a_pod_that_can_t_exist_twice_is_evicted_and_says_why(cluster, namespace, service_image):
+def test_a_pod_that_can_t_exist_twice_is_evicted_with_the_reason(cluster, namespace, service_image):
     workload, service, _ = objects.deployment(namespace, "pinned", service_image)
     workload["spec"]["template"]["spec"]["containers"][0]["ports"] = [{"containerPort": 8080, "hostPort": 18081}]
     cluster.apply(workload, service)
     (old,) = wait_ready(cluster, namespace, "pinned")
     ended = roll_by_hand(cluster, namespace, old)
-    assert outcome(ended) == ("Succeeded", "Evict", "a second copy can't run beside the pod: host port 18081")
+    assert outcome(ended) == ("Succeeded", "Evict", "a second copy of the pod can't run next to it: host port 18081")
 
 
 def test_a_daemonset_s_pod_is_evicted(cluster, namespace, service_image):
@@ -140,9 +140,9 @@ def test_a_daemonset_s_pod_is_evicted(cluster, namespace, service_image):
     assert outcome(ended) == ("Succeeded", "Evict", "a DaemonSet has no template hash by which a pod could be released")
 
 
-def test_a_protected_pod_and_a_job_s_pod_are_refused(cluster, namespace, service_image):
+def test_a_do_not_disrupt_pod_and_a_job_s_pod_are_refused(cluster, namespace, service_image):
     workload, *_ = objects.deployment(namespace, "guarded", service_image)
-    workload["spec"]["template"]["metadata"]["annotations"] = {"memroll.dev/protect": "true"}
+    workload["spec"]["template"]["metadata"]["annotations"] = {"memroll.dev/do-not-disrupt": "true"}
     job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -151,22 +151,22 @@ def test_a_protected_pod_and_a_job_s_pod_are_refused(cluster, namespace, service
     }
     job["spec"]["template"]["spec"]["restartPolicy"] = "Never"
     cluster.apply(workload, job)
-    (guarded,) = wait_ready(cluster, namespace, "guarded")
-    ended = roll_by_hand(cluster, namespace, guarded)
+    (protected,) = wait_ready(cluster, namespace, "guarded")
+    ended = roll_by_hand(cluster, namespace, protected)
     assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Aborted", "Refused")
-    assert "memroll.dev/protect" in ended["status"]["message"]
+    assert "memroll.dev/do-not-disrupt" in ended["status"]["message"]
     (worker,) = wait_ready(cluster, namespace, "work")
     ended = roll_by_hand(cluster, namespace, worker)
     assert (ended["status"]["phase"], ended["status"]["reason"]) == ("Failed", "Refused")
     assert ended["status"]["message"] == "pods of a Job are not rolled: one that ends early would lose its work"
 
 
-def test_a_whole_workload_is_restarted_where_that_is_asked_for(cluster, namespace, service_image):
+def test_with_strategy_restart_the_whole_workload_is_restarted(cluster, namespace, service_image):
     workload, service, _ = objects.deployment(namespace, "whole", service_image, replicas=2)
     cluster.apply(workload, service)
     before = wait_ready(cluster, namespace, "whole", replicas=2)
     ended = roll_by_hand(cluster, namespace, before[0], strategy="Restart")
-    assert outcome(ended) == ("Succeeded", "Restart", "the policy asks for it")
+    assert outcome(ended) == ("Succeeded", "Restart", "set in the spec")
     stamp = ended["status"]["restartedAt"]
     template = cluster.get("deployment", namespace, "whole")["spec"]["template"]
     assert template["metadata"]["annotations"]["kubectl.kubernetes.io/restartedAt"] == stamp

@@ -1,20 +1,20 @@
-"""Surge, some times in a row, on a leaking service. `make soak` plays all of the matrix, 20 times each."""
+"""Consecutive surges of a leaking service. `make soak` runs the whole matrix, 20 rolls each."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.soak import matrix
-from tests.soak.outcome import play
+from tests.soak import surge_matrix
+from tests.soak.cases import run_case
 
 ROLLS = 3
-CASES = {case.name: case for case in matrix.CASES}
+CASES = {case.name: case for case in surge_matrix.CASES}
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420), pytest.mark.area("matrix")]
 
 
 @pytest.mark.parametrize("name", ["surge-1-min-100", "surge-3-max-0"])
-def test_rolls_in_a_row_lose_no_request_whatever_the_budget(stage, name):
-    outcome = play(CASES[name], stage, ROLLS)
-    assert outcome.faults == []
-    assert (outcome.rolls, outcome.failures, outcome.oom_kills, outcome.strays) == (ROLLS, (), 0, ())
-    assert outcome.requests > 200
+def test_no_request_fails_during_consecutive_rolls(scenario, name):
+    result = run_case(CASES[name], scenario, ROLLS)
+    assert result.errors == []
+    assert (result.rolls, result.failures, result.oom_kills, result.orphaned_pods) == (ROLLS, (), 0, ())
+    assert result.requests > 200

@@ -1,6 +1,6 @@
-"""The four systems and their harmless twins, all at once: what leaks is rolled and named, what does not is left alone.
+"""The four systems and their harmless twins, concurrently: leaking services are rolled, harmless ones are not.
 
-The tests share one stage and go on in the order of this file: each waits for its own part of what happens meanwhile.
+The tests share one scenario and run in the order of this file: each waits for a part of what happens in it.
 """
 
 from __future__ import annotations
@@ -13,133 +13,140 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll_demo import proof
-from memroll_demo.play import APART, MIXED, Systems
-from memroll_demo.site import ROOT, wait_for
+from memroll_demo import assertions
+from memroll_demo.cluster import ROOT, wait_for
 from memroll_demo.systems import SYSTEMS, leaking_line
+from memroll_demo.systems_demo import EXIT_ISOLATED, EXIT_MIXED, SystemsScenario
 from tests.e2e import images
-from tests.e2e.looking import RELEASE, show
-from tests.soak.kube import prometheus
+from tests.e2e.diagnostics import RELEASE, print_diagnostics
+from tests.e2e.slowdown import slowdown
+from tests.soak.kubectl_proxy import query_prometheus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memroll_demo.site import Site
-    from memroll_demo.systems import Member
+    from memroll_demo.cluster import DemoCluster
+    from memroll_demo.systems import SystemDeployment
 
 pytestmark = [
-    *(pytest.mark.cluster, pytest.mark.timeout(420)),
+    *(pytest.mark.cluster, pytest.mark.timeout(1500)),
     pytest.mark.watches(f"{RELEASE}-systems"),
 ]
 
 PREFIX = f"{RELEASE}-systems"
-MEMBERS = [member for system in SYSTEMS.values() for member in system.members]
-LEAKING = [member for member in MEMBERS if member.leak]
-HARMLESS = [member for member in MEMBERS if not member.leak]
-OBSERVED = [member for member in LEAKING if member.told_first]
-RACING = [member for system in SYSTEMS.values() if system.races for member in system.members]
+DEPLOYMENTS = [deployment for system in SYSTEMS.values() for deployment in system.deployments]
+LEAKING = [deployment for deployment in DEPLOYMENTS if deployment.leak]
+HARMLESS = [deployment for deployment in DEPLOYMENTS if not deployment.leak]
+OBSERVED = [deployment for deployment in LEAKING if deployment.observe_first]
+RACING = [deployment for system in SYSTEMS.values() if system.check_isolation for deployment in system.deployments]
 ROLLED_S = 300
+CONFIRMED_S = 360
 
 
-def names(member: Member) -> str:
-    return member.name
+def name_of(deployment: SystemDeployment) -> str:
+    return deployment.name
 
 
 @pytest.fixture(scope="module")
-def stage(cluster: Site, operator: str, request: pytest.FixtureRequest) -> Iterator[Systems]:
-    """Let all systems play at the same time, each under its load."""
-    programs = cluster.systems_image(images.SYSTEMS)
-    opened = Systems.of(cluster, *SYSTEMS.values(), prefix=PREFIX, programs=programs)
-    opened.clear()
-    opened.set_up()
-    yield opened
+def systems(cluster: DemoCluster, operator: str, request: pytest.FixtureRequest) -> Iterator[SystemsScenario]:
+    """Run all systems concurrently, each under its load."""
+    programs = cluster.build_systems_image(images.SYSTEMS)
+    created = SystemsScenario.of(cluster, *SYSTEMS.values(), prefix=PREFIX, programs=programs)
+    created.delete_namespaces()
+    created.set_up(load_ratio=1 / slowdown())
+    yield created
     if request.session.testsfailed:
-        show(cluster, opened.watched, operator)
-    cluster.kubectl("delete", "namespace", *opened.namespaces, "--ignore-not-found", "--wait=false")
+        print_diagnostics(cluster, created.watched, operator)
+    cluster.kubectl("delete", "namespace", *created.namespaces, "--ignore-not-found", "--wait=false")
 
 
-def rolls_of(stage: Systems, member: Member) -> list[dict[str, Any]]:
-    return proof.of_service(stage.site.rolls(stage.watched), member.name)
+def rolls_of(systems: SystemsScenario, deployment: SystemDeployment) -> list[dict[str, Any]]:
+    return assertions.rolls_of_service(systems.cluster.rolls(systems.watched), deployment.name)
 
 
-@pytest.mark.parametrize("member", RACING, ids=names)
-def test_shared_tracing_mixes_runs_at_the_same_time_and_context_variables_keep_them_apart(stage, member):
-    code, words = stage.race(member)
-    assert code == (MIXED if member.leak else APART), words
+@pytest.mark.parametrize("deployment", RACING, ids=name_of)
+def test_shared_tracing_mixes_concurrent_runs_and_context_variables_separate_them(systems, deployment):
+    code, output = systems.check_isolation(deployment)
+    assert code == (EXIT_MIXED if deployment.leak else EXIT_ISOLATED), output
 
 
-@pytest.mark.parametrize("member", OBSERVED, ids=names)
-def test_a_policy_that_observes_tells_and_rolls_nothing_until_it_is_enforced(stage, member):
-    wait_for(f"the leak of {member.name} to be told", lambda: stage.told(member), timeout_s=360)
-    assert rolls_of(stage, member) == []
-    stage.enforce(member)
+@pytest.mark.parametrize("deployment", OBSERVED, ids=name_of)
+def test_a_policy_in_mode_observe_reports_a_leak_and_rolls_nothing_until_enforce(systems, deployment):
+    wait_for(
+        f"the confirmed leak of {deployment.name}",
+        lambda: systems.is_leak_confirmed(deployment),
+        timeout_s=CONFIRMED_S * slowdown(),
+    )
+    assert rolls_of(systems, deployment) == []
+    systems.enforce(deployment)
 
     def events() -> list[str]:
-        return [reason for reason, _ in stage.site.events(stage.watched, "MemoryPolicy", member.name)]
+        return [reason for reason, _ in systems.cluster.events(systems.watched, "MemoryPolicy", deployment.name)]
 
     wait_for("the event, which is written after the condition", lambda: "LeakConfirmed" in events(), timeout_s=60)
 
 
-@pytest.mark.parametrize("member", LEAKING, ids=names)
-def test_what_leaks_is_rolled_and_the_evidence_names_its_line_first(stage, member):
+@pytest.mark.parametrize("deployment", LEAKING, ids=name_of)
+def test_a_leaking_service_is_rolled_and_its_evidence_begins_with_the_line(systems, deployment):
     def all_rolled() -> bool:
-        return len(proof.succeeded(rolls_of(stage, member))) >= member.replicas
+        return len(assertions.succeeded_rolls(rolls_of(systems, deployment))) >= deployment.replicas
 
-    wait_for(f"{member.replicas} rolls of {member.name}", all_rolled, ROLLED_S)
-    line = leaking_line(member.leak)
-    found = proof.named(rolls_of(stage, member), member.name, line)
+    wait_for(f"{deployment.replicas} rolls of {deployment.name}", all_rolled, ROLLED_S * slowdown())
+    line = leaking_line(deployment.leak)
+    found = assertions.check_evidence_line(rolls_of(systems, deployment), deployment.name, line)
     assert found.ok, found.detail
-    events = stage.site.events(stage.watched, "Deployment", member.name)
+    events = systems.cluster.events(systems.watched, "Deployment", deployment.name)
     captured = [message for reason, message in events if reason == "EvidenceCaptured"]
     assert captured
     assert all(str(line) in message for message in captured)
 
 
-@pytest.mark.parametrize("member", [m for m in LEAKING if m.replicas > 1], ids=names)
-def test_replicas_are_rolled_one_after_another(stage, member):
-    found = proof.one_at_a_time(rolls_of(stage, member), member.name)
+@pytest.mark.parametrize("deployment", [d for d in LEAKING if d.replicas > 1], ids=name_of)
+def test_replicas_are_rolled_one_after_another(systems, deployment):
+    found = assertions.check_one_at_a_time(rolls_of(systems, deployment), deployment.name)
     assert found.ok, found.detail
 
 
-@pytest.mark.parametrize("member", HARMLESS, ids=names)
-def test_a_harmless_twin_is_judged_and_never_rolled(stage, member):
-    assert rolls_of(stage, member) == []
-    counts = stage.site.get("mempol", stage.watched, member.name)["status"]["pods"]
-    assert counts == {"total": 1, "healthy": 1, "breaching": 0, "inconclusive": 0}
+@pytest.mark.parametrize("deployment", HARMLESS, ids=name_of)
+def test_a_harmless_twin_is_assessed_and_never_rolled(systems, deployment):
+    assert rolls_of(systems, deployment) == []
+    counts = systems.cluster.get("mempol", systems.watched, deployment.name)["status"]["pods"]
+    assert (counts["total"], counts["healthy"] + counts["suspected"]) == (1, 1)
+    assert (counts["atRisk"], counts["inconclusive"]) == (0, 0)
 
 
-def test_no_request_failed(stage):
-    assert stage.load_runs()
-    totals = json.loads(stage.site.kubectl("logs", "load", "-n", stage.load, "--tail=1"))
-    assert set(totals) == set(stage.services)
-    assert {name: seen["kinds"] for name, seen in totals.items() if seen["failures"]} == {}
-    assert min(seen["requests"] for seen in totals.values()) > 500
+def test_no_request_failed(systems):
+    assert systems.is_load_running()
+    totals = json.loads(systems.cluster.kubectl("logs", "load", "-n", systems.load, "--tail=1"))
+    assert set(totals) == set(systems.services)
+    assert {name: counts["kinds"] for name, counts in totals.items() if counts["failures"]} == {}
+    assert min(counts["requests"] for counts in totals.values()) > 500 / slowdown()
 
 
-def test_nothing_was_killed_for_its_memory(stage):
-    pods = stage.site.get("pods", stage.watched)
+def test_no_container_was_oom_killed(systems):
+    pods = systems.cluster.get("pods", systems.watched)
     restarts = {p["metadata"]["name"]: c["restartCount"] for p in pods for c in p["status"]["containerStatuses"]}
     assert {name: count for name, count in restarts.items() if count} == {}
-    promql = f'max_over_time(container_oom_events_total{{namespace="{stage.watched}",container="app"}}[15m]) > 0'
-    assert [labels["pod"] for labels, _ in prometheus(stage.site, promql)] == []
-    # A pod that was killed and then rolled has neither any more: memroll remembers it.
-    for policy in stage.site.get("mempol", stage.watched):
+    promql = f'max_over_time(container_oom_events_total{{namespace="{systems.watched}",container="app"}}[15m]) > 0'
+    assert [labels["pod"] for labels, _ in query_prometheus(systems.cluster, promql)] == []
+    # Of a pod that was killed and then rolled, only the leak ledger has the kill.
+    for policy in systems.cluster.get("mempol", systems.watched):
         kills = sum(leak.get("oomKills", 0) for leak in policy["status"].get("ledger", []))
         assert kills == 0, policy["metadata"]["name"]
 
 
-def test_the_report_says_what_leaks_and_where_and_nothing_else(stage):
-    """As the service's team gets it: from the policies and PodRolls alone."""
-    command = [sys.executable, "-m", "memroll", "report", "-n", stage.watched, "-o", "json"]
-    environment = os.environ | {"KUBECONFIG": stage.site.kubeconfig, "PYTHONPATH": str(ROOT / "operator")}
+def test_the_report_contains_exactly_the_leaks_and_their_lines(systems):
+    """The report is made from the policies and PodRolls alone, as the service's team does it."""
+    command = [sys.executable, "-m", "memroll", "report", "-n", systems.watched, "-o", "json"]
+    environment = os.environ | {"KUBECONFIG": systems.cluster.kubeconfig, "PYTHONPATH": str(ROOT / "operator")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    told = {service["workload"].removeprefix("Deployment/"): service for service in json.loads(done.stdout)["services"]}
-    assert set(told) == {member.name for member in LEAKING}
-    for member in LEAKING:
-        (revision,) = told[member.name]["revisions"]
-        assert revision["lines"][0]["at"].endswith(str(leaking_line(member.leak)))
-        assert revision["rolls"] >= member.replicas
+    services = {s["workload"].removeprefix("Deployment/"): s for s in json.loads(done.stdout)["services"]}
+    assert set(services) == {deployment.name for deployment in LEAKING}
+    for deployment in LEAKING:
+        (revision,) = services[deployment.name]["revisions"]
+        assert revision["lines"][0]["at"].endswith(str(leaking_line(deployment.leak)))
+        assert revision["rolls"] >= deployment.replicas
         assert revision["growth_bytes_per_hour"] > 0
         assert revision["growth_bytes_per_request"] > 0
         assert (revision["oom_kills_before"], revision["oom_kills_since"]) == (0, 0)

@@ -1,1 +1,1 @@
-"""The operator as a real process, with faults between it and the real cluster. `python -m tests.faults` runs all."""
+"""Fault injection: the operator as a separate process, with faults between it and the real cluster."""

@@ -1,91 +1,93 @@
-"""Prometheus wrong, slow, empty, refusing or partial: nothing is rolled on bad data, and all recovers by itself."""
+"""Faults of Prometheus: invalid, slow, empty, refused or partial responses. Nothing is rolled on bad data."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from memroll_demo.site import wait_for
+from memroll_demo.cluster import wait_for
 from tests.e2e import objects
-from tests.faults.api_faults import ceiling_policy
-from tests.faults.audit import audited
-from tests.faults.process import pause
-from tests.faults.promproxy import FAULTS, REFUSED, PromProxy
-from tests.faults.stage import Stage
+from tests.faults.api_faults import usage_threshold_policy
+from tests.faults.fault_scenario import FaultScenario
+from tests.faults.invariants import check_invariants
+from tests.faults.operator_process import pause
+from tests.faults.prometheus_proxy import FAULTS, REFUSED, PrometheusProxy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll_demo.site import Site
-    from tests.faults.audit import Result
+    from memroll_demo.cluster import DemoCluster
+    from tests.faults.invariants import FaultResult
 
 GOOD = "good"
-AGAIN_S = 10.0
-"""How much longer the faults last once the good connection's pod was rolled."""
-CONTROL_S = 480.0
-"""The slope of a leak that began with its container is believed after four windows."""
+EXTRA_TIME_S = 10.0
+"""Time in seconds that the faults last after the roll of the control."""
+CONTROL_TIMEOUT_S = 480.0
+"""Timeout in seconds of the control's roll: a leak since the container's start is confirmed after four windows."""
 LEAK = {"LEAK_KIB_PER_SECOND": "300", "limit": "256Mi"}
-"""Due by its slope as soon as the leak is confirmed, with 13 minutes to its limit."""
-HIGH = {"HOLD_MIB": "80"}
+"""Environment of a service that is due once its leak is confirmed, 13 minutes before its limit."""
+HIGH_USAGE = {"HOLD_MIB": "80"}
 SHORT = ("html", "drip", "empty", "unauthorized", "partial", "clock-behind", REFUSED)
 
 
-def bad_data(site: Site, faults: Sequence[str] = (*FAULTS, REFUSED), *, by_slope: bool = True) -> Result:
-    """One leaking pod, one policy and one connection for each fault, and a good one as control, all at once.
+def roll_with_bad_data(
+    cluster: DemoCluster, faults: Sequence[str] = (*FAULTS, REFUSED), *, by_slope: bool = True
+) -> FaultResult:
+    """Run a leaking pod with a policy and a connection for each fault, and one without a fault as the control.
 
-    While the faults last only the control's pod is rolled. Then they end, and each pod is.
+    While the faults last, only the control is rolled; after their end, each pod is.
     """
     apps = (*faults, GOOD)
-    with Stage(site, "prometheus") as stage:
-        prometheus = PromProxy(stage.background, site.prometheus_url)
+    with FaultScenario(cluster, "prometheus") as scenario:
+        prometheus = PrometheusProxy(scenario.background, cluster.prometheus_url)
         try:
             for app in apps:
-                stage.workload(app, environment=LEAK if by_slope else HIGH)
+                scenario.create_workload(app, environment=LEAK if by_slope else HIGH_USAGE)
             for app in apps:
-                stage.wait_settled(app, timeout_s=180)
-            stage.connect(prometheus.urls())
-            operator = stage.operator().start()
-            operator.wait_leader()
-            stage.server.create(*(_policy(stage.namespace, app, by_slope=by_slope) for app in apps))
-            wait_for("the control's roll", stage.rolls, CONTROL_S)
-            pause(AGAIN_S)
-            too_early = sorted({r["spec"]["policy"] for r in stage.rolls()} - {GOOD})
-            said = {app: _said(stage, app) for app in faults}
+                scenario.wait_until_settled(app, timeout_s=180)
+            scenario.write_connections(prometheus.get_urls())
+            operator = scenario.create_operator().start()
+            operator.wait_until_leader()
+            scenario.server.create(*(_policy(scenario.namespace, app, by_slope=by_slope) for app in apps))
+            wait_for("the control's roll", scenario.list_rolls, CONTROL_TIMEOUT_S)
+            pause(EXTRA_TIME_S)
+            too_early = sorted({r["spec"]["policy"] for r in scenario.list_rolls()} - {GOOD})
+            reports = {app: _get_report(scenario, app) for app in faults}
             prometheus.heal()
             healed_at = time.monotonic()
-            wait_for("a roll of each", lambda: {r["spec"]["policy"] for r in stage.rolls()} == set(apps), 240)
+            wait_for("a roll of each", lambda: {r["spec"]["policy"] for r in scenario.list_rolls()} == set(apps), 240)
             recovered_s = time.monotonic() - healed_at
-            stage.wait_ended(timeout_s=240)
+            scenario.wait_until_ended(timeout_s=240)
             for app in apps:
-                stage.wait_settled(app, timeout_s=120)
-            assert operator.alive, operator.tail()
-            result = audited(stage, f"Prometheus in {len(faults)} kinds of trouble", dict.fromkeys(apps, 1))
+                scenario.wait_until_settled(app, timeout_s=120)
+            assert operator.is_alive, operator.tail()
+            result = check_invariants(scenario, f"Prometheus with {len(faults)} faults", dict.fromkeys(apps, 1))
         finally:
             prometheus.close()
-        result.figures |= {
-            "restarts": operator.starts - 1,
+        result.measurements |= {
+            "restarts": operator.start_count - 1,
             "last roll recorded after healing (s)": f"{recovered_s:.0f}",
         }
-        result.figures |= {f"said of {app}": words for app, words in said.items()}
-        result.figures["asked"] = ", ".join(f"{n} {app}" for app, n in sorted(prometheus.asked_for.items()))
-        result.troubles += [f"{app} was rolled on bad data" for app in too_early]
-        result.troubles += [f"{app}: nothing says why it is held" for app, words in said.items() if not words]
+        result.measurements |= {f"reported for {app}": report for app, report in reports.items()}
+        result.measurements["queries"] = ", ".join(f"{n} {app}" for app, n in sorted(prometheus.query_counts.items()))
+        result.errors += [f"{app} was rolled on bad data" for app in too_early]
+        result.errors += [f"{app}: no reason is reported" for app, report in reports.items() if not report]
         return result
 
 
 def _policy(namespace: str, app: str, *, by_slope: bool) -> dict[str, object]:
     if not by_slope:
-        return ceiling_policy(namespace, app, prometheus=app)
+        return usage_threshold_policy(namespace, app, prometheus=app)
     roll = {"cooldown": "10m", "budgets": [{"rolls": 50, "per": "1h"}], "replacementTimeout": "60s"}
-    return objects.policy(namespace, app, prometheus=app, exhaustion={"lead": "30m"}, roll=roll)
+    return objects.policy(namespace, app, prometheus=app, exhaustion={"leadTime": "30m"}, roll=roll)
 
 
-def _said(stage: Stage, policy: str) -> str:
-    """Return why a policy judges nothing: its connection's condition, or else what it says of its pod."""
-    path = f"/apis/memroll.dev/v1alpha1/namespaces/{stage.namespace}/memorypolicies/{policy}"
-    status = stage.server.ask("GET", path).get("status", {})
+def _get_report(scenario: FaultScenario, policy: str) -> str:
+    """Return the reason of a policy that rolls nothing: its connection's condition, or the verdict on its pod."""
+    path = f"/apis/memroll.dev/v1alpha1/namespaces/{scenario.namespace}/memorypolicies/{policy}"
+    status = scenario.server.request("GET", path).get("status", {})
     for condition in status.get("conditions", []):
         if condition["type"] == "PrometheusReachable" and condition["status"] == "False":
             return f"PrometheusReachable=False {condition['reason']}"
-    nearest = status.get("nearest") or [{}]
-    return f"{nearest[0]['verdict']} {nearest[0]['reason']}" if nearest[0] else ""
+    at_risk = status.get("atRisk") or [{}]
+    return f"{at_risk[0]['verdict']} {at_risk[0]['reason']}" if at_risk[0] else ""

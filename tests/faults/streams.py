@@ -1,4 +1,4 @@
-"""Watches through the proxy: passed on as they come, until one side ends or the proxy cuts them."""
+"""Watches through the proxy: forwarded until one side closes the connection, or the proxy does."""
 
 from __future__ import annotations
 
@@ -12,57 +12,57 @@ from aiohttp import web
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.faults.apiproxy import ApiProxy, Exchange
+    from tests.faults.api_proxy import ApiProxy, RequestRecord
 
-LOOK_S = 0.2
-"""How often an idle watch looks whether it is to end."""
+POLL_S = 0.2
+"""Interval in seconds at which an idle watch checks for its end."""
 
 
 async def relay(
-    proxy: ApiProxy, request: web.Request, exchange: Exchange, cut_after_s: float = float("inf")
+    proxy: ApiProxy, request: web.Request, record: RequestRecord, cut_after_s: float = float("inf")
 ) -> web.StreamResponse:
-    """Pass a watch on; after `cut_after_s` cut it, in the middle of a line where there is one."""
+    """Forward a watch; after `cut_after_s` close it, in the middle of a line if there is one."""
     server = proxy.server
     timeout = aiohttp.ClientTimeout(total=None, sock_read=None)
     try:
         async with server.session.get(
-            server.url + exchange.target, headers=exchange.headers, timeout=timeout
+            server.url + record.path_and_query, headers=record.headers, timeout=timeout
         ) as source:
-            exchange.status = source.status
+            record.status = source.status
             response = web.StreamResponse(
                 status=source.status, headers={"Content-Type": source.headers["Content-Type"]}
             )
             await response.prepare(request)
             end = time.monotonic() + cut_after_s
             await _copy(
-                source.content, response, request, lambda: time.monotonic() >= end or exchange.at < proxy.cut_at
+                source.content, response, request, lambda: time.monotonic() >= end or record.received_at < proxy.cut_at
             )
             return response
     except (aiohttp.ClientError, ConnectionError):
-        return hung_up(request)
+        return abort(request)
 
 
 async def _copy(
-    source: aiohttp.StreamReader, response: web.StreamResponse, request: web.Request, ends: Callable[[], bool]
+    source: aiohttp.StreamReader, response: web.StreamResponse, request: web.Request, must_end: Callable[[], bool]
 ) -> None:
     while not source.at_eof():
         if request.transport is None or request.transport.is_closing():
             return
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(POLL_S):
                 chunk = await source.readany()
         except TimeoutError:
             chunk = b""
-        if ends():
+        if must_end():
             await response.write(chunk[: len(chunk) // 2] or b"{")
-            hung_up(request)
+            abort(request)
             return
         if chunk:
             await response.write(chunk)
 
 
-def hung_up(request: web.Request) -> web.Response:
-    """Cut the connection at once; the response that is returned reaches nobody."""
+def abort(request: web.Request) -> web.Response:
+    """Close the connection at once; the returned response is not sent."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=499)

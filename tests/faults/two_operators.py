@@ -1,4 +1,4 @@
-"""Two operators: the leader is paused past its lease while a roll is under way, the second goes on, the first wakes."""
+"""Two operators: the leader is paused during a roll for longer than its Lease, and the second continues."""
 
 from __future__ import annotations
 
@@ -8,182 +8,191 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from memroll_demo.site import wait_for
-from tests.faults.apiproxy import Rule
-from tests.faults.audit import audited, evicted_uid, is_act, is_eviction, roll_of
-from tests.faults.faults import Holds
-from tests.faults.killed import WRITES
-from tests.faults.process import pause
-from tests.faults.stage import FINAL, Stage
+from memroll_demo.cluster import wait_for
+from tests.faults.api_proxy import FaultRule
+from tests.faults.fault_actions import HoldRequest
+from tests.faults.fault_scenario import FINAL, FaultScenario
+from tests.faults.invariants import check_invariants, evicted_uid, is_action, is_eviction, roll_of
+from tests.faults.operator_process import pause
+from tests.faults.sigkill import WRITES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll_demo.site import Site
-    from tests.faults.apiproxy import Exchange
-    from tests.faults.audit import Result
-    from tests.faults.process import Operator
+    from memroll_demo.cluster import DemoCluster
+    from tests.faults.api_proxy import RequestRecord
+    from tests.faults.invariants import FaultResult
+    from tests.faults.operator_process import OperatorProcess
 
 LEASE_S = 4.0
 AT_RANDOM = ""
-LATE = ("release", "status Evicting", "own", "evict", "status Verifying")
-"""Writes that arrive after the second operator has taken over."""
-BUSY = {"READY_AFTER_S": "5"}
-"""Keeps a roll under way for longer than a lease."""
+LATE_WRITES = ("release", "status Evicting", "own", "evict", "status Verifying")
+"""Writes that are held until the second operator has taken over."""
+SLOW_START = {"READY_AFTER_S": "5"}
+"""Environment of a service whose roll takes longer than a Lease."""
 
 
 @dataclass(frozen=True)
-class Pause:
-    """One pause of a leader, by the monotonic clock."""
+class LeaderPause:
+    """Pause of a leader; times by the monotonic clock."""
 
     leader: str
     other: str
     stopped_at: float
     resumed_at: float
-    watched_until: float
+    observed_until: float
 
 
-def paused(site: Site, moments: Sequence[str] = (AT_RANDOM,) * 6, seed: int = 7) -> Result:
-    """Stop the leader at each moment: at a write (held on its way to the server), or at random.
+def pause_leader(cluster: DemoCluster, moments: Sequence[str] = (AT_RANDOM,) * 6, seed: int = 7) -> FaultResult:
+    """Suspend the leader at each moment: at a write, which is held on its way to the server, or at random.
 
-    A write that is held reaches the server after the second operator has taken over: the worst that a network can do.
+    A held write reaches the server after the second operator has taken over: the worst case of a slow network.
     """
-    chance = random.Random(seed)
-    with Stage(site, "two-operators", seed) as stage:
-        stage.workload("steady", environment=BUSY)
-        stage.wait_settled("steady")
-        stage.load("steady")
-        pair = [stage.operator(name, LEASE_SECONDS=f"{LEASE_S:.0f}").start() for name in ("first", "second")]
+    rng = random.Random(seed)
+    with FaultScenario(cluster, "two-operators", seed) as scenario:
+        scenario.create_workload("steady", environment=SLOW_START)
+        scenario.wait_until_settled("steady")
+        scenario.start_load("steady")
+        operators = _start_two_operators(scenario)
         pauses = []
         for number, moment in enumerate(moments):
             roll = f"roll-{number}"
-            leader, other = _who_leads(pair)
-            held = _hold(stage, leader, moment)
-            stage.roll(roll, stage.wait_serving("steady")[0])
-            if held is None:
-                pause(chance.uniform(0.0, 9.0))
+            leader, other = _find_leader(operators)
+            hold = _hold_write(scenario, leader, moment)
+            scenario.create_roll(roll, scenario.wait_until_serving("steady")[0])
+            if hold is None:
+                pause(rng.uniform(0.0, 9.0))
             else:
-                wait_for(f"{moment} of {roll}", held.reached.is_set, 60)
-            pauses.append(_pause(stage, leader, other, roll, held))
-            stage.wait_ended(roll)
-            stage.wait_settled("steady")
-        result = audited(stage, f"leader paused past its lease (seed {seed})", {"steady": 1})
-        _check(stage, pauses, result)
+                wait_for(f"{moment} of {roll}", hold.reached.is_set, 60)
+            pauses.append(_pause_until_taken_over(scenario, leader, other, roll, hold))
+            scenario.wait_until_ended(roll)
+            scenario.wait_until_settled("steady")
+        result = check_invariants(scenario, f"leader paused for longer than its Lease (seed {seed})", {"steady": 1})
+        _check_late_writes(scenario, pauses, result)
         return result
 
 
-def _who_leads(pair: list[Operator]) -> tuple[Operator, Operator]:
-    def look() -> tuple[Operator, Operator] | None:
-        leads = [o for o in pair if o.metric("memroll_leader") == 1.0]
-        return (leads[0], next(o for o in pair if o is not leads[0])) if len(leads) == 1 else None
+def _start_two_operators(scenario: FaultScenario) -> list[OperatorProcess]:
+    return [scenario.create_operator(name, LEASE_SECONDS=f"{LEASE_S:.0f}").start() for name in ("first", "second")]
 
-    found = wait_for("one leader", look)
+
+def _find_leader(operators: list[OperatorProcess]) -> tuple[OperatorProcess, OperatorProcess]:
+    def observe() -> tuple[OperatorProcess, OperatorProcess] | None:
+        leaders = [o for o in operators if o.read_metric("memroll_leader") == 1.0]
+        return (leaders[0], next(o for o in operators if o is not leaders[0])) if len(leaders) == 1 else None
+
+    found = wait_for("one leader", observe)
     assert found is not None
     return found
 
 
-def _hold(stage: Stage, leader: Operator, moment: str) -> Holds | None:
+def _hold_write(scenario: FaultScenario, leader: OperatorProcess, moment: str) -> HoldRequest | None:
     if moment == AT_RANDOM:
         return None
-    held = Holds(forward=True)
-    stage.proxy.rules.append(Rule(held, process=_port(leader), wanted=WRITES[moment], times=1))
-    return held
+    hold = HoldRequest(forward=True)
+    scenario.proxy.rules.append(FaultRule(hold, process=_process_name(leader), predicate=WRITES[moment], times=1))
+    return hold
 
 
-def _port(operator: Operator) -> str:
-    """Return the name by which the ledger knows the process."""
+def _process_name(operator: OperatorProcess) -> str:
+    """Return the name of the process in the request log."""
     return operator.name.rpartition("-")[2]
 
 
-def _pause(stage: Stage, leader: Operator, other: Operator, roll: str, held: Holds | None) -> Pause:
-    """Stop the leader until the other has acted (or, when the roll has ended, has taken the Lease); wake it."""
-    leader.stop()
+def _pause_until_taken_over(
+    scenario: FaultScenario, leader: OperatorProcess, other: OperatorProcess, roll: str, hold: HoldRequest | None
+) -> LeaderPause:
+    """Suspend the leader until the other has acted, or has the Lease if the roll has ended; then resume it."""
+    leader.suspend()
     stopped_at = time.monotonic()
     try:
-        wait_for(f"{other.name} to lead", lambda: other.metric("memroll_leader") == 1.0, 30)
-        wait_for(f"{other.name} to act", partial(_acts, stage, _port(other), roll, stopped_at), 60)
-        if held is not None:
-            held.let_go()  # the delayed write arrives now
+        wait_for(f"{other.name} to lead", lambda: other.read_metric("memroll_leader") == 1.0, 30)
+        wait_for(f"{other.name} to act", partial(_has_acted, scenario, _process_name(other), roll, stopped_at), 60)
+        if hold is not None:
+            hold.resume()  # the held write arrives now
             pause(0.5)
     finally:
         leader.resume()
     resumed_at = time.monotonic()
-    pause(3.0)  # whatever it still had in mind
-    return Pause(_port(leader), _port(other), stopped_at, resumed_at, time.monotonic())
+    pause(3.0)  # time for late writes of the first
+    return LeaderPause(_process_name(leader), _process_name(other), stopped_at, resumed_at, time.monotonic())
 
 
-def _acts(stage: Stage, process: str, roll: str, since: float) -> bool:
-    acted = any(is_act(e) and e.at > since for e in stage.proxy.writes(process))
-    return acted or stage.phase(roll) in FINAL
+def _has_acted(scenario: FaultScenario, process: str, roll: str, since: float) -> bool:
+    acted = any(is_action(e) and e.received_at > since for e in scenario.proxy.find_writes(process))
+    return acted or scenario.get_phase(roll) in FINAL
 
 
-def _check(stage: Stage, pauses: list[Pause], result: Result) -> None:
-    """After the second's first act, nothing of the first may be carried out; before it, there is only one acting."""
-    late: list[Exchange] = []
+def _check_late_writes(scenario: FaultScenario, pauses: list[LeaderPause], result: FaultResult) -> None:
+    """Check that nothing of the first is executed after the second's first action."""
+    late: list[RequestRecord] = []
     took_over = []
     for p in pauses:
-        acts = [e for e in stage.proxy.writes() if is_act(e) and p.stopped_at <= e.done_at <= p.watched_until]
-        second = [e for e in acts if e.process == p.other]
+        writes = [e for e in scenario.proxy.find_writes() if p.stopped_at <= e.responded_at <= p.observed_until]
+        actions = [e for e in writes if is_action(e)]
+        second = [e for e in actions if e.process == p.other]
         if not second:
-            continue  # the roll had ended before the stop
-        took_over.append(second[0].at - p.stopped_at)
-        first = [e for e in acts if e.process == p.leader and e.done_at > second[0].at]
-        sent_late = [e for e in first if e.at > p.resumed_at]
+            continue  # the roll had ended before the pause
+        took_over.append(second[0].received_at - p.stopped_at)
+        first = [e for e in actions if e.process == p.leader and e.responded_at > second[0].received_at]
+        sent_late = [e for e in first if e.received_at > p.resumed_at]
         late += first
-        result.troubles += [f"sent after it woke: {_words(e)}" for e in sent_late if e.done]
-        result.troubles += [f"carried out late: {_words(e)}" for e in first if e.done and not _repeats(e, second)]
-    result.figures |= {
+        result.errors += [f"sent after the pause: {_describe(e)}" for e in sent_late if e.succeeded]
+        executed = [e for e in first if e.succeeded and not _is_repeated_eviction(e, second)]
+        result.errors += [f"executed late: {_describe(e)}" for e in executed]
+    result.measurements |= {
         "pauses": len(pauses),
-        "taken over in mid-roll": len(took_over),
-        "acting after the stop (s)": ", ".join(f"{s:.1f}" for s in took_over),
+        "taken over during a roll": len(took_over),
+        "first action after the pause (s)": ", ".join(f"{s:.1f}" for s in took_over),
         "late writes of the first": len(late),
-        "of them refused": sum(not e.done for e in late),
-        "of them repeats of an eviction": sum(e.done for e in late),
+        "of them refused": sum(not e.succeeded for e in late),
+        "of them repeats of an eviction": sum(e.succeeded for e in late),
     }
 
 
-def _repeats(late: Exchange, second: list[Exchange]) -> bool:
-    """Whether it only repeats an eviction that the second had carried out: same roll, same pod by its uid."""
+def _is_repeated_eviction(late: RequestRecord, second: list[RequestRecord]) -> bool:
+    """Return whether a write only repeats an eviction by the second: of the same roll, and of the same pod by uid."""
     return is_eviction(late) and any(
-        is_eviction(e) and e.done and evicted_uid(e) == evicted_uid(late) and roll_of(e) == roll_of(late)
+        is_eviction(e) and e.succeeded and evicted_uid(e) == evicted_uid(late) and roll_of(e) == roll_of(late)
         for e in second
-        if e.done_at < late.done_at
+        if e.responded_at < late.responded_at
     )
 
 
-def _words(e: Exchange) -> str:
+def _describe(e: RequestRecord) -> str:
     return f"{e.process} {e.method} {e.path} {e.status} {e.body}"[:300]
 
 
-def late_eviction_of_a_vetoed_roll(site: Site) -> Result:
-    """The worst late write: an eviction on the wire arrives after the second operator has put the pod back.
+def delay_eviction_of_canceled_roll(cluster: DemoCluster) -> FaultResult:
+    """Hold an eviction until the second operator has restored the pod: the worst late write.
 
-    Without a budget nothing but its own preconditions can stop it.
+    Without a PodDisruptionBudget only the eviction's own preconditions can prevent it.
     """
-    with Stage(site, "late-eviction") as stage:
-        stage.workload("steady", budget=False)
-        stage.wait_settled("steady")
-        pair = [stage.operator(name, LEASE_SECONDS=f"{LEASE_S:.0f}").start() for name in ("first", "second")]
-        leader, _ = _who_leads(pair)
-        held = _hold(stage, leader, "evict")
-        assert held is not None
-        stage.roll("vetoed", stage.wait_serving("steady")[0])
-        wait_for("the eviction", held.reached.is_set, 60)
-        leader.stop()
+    with FaultScenario(cluster, "late-eviction") as scenario:
+        scenario.create_workload("steady", budget=False)
+        scenario.wait_until_settled("steady")
+        operators = _start_two_operators(scenario)
+        leader, _ = _find_leader(operators)
+        hold = _hold_write(scenario, leader, "evict")
+        assert hold is not None
+        scenario.create_roll("canceled", scenario.wait_until_serving("steady")[0])
+        wait_for("the eviction", hold.reached.is_set, 60)
+        leader.suspend()
         try:
-            path = f"/apis/memroll.dev/v1alpha1/namespaces/{stage.namespace}/podrolls/vetoed"
-            stage.server.ask("PATCH", path, {"spec": {"veto": True}}, "application/merge-patch+json")
-            wait_for("the second to put it back", lambda: stage.phase("vetoed") == "Aborted", 60)
-            stage.wait_settled("steady")
-            held.let_go()
+            path = f"/apis/memroll.dev/v1alpha1/namespaces/{scenario.namespace}/podrolls/canceled"
+            scenario.server.request("PATCH", path, {"spec": {"cancel": True}}, "application/merge-patch+json")
+            wait_for("the second operator to restore the pod", lambda: scenario.get_phase("canceled") == "Aborted", 60)
+            scenario.wait_until_settled("steady")
+            hold.resume()
             pause(1.0)
         finally:
             leader.resume()
         pause(5.0)
-        stage.wait_settled("steady")
-        result = audited(stage, "an eviction arrives after its roll was vetoed and the pod put back", {"steady": 1})
-        uid = stage.rolls()[0]["status"]["podUID"]
-        late = [e for e in stage.proxy.writes(_port(leader)) if is_eviction(e)]
-        result.figures["late eviction answered"] = late[0].status if late else "never sent"
-        result.troubles += ["the pod that was put back was evicted after all"] if uid in stage.gone else []
+        scenario.wait_until_settled("steady")
+        case = "an eviction arrives after its roll was canceled and the pod restored"
+        result = check_invariants(scenario, case, {"steady": 1})
+        uid = scenario.list_rolls()[0]["status"]["podUID"]
+        late = [e for e in scenario.proxy.find_writes(_process_name(leader)) if is_eviction(e)]
+        result.measurements["status of the late eviction"] = late[0].status if late else "never sent"
+        result.errors += ["the restored pod was evicted"] if uid in scenario.deleted_uids else []
         return result

@@ -1,4 +1,4 @@
-"""The kubelet: pods start, become Ready or do not, crash, and end. Each call moves each pod one step on."""
+"""Kubelet: pods start, become Ready or not, crash, and end. Each call advances each pod by one step."""
 
 from __future__ import annotations
 
@@ -21,50 +21,54 @@ from tests.model.objects import (
 )
 
 if TYPE_CHECKING:
-    from tests.model.server import Server
+    from tests.model.api_server import ModelApiServer
 
 
 @dataclass
 class Kubelet:
-    """The kubelets of all nodes. `newcomers`: what comes of pods that start from now on, whatever their image."""
+    """Kubelets of all nodes. `new_pod_image`: image that pods started from now on behave like, instead of their own."""
 
-    newcomers: str = ""
-    fates: dict[str, str] = field(default_factory=dict)
-    """By the uid of a pod: the image that it behaves like."""
-    sick: set[str] = field(default_factory=set)
-    """The uids of pods whose readiness probe fails."""
+    new_pod_image: str = ""
+    images: dict[str, str] = field(default_factory=dict)
+    """Image that a pod behaves like, by uid."""
+    unready: set[str] = field(default_factory=set)
+    """Uids of pods whose readiness probe fails."""
 
-    def sync_all(self, server: Server) -> None:
-        with server.acting("kubelet"):
+    def sync_all(self, server: ModelApiServer) -> None:
+        with server.act_as("kubelet"):
             for pod in server.list("pods"):
                 if is_deleting(pod):
                     server.remove("pods", pod)
                 elif node_of(pod):
                     server.set_status("pods", pod, self._status(server, pod))
 
-    def _status(self, server: Server, pod: Json) -> Json:
-        status, at = pod.get("status", {}), server.stamp()
-        fate = self.fates.setdefault(uid_of(pod), self.newcomers or image_of(pod))
-        if fate == MISSING:
+    def _status(self, server: ModelApiServer, pod: Json) -> Json:
+        status, at = pod.get("status", {}), server.timestamp()
+        image = self.images.setdefault(uid_of(pod), self.new_pod_image or image_of(pod))
+        if image == MISSING:
             return {**status, "containerStatuses": [_waiting("ImagePullBackOff")]}
         if phase_of(pod) == "Pending":
             running = status | {"phase": "Running", "containerStatuses": [_running(uid_of(pod), at, 0)]}
             return with_condition(running, "Ready", "False", at, "ContainersNotReady")
-        if fate == CRASHING:
+        if image == CRASHING:
             restarts = min(restarts_of(pod) + 1, 5)
             crashed = status | {"containerStatuses": [_waiting("CrashLoopBackOff", restarts)]}
             return with_condition(crashed, "Ready", "False", at, "ContainersNotReady")
-        up = fate != NEVER_READY and uid_of(pod) not in self.sick and _gates_open(pod)
-        return with_condition(status, "Ready", "True" if up else "False", at, "" if up else "ContainersNotReady")
+        is_ready = image != NEVER_READY and uid_of(pod) not in self.unready and _are_gates_open(pod)
+        return with_condition(
+            status, "Ready", "True" if is_ready else "False", at, "" if is_ready else "ContainersNotReady"
+        )
 
-    def restart(self, server: Server, pod: Json) -> None:
-        """Let the container of a pod be killed; it is back at the next step."""
+    def restart_container(self, server: ModelApiServer, pod: Json) -> None:
+        """Kill the container of a pod; it is Ready again after the next step."""
         status = pod.get("status", {})
-        again = status | {"containerStatuses": [_running(uid_of(pod), server.stamp(), restarts_of(pod) + 1)]}
-        server.set_status("pods", pod, with_condition(again, "Ready", "False", server.stamp(), "ContainersNotReady"))
+        again = status | {"containerStatuses": [_running(uid_of(pod), server.timestamp(), restarts_of(pod) + 1)]}
+        server.set_status(
+            "pods", pod, with_condition(again, "Ready", "False", server.timestamp(), "ContainersNotReady")
+        )
 
 
-def _gates_open(pod: Json) -> bool:
+def _are_gates_open(pod: Json) -> bool:
     gates = [g["conditionType"] for g in pod["spec"].get("readinessGates", ())]
     return all(condition_of(pod, gate).get("status") == "True" for gate in gates)
 

@@ -1,4 +1,4 @@
-"""The objects of the model as the JSON of the API server: how they are built and how they are read."""
+"""Objects of the model as JSON: functions that build and read them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 Json = dict[str, Any]
 
 APP = {"app": "chat"}
-"""The labels by which the Deployment, the Service and the budget of the model find their pods."""
+"""Labels by which the Deployment, the Service and the PodDisruptionBudget select their pods."""
 HASH_LABEL = "pod-template-hash"
 GOOD, MISSING, CRASHING, NEVER_READY = "chat:good", "chat:missing", "chat:crashing", "chat:never-ready"
-"""Images by what comes of a pod that runs them."""
-GATE = "memroll.dev/test"
-"""A readiness gate: a pod that has it is Ready only when a test says so."""
+"""Images, named after the behavior of a pod that runs them."""
+READINESS_GATE = "memroll.dev/test"
+"""Readiness gate: a pod that has it is Ready only if a test sets it."""
 
 
 def deployment(name: str, replicas: int = 1, **spec: Any) -> Json:
@@ -50,7 +50,7 @@ def namespace(name: str) -> Json:
 
 
 def reference(owner: Json, *, controller: bool = True) -> Json:
-    """Return the owner reference that names an object."""
+    """Return an owner reference to an object."""
     meta = owner["metadata"]
     named = {"apiVersion": owner["apiVersion"], "kind": owner["kind"], "name": meta["name"], "uid": meta["uid"]}
     return named | {"controller": controller, "blockOwnerDeletion": controller}
@@ -113,7 +113,7 @@ def image_of(pod: Json) -> str:
 
 
 def selects(selector: Json, labels: dict[str, str]) -> bool:
-    """Judge a selector of the form in specs; the model's own objects use `matchLabels` alone."""
+    """Return whether a selector of a spec selects the labels; the model uses only `matchLabels`."""
     return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items())
 
 

@@ -1,6 +1,6 @@
-"""The ReplicaSet controller, as pkg/controller/replicaset of Kubernetes 1.35 does it.
+"""ReplicaSet controller, as pkg/controller/replicaset of Kubernetes 1.35.
 
-It claims its pods (adopts and releases), makes what is missing, and deletes what is too much.
+It claims its pods (adopts and releases), creates missing pods, and deletes surplus ones.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cmp_to_key
 from typing import TYPE_CHECKING
 
-from tests.contract.cluster.semantics import Refused
+from tests.contract.cluster.api_semantics import RefusedError
 from tests.model.objects import (
     Json,
     condition_of,
@@ -31,30 +31,30 @@ from tests.model.objects import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.model.server import Server
+    from tests.model.api_server import ModelApiServer
 
 _PHASES = {"Pending": 0, "Unknown": 1, "Running": 2}
 
 
-def sync_all(server: Server) -> None:
-    with server.acting("replicaset-controller"):
+def sync_all(server: ModelApiServer) -> None:
+    with server.act_as("replicaset-controller"):
         for replica_set in server.list("replicasets"):
             sync(server, replica_set)
 
 
-def sync(server: Server, replica_set: Json) -> None:
+def sync(server: ModelApiServer, replica_set: Json) -> None:
     namespace = replica_set["metadata"]["namespace"]
     active = [p for p in server.list("pods", namespace) if is_active(p)]
-    owned = [p for pod in active if (p := _claimed(server, replica_set, pod)) is not None]
-    wanted = int(replica_set["spec"]["replicas"])
-    failure = _create(server, replica_set, wanted - len(owned))
-    for pod in to_delete(server, replica_set, owned, len(owned) - wanted):
+    owned = [p for pod in active if (p := _claim(server, replica_set, pod)) is not None]
+    desired = int(replica_set["spec"]["replicas"])
+    failure = _create(server, replica_set, desired - len(owned))
+    for pod in choose_surplus(server, replica_set, owned, len(owned) - desired):
         server.delete("pods", pod)
-    _report(server, replica_set, owned, failure)
+    _write_status(server, replica_set, owned, failure)
 
 
-def _claimed(server: Server, replica_set: Json, pod: Json) -> Json | None:
-    """Adopt a pod that matches and has no controller; release one that is owned and does not match any more."""
+def _claim(server: ModelApiServer, replica_set: Json, pod: Json) -> Json | None:
+    """Adopt a pod that matches and has no controller; release an owned pod that no longer matches."""
     matches = selects(replica_set["spec"]["selector"], labels_of(pod))
     owner = controller_uid(pod)
     if owner == uid_of(replica_set) and not matches:
@@ -66,8 +66,8 @@ def _claimed(server: Server, replica_set: Json, pod: Json) -> Json | None:
     return pod if owner == uid_of(replica_set) else None
 
 
-def _create(server: Server, replica_set: Json, missing: int) -> str:
-    """Make what is missing; return why the API server refuses it. It is tried again at the next look."""
+def _create(server: ModelApiServer, replica_set: Json, missing: int) -> str:
+    """Create missing pods; return the API server's error, if any. The next synchronization tries again."""
     template = replica_set["spec"]["template"]
     meta = template["metadata"] | {
         "generateName": f"{name_of(replica_set)}-",
@@ -77,16 +77,16 @@ def _create(server: Server, replica_set: Json, missing: int) -> str:
     try:
         for _ in range(missing):
             server.create("pods", replica_set["metadata"]["namespace"], pod | {"status": {"phase": "Pending"}})
-    except Refused as refused:
-        return str(refused)
+    except RefusedError as error:
+        return str(error)
     return ""
 
 
-def _report(server: Server, replica_set: Json, seen: Sequence[Json], failure: str) -> None:
-    """Write the status from the pods as they were seen before anything was made or deleted."""
-    ready = sum(map(is_ready, seen))
+def _write_status(server: ModelApiServer, replica_set: Json, observed: Sequence[Json], failure: str) -> None:
+    """Write the status from the pods as observed before the creations and deletions."""
+    ready = sum(map(is_ready, observed))
     status = {
-        "replicas": len(seen),
+        "replicas": len(observed),
         "readyReplicas": ready,
         "availableReplicas": ready,
         "observedGeneration": replica_set["metadata"]["generation"],
@@ -97,22 +97,22 @@ def _report(server: Server, replica_set: Json, seen: Sequence[Json], failure: st
     server.set_status("replicasets", replica_set, status)
 
 
-def to_delete(server: Server, replica_set: Json, owned: Sequence[Json], surplus: int) -> list[Json]:
-    """Choose the pods that are too many: the earlier a pod is in its life, the sooner it goes."""
+def choose_surplus(server: ModelApiServer, replica_set: Json, owned: Sequence[Json], surplus: int) -> list[Json]:
+    """Return the surplus pods to delete: those in the earliest stage of their life first."""
     if surplus <= 0:
         return []
     on_node: dict[str, int] = {}
     for pod in _related(server, replica_set):
         on_node[node_of(pod)] = on_node.get(node_of(pod), 0) + 1
 
-    def compared(a: Json, b: Json) -> int:
+    def compare(a: Json, b: Json) -> int:
         first = _rank(a, on_node), _rank(b, on_node)
         return (first[0] > first[1]) - (first[0] < first[1]) or _by_age(a, b, server.now)
 
-    return sorted(owned, key=cmp_to_key(compared))[:surplus]
+    return sorted(owned, key=cmp_to_key(compare))[:surplus]
 
 
-def _related(server: Server, replica_set: Json) -> list[Json]:
+def _related(server: ModelApiServer, replica_set: Json) -> list[Json]:
     """Return the active pods of every ReplicaSet of the same Deployment."""
     namespace, owner = replica_set["metadata"]["namespace"], controller_uid(replica_set)
     sets = [r for r in server.list("replicasets", namespace) if owner and controller_uid(r) == owner] or [replica_set]
@@ -125,7 +125,7 @@ def _rank(pod: Json, on_node: dict[str, int]) -> tuple[bool, int, bool, int]:
 
 
 def _by_age(a: Json, b: Json, now: datetime) -> int:
-    """Compare the times in the logarithmic scale: of two pods of about one age, chance (the uid) decides."""
+    """Compare ages on a logarithmic scale: of two pods of about the same age, the uid decides."""
     if is_ready(a) and (found := _younger_first(a, b, _ready_since(a), _ready_since(b), now)):
         return found
     if restarts_of(a) != restarts_of(b):

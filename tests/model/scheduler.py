@@ -1,4 +1,4 @@
-"""The scheduler: puts pods on nodes while there is room, and says so where there is none."""
+"""Scheduler: assigns pods to nodes with free capacity, and reports pods that fit on none."""
 
 from __future__ import annotations
 
@@ -7,37 +7,39 @@ from typing import TYPE_CHECKING
 from tests.model.objects import Json, name_of, node_of, phase_of, with_condition
 
 if TYPE_CHECKING:
-    from tests.model.server import Server
+    from tests.model.api_server import ModelApiServer
 
 
-def sync_all(server: Server) -> None:
-    with server.acting("scheduler"):
+def sync_all(server: ModelApiServer) -> None:
+    with server.act_as("scheduler"):
         for pod in server.list("pods"):
             if not node_of(pod):
-                _place(server, pod)
+                _schedule(server, pod)
 
 
-def _place(server: Server, pod: Json) -> None:
-    """Take the node with the most room; the names break ties."""
-    room = {name_of(n): _room(server, n, pod) for n in server.list("nodes") if not n["spec"].get("unschedulable")}
-    best = max(room, key=lambda name: room[name], default="")
+def _schedule(server: ModelApiServer, pod: Json) -> None:
+    """Choose the node with the most free capacity; the names break ties."""
+    capacity = {
+        name_of(n): _free_capacity(server, n, pod) for n in server.list("nodes") if not n["spec"].get("unschedulable")
+    }
+    best = max(capacity, key=lambda name: capacity[name], default="")
     status = pod.get("status", {})
-    if best and room[best] > 0:
-        pod = server.set_status("pods", pod, with_condition(status, "PodScheduled", "True", server.stamp()))
+    if best and capacity[best] > 0:
+        pod = server.set_status("pods", pod, with_condition(status, "PodScheduled", "True", server.timestamp()))
         server.update("pods", pod, {"spec": {"nodeName": best}})
         return
     message = f"0/{len(server.list('nodes'))} nodes are available: Too many pods."
-    waiting = with_condition(status, "PodScheduled", "False", server.stamp(), "Unschedulable", message)
+    waiting = with_condition(status, "PodScheduled", "False", server.timestamp(), "Unschedulable", message)
     server.set_status("pods", pod, waiting)
 
 
-def _room(server: Server, node: Json, pod: Json) -> int:
-    """Return how many pods a node can still take; none when the pod's host port is taken there."""
-    there = [
+def _free_capacity(server: ModelApiServer, node: Json, pod: Json) -> int:
+    """Return the number of pods that a node still has room for; 0 if the pod's host port is in use there."""
+    pods = [
         p for p in server.list("pods") if node_of(p) == name_of(node) and phase_of(p) not in ("Succeeded", "Failed")
     ]
-    taken = {port for p in there for port in _host_ports(p)}
-    return 0 if taken & _host_ports(pod) else int(node["status"]["allocatable"]["pods"]) - len(there)
+    taken = {port for p in pods for port in _host_ports(p)}
+    return 0 if taken & _host_ports(pod) else int(node["status"]["allocatable"]["pods"]) - len(pods)
 
 
 def _host_ports(pod: Json) -> set[int]:

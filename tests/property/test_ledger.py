@@ -1,4 +1,4 @@
-"""The ledger is derived: whatever a pass saw, seeing it again changes nothing."""
+"""The ledger is derived: a second update from the same outcome changes nothing."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import LEDGER_MAX, PolicyStatus
+from memroll.api.policy import MAX_LEDGER_ENTRIES, PolicyStatus
 from memroll.detection.assessment import Assessment
 from memroll.detection.trend import Trend
-from memroll.detection.verdict import Code, Healthy
 from memroll.model.pods import ObjectRef
-from memroll.reporting.leak_ledger import ledger
+from memroll.reporting.leak_ledger import update_ledger
 from memroll.reporting.outcome import Outcome
-from tests.builders import MIB, at, breach, container, pod, policy, roll_json
+from tests.builders import MIB, at, container, healthy_verdict, leak_verdict, pod, policy, roll_json
 
 KINDS = st.sampled_from(["Deployment", "StatefulSet", "ReplicaSet"])
 NAMES = st.sampled_from([f"w{i}" for i in range(9)])
@@ -34,11 +33,11 @@ EVIDENCE = st.builds(
     st.lists(st.builds(lambda f, b: {"file": f, "line": 1, "bytes": b}, NAMES, st.integers(1, 2**53 - 1)), max_size=5),
     st.integers(0, 9),
 )
-MEMORY = st.builds(
-    lambda before, after, judged: {
+EFFECT = st.builds(
+    lambda before, after, compared: {
         "beforeBytes": before,
         "afterBytes": after,
-        **({"judged": at(judged).strftime("%Y-%m-%dT%H:%M:%SZ")} if judged is not None else {}),
+        **({"comparedAt": at(compared).strftime("%Y-%m-%dT%H:%M:%SZ")} if compared is not None else {}),
     },
     st.integers(0, 2**40),
     st.integers(0, 2**40),
@@ -57,7 +56,7 @@ def assessments(draw) -> Assessment:
     growth = draw(GROWTH)
     slope = (growth or 0) / 3600
     trend = None if growth is None else Trend(slope, slope, slope, 0, 0, 1, 1, 1, 1)
-    verdict = replace(breach(), trend=trend) if draw(st.booleans()) else Healthy(Code.NOT_GROWING, "", None, 1.0)
+    verdict = replace(leak_verdict(), trend=trend) if draw(st.booleans()) else healthy_verdict()
     pod_name = f"{name}-{draw(st.integers(min_value=0, max_value=3))}"
     labels = {label: hash_} if label else {}
     return Assessment(pod(pod_name, controller=owner, labels=labels, containers=(own,)), own, verdict)
@@ -66,7 +65,7 @@ def assessments(draw) -> Assessment:
 @st.composite
 def rolls(draw) -> PodRoll:
     kind, name, hash_ = draw(KINDS), draw(NAMES), draw(HASHES)
-    finding = {"container": draw(CONTAINERS), "usageBytes": MIB, "image": draw(st.sampled_from(["", "x:1", "x:2"]))}
+    trigger = {"container": draw(CONTAINERS), "usageBytes": MIB, "image": draw(st.sampled_from(["", "x:1", "x:2"]))}
     growth = draw(GROWTH)
     ref = {"apiVersion": "apps/v1", "kind": kind, "name": name}
     controller = ref | {"kind": "ReplicaSet" if kind == "Deployment" else kind, "name": f"{name}-{hash_}", "uid": "u"}
@@ -76,13 +75,13 @@ def rolls(draw) -> PodRoll:
         roll_json(
             draw(st.sampled_from(["Succeeded", "Failed", "Evicting"])),
             created=finished,
-            spec={"finding": finding | ({} if growth is None else {"growthBytesPerHour": growth})},
+            spec={"trigger": trigger | ({} if growth is None else {"growthBytesPerHour": growth})},
             workload=ref,
             controller=controller,
             replacement={"name": new, "uid": f"uid-{new}"},
             times={"finished": finished.strftime("%Y-%m-%dT%H:%M:%SZ")},
             evidence=draw(st.none() | EVIDENCE),
-            memory=draw(st.none() | MEMORY),
+            effect=draw(st.none() | EFFECT),
         )
     )
 
@@ -96,39 +95,39 @@ def outcomes(draw) -> Outcome:
 
 @given(st.lists(outcomes(), min_size=1, max_size=4))
 @settings(max_examples=60)
-def test_the_same_pass_told_twice_changes_nothing(passes):
+def test_the_same_outcome_applied_twice_changes_nothing(reconciles):
     known = ()
-    for outcome in passes:
-        known = ledger(known, outcome)
-        assert ledger(known, outcome) == known
-        assert len(known) <= LEDGER_MAX
+    for outcome in reconciles:
+        known = update_ledger(known, outcome)
+        assert update_ledger(known, outcome) == known
+        assert len(known) <= MAX_LEDGER_ENTRIES
 
 
 @given(st.lists(outcomes(), min_size=1, max_size=4))
 @settings(max_examples=40)
-def test_nothing_is_lost_on_the_way_through_the_cluster(passes):
+def test_the_ledger_survives_serialization(reconciles):
     known = ()
-    for outcome in passes:
-        known = ledger(known, outcome)
-        assert PolicyStatus.model_validate(PolicyStatus(ledger=known).on_the_wire()).ledger == known
+    for outcome in reconciles:
+        known = update_ledger(known, outcome)
+        assert PolicyStatus.model_validate(PolicyStatus(ledger=known).to_dict()).ledger == known
         for entry in known:
             assert entry.first_seen <= entry.last_seen
 
 
 @given(outcomes(), st.lists(st.integers(min_value=1, max_value=90_000), min_size=1, max_size=4))
 @settings(max_examples=60)
-def test_what_is_seen_again_later_is_not_counted_again(outcome, pauses_s):
-    """Kills stand in a pod's status for as long as it lives, and PodRolls in the cluster for a week."""
-    first = known = ledger((), outcome)
+def test_rolls_and_kills_are_counted_once_however_often_they_are_seen(outcome, pauses_s):
+    """A kill remains in a pod's status for the pod's lifetime, a PodRoll in the cluster for a week."""
+    first = known = update_ledger((), outcome)
     now = outcome.now
     for pause_s in pauses_s:
         now += timedelta(seconds=pause_s)
-        known = ledger(known, replace(outcome, now=now))
+        known = update_ledger(known, replace(outcome, now=now))
     counts = {
         (e.workload, e.revision, e.container, e.image): (e.rolls, e.oom_kills, e.oom_kills_since, e.freed_bytes)
         for e in known
     }
     for e in first:
         key = (e.workload, e.revision, e.container, e.image)
-        told = (e.rolls, e.oom_kills, e.oom_kills_since, e.freed_bytes)
-        assert counts.get(key, told) == told
+        counted = (e.rolls, e.oom_kills, e.oom_kills_since, e.freed_bytes)
+        assert counts.get(key, counted) == counted

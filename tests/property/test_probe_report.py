@@ -1,4 +1,4 @@
-"""A report is read, whatever it is: what is kept is bounded, clean, and taken by the API server."""
+"""Any report is parsed: the stored part is bounded, clean, and accepted by the API server."""
 
 from __future__ import annotations
 
@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.api.evidence import GROWTH_MAX, NUMBER_MAX, REFERRERS_MAX, TEXT_CHARS_MAX, TYPES_MAX, ProbeReport
-from memroll.errors import Unanswered
-from memroll.evidence.probe_report import read
-from tests.hostile import REPORT
+from memroll.api.evidence import (
+    MAX_GROWN_LINES,
+    MAX_NUMBER,
+    MAX_REFERRERS,
+    MAX_RISING_TYPES,
+    MAX_TEXT_CHARS,
+    ProbeReport,
+)
+from memroll.errors import ProbeUnavailableError
+from memroll.evidence.probe_report import parse_report
+from tests.hostile_pods import REPORT
 
 ODD_TEXT = st.text(max_size=300) | st.sampled_from([
     "<script>alert(1)</script>", "[x](http://evil)", "a\x1b[31mb", "a\nb", "\u202etxt.exe", "\ud800", "javascript://x",
@@ -56,39 +63,39 @@ def numbers(value) -> list[float]:
 
 @given(REPORTS)
 @settings(max_examples=300)
-def test_what_is_kept_of_a_report_is_bounded_and_clean(raw):
-    found = read(json.dumps(raw).encode(errors="surrogatepass"))
-    wire = found.on_the_wire()
+def test_the_stored_part_of_a_report_is_bounded_and_clean(raw):
+    found = parse_report(json.dumps(raw).encode(errors="surrogatepass"))
+    wire = found.to_dict()
     assert ProbeReport.model_validate(wire) == found
-    assert len(found.growth) <= GROWTH_MAX
-    assert len(found.types) <= TYPES_MAX
-    assert all(len(t.referrers) <= REFERRERS_MAX for t in found.types)
+    assert len(found.growth) <= MAX_GROWN_LINES
+    assert len(found.types) <= MAX_RISING_TYPES
+    assert all(len(t.referrers) <= MAX_REFERRERS for t in found.types)
     for text in texts(wire):
-        assert len(text) <= TEXT_CHARS_MAX
+        assert len(text) <= MAX_TEXT_CHARS
         assert not set(text) & set('<>[]|`&"\\*#')
         assert "//" not in text
         assert not {unicodedata.category(c) for c in text} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
-    assert all(0 <= n <= NUMBER_MAX for n in numbers(wire))
+    assert all(0 <= n <= MAX_NUMBER for n in numbers(wire))
     assert [g.bytes for g in found.growth] == sorted((g.bytes for g in found.growth), reverse=True)
 
 
 @given(st.binary(max_size=200) | ANY.map(lambda v: json.dumps(v).encode(errors="surrogatepass")))
 @settings(max_examples=300)
-def test_what_is_no_report_is_said_to_be_none(answer):
-    with pytest.raises(Unanswered):
-        read(answer)
+def test_any_other_response_is_rejected(response):
+    with pytest.raises(ProbeUnavailableError):
+        parse_report(response)
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000, "-5", "true", '"7"', "[]"])
-def test_a_number_that_is_none_is_left_out(literal):
-    answer = json.dumps(REPORT).replace('"uptimeSeconds": 3600', f'"uptimeSeconds": {literal}')
-    found = read(answer.encode())
+def test_an_invalid_number_is_left_out(literal):
+    response = json.dumps(REPORT).replace('"uptimeSeconds": 3600', f'"uptimeSeconds": {literal}')
+    found = parse_report(response.encode())
     assert found.uptime_seconds is None
     assert found.rss_bytes == 200 << 20
 
 
-def test_a_whole_report_is_read():
-    found = read(json.dumps(REPORT).encode())
+def test_a_complete_report_is_parsed():
+    found = parse_report(json.dumps(REPORT).encode())
     assert [str(g) for g in found.growth] == ["app/cache.py:42", "app/web.py:7"], "the largest first"
     assert [(t.type, t.count, t.referrers) for t in found.types] == [("app.cache.Entry", 9000, ("dict of 'CACHE'",))]
     assert (found.tracing.state, found.requests_total, found.uncollectable) == ("tracing", 900, 0)

@@ -1,4 +1,4 @@
-"""Whatever a name holds, it stays inside its quotes and means only itself."""
+"""Any name stays inside its quotes in a query and matches only itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from typing import NamedTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll.clients.prometheus.promql import RSS, Matcher, Operator, any_of, chunked_pods, like, of_containers, samples
-from memroll.detection.samples import SUFFIX_ALPHABET, PodPattern
+from memroll.clients.prometheus.promql import (
+    RSS,
+    Matcher,
+    MatchOperator,
+    any_of,
+    chunk_pods,
+    container_selector,
+    pod_name_pattern,
+    raw_samples,
+)
+from memroll.model.pod_names import SUFFIX_ALPHABET, PodPattern
 
 NASTY = st.sampled_from(['"', "\\", '\\"', "\n", "}", "{", " or ", '"} or {a=~".+', "`", "'", ",", "|", "[9y]", "#"])
 ANY = st.one_of(
@@ -67,11 +76,13 @@ def alternatives(pattern: str) -> list[str]:
 
 
 def of_pods(namespace: str, pods: list[str]) -> Parsed:
-    return parse(samples(of_containers(RSS, namespace, Matcher("pod", Operator.MATCHES, any_of(pods))), 90))
+    return parse(
+        raw_samples(container_selector(RSS, namespace, Matcher("pod", MatchOperator.MATCHES, any_of(pods))), 90)
+    )
 
 
 @given(namespace=NAMES, pods=st.lists(NAMES, min_size=1, max_size=5))
-def test_names_come_out_as_they_went_in(namespace: str, pods: list[str]) -> None:
+def test_names_are_preserved_by_quoting(namespace: str, pods: list[str]) -> None:
     parsed = of_pods(namespace, pods)
     assert (parsed.metric, parsed.window) == (RSS, "90s")
     *others, (pod, matches, pattern), last = parsed.matchers
@@ -93,9 +104,11 @@ SUFFIXES = st.lists(st.text(SUFFIX_ALPHABET + "aey-1", min_size=1, max_size=11),
 
 
 @given(prefix=NAMES.filter(bool), parts=PARTS, suffixes=SUFFIXES)
-def test_what_is_asked_for_by_a_pattern_is_what_is_taken(prefix: str, parts: int, suffixes: list[str]) -> None:
+def test_the_query_of_a_pattern_matches_the_same_names_as_the_pattern(
+    prefix: str, parts: int, suffixes: list[str]
+) -> None:
     pattern, name = PodPattern(prefix, parts), "-".join([prefix, *suffixes])
-    assert bool(re.fullmatch(like(pattern), name)) == pattern.matches(name)
+    assert bool(re.fullmatch(pod_name_pattern(pattern), name)) == pattern.matches(name)
 
 
 @given(data=st.data(), prefix=NAMES.filter(bool), parts=PARTS)
@@ -107,6 +120,6 @@ def test_a_pattern_matches_every_name_that_kubernetes_makes(data: st.DataObject,
 
 @given(pods=st.lists(NAMES, max_size=300), pods_max=st.integers(min_value=1, max_value=300))
 def test_chunks_hold_every_name_once(pods: list[str], pods_max: int) -> None:
-    chunks = list(chunked_pods(pods, pods_max))
+    chunks = list(chunk_pods(pods, pods_max))
     assert [pod for chunk in chunks for pod in chunk] == sorted(set(pods))
     assert all(1 <= len(chunk) <= pods_max for chunk in chunks)

@@ -1,4 +1,4 @@
-"""A secret that is planted anywhere in a log never comes through, and nothing in a line makes it slow."""
+"""A secret is removed from any place in a log, and no line makes the redaction slow."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.api.evidence import LINE_CHARS_MAX
-from memroll.evidence.redact import redacted, without_secrets
-from memroll.evidence.sections import LOG_CHARS_MAX, log_tail
+from memroll.api.evidence import MAX_LINE_CHARS
+from memroll.evidence.redact import redact_lines, redact_secrets
+from memroll.evidence.sections import MAX_LOG_CHARS, log_tail
 
 PLAIN = string.ascii_letters + string.digits
 WORDS = st.text(string.ascii_lowercase + " ", max_size=60)
 SEEDS = st.integers(0, 2**32)
 
 
-def chosen(seed: int, alphabet: str, chars: int) -> str:
+def random_text(seed: int, alphabet: str, chars: int) -> str:
     return "".join(random.Random(seed).choices(alphabet, k=chars))
 
 
-PASSWORDS = st.builds(chosen, SEEDS, st.just(PLAIN + "!$%&/()?#*+-_.:,;"), st.integers(6, 40)).filter(
+PASSWORDS = st.builds(random_text, SEEDS, st.just(PLAIN + "!$%&/()?#*+-_.:,;"), st.integers(6, 40)).filter(
     lambda s: s[0].isalnum() and not s.strip(",;)").isdigit()
 )
 KEYS = st.sampled_from([
@@ -38,23 +38,23 @@ FORMS = st.sampled_from([
     '{{\\"{k}\\": \\"{v}\\"}}', "[{k}] => {v}", "{k}:={v}", "headers['{k}'] = '{v}'",
 ])  # fmt: skip
 TOKENS = {
-    "bearer": lambda s: ("Authorization: Bearer ", chosen(s, PLAIN, 30), ""),
-    "bearer in curl": lambda s: ("curl -H 'authorization: bearer ", chosen(s, PLAIN, 8), "'"),
-    "basic": lambda s: ("Basic ", base64.b64encode(chosen(s, PLAIN, 20).encode()).decode(), ""),
-    "cookie": lambda s: ("Set-Cookie: a=b; sid=", chosen(s, PLAIN, 12), "; Path=/"),
-    "openai": lambda s: ("using ", f"sk-{chosen(s, PLAIN, 12)}", ""),
-    "openai project": lambda s: ("'", f"sk-proj-{chosen(s, PLAIN + '_-', 60)}", "'"),
-    "aws": lambda s: ("key ", f"AKIA{chosen(s, string.ascii_uppercase + string.digits, 16)}", " used"),
-    "github": lambda s: ("", f"ghp_{chosen(s, PLAIN, 36)}", "."),
-    "slack": lambda s: ("", f"xoxb-{chosen(s, string.digits, 12)}-{chosen(s, PLAIN, 24)}", ""),
-    "google": lambda s: ("?key=", f"AIza{chosen(s, PLAIN + '_-', 35)}", ""),
-    "huggingface": lambda s: ("", f"hf_{chosen(s, PLAIN, 34)}", ""),
-    "jwt": lambda s: ("got ", "eyJ" + ".".join(chosen(s + i, PLAIN + "_-", 40) for i in range(3)), ""),
-    "hex": lambda s: ("seen ", chosen(s, "0123456789abcdef", 40), "!"),
+    "bearer": lambda s: ("Authorization: Bearer ", random_text(s, PLAIN, 30), ""),
+    "bearer in curl": lambda s: ("curl -H 'authorization: bearer ", random_text(s, PLAIN, 8), "'"),
+    "basic": lambda s: ("Basic ", base64.b64encode(random_text(s, PLAIN, 20).encode()).decode(), ""),
+    "cookie": lambda s: ("Set-Cookie: a=b; sid=", random_text(s, PLAIN, 12), "; Path=/"),
+    "openai": lambda s: ("using ", f"sk-{random_text(s, PLAIN, 12)}", ""),
+    "openai project": lambda s: ("'", f"sk-proj-{random_text(s, PLAIN + '_-', 60)}", "'"),
+    "aws": lambda s: ("key ", f"AKIA{random_text(s, string.ascii_uppercase + string.digits, 16)}", " used"),
+    "github": lambda s: ("", f"ghp_{random_text(s, PLAIN, 36)}", "."),
+    "slack": lambda s: ("", f"xoxb-{random_text(s, string.digits, 12)}-{random_text(s, PLAIN, 24)}", ""),
+    "google": lambda s: ("?key=", f"AIza{random_text(s, PLAIN + '_-', 35)}", ""),
+    "huggingface": lambda s: ("", f"hf_{random_text(s, PLAIN, 34)}", ""),
+    "jwt": lambda s: ("got ", "eyJ" + ".".join(random_text(s + i, PLAIN + "_-", 40) for i in range(3)), ""),
+    "hex": lambda s: ("seen ", random_text(s, "0123456789abcdef", 40), "!"),
     "base64": lambda s: ("blob ", base64.b64encode(random.Random(s).randbytes(45)).decode(), ""),
-    "in a URL": lambda s: ("postgresql+psycopg://app:", chosen(s, PLAIN + "%!$", 12), "@db.internal:5432/app"),
-    "in a query": lambda s: ('"GET /v1?access_token=', chosen(s, PLAIN, 12), '&x=1 HTTP/1.1" 200'),
-    "an address": lambda s: ("mail to ", f"{chosen(s, string.ascii_lowercase, 10)}@example.com", ""),
+    "in a URL": lambda s: ("postgresql+psycopg://app:", random_text(s, PLAIN + "%!$", 12), "@db.internal:5432/app"),
+    "in a query": lambda s: ('"GET /v1?access_token=', random_text(s, PLAIN, 12), '&x=1 HTTP/1.1" 200'),
+    "an address": lambda s: ("mail to ", f"{random_text(s, string.ascii_lowercase, 10)}@example.com", ""),
 }
 
 
@@ -65,30 +65,30 @@ def parts_of(line: str, secret: str) -> list[str]:
 
 @given(KEYS, FORMS, PASSWORDS, WORDS, WORDS)
 @settings(max_examples=400)
-def test_what_is_named_a_secret_is_taken_out(key, form, value, before, after):
+def test_values_of_secret_names_are_redacted(key, form, value, before, after):
     if "'" in form or '"' in form:
         value = json.dumps(value)[1:-1]
     line = f"{before} {form.format(k=key, v=value)} {after}"
-    assert value not in without_secrets(line)
-    assert not [p for p in parts_of(without_secrets(line), value) if p not in before + after + key]
+    assert value not in redact_secrets(line)
+    assert not [p for p in parts_of(redact_secrets(line), value) if p not in before + after + key]
 
 
 @pytest.mark.parametrize("kind", TOKENS)
 @given(seed=SEEDS, before=WORDS, after=WORDS)
 @settings(max_examples=60, derandomize=True)
-def test_what_looks_like_a_secret_is_taken_out(kind, seed, before, after):
+def test_tokens_in_a_known_format_are_redacted(kind, seed, before, after):
     head, secret, tail = TOKENS[kind](seed)
-    found = without_secrets(f"{before} {head}{secret}{tail} {after}")
+    found = redact_secrets(f"{before} {head}{secret}{tail} {after}")
     assert not any(secret[i : i + 8] in found for i in range(len(secret) - 7))
     assert "[redacted]" in found
 
 
 @given(SEEDS, st.integers(1, 12), st.booleans(), st.booleans(), WORDS)
 @settings(max_examples=100)
-def test_private_keys_are_taken_out_also_by_halves(seed, rows, has_begin, has_end, word):
-    body = [chosen(seed + i, PLAIN + "+/", 64) for i in range(rows)] + [chosen(seed, PLAIN, 9) + "="]
+def test_private_keys_are_redacted_even_if_cut_off(seed, rows, has_begin, has_end, word):
+    body = [random_text(seed + i, PLAIN + "+/", 64) for i in range(rows)] + [random_text(seed, PLAIN, 9) + "="]
     block = ["-----BEGIN RSA PRIVATE KEY-----"] * has_begin + body + ["-----END RSA PRIVATE KEY-----"] * has_end
-    found = [text for text, _ in redacted([f"{word}.", *block])]
+    found = [text for text, _ in redact_lines([f"{word}.", *block])]
     assert len(found) == len(block) + 1
     if has_begin or has_end:
         assert not any(line in text for line in body for text in found)
@@ -108,20 +108,20 @@ KEPT = [
 
 
 @pytest.mark.parametrize("line", KEPT)
-def test_what_is_worth_reading_is_kept(line):
-    assert without_secrets(line) == line
+def test_useful_lines_are_kept(line):
+    assert redact_secrets(line) == line
 
 
 @given(st.lists(st.text(max_size=700), max_size=60))
 @settings(max_examples=150)
-def test_whatever_a_pod_logs_is_one_short_printable_line_each(lines):
-    tail = log_tail("app", lines, LOG_CHARS_MAX)
+def test_any_log_becomes_short_printable_lines(lines):
+    tail = log_tail("app", lines, MAX_LOG_CHARS)
     for text in tail.lines if tail else ():
-        assert len(text) <= LINE_CHARS_MAX
+        assert len(text) <= MAX_LINE_CHARS
         assert text.isprintable() or all(c.isprintable() or c.isspace() for c in text)
         assert not set(text) & set("\x1b\n\r\x00\u202e\u2066\u200b\ufeff")
         text.encode()
-    assert sum(len(t) + 1 for t in (tail.lines if tail else ())) <= LOG_CHARS_MAX
+    assert sum(len(t) + 1 for t in (tail.lines if tail else ())) <= MAX_LOG_CHARS
 
 
 @pytest.mark.parametrize(
@@ -132,5 +132,5 @@ def test_whatever_a_pod_logs_is_one_short_printable_line_each(lines):
 )  # fmt: skip
 def test_no_line_is_slow(line):
     begun_s = time.perf_counter()
-    log_tail("app", [line] * 200, LOG_CHARS_MAX)
-    assert time.perf_counter() - begun_s < 1.0, "all that is looked at of a log, on a machine that does much else"
+    log_tail("app", [line] * 200, MAX_LOG_CHARS)
+    assert time.perf_counter() - begun_s < 1.0, "the whole part of a log that is read, on a busy machine"

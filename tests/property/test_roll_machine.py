@@ -1,8 +1,8 @@
-"""Whatever happens in whatever order, a roll ends, costs nothing, and leaves nothing behind.
+"""Every roll ends without losing a Ready pod and without a trace, for any sequence of events.
 
-Two processes of memroll work on a model of a cluster (tests/model), call by call. Between any two of their calls
-they die, lose the API server, or wait while the other one and everybody else go on. MEMROLL_EXAMPLES=20000 runs
-so many stories instead of the few of every day.
+Two processes of memroll work on a model of a cluster (tests/model), request by request. Between any two requests
+they are killed, lose the API server, or wait while the other process and all controllers continue.
+MEMROLL_EXAMPLES=20000 runs that many sequences instead of the default.
 """
 
 from __future__ import annotations
@@ -15,40 +15,42 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.model.objects import CRASHING, GOOD, MISSING, NEVER_READY, name_of, uid_of
-from tests.model.world import World
+from tests.model.roll_simulation import RollSimulation
 
 EXAMPLES = int(os.environ.get("MEMROLL_EXAMPLES", "150"))
 
 
 @dataclass(frozen=True)
-class Event:
-    """One thing that happens: a method of World, with what is drawn for it."""
+class SimulatedEvent:
+    """Event: a method of RollSimulation with drawn arguments."""
 
-    what: str
-    given: tuple[Any, ...] = ()
-    named: tuple[tuple[str, Any], ...] = ()
+    method: str
+    arguments: tuple[Any, ...] = ()
+    keywords: tuple[tuple[str, Any], ...] = ()
 
     def __repr__(self) -> str:
-        parts = [*map(repr, self.given), *(f"{k}={v!r}" for k, v in self.named)]
-        return f"world.{self.what}({', '.join(parts)})"
+        parts = [*map(repr, self.arguments), *(f"{k}={v!r}" for k, v in self.keywords)]
+        return f"simulation.{self.method}({', '.join(parts)})"
 
-    def happen(self, world: World) -> None:
-        getattr(world, self.what)(*self.given, **dict(self.named))
-
-
-def event(what: str, *drawn: st.SearchStrategy[Any], **named: Any) -> st.SearchStrategy[Event]:
-    return st.builds(Event, st.just(what), st.tuples(*drawn), st.just(tuple(named.items())))
+    def apply(self, simulation: RollSimulation) -> None:
+        getattr(simulation, self.method)(*self.arguments, **dict(self.keywords))
 
 
-PICK = st.integers(0, 3)
+def event(method: str, *strategies: st.SearchStrategy[Any], **keywords: Any) -> st.SearchStrategy[SimulatedEvent]:
+    return st.builds(SimulatedEvent, st.just(method), st.tuples(*strategies), st.just(tuple(keywords.items())))
+
+
+INDEX = st.integers(0, 3)
 PROCESS = st.integers(0, 1)
-TRUTH = st.booleans()
-FATES = st.sampled_from([GOOD, MISSING, CRASHING, NEVER_READY, ""])
+BOOLEAN = st.booleans()
+BEHAVIORS = st.sampled_from([GOOD, MISSING, CRASHING, NEVER_READY, ""])
 ROLLS = st.builds(
-    lambda pick, strategy, more: Event("roll", (pick, strategy), tuple((k, v) for k, v in more.items() if v)),
-    PICK,
+    lambda index, strategy, options: SimulatedEvent(
+        "create_roll", (index, strategy), tuple((k, v) for k, v in options.items() if v)
+    ),
+    INDEX,
     st.sampled_from(["Auto", "Auto", "Surge", "Evict", "Restart"]),
-    st.fixed_dictionaries({"by_policy": TRUTH, "drain": st.sampled_from(["", "time", "idle"]), "urgent": TRUTH}),
+    st.fixed_dictionaries({"by_policy": BOOLEAN, "drain": st.sampled_from(["", "time", "idle"]), "urgent": BOOLEAN}),
 )
 BUDGETS: tuple[dict[str, Any], ...] = (
     {},
@@ -59,58 +61,58 @@ BUDGETS: tuple[dict[str, Any], ...] = (
 )
 CONTROLLERS = ("deployment", "replicaset", "garbage", "scheduler", "kubelet", "disruption")
 
-MEMROLLS = st.one_of(
+MEMROLL_EVENTS = st.one_of(
     ROLLS,
-    event("step", PROCESS, PICK),
-    event("step", PROCESS, PICK),
-    event("go_on", PROCESS, st.integers(1, 5)),
-    event("go_on", PROCESS, st.integers(1, 5)),
-    event("begin", PROCESS, PICK),
-    event("ask", PROCESS),
-    event("finish", PROCESS),
-    event("die", PROCESS, TRUTH),
-    event("lose", PROCESS, TRUTH),
-    event("lead", PROCESS, TRUTH),
+    event("step", PROCESS, INDEX),
+    event("step", PROCESS, INDEX),
+    event("continue_rolls", PROCESS, st.integers(1, 5)),
+    event("continue_rolls", PROCESS, st.integers(1, 5)),
+    event("begin_step", PROCESS, INDEX),
+    event("send_next_request", PROCESS),
+    event("finish_step", PROCESS),
+    event("kill", PROCESS, BOOLEAN),
+    event("lose_request", PROCESS, BOOLEAN),
+    event("set_leader", PROCESS, BOOLEAN),
 )
-CLUSTERS = st.one_of(
-    event("rounds", st.integers(1, 6)),
-    event("rounds", st.integers(1, 6)),
-    event("run", st.sampled_from(CONTROLLERS)),
-    event("wait", st.integers(1, 20)),
+CLUSTER_EVENTS = st.one_of(
+    event("run_rounds", st.integers(1, 6)),
+    event("run_rounds", st.integers(1, 6)),
+    event("run_controller", st.sampled_from(CONTROLLERS)),
+    event("advance_time", st.integers(1, 20)),
 )
-USERS = st.one_of(
-    event("veto", PICK),
-    event("retire"),
-    event("load", st.none() | st.sampled_from([0, 3])),
-    event("delete_roll", PICK),
-    event("policy", suspend=True),
-    event("policy", suspend=False),
-    event("policy", mode="Observe"),
-    event("policy"),
+USER_EVENTS = st.one_of(
+    event("cancel_roll", INDEX),
+    event("uninstall"),
+    event("set_load", st.none() | st.sampled_from([0, 3])),
+    event("delete_roll", INDEX),
+    event("change_policy", suspend=True),
+    event("change_policy", suspend=False),
+    event("change_policy", mode="Observe"),
+    event("change_policy"),
     event("scale", st.integers(0, 4)),
     event("roll_out", st.sampled_from([GOOD, "chat:better", MISSING, NEVER_READY])),
-    *(event("protect", **budget) for budget in BUDGETS),
-    event("limit", st.none() | st.integers(0, 5)),
-    event("delete_deployment", TRUTH),
+    *(event("set_budget", **budget) for budget in BUDGETS),
+    event("set_quota", st.none() | st.integers(0, 5)),
+    event("delete_deployment", BOOLEAN),
     event("delete_namespace"),
-    event("label_back", PICK),
+    event("restore_label_by_hand", INDEX),
 )
-TROUBLES = st.one_of(
-    event("cordon", TRUTH),
-    event("drain_node", PICK),
-    event("evict", PICK),
-    event("delete_pod", PICK),
-    event("reborn", PICK),
-    event("newcomers", FATES),
-    event("sicken", PICK, TRUTH),
-    event("restart", PICK),
-    event("touch", PICK),
+FAILURE_EVENTS = st.one_of(
+    event("cordon", BOOLEAN),
+    event("drain_node", INDEX),
+    event("evict", INDEX),
+    event("delete_pod", INDEX),
+    event("recreate_pod", INDEX),
+    event("set_new_pod_image", BEHAVIORS),
+    event("set_pod_unready", INDEX, BOOLEAN),
+    event("restart_container", INDEX),
+    event("annotate_pod", INDEX),
 )
-EVENTS = st.one_of(MEMROLLS, MEMROLLS, CLUSTERS, USERS, TROUBLES)
-ONWARDS = event("go_on", PROCESS, st.integers(1, 4))
-CHAPTERS = st.tuples(st.lists(EVENTS, max_size=5), st.lists(ONWARDS, max_size=2))
-STORIES = st.lists(CHAPTERS, max_size=10).map(lambda parts: [e for part in parts for events in part for e in events])
-"""What happens, and that it goes on: in chapters, so that rolls get far before something else happens."""
+EVENTS = st.one_of(MEMROLL_EVENTS, MEMROLL_EVENTS, CLUSTER_EVENTS, USER_EVENTS, FAILURE_EVENTS)
+PROGRESS = event("continue_rolls", PROCESS, st.integers(1, 4))
+EPISODES = st.tuples(st.lists(EVENTS, max_size=5), st.lists(PROGRESS, max_size=2))
+SEQUENCES = st.lists(EPISODES, max_size=10).map(lambda parts: [e for part in parts for events in part for e in events])
+"""Sequences of events, in episodes that end with steps of the rolls, so that rolls advance between events."""
 SETTINGS = settings(
     max_examples=EXAMPLES,
     derandomize="MEMROLL_EXAMPLES" not in os.environ,
@@ -123,37 +125,44 @@ SETTINGS = settings(
     st.integers(0, 2),
     st.sampled_from(BUDGETS),
     ROLLS,
-    STORIES,
+    SEQUENCES,
 )
 @SETTINGS
-def test_whatever_happens_a_roll_ends_and_leaves_nothing_behind(
-    replicas: int, slack: int, protection: dict[str, Any], first: Event, story: list[Event]
+def test_every_roll_ends_and_leaves_no_trace(
+    replicas: int, spare_capacity: int, budget: dict[str, Any], first: SimulatedEvent, events: list[SimulatedEvent]
 ) -> None:
-    world = World(replicas, slack, protection)
+    simulation = RollSimulation(replicas, spare_capacity, budget)
     try:
-        for each in (first, *story):
-            each.happen(world)
-        world.calm_down()
-        judge(world)
+        for event_ in (first, *events):
+            event_.apply(simulation)
+        simulation.run_until_settled()
+        check_final_state(simulation)
     finally:
-        world.close()
+        simulation.close()
 
 
-def judge(world: World) -> None:
-    """Judge the end of a story; what must never happen on the way is judged by the witness."""
-    alive = {uid_of(p): p for p in world.cluster.living()}
-    endless = [(s.get("phase"), s.get("reason")) for r in world.active() if not _is_hopeless(world, s := r["status"])]
-    assert not endless, f"rolls do not end: {endless}"
-    assert not world.strays(), f"strays: {world.strays()}"
-    for roll in (r for r in world.rolls() if r not in world.active()):
+def check_final_state(simulation: RollSimulation) -> None:
+    """Check the state after a sequence; every write was checked when it happened."""
+    alive = {uid_of(p): p for p in simulation.cluster.list_undeleted_pods()}
+    unended = [
+        (s.get("phase"), s.get("reason"))
+        for r in simulation.list_active_rolls()
+        if not _is_unresolvable(simulation, s := r["status"])
+    ]
+    assert not unended, f"rolls do not end: {unended}"
+    assert not simulation.find_orphaned_pods(), f"orphaned pods: {simulation.find_orphaned_pods()}"
+    for roll in (r for r in simulation.list_rolls() if r not in simulation.list_active_rolls()):
         status = roll["status"]
         uid = status.get("podUID", "")
         if status["phase"] == "Succeeded":
             assert uid not in alive
         elif uid not in alive and "verifying" not in status.get("times", {}):
-            _, by = world.witness.ended.get(uid, ("", ""))
-            assert by != name_of(roll), f"{by} ended {status['phase']}, and evicted its pod"
+            _, roll_name = simulation.checker.deletions.get(uid, ("", ""))
+            assert roll_name != name_of(roll), f"{roll_name} ended {status['phase']}, and evicted its pod"
 
 
-def _is_hopeless(world: World, status: dict[str, Any]) -> bool:
-    return any(uid_of(p) == status.get("podUID") and world.is_hopeless(p) for p in world.cluster.living())
+def _is_unresolvable(simulation: RollSimulation, status: dict[str, Any]) -> bool:
+    return any(
+        uid_of(p) == status.get("podUID") and simulation.is_unresolvable(p)
+        for p in simulation.cluster.list_undeleted_pods()
+    )

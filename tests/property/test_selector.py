@@ -1,12 +1,12 @@
-"""A selector judged by its labels selects what its query selects."""
+"""A selector matches the same labels as its query does."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memroll.api.selector import Selector
-from tests.contract.cluster.semantics import selects
+from memroll.api.selector import LabelSelector
+from tests.contract.cluster.api_semantics import selects
 
 KEYS, VALUES = st.sampled_from(["a", "b", "x.io/c"]), st.sampled_from(["", "1", "2"])
 LABELS = st.dictionaries(KEYS, VALUES)
@@ -21,5 +21,5 @@ SELECTORS = st.fixed_dictionaries(
 
 @given(SELECTORS, LABELS)
 def test_labels_match_as_the_query_does(raw, labels):
-    selector = Selector.model_validate(raw)
-    assert selector.matches(labels) == selects(selector.query(), labels)
+    selector = LabelSelector.model_validate(raw)
+    assert selector.matches(labels) == selects(selector.to_query(), labels)

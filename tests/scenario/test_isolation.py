@@ -1,8 +1,8 @@
-"""A hundred policies and a hundred rolls at once: every event, log line, status and metric is about the right one.
+"""A hundred policies and a hundred concurrent rolls: every Event, log record, status and metric names the right one.
 
-Ten namespaces hold ten workloads each, of the same names everywhere, so that a mix-up of either half of a name shows.
-Each workload has a memory limit of its own, which stands in all that is said of it. Some can't be read, some can't be
-touched, and some get no replacement; the loop, the passes, the logs and the metrics are the real ones.
+Ten namespaces have ten workloads each, with the same names in each, so that a mix-up of either half of a name is found.
+Each workload has its own memory limit, which all texts about it contain. Some can't be read, some must not be changed,
+and some get no replacement; the work queues, the controllers, the logs and the metrics are the real ones.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from memroll import logs
 from memroll.api.policy import MemoryPolicy
-from memroll.cli import logs
-from memroll.controller.controllers import Passes
-from memroll.controller.workqueue import Key, Schedule
-from memroll.errors import PrometheusUnavailable, Stalled
-from memroll.planning.rate_limit import Guard
+from memroll.controller.workqueue import Key, WorkQueue
+from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.planning.rate_limit import RollRateLimit
 from memroll.reconcile import roll as roll_step
 from memroll.reporting.metrics import Metrics
-from tests.builders import MIB, at, line, policy_json
-from tests.fakes import FakeCluster, FakePrometheus, Log
+from tests.builders import MIB, line, policy_json
+from tests.fakes import FakeCluster, FakeEventRecorder, FakePrometheus
+from tests.scenario.simulation import Queues, controllers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,19 +38,19 @@ Name = tuple[str, str]
 
 TEAMS, APPS = 10, 10
 NAMES = [(f"team-{team}", f"chat-{app}") for team in range(TEAMS) for app in range(APPS)]
-UNREAD, UNTOUCHABLE, ALONE = "chat-7", "chat-8", "chat-9"
-"""Prometheus does not answer for one, one may not be released, and one gets no replacement that is Ready."""
-EXPECTED = {UNREAD: (), UNTOUCHABLE: ("Failed",), ALONE: ("Failed",)}
-BESIDE = ("RollHeld", "EvidenceCaptured")
-"""Events that are beside the story: they come as time allows."""
+QUERY_FAILS, RELEASE_FORBIDDEN, NEVER_READY = "chat-7", "chat-8", "chat-9"
+"""Workloads in each namespace whose query fails, whose release is forbidden, and whose replacement never is Ready."""
+EXPECTED = {QUERY_FAILS: (), RELEASE_FORBIDDEN: ("Failed",), NEVER_READY: ("Failed",)}
+TIMING_DEPENDENT = ("RollBlocked", "EvidenceCaptured")
+"""Events whose number depends on timing; they are not compared."""
 SPEC = {
     "mode": "Enforce",
     "interval": "5s",
-    "growth": {"perHour": "50%", "window": "60s", "warmUp": "20s", "persist": "10s"},
+    "growth": {"perHour": "50%", "window": "60s", "warmUp": "20s", "for": "10s"},
     "roll": {"cooldown": "1h", "replacementTimeout": "10s"},
 }
 ROUND_S = 0.05
-adapter = logging.getLogger("memroll.cluster")
+cluster_log = logging.getLogger("memroll.cluster")
 
 
 def limit_mib(name: Name) -> int:
@@ -58,43 +58,43 @@ def limit_mib(name: Name) -> int:
 
 
 def names_in(text: str) -> tuple[set[str], set[str], set[int]]:
-    """Return the namespaces, the workloads and the limits in MiB that a text names."""
+    """Return the namespaces, the workloads and the limits in MiB in a text."""
     limits = {int(found) for found in re.findall(r" of (\d+)\.0 MiB", text)}
     return set(re.findall(r"team-\d+", text)), set(re.findall(r"chat-\d+(?!\d)", text)), limits
 
 
-def strangers(text: str, name: Name) -> set[Any]:
-    """Return what a text names that has nothing to do with this workload."""
+def foreign_names(text: str, name: Name) -> set[Any]:
+    """Return the names and limits in a text that belong to other workloads."""
     teams, apps, limits = names_in(text)
     return (teams - {name[0]}) | (apps - {name[1]}) | (limits - {limit_mib(name)})
 
 
 class Fleet:
-    """A hundred workloads behind one adapter. Each call waits a while, so that all of them are under way at once."""
+    """A hundred workloads behind one client. Each call is delayed, so that all of them run concurrently."""
 
     def __init__(self) -> None:
         self.members = {name: self._member(name) for name in NAMES}
         self.series = {name: self._series(name) for name in NAMES}
         self._random = random.Random(1)
-        self.most_at_once = self._under_way = 0
+        self.max_running = self._running = 0
 
     def _member(self, name: Name) -> FakeCluster:
-        member = FakeCluster(name=name, limit_bytes=limit_mib(name) * MIB, newcomers_ready=name[1] != ALONE)
+        member = FakeCluster(name=name, limit_bytes=limit_mib(name) * MIB, replacements_ready=name[1] != NEVER_READY)
         selector = {"matchLabels": {"app": name[1]}}
         raw = policy_json(SPEC | {"selector": selector}, name[1], namespace=name[0], uid="-".join(("policy", *name)))
         member.policies_json[name[1]] = raw
-        member.log = (f"{name[0]}/{name[1]} serves",)  # what evidence finds, where it is captured
-        if name[1] == UNTOUCHABLE:
+        member.pod_log = (f"{name[0]}/{name[1]} serves",)  # what evidence finds, where it is captured
+        if name[1] == RELEASE_FORBIDDEN:
             member.release = refuse
         return member
 
     def _series(self, name: Name) -> FakePrometheus:
-        error = PrometheusUnavailable("Timeout", f"no answer for {name}") if name[1] == UNREAD else None
+        error = PrometheusUnavailableError("Timeout", f"no answer for {name}") if name[1] == QUERY_FAILS else None
         leak = line(0.5, base_mib=20 + NAMES.index(name), ahead_s=600)
         return FakePrometheus({f"id-{name[1]}-1": leak}, error)
 
     def of(self, *about: Any) -> Name:
-        """Return the one workload that the arguments of a call name. There being two would be the mix-up looked for."""
+        """Return the workload in the arguments of a call; fail if they name two, which would be a mix-up."""
         (team,), (app,), _ = names_in(repr(about))
         return team, app
 
@@ -107,33 +107,33 @@ class Fleet:
         return self.members[NAMES[0]].seconds
 
     @asynccontextmanager
-    async def lagging(self) -> AsyncIterator[None]:
-        self._under_way += 1
-        self.most_at_once = max(self.most_at_once, self._under_way)
+    async def delayed(self) -> AsyncIterator[None]:
+        self._running += 1
+        self.max_running = max(self.max_running, self._running)
         for _ in range(self._random.randint(1, 8)):
             await asyncio.sleep(0)
         yield
-        self._under_way -= 1
+        self._running -= 1
 
     def __getattr__(self, call: str) -> Any:
-        """Hand a call on to its workload, and log it as an adapter might."""
+        """Forward a call to its workload, and log it as a client does."""
 
-        async def passed_on(*args: Any, **named: Any) -> Any:
+        async def forward(*args: Any, **named: Any) -> Any:
             name = self.of(*args)
-            async with self.lagging():
-                if call != "targets":  # a pass asks for the pods of older policies, too
-                    adapter.debug(call, extra={"asked": "/".join(name)})
+            async with self.delayed():
+                if call != "list_pods":  # a reconcile lists the pods of older policies, too
+                    cluster_log.debug(call, extra={"asked": "/".join(name)})
                 return await getattr(self.members[name], call)(*args, **named)
 
-        return passed_on
+        return forward
 
-    async def policies(self, namespaces: Any) -> tuple[dict[str, Any], ...]:
+    async def list_policies(self, namespaces: Any) -> tuple[dict[str, Any], ...]:
         return tuple(self._all("policies_json", namespaces))
 
-    async def rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
+    async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
         return tuple(self._all("rolls_json", (namespace,) if namespace else ()))
 
-    async def namespace_annotations(self, namespace: str) -> dict[str, str]:
+    async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         return {}
 
     def _all(self, store: str, namespaces: Any) -> Iterator[dict[str, Any]]:
@@ -142,51 +142,54 @@ class Fleet:
                 yield from getattr(member, store).values()
 
 
-class Series:
-    """The Prometheus of all of them."""
+class FleetPrometheus:
+    """Prometheus with the samples of all workloads."""
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
     def __getattr__(self, call: str) -> Any:
-        async def passed_on(connection: str, namespace: str, pods: Any, *args: Any, **named: Any) -> Any:
-            name = self._fleet.of(namespace, pods)
-            async with self._fleet.lagging():
-                return await getattr(self._fleet.series[name], call)(connection, namespace, pods, *args, **named)
+        async def forward(connection: str, *args: Any) -> Any:
+            name = self._fleet.of(*args)
+            async with self._fleet.delayed():
+                return await getattr(self._fleet.series[name], call)(connection, *args)
 
-        return passed_on
+        return forward
 
 
 async def refuse(*about: Any) -> None:
-    raise Stalled("Forbidden", f"cannot patch the pod {about[0].key.namespace}/{about[0].key.name}")
+    raise TerminalError("Forbidden", f"cannot patch the pod {about[0].key.namespace}/{about[0].key.name}")
 
 
-class Operator:
-    """The loop and the passes as `memroll operator` puts them together."""
+class FleetOperator:
+    """Work queues and controllers, connected as in `controller.manager`."""
 
     def __init__(self, fleet: Fleet) -> None:
-        self.fleet, self.log, self.metrics = fleet, Log(), Metrics()
-        passes = Passes(
-            cluster=fleet, prometheus=Series(fleet), recorder=self.log, metrics=self.metrics, leads=lambda: True,
-            wake_roll=self.wake_roll, wake_policy=self.wake_policy,
-            now=lambda: at(fleet.seconds), guard=Guard(1000, 100.0),
-        )  # fmt: skip
-        self.policies, self.rolls = Schedule(passes.over_policy, 100), Schedule(passes.over_roll, 100)
+        self.fleet, self.recorder, self.metrics = fleet, FakeEventRecorder(), Metrics()
+        made = controllers(
+            fleet,
+            FleetPrometheus(fleet),
+            Queues(self.enqueue_roll, self.enqueue_policy),
+            RollRateLimit(1000, 100.0),
+            events=self.recorder,
+            metrics=self.metrics,
+        )
+        self.policies, self.rolls = WorkQueue(made.policies.reconcile, 100), WorkQueue(made.rolls.reconcile, 100)
 
-    def wake_roll(self, key: Key) -> None:
-        self.rolls.wake(key)
+    def enqueue_roll(self, key: Key) -> None:
+        self.rolls.enqueue(key)
 
-    def wake_policy(self, key: Key) -> None:
-        self.policies.wake(key)
+    def enqueue_policy(self, key: Key) -> None:
+        self.policies.enqueue(key)
 
     async def run(self) -> None:
-        """Run until every roll has ended and every policy says so."""
+        """Run until every roll has ended and every policy's status contains it."""
         for name in NAMES:
-            self.policies.wake(Key(*name))
+            self.policies.enqueue(Key(*name))
         running = [asyncio.create_task(loop.run()) for loop in (self.policies, self.rolls)]
         try:
-            async with asyncio.timeout(60):
-                while not all(map(self.told, NAMES)):
+            async with asyncio.timeout(100):
+                while not all(map(self.is_recorded, NAMES)):
                     await asyncio.sleep(ROUND_S)
                     self.fleet.settle()
         finally:
@@ -194,7 +197,7 @@ class Operator:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def told(self, name: Name) -> bool:
+    def is_recorded(self, name: Name) -> bool:
         policy = MemoryPolicy.read(self.fleet.members[name].policies_json[name[1]])
         phases = [roll.phase for roll in policy.status.last_rolls]
         return bool(policy.status.conditions) and tuple(phases) == ended(name)
@@ -205,8 +208,8 @@ def ended(name: Name) -> tuple[str, ...]:
 
 
 @pytest.fixture
-async def played(monkeypatch: pytest.MonkeyPatch) -> tuple[Operator, list[dict[str, Any]]]:
-    """Play it once; return the operator and its log lines as they are written."""
+async def run_once(monkeypatch: pytest.MonkeyPatch) -> tuple[FleetOperator, list[dict[str, Any]]]:
+    """Run the operator once; return it and its log records."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(roll_step, "WAIT_S", ROUND_S)
@@ -214,7 +217,7 @@ async def played(monkeypatch: pytest.MonkeyPatch) -> tuple[Operator, list[dict[s
     handlers, level = root.handlers[:], root.level
     try:
         logs.configure("json", "DEBUG")
-        operator = Operator(Fleet())
+        operator = FleetOperator(Fleet())
         await operator.run()
     finally:
         root.handlers[:] = handlers
@@ -222,59 +225,59 @@ async def played(monkeypatch: pytest.MonkeyPatch) -> tuple[Operator, list[dict[s
     return operator, [json.loads(text) for text in stream.getvalue().splitlines()]
 
 
-async def test_a_hundred_policies_and_their_rolls_at_once_never_mix_anything(played):
-    operator, lines = played
-    assert operator.fleet.most_at_once >= 50, "they did run at the same time"
+async def test_a_hundred_concurrent_policies_and_rolls_mix_up_nothing(run_once):
+    operator, lines = run_once
+    assert operator.fleet.max_running >= 50, "they ran concurrently"
     check_records(operator)
     check_events(operator)
-    check_lines(lines)
+    check_log_records(lines)
     check_metrics(operator.metrics)
 
 
-def check_records(operator: Operator) -> None:
-    """Each policy's status and each PodRoll name their own pod and numbers, and each pod was rolled once."""
+def check_records(operator: FleetOperator) -> None:
+    """Check that each status contains only its own names and numbers, and that each pod was rolled once."""
     for name, member in operator.fleet.members.items():
-        assert strangers(json.dumps([member.policies_json, member.rolls_json]), name) == set()
+        assert foreign_names(json.dumps([member.policies_json, member.rolls_json]), name) == set()
         assert tuple(r["status"]["phase"] for r in member.rolls_json.values()) == ended(name), name
         rolled = [f"uid-{name[0]}-{name[1]}-1"] if ended(name) == ("Succeeded",) else []
         assert member.evicted == rolled
 
 
-def check_events(operator: Operator) -> None:
-    """Each event names what it is about, and each object was told its own story."""
+def check_events(operator: FleetOperator) -> None:
+    """Check that each Event names its own object, and that each object has its own sequence of Events."""
     stories: dict[tuple[str, str], list[str]] = {}
-    for event in operator.log.events:
+    for event in operator.recorder.events:
         name = operator.fleet.of(event.regarding.namespace, event.regarding.name)
-        assert strangers(f"{event.regarding} {event.message} {event.subject}", name) == set()
+        assert foreign_names(f"{event.regarding} {event.message} {event.subject}", name) == set()
         if event.regarding.kind == "Deployment":
             stories.setdefault(name, []).append(event.reason.value)
     for name in NAMES:
         expected = {
-            UNREAD: [],
-            UNTOUCHABLE: ["RollAnnounced", "RollRolledBack"],
-            ALONE: ["RollAnnounced", "RollRolledBack"],
+            QUERY_FAILS: [],
+            RELEASE_FORBIDDEN: ["RollAnnounced", "RollReverted"],
+            NEVER_READY: ["RollAnnounced", "RollReverted"],
         }.get(name[1], ["RollAnnounced", "ReplacementReady", "PodRolled"])
-        told = [reason for reason in stories.get(name, []) if reason not in BESIDE]
-        assert told == expected, name
+        actual = [reason for reason in stories.get(name, []) if reason not in TIMING_DEPENDENT]
+        assert actual == expected, name
 
 
-def check_lines(lines: list[dict[str, Any]]) -> None:
-    """Each line is about one workload, and says so in its fields: also one from deep inside an adapter."""
+def check_log_records(lines: list[dict[str, Any]]) -> None:
+    """Check that each log record names one workload in its fields, including records of the clients."""
     deep = 0
-    for said in lines:
-        teams, apps, _ = names_in(json.dumps(said))
+    for record in lines:
+        teams, apps, _ = names_in(json.dumps(record))
         if not teams:
             continue
-        assert len(teams) == len(apps) == 1, said
+        assert len(teams) == len(apps) == 1, record
         (team,), (app,) = teams, apps
-        assert said["namespace"] == team, said
-        assert said.get("policy", app) == app, said
-        assert said.get("policy") or said.get("roll"), said
-        assert strangers(json.dumps(said), (team, app)) == set()
-        deep += "asked" in said
+        assert record["namespace"] == team, record
+        assert record.get("policy", app) == app, record
+        assert record.get("policy") or record.get("roll"), record
+        assert foreign_names(json.dumps(record), (team, app)) == set()
+        deep += "asked" in record
     assert deep > 20 * len(NAMES)
-    levels = Counter(said["policy"] for said in lines if said["message"] == "pass held")
-    assert set(levels) == {UNREAD}
+    levels = Counter(record["policy"] for record in lines if record["message"] == "reconcile failed")
+    assert set(levels) == {QUERY_FAILS}
 
 
 def check_metrics(metrics: Metrics) -> None:

@@ -1,112 +1,211 @@
-"""The resync and `memroll retire` with a pod, or a roll, that meets a bug: it stays that object's."""
+"""The resync and `memroll cleanup` with a pod, or a roll, that triggers a bug: the error stays with that object."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from memroll.cli import operator, retire
-from memroll.controller.controllers import Passes
-from memroll.controller.workqueue import Key, Schedule, supervise
+from memroll.cli import cleanup
+from memroll.controller import manager as manager_module
+from memroll.controller.manager import resync
+from memroll.controller.roll_controller import RollController
+from memroll.controller.workqueue import Key, WorkQueue, supervise
+from memroll.errors import TerminalError
 from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
-from memroll.reporting.metrics import Metrics
-from tests.builders import at, roll_json
-from tests.fakes import FakeCluster, FakePrometheus, Log
-from tests.scenario.test_strays import ODD_NOTES
+from tests.builders import OUT_OF_RANGE_TIMES, policy_json, roll_json
+from tests.fakes import FakeCluster, FakePrometheus
+from tests.scenario.simulation import FAST, Controllers, controllers, leaking
+from tests.scenario.test_orphans import INVALID_ANNOTATIONS, UNUSABLE_RECORDS
 
 
 @pytest.fixture(autouse=True)
-def _hurried(monkeypatch):
-    monkeypatch.setattr(operator, "PULSE_S", 0.01)
-    monkeypatch.setattr(operator, "RESYNC_S", 0.01)
-    monkeypatch.setattr(retire, "PAUSE_S", 0.01)
+def _short_pauses(monkeypatch):
+    monkeypatch.setattr(manager_module, "TICK_S", 0.01)
+    monkeypatch.setattr(manager_module, "RESYNC_INTERVAL_S", 0.01)
+    monkeypatch.setattr(cleanup, "PAUSE_S", 0.01)
 
 
-def passes_over(cluster: FakeCluster) -> Passes:
-    return Passes(
-        cluster=cluster, prometheus=FakePrometheus({}), recorder=Log(), metrics=Metrics(), leads=lambda: True,
-        wake_roll=lambda _: None, wake_policy=lambda _: None, now=lambda: at(cluster.seconds), retiring="the end",
-    )  # fmt: skip
+def uninstalling(cluster: FakeCluster) -> Controllers:
+    return controllers(cluster, FakePrometheus({}), uninstalling="the end")
 
 
-def parts_of(passes: Passes) -> SimpleNamespace:
-    """Build what the resync uses of the operator's parts."""
+def manager_of(made: Controllers) -> SimpleNamespace:
+    """Build the part of the manager that the resync uses."""
     return SimpleNamespace(
-        passes=passes,
-        metrics=passes.metrics,
+        policy_controller=made.policies,
+        roll_controller=made.rolls,
+        metrics=made.context.metrics,
         recorder=SimpleNamespace(dropped=0),
-        lease=SimpleNamespace(is_leader=lambda: True),
-        policies=Schedule(passes.over_policy, 1),
-        rolls=Schedule(passes.over_roll, 1),
+        elector=SimpleNamespace(is_leader=lambda: True),
+        policy_queue=WorkQueue(made.policies.reconcile, 1),
+        roll_queue=WorkQueue(made.rolls.reconcile, 1),
     )
 
 
-def tampered(cluster: FakeCluster, note: str) -> str:
-    """Have a tenant write a note on a pod; return the pod's name."""
+def tamper(cluster: FakeCluster, note: str) -> str:
+    """Change a pod's annotation as a tenant can; return the pod's name."""
     name = next(iter(cluster.pods))
     labels = {**cluster.pods[name].labels, "pod-template-hash": RELEASED_HASH}
-    marks = {OWNER_ANNOTATION: note, HASH_ANNOTATION: "5d", ROLL_ANNOTATION: "gone"}
-    cluster.pods[name] = replace(cluster.pods[name], labels=labels, annotations=marks)
+    annotations = {OWNER_ANNOTATION: note, HASH_ANNOTATION: "5d", ROLL_ANNOTATION: "gone"}
+    cluster.pods[name] = replace(cluster.pods[name], labels=labels, annotations=annotations)
     return name
 
 
-async def resynced(parts: SimpleNamespace, rounds: int) -> None:
-    """Let the supervised resync look so many times; fail if it ends."""
-    looked, enough = 0, asyncio.Event()
-    known = parts.passes.cluster.policies
+def add_roll(cluster: FakeCluster, name: str, **spec: Any) -> None:
+    raw = roll_json("Announced", spec={"podName": "leaky-1", "podUID": "uid-leaky-1"} | spec)
+    cluster.rolls_json[name] = raw | {"metadata": raw["metadata"] | {"name": name, "uid": name}}
+
+
+async def run_resync(made: Controllers, rounds: int) -> None:
+    """Run the supervised resync until it has listed the policies `rounds` times; fail if it ends."""
+    count, enough = 0, asyncio.Event()
+    cluster = made.context.kubernetes
+    list_policies = cluster.list_policies
 
     async def counted(namespaces):
-        nonlocal looked
-        looked += 1
-        if looked == rounds:
+        nonlocal count
+        count += 1
+        if count == rounds:
             enough.set()
-        return await known(namespaces)
+        return await list_policies(namespaces)
 
-    parts.passes.cluster.policies = counted
+    cluster.list_policies = counted
     async with asyncio.timeout(10):
-        assert await supervise({"resync": operator._resync(parts), "enough": enough.wait()}) == "enough"
+        assert await supervise({"resync": resync(manager_of(made)), "enough": enough.wait()}) == "enough"
 
 
-@pytest.mark.parametrize("note", ODD_NOTES)
-async def test_no_note_on_a_pod_ends_the_operator_or_fails_an_uninstall(note):
+@pytest.mark.parametrize("note", INVALID_ANNOTATIONS)
+async def test_no_annotation_ends_the_operator_or_fails_the_cleanup(note):
     cluster = FakeCluster()
-    name = tampered(cluster, note)
-    await resynced(parts_of(passes_over(cluster)), rounds=3)
+    name = tamper(cluster, note)
+    await run_resync(uninstalling(cluster), rounds=3)
     assert cluster.writes == [f"restore {name}"]
-    tampered(cluster, note)
-    assert await retire._take_back(passes_over(cluster), timeout_s=5) == []
+    tamper(cluster, note)
+    assert await cleanup._roll_back_all(uninstalling(cluster).rolls, timeout_s=5) == []
 
 
 async def test_a_bug_in_the_resync_does_not_end_the_operator(monkeypatch, caplog):
     cluster = FakeCluster()
-    passes = passes_over(cluster)
+    made = uninstalling(cluster)
 
     async def odd(namespace):
         raise TypeError("unhashable type: 'list'")
 
-    monkeypatch.setattr(cluster, "rolls", odd)
-    await resynced(parts_of(passes), rounds=3)
-    assert "a bug: the resync failed" in caplog.text
+    monkeypatch.setattr(cluster, "list_rolls", odd)
+    await run_resync(made, rounds=3)
+    assert "bug: the resync failed" in caplog.text
 
 
-async def test_a_bug_that_one_roll_meets_does_not_keep_an_uninstall_from_taking_back_the_others(monkeypatch, caplog):
+async def test_a_bug_triggered_by_one_roll_does_not_stop_the_cleanup_of_the_others(monkeypatch, caplog):
     cluster = FakeCluster()
     for name in ("odd", "even"):
-        raw = roll_json("Announced", spec={"podName": "leaky-1", "podUID": "uid-leaky-1"})
-        cluster.rolls_json[name] = raw | {"metadata": raw["metadata"] | {"name": name, "uid": name}}
-    passes = passes_over(cluster)
-    step = Passes._step
+        add_roll(cluster, name)
+    made = uninstalling(cluster)
+    step = RollController._step
 
-    async def sometimes(self, roll):
+    async def fail_for_odd(self, roll):
         if roll.name == "odd":
             raise ZeroDivisionError
         return await step(self, roll)
 
-    monkeypatch.setattr(Passes, "_step", sometimes)
-    assert await retire._take_back(passes, timeout_s=0.1) == ["PodRoll demo/odd"]
-    assert cluster.rolls_json["even"]["status"]["reason"] == "Retired"
-    assert "a bug: work on demo/odd failed" in caplog.text
-    assert Key("demo", "odd") not in (await passes.known())[0]
+    monkeypatch.setattr(RollController, "_step", fail_for_odd)
+    assert await cleanup._roll_back_all(made.rolls, timeout_s=0.1) == ["PodRoll demo/odd"]
+    assert cluster.rolls_json["even"]["status"]["reason"] == "Uninstalled"
+    assert "bug: the reconcile of demo/odd failed" in caplog.text
+    assert Key("demo", "odd") not in (await made.policies.list_keys()).keys
+
+
+@pytest.mark.parametrize("time", OUT_OF_RANGE_TIMES)
+async def test_a_podroll_with_a_time_out_of_range_does_not_stop_the_others(time):
+    cluster = FakeCluster()
+    add_roll(cluster, "odd", trigger={"containerStarted": time})
+    add_roll(cluster, "even")
+    made = uninstalling(cluster)
+    assert (await made.rolls.list_keys()).keys == [Key("demo", "even")]
+    tamper(cluster, "{}")
+    await run_resync(made, rounds=3)
+    assert cluster.writes == ["restore leaky-1"]
+    assert await made.rolls.reconcile(Key("demo", "odd")) is None
+    assert await cleanup._roll_back_all(made.rolls, timeout_s=5) == []
+    assert cluster.rolls_json["even"]["status"]["reason"] == "Uninstalled"
+
+
+@pytest.mark.parametrize("time", OUT_OF_RANGE_TIMES)
+async def test_a_podroll_with_a_time_out_of_range_does_not_stop_the_policies_of_its_namespace(time):
+    sim = leaking()
+    add_roll(sim.cluster, "odd", podUID="another", trigger={"containerStarted": time})
+    await sim.reconcile()
+    (name,) = sim.cluster.rolls_json.keys() - {"odd"}
+    assert sim.cluster.rolls_json[name]["spec"]["podName"] == "leaky-1"
+
+
+def close_namespace(monkeypatch: pytest.MonkeyPatch, cluster: FakeCluster) -> None:
+    """Let no policy and no PodRoll of namespace `closed` be listed."""
+    list_rolls, list_policies = cluster.list_rolls, cluster.list_policies
+
+    async def rolls_of(namespace):
+        if namespace == "closed":
+            raise TerminalError("Forbidden", "podrolls is forbidden")
+        return await list_rolls(namespace)
+
+    async def policies_of(namespaces):
+        if "closed" in namespaces:
+            raise TerminalError("Forbidden", "memorypolicies is forbidden")
+        return await list_policies(namespaces)
+
+    monkeypatch.setattr(cluster, "list_rolls", rolls_of)
+    monkeypatch.setattr(cluster, "list_policies", policies_of)
+
+
+async def test_a_namespace_that_can_t_be_listed_does_not_stop_the_resync_of_the_others(monkeypatch, caplog):
+    cluster = FakeCluster()
+    add_roll(cluster, "even")
+    cluster.policies_json["leaky"] = policy_json(FAST)
+    close_namespace(monkeypatch, cluster)
+    manager = manager_of(uninstalling(cluster).changed(namespaces=("closed", "demo")))
+    await manager_module._enqueue_all(manager, requeue_known=True)
+    assert Key("demo", "leaky") in manager.policy_queue
+    assert Key("demo", "even") in manager.roll_queue
+    for plural in ("podrolls", "memorypolicies"):
+        assert f"resync failed for a namespace: Forbidden: {plural} is forbidden" in caplog.text
+
+
+async def test_a_namespace_that_can_t_be_listed_does_not_stop_the_cleanup_of_the_others(monkeypatch):
+    cluster = FakeCluster()
+    add_roll(cluster, "even")
+    close_namespace(monkeypatch, cluster)
+    made = uninstalling(cluster).changed(namespaces=("closed", "demo"))
+    left = await cleanup._roll_back_all(made.rolls, timeout_s=0.1)
+    assert left == ["unknown PodRolls, because listing failed: Forbidden: podrolls is forbidden"]
+    assert cluster.rolls_json["even"]["status"]["reason"] == "Uninstalled"
+    tamper(cluster, "{}")
+    assert await cleanup._roll_back_all(made.rolls, timeout_s=0.1) == left
+    assert cluster.writes[-1] == "restore leaky-1"
+
+
+@pytest.mark.parametrize("annotations", UNUSABLE_RECORDS)
+async def test_a_pod_without_a_usable_record_is_logged_and_does_not_fail_the_cleanup(annotations, caplog):
+    cluster = FakeCluster()
+    name = tamper(cluster, "{}")
+    cluster.pods[name] = replace(cluster.pods[name], annotations=annotations)
+    assert await cleanup._roll_back_all(uninstalling(cluster).rolls, timeout_s=5) == []
+    assert cluster.writes == []
+    (record,) = (r for r in caplog.records if r.message == "orphaned pod")
+    assert record.pod == name
+    assert record.outcome.startswith("not restored: Unrestorable:")
+
+
+async def test_a_pod_that_can_be_restored_later_is_left_over_after_the_timeout(monkeypatch):
+    cluster = FakeCluster()
+    name = tamper(cluster, "{}")
+
+    async def closed(*_):
+        raise TerminalError("Forbidden", "pods is forbidden")
+
+    monkeypatch.setattr(cluster, "restore", closed)
+    left = await cleanup._roll_back_all(uninstalling(cluster).rolls, timeout_s=0.1)
+    assert left == [f"pod demo/{name}: not restored: Forbidden: pods is forbidden"]

@@ -1,13 +1,11 @@
-"""A leaking pod that must not be surged: what is done instead, and what a person reads."""
+"""Leaking pods that must not be surged: the strategy used instead, and the reported reason."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from memroll.model.permissions import Permits
+from memroll.model.permissions import Permissions
 from tests.builders import line, workload
 from tests.fakes import FakeCluster, FakePrometheus
-from tests.scenario.test_passes import FAST, Stage, leaking, run_rolls
+from tests.scenario.simulation import FAST, Simulation, leaking
 
 BY_HASH = "Service chat selects the pod by its label pod-template-hash"
 NEVER_TWO = "Deployment/leaky has strategy Recreate (two of its pods must never run at once)"
@@ -18,68 +16,84 @@ def released(cluster: FakeCluster) -> bool:
 
 
 async def test_a_pod_that_a_service_selects_by_its_hash_is_evicted():
-    stage = leaking()
-    stage.cluster.selected_by = BY_HASH
-    await stage.judge()
-    await run_rolls(stage)
-    (status,) = (r["status"] for r in stage.cluster.rolls_json.values())
+    sim = leaking()
+    sim.cluster.hash_selected_by = BY_HASH
+    await sim.reconcile()
+    await sim.run_rolls()
+    (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
     assert (status["phase"], status["strategy"], status["strategyReason"]) == ("Succeeded", "Evict", BY_HASH)
-    assert stage.cluster.evicted == ["uid-leaky-1"]
-    assert not released(stage.cluster)
+    assert sim.cluster.evicted == ["uid-leaky-1"]
+    assert not released(sim.cluster)
 
 
-async def test_where_the_policy_insists_on_a_surge_nothing_is_recorded_and_the_reason_is_told():
+async def test_with_strategy_surge_no_podroll_is_created_and_the_reason_is_reported():
     spec = FAST | {"roll": {**FAST["roll"], "strategy": "Surge"}}
-    stage = Stage(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), spec)
-    stage.cluster.selected_by = BY_HASH
-    await stage.judge()
-    assert stage.cluster.rolls_json == {}
-    assert stage.status["nearest"][0]["heldBy"] == f"the policy asks for Surge, but {BY_HASH}"
-    assert "RollHeld" in stage.log.reasons("Pod")
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), spec)
+    sim.cluster.hash_selected_by = BY_HASH
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.blocked_message == f"strategy Surge is set in the spec, but {BY_HASH}"
+    assert "RollBlocked" in sim.recorder.reasons("Pod")
 
 
-async def test_a_service_that_appears_after_the_announcement_is_heeded():
-    """As when Argo Rollouts is given its Services in the middle of a roll."""
-    stage = leaking()
-    await stage.judge()
-    await stage.step_all()
-    assert stage.phases == ["Announced"]
-    stage.cluster.selected_by = BY_HASH
-    await run_rolls(stage)
-    assert stage.phases == ["Succeeded"]
-    assert not released(stage.cluster)
+async def test_a_service_created_after_the_announcement_is_respected():
+    """Argo Rollouts, for example, can be given its Services during a roll."""
+    sim = leaking()
+    await sim.reconcile()
+    await sim.step_rolls()
+    assert sim.phases == ["Announced"]
+    sim.cluster.hash_selected_by = BY_HASH
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+    assert not released(sim.cluster)
 
 
-async def test_a_workload_that_recreates_is_held_where_restarts_are_not_allowed():
-    stage = leaking()
-    stage.cluster.changes = {"recreates": True}
-    stage.passes = replace(stage.passes, permits=Permits(restart=False))
-    await stage.judge()
-    assert stage.cluster.rolls_json == {}
-    held = stage.status["nearest"][0]["heldBy"]
-    assert held.startswith(f"{NEVER_TWO}, and memroll was installed without the right to restart workloads: ")
-    assert "restart.enabled" in held
+async def test_a_workload_with_strategy_recreate_is_blocked_without_permission_to_restart():
+    sim = leaking()
+    sim.cluster.workload_changes = {"has_recreate_strategy": True}
+    sim.change_context(permissions=Permissions(restart=False))
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    message = sim.blocked_message
+    assert message.startswith(f"{NEVER_TWO}, and memroll was installed without the right to restart workloads: ")
+    assert "restart.enabled" in message
 
 
-async def test_a_workload_that_recreates_is_restarted_where_restarts_are_allowed():
-    stage = leaking()
-    stage.cluster.changes = {"recreates": True}
-    await stage.judge()
+async def test_a_workload_with_strategy_recreate_is_restarted():
+    sim = leaking()
+    sim.cluster.workload_changes = {"has_recreate_strategy": True}
+    await sim.reconcile()
     for _ in range(3):
-        await stage.step_all()
-    (status,) = (r["status"] for r in stage.cluster.rolls_json.values())
+        await sim.step_rolls()
+    (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
     assert (status["phase"], status["strategy"], status["strategyReason"]) == ("Replacing", "Restart", NEVER_TWO)
-    assert "restart leaky" in stage.cluster.writes
-    assert stage.cluster.evicted == []
-    assert not released(stage.cluster)
+    assert "restart leaky" in sim.cluster.writes
+    assert sim.cluster.evicted == []
+    assert not released(sim.cluster)
 
 
-async def test_a_workload_with_no_room_for_one_more_is_evicted():
-    stage = leaking()
-    stage.cluster.changes = {"surge_refused": "Deployment/leaky has maxSurge 0"}
-    await stage.judge()
-    await run_rolls(stage)
-    assert stage.phases == ["Succeeded"]
-    assert not released(stage.cluster)
-    assert stage.cluster.pods.keys() == {"leaky-2"}
-    assert workload().surge_refused == "", "what all other tests are about"
+async def test_a_restart_that_is_no_longer_needed_respects_the_services():
+    """The workload got strategy RollingUpdate after the announcement, but a Service selects the pod by its hash."""
+    sim = leaking()
+    sim.cluster.workload_changes = {"has_recreate_strategy": True}
+    await sim.reconcile()
+    await sim.step_rolls()
+    (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
+    assert (status["phase"], status["strategy"]) == ("Announced", "Restart")
+    sim.cluster.workload_changes, sim.cluster.hash_selected_by = {}, BY_HASH
+    await sim.run_rolls()
+    (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
+    assert (status["phase"], status["strategy"], status["strategyReason"]) == ("Succeeded", "Evict", BY_HASH)
+    assert not released(sim.cluster)
+    assert "restart leaky" not in sim.cluster.writes
+
+
+async def test_a_pod_of_a_workload_with_maxsurge_0_is_evicted():
+    sim = leaking()
+    sim.cluster.workload_changes = {"must_not_surge_because": "Deployment/leaky has maxSurge 0"}
+    await sim.reconcile()
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+    assert not released(sim.cluster)
+    assert sim.cluster.pods.keys() == {"leaky-2"}
+    assert workload().must_not_surge_because == "", "the default of all other tests"

@@ -1,4 +1,4 @@
-"""A steady load on one address, and a witness of whether its own threads got to run."""
+"""Steady load on one URL, and a monitor that detects when its own threads got no CPU time."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from dataclasses import dataclass, field
 from typing import Self
 
 TIMEOUT_S = 5.0
-BEAT_S = 0.05
+SAMPLE_INTERVAL_S = 0.05
 STARVED_S = 0.5
-"""A thread that wakes this much too late shows that the machine, not the service, was busy."""
+"""Lag in seconds of a thread from which the machine, not the service, counts as busy."""
 
 
-class Heart:
-    """Beats in the load's own process: how late it beats is how late the load's threads are."""
+class ThreadLagMonitor:
+    """Measures how late a sleeping thread of this process wakes up, and thus how late the load's threads are."""
 
     def __init__(self) -> None:
-        self._late: deque[tuple[float, float]] = deque(maxlen=2000)
-        self.worst_s = 0.0
+        self._lags: deque[tuple[float, float]] = deque(maxlen=2000)
+        self.max_lag_s = 0.0
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
         while True:
             before = time.monotonic()
-            time.sleep(BEAT_S)
+            time.sleep(SAMPLE_INTERVAL_S)
             after = time.monotonic()
-            late_s = after - before - BEAT_S
-            self.worst_s = max(self.worst_s, late_s)
-            if late_s >= STARVED_S:
-                self._late.append((before, after))
+            lag_s = after - before - SAMPLE_INTERVAL_S
+            self.max_lag_s = max(self.max_lag_s, lag_s)
+            if lag_s >= STARVED_S:
+                self._lags.append((before, after))
 
-    def stopped_within(self, begin: float, end: float) -> bool:
-        return any(before < end and after > begin for before, after in list(self._late))
+    def was_lagging(self, begin: float, end: float) -> bool:
+        return any(before < end and after > begin for before, after in list(self._lags))
 
 
-HEART = Heart()
+THREAD_LAG = ThreadLagMonitor()
 
 
 @dataclass
-class Load:
-    """Requests to one address until stopped: a new connection each, or few connections that are kept."""
+class LoadGenerator:
+    """Sends requests to one URL until stopped: each over a new connection, or all over a few kept connections."""
 
     url: str
     per_s: float = 20.0
@@ -51,7 +51,7 @@ class Load:
     served: int = 0
     failures: list[str] = field(default_factory=list)
     starved: list[str] = field(default_factory=list)
-    """The failures of moments in which this process itself did not get to run; they are among `failures`, too."""
+    """Failures while this process itself got no CPU time; they are also in `failures`."""
     _stop: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -71,28 +71,28 @@ class Load:
         url = urllib.parse.urlsplit(self.url)
         connection = http.client.HTTPConnection(url.netloc, timeout=TIMEOUT_S)
         while not self._stop.wait(len(self._threads) / self.per_s):
-            self._ask(connection, url.path or "/")
+            self._request(connection, url.path or "/")
         connection.close()
 
-    def _ask(self, connection: http.client.HTTPConnection, path: str) -> None:
-        asked_at, begin = time.strftime("%H:%M:%S"), time.monotonic()
+    def _request(self, connection: http.client.HTTPConnection, path: str) -> None:
+        sent_at, begin = time.strftime("%H:%M:%S"), time.monotonic()
         try:
             connection.request("GET", path, headers={} if self.keep_alive else {"Connection": "close"})
-            answer = connection.getresponse()
-            answer.read()
-            trouble = "" if answer.status == http.client.OK else f"status {answer.status}"
+            response = connection.getresponse()
+            response.read()
+            failure = "" if response.status == http.client.OK else f"status {response.status}"
         except (OSError, http.client.HTTPException) as error:
-            trouble = f"{type(error).__name__} {error}"
+            failure = f"{type(error).__name__} {error}"
             connection.close()
         if not self.keep_alive:
             connection.close()
         with self._lock:
-            self._count(trouble and f"{asked_at} {'kept ' * self.keep_alive}{trouble}", begin)
+            self._count(failure and f"{sent_at} {'kept ' * self.keep_alive}{failure}", begin)
 
     def _count(self, failure: str, begin: float) -> None:
         if not failure:
             self.served += 1
             return
         self.failures.append(failure)
-        if HEART.stopped_within(begin, time.monotonic()):
+        if THREAD_LAG.was_lagging(begin, time.monotonic()):
             self.starved.append(failure)

@@ -1,4 +1,4 @@
-"""What all models of the API share."""
+"""Base class and field types of all API models."""
 
 from __future__ import annotations
 
@@ -9,34 +9,40 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializ
 from pydantic.alias_generators import to_camel
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+MAX_IMAGE_CHARS = 512
+"""Maximum length of an image's name in a record, chosen by hand. Longer names are truncated."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
 Uid = Annotated[str, Field(max_length=64)]
 Message = Annotated[str, Field(max_length=1024)]
-Word = Annotated[str, Field(max_length=64)]
+ShortText = Annotated[str, Field(max_length=64)]
+ImageName = Annotated[str, Field(max_length=MAX_IMAGE_CHARS)]
 
 
-def _aware(value: datetime) -> datetime:
+def _require_zone(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs a zone, such as 2026-01-31T12:00:00Z")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{value.isoformat()} is not between the years 1 and 9999 in UTC") from None
 
 
 def rfc3339(value: datetime) -> str:
-    """Write a time as Kubernetes does: UTC, whole seconds."""
+    """Format a time as Kubernetes does: UTC, whole seconds."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 Time = Annotated[
     datetime,
-    AfterValidator(_aware),
+    AfterValidator(_require_zone),
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
 
 
-class Model(BaseModel):
-    """A frozen object of the API. Unknown fields are ignored: a newer schema must not stop an older reader."""
+class ApiModel(BaseModel):
+    """Frozen object of the API. Unknown fields are ignored: a newer schema must not stop an older reader."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -47,16 +53,18 @@ class Model(BaseModel):
         use_attribute_docstrings=True,
     )
 
-    def on_the_wire(self) -> dict[str, Any]:
-        """Return the JSON object, without what is not set."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object, without the fields that are not set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-class WorkloadRef(Model):
-    """A workload of the object's own namespace."""
+class WorkloadRef(ApiModel):
+    """Reference to a workload in the object's own namespace."""
 
     api_version: str = Field(min_length=1, max_length=253)
+    """API group and version, such as `apps/v1`."""
     kind: str = Field(min_length=1, max_length=63)
+    """Kind, such as `Deployment`."""
     name: Name
 
     def __str__(self) -> str:

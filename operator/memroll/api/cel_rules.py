@@ -1,4 +1,7 @@
-"""What the API server itself checks: CEL rules, each with the words that a person reads when it refuses."""
+"""CEL rules that the API server checks, each with the message that a refused request is answered with.
+
+Attached to the schemas by `crd`. CEL reserves the word `for`: the field of that name is written `__for__`.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +28,9 @@ POLICY: list[dict[str, Any]] = [
         "fieldPath": ".growth.window",
     },
     {
-        "rule": "duration(self.growth.persist) <= duration(self.growth.window)",
-        "message": "`growth.persist` must not be longer than `growth.window`",
-        "fieldPath": ".growth.persist",
+        "rule": "duration(self.growth.__for__) <= duration(self.growth.window)",
+        "message": "`growth.for` must not be longer than `growth.window`",
+        "fieldPath": ".growth.for",
     },
     {
         "rule": "duration(self.interval) <= duration(self.growth.window)",
@@ -41,9 +44,9 @@ POLICY: list[dict[str, Any]] = [
         "fieldPath": ".roll.replacementTimeout",
     },
     {
-        "rule": "duration(self.roll.drain.wait) <= duration(self.roll.drain.timeout)"
+        "rule": "duration(self.roll.drain.minDuration) <= duration(self.roll.drain.timeout)"
         " && duration(self.roll.drain.timeout) <= duration('6h')",
-        "message": "`roll.drain.wait` must not be longer than `roll.drain.timeout`, and that at most 6h",
+        "message": "`roll.drain.minDuration` must not be longer than `roll.drain.timeout`, and that at most 6h",
         "fieldPath": ".roll.drain",
     },
     EVIDENCE,
@@ -67,7 +70,7 @@ TARGET: Any = [
     }
 ]
 
-_FIXED = (
+_IMMUTABLE = (
     "podName",
     "podUID",
     "policy",
@@ -77,14 +80,15 @@ _FIXED = (
     "drain",
     "evidence",
     "workload",
-    "finding",
+    "trigger",
 )
+"""Fields of a PodRoll's spec that never change."""
 ROLL: list[dict[str, Any]] = [
     {
         "rule": " && ".join(
-            f"(has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f}))" for f in _FIXED
+            f"(has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f}))" for f in _IMMUTABLE
         ),
-        "message": "only `veto` can be changed: a roll is a record",
+        "message": "only `cancel` can be changed: a roll is a record",
     },
     EVIDENCE,
 ]

@@ -1,4 +1,7 @@
-"""Conditions in the way of Kubernetes: a transition time moves only when the status flips."""
+"""Status conditions as Kubernetes defines them: a transition time changes only when the status flips.
+
+Takes the results of a reconcile and the previous conditions, returns the new ones. Called by `reporting.status`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from memroll.api.base import Message, Model, Time
+from memroll.api.base import ApiModel, Message, Time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,38 +19,44 @@ if TYPE_CHECKING:
 
 class ConditionType(StrEnum):
     READY = "Ready"
-    """The policy is being carried out."""
+    """The policy is reconciled without an error."""
     ACCEPTED = "Accepted"
-    """The policy is understood and its target exists."""
+    """The policy is valid, and its pods exist and belong to no older policy."""
     PROMETHEUS_REACHABLE = "PrometheusReachable"
-    BREACHING = "Breaching"
-    """At least one pod leaks."""
+    """The last query was answered."""
+    AT_RISK = "AtRisk"
+    """At least one pod leaks, is about to reach its limit, or is above `usageThreshold`."""
     STALLED = "Stalled"
     """kstatus: present only while a person must act."""
 
 
-class Status(StrEnum):
+class ConditionStatus(StrEnum):
     TRUE = "True"
     FALSE = "False"
     UNKNOWN = "Unknown"
 
 
 ABNORMAL = frozenset({ConditionType.STALLED})
-"""Present only while True (kstatus), so that `kubectl wait` and GitOps tools read them rightly."""
+"""Conditions that are present only while True (kstatus), as `kubectl wait` and GitOps tools expect."""
 
 
-class Condition(Model):
+class Condition(ApiModel):
     type: ConditionType
-    status: Status
+    status: ConditionStatus
     reason: str = Field(min_length=1, max_length=128)
+    """Cause of the status, as one CamelCase word."""
     message: Message = ""
+    """Cause of the status, as a sentence."""
     last_transition_time: Time
+    """Time at which `status` last changed."""
     observed_generation: int | None = Field(default=None, ge=0)
+    """`metadata.generation` of the policy for which the condition was set."""
 
 
-def condition(
-    type_: ConditionType, status: Status, reason: str, message: str, *, generation: int, now: datetime
+def new_condition(
+    type_: ConditionType, status: ConditionStatus, reason: str, message: str, *, generation: int, now: datetime
 ) -> Condition:
+    """Build a condition that begins now."""
     return Condition(
         type=type_,
         status=status,
@@ -58,15 +67,15 @@ def condition(
     )
 
 
-def merge(old: Sequence[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:
+def merge_conditions(old: Sequence[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:
     """Return `new` with the transition times of `old` kept where the status did not flip.
 
-    Abnormal conditions that are not True are left out.
+    Abnormal conditions that are not True are dropped.
     """
     before = {c.type: c for c in old}
     merged = []
     for fresh in new:
-        if fresh.type in ABNORMAL and fresh.status is not Status.TRUE:
+        if fresh.type in ABNORMAL and fresh.status is not ConditionStatus.TRUE:
             continue
         known = before.get(fresh.type)
         if known and known.status == fresh.status:

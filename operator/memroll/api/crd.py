@@ -1,6 +1,6 @@
-"""The CustomResourceDefinitions, generated from the models.
+"""Generates the CustomResourceDefinitions from the models. Called by `memroll crds`.
 
-pydantic's JSON Schema becomes a structural schema: references are inlined, what Kubernetes refuses is
+pydantic's JSON Schema becomes a structural schema: references are inlined, keywords that Kubernetes refuses are
 dropped, and a union that has no structural form is an error here rather than at `kubectl apply`.
 """
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from memroll.api import GROUP, VERSION, cel_rules, policy, printer_columns
-from memroll.api.pod_roll import PodRoll, RollSpecification, RollStatus
+from memroll.api import GROUP, POLICY_PLURAL, ROLL_PLURAL, VERSION, cel_rules, policy, printer_columns
+from memroll.api.pod_roll import PodRoll, PodRollSpec, PodRollStatus
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -22,22 +22,22 @@ _DROPPED = ("title", "additionalProperties", "patternProperties", "propertyNames
 
 
 def structural(model: type[BaseModel], *, defaults: bool) -> Schema:
-    """Return the model's structural schema. Raises TypeError for a union it can't express.
+    """Return the model's structural schema. Raises TypeError for a union that it can't express.
 
-    Serialization mode, because only there pydantic writes defaults as they stand in YAML ("6h").
+    Serialization mode, because only there pydantic writes defaults as in YAML ("6h").
     """
     raw = model.model_json_schema(by_alias=True, mode="serialization")
     return _inline(raw, raw.get("$defs", {}), _DROPPED if defaults else (*_DROPPED, "default"))
 
 
 def _inline(node: Schema, definitions: Schema, dropped: tuple[str, ...]) -> Schema:
-    node = _resolved(node, definitions)
+    node = _resolve(node, definitions)
     schema = {key: value for key, value in node.items() if key not in dropped}
     if "properties" in schema:
         schema["properties"] = {k: _inline(v, definitions, dropped) for k, v in schema["properties"].items()}
     if "items" in schema:
         schema["items"] = _inline(schema["items"], definitions, dropped)
-    values = _values(node)
+    values = _value_schema(node)
     if values is not None:
         schema["additionalProperties"] = _inline(values, definitions, dropped)
     if schema.get("default", ...) in (None, ""):
@@ -49,21 +49,21 @@ def _inline(node: Schema, definitions: Schema, dropped: tuple[str, ...]) -> Sche
     return schema
 
 
-def _values(node: Schema) -> Schema | None:
-    """Return the schema of a map's values. A structural schema has none of its keys: the model alone checks those."""
+def _value_schema(node: Schema) -> Schema | None:
+    """Return the schema of a map's values. A structural schema has none for its keys: the model alone checks them."""
     found = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
     return next((schema for schema in found if isinstance(schema, dict)), None)
 
 
 def _without_nulls(default: Any) -> Any:  # noqa: ANN401 - JSON
-    """Leave out what is not set: the API server refuses a null where an object is declared."""
+    """Drop fields that are not set: the API server refuses a null where an object is declared."""
     if not isinstance(default, dict):
         return default
     return {key: _without_nulls(value) for key, value in default.items() if value is not None}
 
 
-def _resolved(node: Schema, definitions: Schema) -> Schema:
-    """Follow a reference and drop the null arm of an optional; the outer keys win over the inner ones."""
+def _resolve(node: Schema, definitions: Schema) -> Schema:
+    """Follow a reference and drop the null arm of an optional; outer keys take precedence over inner ones."""
     arms = [arm for arm in node.get("anyOf", []) if arm.get("type") != "null"]
     if len(arms) > 1:
         raise TypeError(f"a union has no structural schema: {arms}")
@@ -72,7 +72,7 @@ def _resolved(node: Schema, definitions: Schema) -> Schema:
     if "$ref" in node:
         target = definitions[node["$ref"].rsplit("/", 1)[-1]]
         outer = {k: v for k, v in node.items() if k != "$ref"}
-        return _resolved({**target, **outer}, definitions)
+        return _resolve({**target, **outer}, definitions)
     return node
 
 
@@ -116,7 +116,7 @@ def memory_policy_crd() -> Schema:
     names = {
         "kind": "MemoryPolicy",
         "listKind": "MemoryPolicyList",
-        "plural": "memorypolicies",
+        "plural": POLICY_PLURAL,
         "singular": "memorypolicy",
         "shortNames": ["mempol"],
         "categories": ["memory"],
@@ -130,12 +130,12 @@ def pod_roll_crd() -> Schema:
     names = {
         "kind": "PodRoll",
         "listKind": "PodRollList",
-        "plural": "podrolls",
+        "plural": ROLL_PLURAL,
         "singular": "podroll",
         "categories": ["memory"],
     }
-    spec = structural(RollSpecification, defaults=True) | {"x-kubernetes-validations": cel_rules.ROLL}
-    status = structural(RollStatus, defaults=False)
+    spec = structural(PodRollSpec, defaults=True) | {"x-kubernetes-validations": cel_rules.ROLL}
+    status = structural(PodRollStatus, defaults=False)
     return _definition(names, printer_columns.ROLL, spec, status, PodRoll.__doc__ or "")
 
 

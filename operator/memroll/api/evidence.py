@@ -1,6 +1,9 @@
-"""Evidence: what is captured of a pod before it is rolled, and what came of it.
+"""Evidence: the record of a pod's memory, logs and own report, captured before the pod is rolled.
 
-Everything in a status stands there cleaned and bounded: a pod wrote most of it.
+Written by `evidence.capture`, read by the leak ledger and `memroll report`. All texts are sanitized and all sizes are
+bounded before they are written to a status: most of the content comes from the pod.
+
+The limits are chosen by hand: a PodRoll with all sections has about 25 KiB, far below etcd's 1.5 MiB.
 """
 
 from __future__ import annotations
@@ -11,56 +14,65 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from memroll.api.base import Model, Time, Word
+from memroll.api.base import ApiModel, ImageName, ShortText, Time
 from memroll.api.quantity import Duration
 
-POINTS_MAX = 120
-LINES_MAX = 200
-LINE_CHARS_MAX = 400
-TAILS_MAX = 2
-GROWTH_MAX = 10
-TYPES_MAX = 10
-REFERRERS_MAX = 3
-TEXT_CHARS_MAX = 200
-NUMBER_MAX = 2**53 - 1
-"""More is no exact number any more to half of the programs that read JSON."""
-LEAST, MOST = timedelta(seconds=1), timedelta(seconds=60)
+MAX_POINTS = 120
+"""Maximum number of points in a memory series."""
+MAX_LOG_LINES = 200
+"""Maximum number of lines in a log tail."""
+MAX_LINE_CHARS = 400
+"""Maximum length of a log line."""
+MAX_LOG_TAILS = 2
+"""Maximum number of log tails: of the running and the previous instance of the container."""
+MAX_GROWN_LINES = 10
+"""Maximum number of lines of code in a probe report."""
+MAX_RISING_TYPES = 10
+"""Maximum number of types in a probe report."""
+MAX_REFERRERS = 3
+"""Maximum number of referrers of a type, and of errors of the probe."""
+MAX_TEXT_CHARS = 200
+"""Maximum length of a text in a probe report."""
+MAX_NUMBER = 2**53 - 1
+"""Maximum number in a record: larger integers are not exact in JSON readers that use doubles (RFC 8259, section 6)."""
+MIN_TIMEOUT, MAX_TIMEOUT = timedelta(seconds=1), timedelta(seconds=60)
 PATH_PATTERN = "^(/|(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
-"""No query, no fragment, no escapes, and no segment that begins with a dot."""
+"""Pattern of an HTTP path: no query, no fragment, no escapes, and no segment that begins with a dot."""
 
-Count = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
-Text = Annotated[str, Field(max_length=TEXT_CHARS_MAX)]
-Line = Annotated[str, Field(max_length=LINE_CHARS_MAX)]
+Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
+Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+Line = Annotated[str, Field(max_length=MAX_LINE_CHARS)]
 Point = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2)]
 
 
-class HttpSpec(Model):
-    """Where a pod answers with its own memory report, as `memroll-probe` writes it."""
+class HttpSpec(ApiModel):
+    """HTTP endpoint of a pod's own memory report, in the format of `memroll-probe`."""
 
     port: int = Field(ge=1, le=65535)
-    """A TCP port that one of the pod's containers declares."""
+    """TCP port that one of the pod's containers declares."""
     path: str = Field(default="/debug/memory", min_length=1, max_length=256, pattern=PATH_PATTERN)
+    """HTTP path of the report."""
 
 
-class EvidenceSpec(Model):
-    """What is captured of a pod before it is rolled, beside its memory series, restarts and OOM kills."""
+class EvidenceSpec(ApiModel):
+    """Evidence to capture before a pod is rolled, in addition to its memory series, restarts and OOM kills."""
 
     http: HttpSpec | None = None
-    """Where the pod reports on its own memory. Without it, nothing is asked of the pod."""
-    log_lines: int = Field(default=50, ge=0, le=LINES_MAX)
-    """How many of its last log lines are kept, redacted."""
+    """Endpoint of the pod's own memory report. Without it, no request is sent to the pod."""
+    log_lines: int = Field(default=50, ge=0, le=MAX_LOG_LINES)
+    """Number of the container's last log lines to keep, redacted."""
     timeout: Duration = timedelta(seconds=10)
-    """How long all of it may take, from 1s to 60s. It takes less where the pod's limit is near."""
+    """Time limit for capturing all sections, from 1s to 60s. It is shorter where the pod is close to its limit."""
 
     @model_validator(mode="after")
-    def _takes_a_while(self) -> Self:
-        if not LEAST <= self.timeout <= MOST:
+    def _require_range(self) -> Self:
+        if not MIN_TIMEOUT <= self.timeout <= MAX_TIMEOUT:
             raise ValueError("`timeout` must be from 1s to 60s")
         return self
 
 
-class Part(StrEnum):
-    """What evidence consists of."""
+class EvidenceSection(StrEnum):
+    """Sections of evidence that can be missing."""
 
     ALL = "all"
     SERIES = "series"
@@ -68,115 +80,148 @@ class Part(StrEnum):
     HTTP = "http"
 
 
-class Missing(Model):
-    """What could not be had, and why."""
+class MissingSection(ApiModel):
+    """Section that could not be captured."""
 
-    part: Part
+    section: EvidenceSection
     reason: str = Field(max_length=256)
+    """Error because of which the section is missing."""
 
 
-class MemorySeries(Model):
-    """How the container's memory went, thinned: of each stretch the least and the greatest sample are kept."""
+class MemorySeries(ApiModel):
+    """Working set of the container over time, downsampled: the minimum and the maximum of each bin are kept."""
 
-    container: Word
+    container: ShortText
     limit_bytes: Count | None = None
+    """Memory limit of the container."""
     begin: Time
-    points: tuple[Point, ...] = Field(default=(), max_length=POINTS_MAX)
-    """Each is seconds since `begin`, and the working set in bytes."""
+    """Time of the first point."""
+    points: tuple[Point, ...] = Field(default=(), max_length=MAX_POINTS)
+    """Pairs of seconds since `begin` and the working set in bytes."""
 
 
-class ContainerHistory(Model):
-    """How often a container was restarted and killed before the roll."""
+class ContainerRestarts(ApiModel):
+    """Restarts and OOM kills of a container before the roll."""
 
-    container: Word
-    image: str = Field(default="", max_length=512)
+    container: ShortText
+    image: ImageName = ""
     started: Time | None = None
+    """Start of the container's running instance."""
     restarts: Count = 0
+    """Restart count in the pod's status."""
     oom_killed: Time | None = None
-    """When the kernel last killed the container, by its status."""
+    """Time of the container's last OOM kill in the pod's status."""
     oom_kills: Count = 0
-    """Processes in it that the kernel killed since it started, by Prometheus."""
+    """Number of processes that were OOM-killed since the container's start, from Prometheus."""
 
 
-class LogTail(Model):
-    """The last lines of a container's log, redacted."""
+class LogTail(ApiModel):
+    """Last lines of a container's log, redacted."""
 
-    container: Word
+    container: ShortText
     previous: bool = False
-    """Whether they are of the instance before the one that ran."""
-    lines: tuple[Line, ...] = Field(default=(), max_length=LINES_MAX)
+    """True for the log of the previous instance of the container."""
+    lines: tuple[Line, ...] = Field(default=(), max_length=MAX_LOG_LINES)
+    """Log lines, oldest first."""
     redacted: Count = 0
-    """Lines in which something was taken out."""
+    """Number of lines from which something was removed."""
     dropped: Count = 0
-    """Older lines that found no room."""
+    """Number of older lines that did not fit."""
 
 
-class GrownLine(Model):
-    """A line of code whose memory grew."""
+class GrownLine(ApiModel):
+    """Line of code whose allocated memory grew."""
 
     file: Text
     line: Count = 0
     bytes: Count
-    """Growth since the probe's baseline."""
+    """Growth since the probe's baseline, in bytes."""
     blocks: Count | None = None
+    """Growth since the probe's baseline, in memory blocks."""
     total_bytes: Count | None = None
+    """Memory that was allocated by this line and is still in use."""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"
 
 
-class RisingType(Model):
-    """A type whose objects went on to rise over full collections."""
+class RisingType(ApiModel):
+    """Type whose number of objects kept rising over full garbage collections."""
 
     type: Text
+    """Qualified name of the type."""
     count: Count
+    """Number of its objects now."""
     growth: Count | None = None
+    """Number of objects by which the type grew."""
     collections: Count | None = None
-    referrers: tuple[Text, ...] = Field(default=(), max_length=REFERRERS_MAX)
+    """Number of full garbage collections over which it grew."""
+    referrers: tuple[Text, ...] = Field(default=(), max_length=MAX_REFERRERS)
+    """Chains of referrers of its objects, from the nearest one up to a module or a class."""
 
 
-class Tracing(Model):
-    state: Word = ""
+class TracingState(ApiModel):
+    """State of the probe's allocation tracing."""
+
+    state: ShortText = ""
+    """`off`, `warming` or `tracing`."""
     frames: Count | None = None
+    """Stack frames per allocation."""
     since_seconds: Count | None = None
+    """Time since tracing began."""
     baseline_seconds: Count | None = None
+    """Time since the baseline that growth is measured from."""
     traced_bytes: Count | None = None
+    """Memory of all traced allocations."""
     overhead_bytes: Count | None = None
+    """Memory that tracing itself uses."""
 
 
-class ProbeReport(Model):
-    """What is kept of the pod's own report. Every number is the pod's word."""
+class ProbeReport(ApiModel):
+    """Bounded copy of the pod's own report. All numbers come from the pod and are not verified."""
 
     uptime_seconds: Count | None = None
     rss_bytes: Count | None = None
+    """Resident set size of the process."""
     peak_rss_bytes: Count | None = None
+    """Peak resident set size of the process."""
     uss_bytes: Count | None = None
+    """Unique set size of the process: memory that no other process shares."""
     threads: Count | None = None
     asyncio_tasks: Count | None = None
     requests_total: Count | None = None
+    """Number of requests since the start of the process."""
     requests_in_flight: Count | None = None
     uncollectable: Count | None = None
-    """Objects that the garbage collector could not free."""
-    tracing: Tracing = Tracing()
-    growth: tuple[GrownLine, ...] = Field(default=(), max_length=GROWTH_MAX)
-    """The lines that grew most, largest first."""
-    types: tuple[RisingType, ...] = Field(default=(), max_length=TYPES_MAX)
+    """Number of objects that the garbage collector could not free."""
+    tracing: TracingState = TracingState()
+    growth: tuple[GrownLine, ...] = Field(default=(), max_length=MAX_GROWN_LINES)
+    """Lines of code with the most growth, largest first."""
+    types: tuple[RisingType, ...] = Field(default=(), max_length=MAX_RISING_TYPES)
+    """Types whose number of objects keeps rising."""
     truncated: bool = False
-    errors: tuple[Text, ...] = Field(default=(), max_length=REFERRERS_MAX)
+    """True if the report did not fit into the probe's size limit."""
+    errors: tuple[Text, ...] = Field(default=(), max_length=MAX_REFERRERS)
+    """Errors that the probe reports."""
 
 
-class Evidence(Model):
-    """What was found of a pod before it was rolled."""
+class Evidence(ApiModel):
+    """Evidence about a pod, captured before it was rolled."""
 
     captured_at: Time
+    """Time of the step of the roll that captured the evidence."""
     took_seconds: float = Field(default=0.0, ge=0)
+    """Time that capturing took."""
     series: MemorySeries | None = None
-    containers: tuple[ContainerHistory, ...] = Field(default=(), max_length=16)
-    logs: tuple[LogTail, ...] = Field(default=(), max_length=TAILS_MAX)
+    containers: tuple[ContainerRestarts, ...] = Field(default=(), max_length=16)
+    """Restarts and OOM kills of each container."""
+    logs: tuple[LogTail, ...] = Field(default=(), max_length=MAX_LOG_TAILS)
+    """Last log lines of the container's running and previous instance, redacted."""
     probe: ProbeReport | None = None
-    missing: tuple[Missing, ...] = Field(default=(), max_length=8)
+    missing: tuple[MissingSection, ...] = Field(default=(), max_length=8)
+    """Sections that could not be captured."""
 
     @property
-    def grown(self) -> tuple[GrownLine, ...]:
-        """The lines whose memory grew, largest first; none without a report of the pod."""
+    def grown_lines(self) -> tuple[GrownLine, ...]:
+        """Lines of code whose memory grew, largest first; empty without a report of the pod."""
         return self.probe.growth if self.probe else ()

@@ -1,4 +1,4 @@
-"""PodRoll: one pod's roll. The write-ahead record, the audit trail and the veto."""
+"""PodRoll: the roll of one pod. It is the write-ahead record, the audit trail and the means to cancel the roll."""
 
 from __future__ import annotations
 
@@ -7,71 +7,87 @@ from typing import Any
 
 from pydantic import Field
 
-from memroll.api.base import Message, Model, Name, Time, Uid, Word, WorkloadRef
+from memroll.api.base import NAME_PATTERN, ApiModel, ImageName, Message, Name, ShortText, Time, Uid, WorkloadRef
 from memroll.api.evidence import Evidence, EvidenceSpec
 from memroll.api.roll_spec import DrainSpec, Strategy
 from memroll.api.selector import LabelKey, LabelValue
 
 
 class Phase(StrEnum):
-    """Where a roll stands. It is written before the act that it names."""
+    """Phase of a roll. It is written before the action that it names."""
 
     ANNOUNCED = "Announced"
-    """Recorded; nothing is touched yet."""
+    """The roll is recorded; nothing is changed yet."""
     CAPTURING_EVIDENCE = "CapturingEvidence"
-    """Nothing is touched yet; what the pod holds is written down before it goes."""
+    """Evidence about the pod is captured; nothing is changed yet."""
     REPLACING = "Replacing"
-    """Surge: the pod is released from its ReplicaSet, the replacement is on its way."""
+    """Surge: the pod is released from its ReplicaSet, and the replacement starts."""
     DRAINING = "Draining"
-    """The replacement is Ready; the old pod gets no new connections and finishes what it has."""
+    """The replacement is Ready; the old pod gets no new connections and finishes its requests."""
     EVICTING = "Evicting"
     """The old pod is being evicted."""
     VERIFYING = "Verifying"
-    """The old pod is gone; the workload gets back to its ready pods."""
+    """The old pod is gone; the workload recovers its number of ready pods."""
     SUCCEEDED = "Succeeded"
+    """The pod was replaced."""
     FAILED = "Failed"
-    """The pod was not replaced; whatever was changed is put back."""
+    """The pod was not replaced; all changes are rolled back."""
     ABORTED = "Aborted"
-    """Stopped by a person, or no longer needed; whatever was changed is put back."""
+    """The roll was canceled, or is no longer needed; all changes are rolled back."""
 
     @property
     def final(self) -> bool:
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.ABORTED)
 
 
-class Finding(Model):
-    """The numbers for which a pod is rolled."""
+class RollTrigger(ApiModel):
+    """Measurements because of which the pod is rolled."""
 
-    container: Word
+    container: ShortText
     usage_bytes: int = Field(ge=0)
+    """Working set of the container."""
     limit_bytes: int | None = Field(default=None, ge=0)
+    """Memory limit of the container."""
     growth_bytes_per_hour: int | None = None
+    """Growth of the container's memory."""
     time_to_limit_seconds: int | None = Field(default=None, ge=0)
+    """Predicted time to the memory limit."""
     container_started: Time | None = None
-    """When the container began: what a replacement is compared with at the same age."""
-    image: str = Field(default="", max_length=512)
+    """Start of the container. The replacement is compared with the pod at the same age."""
+    image: ImageName = ""
 
 
-class RollSpecification(Model):
-    """What to roll and why. Only `veto` can be changed afterwards."""
+class PodRollSpec(ApiModel):
+    """Pod to roll, and the reason. Only `cancel` can be changed afterwards."""
 
     pod_name: Name
+    """Name of the pod to roll."""
     pod_uid: Uid = Field(default="", serialization_alias="podUID", validation_alias="podUID")
-    """The pod's uid; when empty it is the pod that has this name at the first step."""
-    policy: str = Field(default="", max_length=253)
-    """The policy that asks for the roll; empty for a roll that a person asks for."""
+    """UID of the pod. Empty: the pod that has this name at the first step."""
+    policy: str = Field(default="", max_length=253, pattern=f"^$|{NAME_PATTERN}")
+    """Name of the policy that created the roll; empty for a roll that was created by hand."""
     workload: WorkloadRef | None = None
+    """Workload of the pod."""
     strategy: Strategy = Strategy.AUTO
+    """`Surge` starts the replacement before the pod is evicted, `Evict` evicts the pod first, `Restart` restarts
+    the whole workload. `Auto` is Surge where supported, else Evict; Restart for `strategy: Recreate`."""
     replacement_timeout_seconds: int = Field(default=600, ge=5, le=21600)
+    """Time within which the replacement must become Ready; after it the roll is rolled back."""
     drain: DrainSpec = DrainSpec()
+    """Draining of the released pod before it is evicted."""
     evidence: EvidenceSpec = EvidenceSpec()
+    """Evidence to capture before the pod is rolled."""
     reason: Message = ""
-    finding: Finding | None = None
-    veto: bool = False
-    """Set it to stop the roll: what was changed is put back."""
+    """Reason for the roll, as a sentence."""
+    trigger: RollTrigger | None = None
+    """Measurements because of which the pod is rolled."""
+    cancel: bool = False
+    """Set to true to cancel the roll: all changes are rolled back."""
 
 
-class PhaseTimes(Model):
+class PhaseTimes(ApiModel):
+    """Times at which the phases began."""
+
     announced: Time | None = None
     capturing_evidence: Time | None = None
     replacing: Time | None = None
@@ -81,90 +97,112 @@ class PhaseTimes(Model):
     finished: Time | None = None
 
 
-class Replacement(Model):
+class ReplacementPod(ApiModel):
+    """Pod that replaces the rolled pod."""
+
     name: Name
     uid: Uid = ""
 
 
 class ControllerRef(WorkloadRef):
-    """What owned the pod when its roll began: a released pod no longer says it."""
+    """Controller of the pod at the beginning of the roll; a released pod no longer refers to it."""
 
     uid: Uid
 
 
-class Release(Model):
-    """What is needed to put a released pod back: recorded before the pod is touched."""
+class PodRelease(ApiModel):
+    """Label that was removed to release the pod from its ReplicaSet, recorded before the change."""
 
     hash_label: str = Field(max_length=317)
+    """Key of the label."""
     template_hash: str = Field(max_length=63)
+    """Value of the label, to restore it in a rollback."""
 
 
-class Detachment(Model):
-    """What keeps new connections from a pod: recorded before the pod is touched."""
+class Detachment(ApiModel):
+    """Labels that were changed to detach the pod from its Services, recorded before the change."""
 
     labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
-    """The labels that are changed, as they were."""
+    """Changed labels, with their original values."""
     skipped: Message = ""
-    """Why the pod is not detached, or empty."""
+    """Reason for not detaching the pod; empty if it is detached."""
 
 
-class Effect(StrEnum):
-    """What a roll was worth."""
+class EffectResult(StrEnum):
+    """Result of comparing the replacement with the rolled pod."""
 
-    HELPED = "Helped"
-    """The memory came down, and does not come back as it did."""
+    EFFECTIVE = "Effective"
+    """The memory came down, and does not grow as it did before."""
     INEFFECTIVE = "Ineffective"
-    """The replacement holds as much memory as the pod had, at once: rolling does not help."""
+    """The replacement uses as much memory as the pod did, right after its start: rolling does not help."""
     LEAK_PERSISTS = "LeakPersists"
-    """The memory came down and grows again as fast as it did: rolling buys time, no more."""
+    """The memory came down, and grows again as it did before: rolling only buys time."""
 
 
-class Memory(Model):
-    """Memory before and after a roll, written once the replacement is old enough to be compared."""
+class RollEffect(ApiModel):
+    """Effect of a roll: memory before and after it, written once the replacement is old enough to be compared."""
 
     before_bytes: int | None = Field(default=None, ge=0)
-    """The old pod's usage when it was rolled."""
+    """Usage of the old pod when it was rolled."""
     after_bytes: int | None = Field(default=None, ge=0)
-    """The replacement's usage after its warm-up."""
+    """Usage of the replacement after its warm-up."""
     growth_before_bytes_per_hour: int | None = None
+    """Growth of the old pod at the age of `ageSeconds`."""
     growth_after_bytes_per_hour: int | None = None
-    """Both at the same age, in seconds:"""
+    """Growth of the replacement at the age of `ageSeconds`."""
     age_seconds: int | None = Field(default=None, ge=0)
-    effect: Effect | None = None
+    """Age of the containers at which the two pods are compared."""
+    result: EffectResult | None = None
+    """`Effective`: the memory came down and does not grow as it did before. `Ineffective`: the replacement uses as
+    much memory right after its start. `LeakPersists`: the memory came down and grows again as it did before.
+    Unset: unknown."""
     message: Message = ""
-    judged: Time | None = None
-    """When the comparison was settled; unset while more is to come."""
+    """Result as a sentence."""
+    compared_at: Time | None = None
+    """Time at which the comparison was completed; unset until then."""
 
 
-class RollStatus(Model):
-    """How far the roll is."""
+class PodRollStatus(ApiModel):
+    """Progress of the roll."""
 
     phase: Phase | None = None
+    """Phase of the roll, written before the action that it names."""
     message: Message = ""
-    reason: Word = ""
-    """Why it stands or ended here, in one word."""
+    """State of the roll, as a sentence."""
+    reason: ShortText = ""
+    """Cause of the roll's waiting or its end, as one CamelCase word."""
     pod_uid: Uid = Field(default="", serialization_alias="podUID", validation_alias="podUID")
+    """UID of the pod, recorded at the first step."""
     strategy: Strategy | None = None
-    """The strategy in use, after Auto was decided."""
+    """Strategy in use, after `Auto` was resolved."""
     strategy_reason: Message = ""
+    """Reason for the choice of the strategy."""
     workload: WorkloadRef | None = None
+    """Workload of the pod."""
     workload_uid: Uid = Field(default="", serialization_alias="workloadUID", validation_alias="workloadUID")
+    """UID of the workload."""
     controller: ControllerRef | None = None
+    """Controller of the pod at the beginning of the roll."""
     ready_before: int = Field(default=0, ge=0)
-    """Ready pods of the workload when the roll began, the pod itself included."""
-    release: Release | None = None
+    """Number of ready pods of the workload at the beginning of the roll, the pod itself included."""
+    release: PodRelease | None = None
+    """Label that was removed to release the pod from its ReplicaSet."""
     detachment: Detachment | None = None
+    """Labels that were changed to detach the pod from its Services."""
     restarted_at: Time | None = None
-    """Restart: the time that is written into the workload's annotation."""
+    """Restart: time that is written into the workload's annotation."""
     evidence: Evidence | None = None
-    """What was found of the pod before anything was changed."""
-    replacement: Replacement | None = None
-    memory: Memory | None = None
+    """Evidence about the pod, captured before anything was changed."""
+    replacement: ReplacementPod | None = None
+    """Pod that replaces the rolled pod."""
+    effect: RollEffect | None = None
+    """Memory before and after the roll."""
     times: PhaseTimes = PhaseTimes()
+    """Times at which the phases began."""
 
 
-class PodRoll(Model):
-    """One pod's roll."""
+class PodRoll(ApiModel):
+    """Roll of one pod: its record, its audit trail and the means to cancel it."""
 
     namespace: str
     name: str
@@ -172,12 +210,12 @@ class PodRoll(Model):
     resource_version: str
     created_at: Time
     deleting: bool = False
-    spec: RollSpecification
-    status: RollStatus = RollStatus()
+    spec: PodRollSpec
+    status: PodRollStatus = PodRollStatus()
 
     @classmethod
     def read(cls, raw: dict[str, Any]) -> PodRoll:
-        """Read the JSON of the API server. Raises pydantic's ValidationError for what can't be used."""
+        """Parse the API server's JSON. Raises pydantic's ValidationError for an invalid object."""
         meta = raw["metadata"]
         return cls(
             namespace=meta["namespace"],
@@ -186,8 +224,8 @@ class PodRoll(Model):
             resource_version=meta.get("resourceVersion", ""),
             created_at=meta["creationTimestamp"],
             deleting=bool(meta.get("deletionTimestamp")),
-            spec=RollSpecification.model_validate(raw.get("spec") or {}),
-            status=RollStatus.model_validate(raw.get("status") or {}),
+            spec=PodRollSpec.model_validate(raw.get("spec") or {}),
+            status=PodRollStatus.model_validate(raw.get("status") or {}),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""MemoryPolicy: what to watch and what may be done."""
+"""MemoryPolicy: the pods to watch for memory leaks, and the permitted actions."""
 
 from __future__ import annotations
 
@@ -9,195 +9,245 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from memroll.api import cel_rules
-from memroll.api.base import Message, Model, Name, Time, Word, WorkloadRef
+from memroll.api.base import ApiModel, ImageName, Message, Name, ShortText, Time, WorkloadRef
 from memroll.api.conditions import Condition
 from memroll.api.evidence import Count, EvidenceSpec
-from memroll.api.quantity import Duration, Growth, GrowthRate, Lead, LeadTime, Share
-from memroll.api.roll_spec import RollSpec
-from memroll.api.selector import Selector
+from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, Percentage
+from memroll.api.roll_spec import RollPolicy
+from memroll.api.selector import LabelSelector
 
-NEAREST_MAX = 20
-LAST_ROLLS_MAX = 10
+MAX_AT_RISK = 20
+"""Maximum number of entries in `status.atRisk`, chosen by hand."""
+MAX_LAST_ROLLS = 10
+"""Maximum number of entries in `status.lastRolls`, chosen by hand."""
 DEFAULT_CONNECTION = "default"
-"""Name of the Prometheus connection that is used where a policy, or a roll without one, names none."""
-LEDGER_MAX = 20
-LEDGER_LINES_MAX = 3
+"""Name of the Prometheus connection for policies that name none, and for rolls without a policy."""
+MAX_LEDGER_ENTRIES = 20
+"""Maximum number of entries in `status.ledger`, chosen by hand."""
+MAX_LEDGER_LINES = 3
+"""Maximum number of lines of code in an entry of the ledger, chosen by hand."""
 
 
 class Mode(StrEnum):
     OBSERVE = "Observe"
-    """Judge and tell; touch nothing."""
+    """Detect and report leaks, change nothing."""
     ENFORCE = "Enforce"
-    """Also roll the pods that are going to run out of memory."""
+    """Also roll the pods that are about to reach their memory limit."""
 
 
-class GrowthSpec(Model):
-    """What counts as a leak."""
+class GrowthSpec(ApiModel):
+    """Definition of a leak."""
 
     per_hour: Growth = GrowthRate.parse("0.5%")
-    """Growth per hour above which a trend counts: a share of the container's memory limit such as `0.5%`,
+    """Minimum growth per hour of a leak: a percentage of the container's memory limit such as `0.5%`,
     or a quantity such as `20Mi`."""
     window: Duration = timedelta(hours=6)
-    """How much of the past the trend is taken from."""
+    """Length of the time window from which the trend is computed."""
     warm_up: Duration = timedelta(minutes=30)
-    """The first part of a container's life, which is never judged."""
-    persist: Duration = timedelta(minutes=30)
-    """How long the verdict must have held: the trend is judged now, half of this time ago and all of it ago."""
+    """Time after a container's start that is excluded from the trend."""
+    for_: Duration = Field(default=timedelta(minutes=30), alias="for")
+    """Time for which a leak must persist: it must be found now, half of this time ago, and all of it ago."""
 
 
-class LoadSpec(Model):
-    """What the pods' work is measured by: growth that it explains is no leak."""
+class LoadSpec(ApiModel):
+    """Load of the pods. Memory growth that the load explains is not a leak."""
 
     metric: str = Field(min_length=1, max_length=200, pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
-    """The name of a counter in Prometheus with the labels `namespace` and `pod`, such as `http_requests_total`."""
+    """Name of a counter in Prometheus with the labels `namespace` and `pod`, such as `http_requests_total`."""
 
 
-class ExhaustionSpec(Model):
-    """When a leaking pod is rolled."""
+class ExhaustionSpec(ApiModel):
+    """Time at which a leaking pod is rolled."""
 
-    lead: LeadTime = Lead()
-    """How long before its limit a pod is rolled. `Auto`: a quarter of the time that its memory has climbed, at most
-    a third of `growth.window` (2h of 6h), at least three times what a roll of this workload takes."""
+    lead_time: LeadTime = AutoOrDuration()
+    """Time before the predicted limit at which a pod is rolled. `Auto`: a quarter of the duration of the memory's
+    growth phase, at most a third of `growth.window` (2h of 6h), at least three times the duration of a roll of this
+    workload."""
 
 
-class PolicySpec(Model):
-    """What to watch and what may be done."""
+class PolicySpec(ApiModel):
+    """Pods to watch for memory leaks, and the permitted actions."""
 
     mode: Mode
-    """Observe tells, Enforce also rolls. Required: nobody arms a policy by accident."""
+    """`Observe` detects and reports leaks, `Enforce` also rolls pods. Required, so that no policy is enforced by
+    accident."""
     suspend: bool = False
-    """Stop judging and rolling; a roll under way is finished."""
-    selector: Selector | None = Field(default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.SELECTOR})
-    """The pods of this namespace to watch, by label. Exactly one of `selector` and `targetRef`."""
+    """Stop detecting and rolling; a roll in progress is completed."""
+    selector: LabelSelector | None = Field(
+        default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.SELECTOR}
+    )
+    """Label selector of the pods to watch in this namespace. Exactly one of `selector` and `targetRef` must be set."""
     target_ref: WorkloadRef | None = Field(
         default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.TARGET}
     )
-    """The workload of this namespace to watch."""
+    """Workload to watch in this namespace. Exactly one of `selector` and `targetRef` must be set."""
     containers: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(default=(), max_length=32)
     """Names of the containers to watch. Empty: all, native sidecars included."""
     interval: Duration = timedelta(minutes=5)
-    """How often the pods are judged."""
+    """Time between two reconciles of the policy."""
     growth: GrowthSpec = GrowthSpec()
+    """Definition of a leak."""
     load: LoadSpec | None = None
-    """What the pods' work is measured by. Without it, by the CPU that they use."""
+    """Metric of the pods' load: memory growth that it explains is not a leak. Without it, CPU usage is the load."""
     exhaustion: ExhaustionSpec = ExhaustionSpec()
-    ceiling: Share | None = None
-    """Also roll at this share of the limit, whatever the trend, after `growth.persist`."""
-    roll: RollSpec = RollSpec()
+    """Time at which a leaking pod is rolled."""
+    usage_threshold: Percentage | None = None
+    """Percentage of the memory limit above which a pod is rolled whatever its trend, once its usage has been
+    at or above it for `growth.for`."""
+    roll: RollPolicy = RollPolicy()
+    """Strategy, pace and times of rolls."""
     evidence: EvidenceSpec = EvidenceSpec()
+    """Evidence to capture before a pod is rolled."""
     prometheus: Name = DEFAULT_CONNECTION
-    """The name of a connection that the administrator configured."""
+    """Name of a Prometheus connection that the administrator configured."""
 
     @model_validator(mode="after")
-    def _one_target(self) -> Self:
+    def _require_consistency(self) -> Self:
         if (self.selector is None) == (self.target_ref is None):
             raise ValueError("exactly one of `selector` and `targetRef` must be set")
-        if self.growth.persist > self.growth.window:
-            raise ValueError("`growth.persist` must not be longer than `growth.window`")
+        if self.growth.for_ > self.growth.window:
+            raise ValueError("`growth.for` must not be longer than `growth.window`")
         return self
 
 
-class PodCounts(Model):
-    """Selected pods by verdict: a pod counts by the worst of its containers."""
+class PodCounts(ApiModel):
+    """Number of selected pods by verdict. A pod has the most severe verdict of its containers."""
 
     total: int = Field(default=0, ge=0)
+    """Number of selected pods."""
     healthy: int = Field(default=0, ge=0)
-    breaching: int = Field(default=0, ge=0)
+    """Pods without signs of a leak."""
+    suspected: int = Field(default=0, ge=0)
+    """Pods whose memory grows like a leak's, not yet confirmed."""
+    at_risk: int = Field(default=0, ge=0)
+    """Pods that leak, are about to reach their limit, or are above `usageThreshold`."""
     inconclusive: int = Field(default=0, ge=0)
+    """Pods for which there is not enough data."""
 
 
-class RollCounts(Model):
-    """PodRolls of this policy that still exist (they are kept for 7 days), by how they ended."""
+class RollCounts(ApiModel):
+    """Number of the policy's PodRolls by result. PodRolls are kept for 7 days, those without effect for 30 days."""
 
     succeeded: int = Field(default=0, ge=0)
     failed: int = Field(default=0, ge=0)
     active: int = Field(default=0, ge=0)
 
 
-class NearPod(Model):
-    """A container near exhaustion, and what was found of it."""
+class BlockedBy(ApiModel):
+    """Gate that blocks a roll."""
+
+    gate: ShortText
+    """Name of the gate, such as `NotDue`."""
+    message: str = Field(default="", max_length=256)
+    """Reason for which the gate blocks the roll, as a sentence."""
+
+
+class AtRiskPod(ApiModel):
+    """Verdict on a container, with the measurements behind it."""
 
     pod: Name
-    container: Word
-    verdict: Word
-    reason: Word
+    container: ShortText
+    verdict: ShortText
+    """`Healthy`, `Suspected`, `Leaking`, `Exhausting` or `Inconclusive`."""
+    reason: ShortText
+    """Reason for the verdict, as one CamelCase word."""
     message: Message = ""
+    """Reason for the verdict, as a sentence with the deciding measurement."""
     usage_bytes: int | None = Field(default=None, ge=0)
+    """Working set of the container."""
     limit_bytes: int | None = Field(default=None, ge=0)
+    """Memory limit of the container."""
     growth_bytes_per_hour: int | None = None
+    """Growth of the container's memory."""
     time_to_limit_seconds: int | None = Field(default=None, ge=0)
-    held_by: str = Field(default="", max_length=256)
-    """The gate that holds this pod's roll, in words; empty when nothing does or none is due."""
+    """Predicted time to the memory limit."""
+    blocked_by: BlockedBy | None = None
+    """First gate that blocks the roll of this pod; unset if no gate does, or the pod is not at risk."""
 
 
-class LastRoll(Model):
+class LastRoll(ApiModel):
+    """Recent roll of the policy."""
+
     name: Name
+    """Name of the PodRoll."""
     pod: Name
-    phase: Word
+    phase: ShortText
+    """Phase of the PodRoll."""
     time: Time
+    """End of the roll, or its beginning while it is in progress."""
     reason: Message = ""
+    """Reason for the roll, as a sentence."""
 
 
-class LeakingLine(Model):
-    """A line of code whose memory grew in the pod that was rolled last."""
+class LeakingLine(ApiModel):
+    """Line of code whose memory grew in the pod that was rolled last."""
 
     at: Annotated[str, Field(max_length=240)]
-    """Such as `app/cache.py:42`."""
+    """File and line, such as `app/cache.py:42`."""
     bytes: Count
-    """How much it grew, by the pod's own report."""
+    """Growth in bytes, from the pod's own report."""
 
 
-class LedgerEntry(Model):
-    """What is known of the leak of one container, in one revision of its workload."""
+class LedgerEntry(ApiModel):
+    """Leak of one container in one revision of its workload."""
 
     workload: str = Field(max_length=320)
-    """Such as `Deployment/chat`."""
+    """Kind and name, such as `Deployment/chat`."""
     revision: str = Field(default="", max_length=63)
-    """The template hash, or the revision's name where there is none."""
-    container: Word
-    image: str = Field(default="", max_length=512)
+    """Template hash, or the name of the revision where there is none."""
+    container: ShortText
+    image: ImageName = ""
     growth_bytes_per_hour: int | None = None
-    """The median of the growth for which its pods were rolled, or else of those that leak now."""
+    """Median growth of the pods that were rolled, else of those that leak now."""
     rolls: int = Field(default=0, ge=0)
+    """Number of successful rolls in this revision."""
     oom_kills: int = Field(default=0, ge=0)
-    """Kills that memroll saw in this revision."""
+    """Number of OOM kills that memroll observed in this revision."""
     oom_kills_since: int = Field(default=0, ge=0)
-    """Of these, those since its first roll."""
+    """Number of these OOM kills after the first roll of this revision."""
     growth_bytes_per_request: int | None = Field(default=None, ge=0)
-    """Growth an hour by requests an hour, where the pod reports its requests."""
-    lines: tuple[LeakingLine, ...] = Field(default=(), max_length=LEDGER_LINES_MAX)
-    """The lines that grew most, by the evidence of its last roll."""
+    """Growth per hour divided by requests per hour, where the pod reports its requests."""
+    lines: tuple[LeakingLine, ...] = Field(default=(), max_length=MAX_LEDGER_LINES)
+    """Lines of code with the most growth, from the evidence of the last roll."""
     freed_bytes: int = Field(default=0, ge=0)
-    """What its rolls freed, as far as it was found out."""
+    """Memory that the rolls freed, up to `lastCompared`."""
     first_seen: Time
+    """First time at which the leak was detected, or a pod was rolled or OOM-killed."""
     last_seen: Time
+    """Last time at which the leak was detected, or a pod was rolled or OOM-killed."""
     first_rolled: Time | None = None
-    last_learned: Time | None = None
-    """Up to when it is counted in `freedBytes` what rolls were worth."""
+    """End of the first roll."""
+    last_compared: Time | None = None
+    """Time of the last comparison that `freedBytes` includes."""
 
 
-class PolicyStatus(Model):
-    """What the last pass found and did."""
+class PolicyStatus(ApiModel):
+    """Results of the last reconcile."""
 
     observed_generation: int | None = Field(default=None, ge=0)
+    """`metadata.generation` of the policy at the last reconcile."""
     conditions: tuple[Condition, ...] = Field(
         default=(),
         max_length=16,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
+    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, while a person must act, `Stalled`."""
     pods: PodCounts = PodCounts()
+    """Number of selected pods by verdict."""
     rolls: RollCounts = RollCounts()
-    next_limit: str = Field(default="", max_length=64)
-    """The shortest predicted time to a limit among the breaching pods."""
-    nearest: tuple[NearPod, ...] = Field(default=(), max_length=NEAREST_MAX)
-    """The pods nearest exhaustion, breaching ones first."""
-    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=LAST_ROLLS_MAX)
-    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=LEDGER_MAX)
-    """The leak ledger: what leaks, by revision and image, the newest first."""
+    """Number of the policy's PodRolls by result."""
+    time_to_limit: str = Field(default="", max_length=64)
+    """Shortest predicted time to a memory limit among the pods at risk."""
+    at_risk: tuple[AtRiskPod, ...] = Field(default=(), max_length=MAX_AT_RISK)
+    """Containers that are closest to their memory limit: first those at risk, then the others."""
+    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=MAX_LAST_ROLLS)
+    """Most recent rolls, newest first."""
+    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES)
+    """Leak ledger: known leaks by revision and image, newest first."""
 
 
-class MemoryPolicy(Model):
-    """Watches pods for memory leaks and replaces those that are going to run out of memory."""
+class MemoryPolicy(ApiModel):
+    """Policy that watches pods for memory leaks and replaces those that are about to reach their memory limit."""
 
     namespace: str
     name: str
@@ -210,7 +260,7 @@ class MemoryPolicy(Model):
 
     @classmethod
     def read(cls, raw: dict[str, Any]) -> MemoryPolicy:
-        """Read the JSON of the API server. Raises pydantic's ValidationError for what can't be used."""
+        """Parse the API server's JSON. Raises pydantic's ValidationError for an invalid object."""
         meta = raw["metadata"]
         return cls(
             namespace=meta["namespace"],
@@ -225,7 +275,7 @@ class MemoryPolicy(Model):
 
 
 def read_status(raw: dict[str, Any]) -> PolicyStatus:
-    """Read a policy's status leniently: an unreadable one (an older schema) counts as none."""
+    """Parse a policy's status. An invalid status (of an older schema) is discarded."""
     try:
         return PolicyStatus.model_validate(raw.get("status") or {})
     except ValueError:

@@ -1,4 +1,4 @@
-"""What `kubectl get` prints."""
+"""Columns that `kubectl get` prints."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 POLICY: list[dict[str, Any]] = [
     {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
     {"name": "Pods", "type": "integer", "jsonPath": ".status.pods.total"},
-    {"name": "Breaching", "type": "integer", "jsonPath": ".status.pods.breaching"},
+    {"name": "At-Risk", "type": "integer", "jsonPath": ".status.pods.atRisk"},
     {"name": "Rolls", "type": "integer", "jsonPath": ".status.rolls.succeeded"},
-    {"name": "Next-Limit", "type": "string", "jsonPath": ".status.nextLimit"},
+    {"name": "Time-To-Limit", "type": "string", "jsonPath": ".status.timeToLimit"},
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
     {"name": "Status", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

@@ -1,8 +1,11 @@
-"""Durations, byte quantities, shares and growth rates, as they stand in YAML.
+"""Durations, byte quantities, percentages and growth rates, as they are written in YAML.
 
-One grammar each, the same in the CRD's schema (`pattern`) and here, so what the API server lets through is
-what we can read. Days are written as hours ("48h"): the grammar is a subset of Go's durations, which the
-CRD's own CEL rules can compute with.
+Takes the strings of an object, returns values for computation, and formats values as text for people. Called by the
+models and by all code that writes messages.
+
+Each grammar exists once, for the CRD's schema (`pattern`) and for the parser, so that everything that the API server
+accepts can be parsed. Days are written as hours ("48h"): the grammar is a subset of Go's durations, which the CRD's own
+CEL rules can compute with.
 """
 
 from __future__ import annotations
@@ -16,10 +19,13 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s))+$"
 BYTES_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
-SHARE_PATTERN = r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$"
+PERCENTAGE_PATTERN = r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$"
 
-_SECONDS_MATTER_BELOW = 120
-_MINUTES_MATTER_BELOW = 36_000
+_MAX_SHOWN_SECONDS = 120
+"""Duration in seconds from which a humanized duration shows no seconds, chosen by hand."""
+_MAX_SHOWN_MINUTES_S = 36_000
+"""Duration in seconds from which a humanized duration shows no minutes, chosen by hand."""
+_SHOWN_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _UNIT_SECONDS = {"h": 3600, "m": 60, "s": 1}
 _UNIT_BYTES = {
     "": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
@@ -28,7 +34,7 @@ _UNIT_BYTES = {
 
 
 def parse_duration(text: object) -> timedelta:
-    """Read "6h", "1h30m" or "45s"."""
+    """Parse "6h", "1h30m" or "45s"."""
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text, re.ASCII):
@@ -38,30 +44,40 @@ def parse_duration(text: object) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """Write whole seconds as "1h30m"; the inverse of `parse_duration`."""
+    """Format whole seconds as "1h30m"; the inverse of `parse_duration`."""
     rest = int(value.total_seconds())
-    written = ""
+    text = ""
     for unit, seconds in _UNIT_SECONDS.items():
         count, rest = divmod(rest, seconds)
-        written += f"{count}{unit}" if count else ""
-    return written or "0s"
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
 
 
-def about(seconds: float) -> str:
-    """Round to what a person cares about: 45s, 12m, 3h20m, 26h."""
-    if seconds < _SECONDS_MATTER_BELOW:
+def humanize_duration(seconds: float) -> str:
+    """Round a duration for people: 45s, 12m, 3h20m, 26h."""
+    if seconds < _MAX_SHOWN_SECONDS:
         return f"{max(seconds, 0):.0f}s"
-    step = 60 if seconds < _MINUTES_MATTER_BELOW else 3600
+    step = 60 if seconds < _MAX_SHOWN_MINUTES_S else 3600
     return format_duration(timedelta(seconds=round(seconds / step) * step))
 
 
-def mib(count: float) -> str:
-    """Write a number of bytes as "104.2 MiB"."""
+def format_mib(count: float) -> str:
+    """Format a number of bytes as "104.2 MiB": always in MiB, so that numbers of one message compare easily."""
     return f"{count / 2**20:.1f} MiB"
 
 
+def format_bytes(count: float) -> str:
+    """Format a number of bytes in the largest fitting unit: 3.2 GiB, 41.0 MiB, 1.5 KiB, 12 B."""
+    return next((f"{count / size:.1f} {unit}" for unit, size in _SHOWN_UNITS if abs(count) >= size), f"{count:.0f} B")
+
+
+def format_rate(bytes_per_s: float) -> str:
+    """Format a growth rate as "+1.5 MiB per hour"."""
+    return f"{bytes_per_s * 3600 / 2**20:+.1f} MiB per hour"
+
+
 def parse_bytes(text: object) -> int:
-    """Read a byte quantity such as "20Mi", "1.5Gi" or "500M", rounded down to whole bytes."""
+    """Parse a byte quantity such as "20Mi", "1.5Gi" or "500M", rounded down to whole bytes."""
     found = re.fullmatch(r"([0-9]{1,12})(?:\.([0-9]{1,3}))?([KMGT]i|[kMGT])?", str(text), re.ASCII)
     if not isinstance(text, str) or not found:
         raise ValueError(f"{text!r} is not a quantity of bytes: write one such as 20Mi, 1.5Gi or 500M")
@@ -70,19 +86,19 @@ def parse_bytes(text: object) -> int:
     return thousandths * _UNIT_BYTES[unit] // 1000
 
 
-def parse_share(text: object) -> float:
-    """Read "95%" as 0.95."""
-    if not isinstance(text, str) or not re.fullmatch(SHARE_PATTERN, text, re.ASCII):
-        raise ValueError(f"{text!r} is not a share: write a percentage from 0% to 100%, such as 95% or 0.5%")
+def parse_percentage(text: object) -> float:
+    """Parse "95%" as the ratio 0.95."""
+    if not isinstance(text, str) or not re.fullmatch(PERCENTAGE_PATTERN, text, re.ASCII):
+        raise ValueError(f"{text!r} is not a percentage: write one from 0% to 100%, such as 95% or 0.5%")
     return float(text[:-1]) / 100
 
 
 @dataclass(frozen=True, slots=True)
 class GrowthRate:
-    """A growth per hour: a share of the container's memory limit, or bytes."""
+    """Growth per hour: a ratio of the container's memory limit, or bytes."""
 
     text: str
-    share: float | None
+    ratio: float | None
     bytes_per_hour: int | None
 
     @classmethod
@@ -90,58 +106,59 @@ class GrowthRate:
         if isinstance(text, GrowthRate):
             return text
         if isinstance(text, str) and text.endswith("%"):
-            rate = cls(text, parse_share(text), None)
+            rate = cls(text, parse_percentage(text), None)
         else:
             rate = cls(str(text), None, parse_bytes(text))
-        if not (rate.share or rate.bytes_per_hour):
-            raise ValueError(f"{text!r} is no growth: it must be above zero")
+        if not (rate.ratio or rate.bytes_per_hour):
+            raise ValueError(f"{text!r} is not a growth rate: it must be above zero")
         return rate
 
-    def of(self, limit_bytes: int | None) -> float | None:
-        """Bytes per hour for a container with this limit; None when the share has no limit to refer to."""
+    def to_bytes_per_hour(self, limit_bytes: int | None) -> float | None:
+        """Return bytes per hour for a container with this limit; None for a ratio of no limit."""
         if self.bytes_per_hour is not None:
             return float(self.bytes_per_hour)
-        assert self.share is not None
-        return None if limit_bytes is None else self.share * limit_bytes
+        assert self.ratio is not None
+        return None if limit_bytes is None else self.ratio * limit_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class CountOrShare:
-    """A count of pods, or a percentage of a workload's replicas (rounded up, at least one)."""
+class CountOrPercentage:
+    """Count of pods, or a percentage of a workload's replicas (rounded up, at least one)."""
 
     text: str
     count: int | None
-    share: float | None
+    ratio: float | None
 
     @classmethod
-    def parse(cls, value: object) -> CountOrShare:
-        if isinstance(value, CountOrShare):
+    def parse(cls, value: object) -> CountOrPercentage:
+        if isinstance(value, CountOrPercentage):
             return value
         if isinstance(value, str) and value.endswith("%"):
-            return cls(value, None, parse_share(value))
+            return cls(value, None, parse_percentage(value))
         if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value), re.ASCII) or int(str(value)) < 1:
             raise ValueError(f"{value!r} must be a count of at least 1, or a percentage such as 25%")
         return cls(str(value), int(str(value)), None)
 
-    def of(self, replicas: int) -> int:
+    def to_count(self, replicas: int) -> int:
+        """Return the number of pods for a workload with this number of replicas."""
         if self.count is not None:
             return self.count
-        assert self.share is not None
-        return max(1, -int(-self.share * replicas // 1))
+        assert self.ratio is not None
+        return max(1, -int(-self.ratio * replicas // 1))
 
-    def on_the_wire(self) -> int | str:
+    def to_json(self) -> int | str:
         return self.text if self.count is None else self.count
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
-    """How long before the limit a pod is rolled; `None` means Auto."""
+class AutoOrDuration:
+    """Fixed duration, or `Auto` where `fixed` is None."""
 
     fixed: timedelta | None = None
 
     @classmethod
-    def parse(cls, text: object) -> Lead:
-        if isinstance(text, Lead):
+    def parse(cls, text: object) -> AutoOrDuration:
+        if isinstance(text, AutoOrDuration):
             return text
         if text == "Auto":
             return cls()
@@ -161,22 +178,22 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     _string(DURATION_PATTERN, 32),
 ]
-Share = Annotated[
+Percentage = Annotated[
     float,
-    BeforeValidator(lambda value: value if isinstance(value, float) else parse_share(value)),
-    PlainSerializer(lambda share: f"{share * 100:g}%", return_type=str),
-    _string(SHARE_PATTERN, 16),
+    BeforeValidator(lambda value: value if isinstance(value, float) else parse_percentage(value)),
+    PlainSerializer(lambda ratio: f"{ratio * 100:g}%", return_type=str),
+    _string(PERCENTAGE_PATTERN, 16),
 ]
 Growth = Annotated[
     GrowthRate,
     BeforeValidator(GrowthRate.parse),
     PlainSerializer(lambda rate: rate.text, return_type=str),
-    _string(f"{SHARE_PATTERN}|{BYTES_PATTERN}", 32),
+    _string(f"{PERCENTAGE_PATTERN}|{BYTES_PATTERN}", 32),
 ]
 PodCount = Annotated[
-    CountOrShare,
-    BeforeValidator(CountOrShare.parse),
-    PlainSerializer(CountOrShare.on_the_wire, return_type=int | str),
+    CountOrPercentage,
+    BeforeValidator(CountOrPercentage.parse),
+    PlainSerializer(CountOrPercentage.to_json, return_type=int | str),
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
@@ -191,8 +208,8 @@ PodCount = Annotated[
     ),
 ]
 LeadTime = Annotated[
-    Lead,
-    BeforeValidator(Lead.parse),
+    AutoOrDuration,
+    BeforeValidator(AutoOrDuration.parse),
     PlainSerializer(lambda lead: "Auto" if lead.fixed is None else format_duration(lead.fixed), return_type=str),
     _string(r"^(Auto|([0-9]{1,5}(h|m|s))+)$", 32),
 ]

@@ -1,4 +1,4 @@
-"""How pods are rolled: strategy, pace, windows, drain. A part of a policy's spec, and of a PodRoll's."""
+"""Section `roll` of a policy: strategy, pace, maintenance windows and draining. Parts of it are copied to PodRolls."""
 
 from __future__ import annotations
 
@@ -9,65 +9,77 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from memroll.api.base import Model
-from memroll.api.quantity import CountOrShare, Duration, PodCount
+from memroll.api.base import ApiModel
+from memroll.api.quantity import CountOrPercentage, Duration, PodCount
 
 
 class Strategy(StrEnum):
     AUTO = "Auto"
-    """Surge where the workload allows it, else Evict; the PodRoll says which and why."""
+    """Surge where supported, else Evict; Restart for `strategy: Recreate`. The PodRoll records the choice."""
     SURGE = "Surge"
-    """Create the replacement first: release the pod from its ReplicaSet, evict it when the new one is Ready."""
+    """Create the replacement first: release the pod from its ReplicaSet, evict it once the replacement is Ready."""
     EVICT = "Evict"
-    """Evict through the Eviction API; the controller creates the replacement afterwards."""
+    """Evict the pod through the Eviction API; its controller then creates the replacement."""
     RESTART = "Restart"
     """Restart the whole workload by the annotation of `kubectl rollout restart`, or a Rollout's `spec.restartAt`."""
 
 
 class DrainMode(StrEnum):
     NONE = "None"
-    """The pod's own graceful termination drains it."""
+    """Rely on the pod's own graceful termination."""
     DETACH = "Detach"
-    """Take the pod out of its Services while it still runs, and evict it when it is idle. Surge only."""
+    """Remove the running pod from its Services, and evict it once it is idle. Surge only."""
 
 
-class Budget(Model):
-    """At most so many rolls of the policy in a sliding period."""
+class WhenLimitComesFirst(StrEnum):
+    ROLL = "Roll"
+    """Roll the pod outside of the maintenance windows."""
+    HOLD = "Hold"
+    """Wait for the next window, although the pod reaches its limit before."""
+
+
+class RollBudget(ApiModel):
+    """Maximum number of rolls of the policy within a sliding period."""
 
     rolls: int = Field(ge=0, le=10_000)
+    """Maximum number of rolls within the period."""
     per: Duration
+    """Length of the sliding period."""
 
 
-Day = Annotated[
+Weekdays = Annotated[
     str, Field(min_length=3, max_length=7, pattern="^(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?$")
 ]
 TimeOfDay = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$")]
 
 
-class Window(Model):
-    """A time of the week. One whose `end` is not after its `start` goes on over midnight."""
+class WeeklyWindow(ApiModel):
+    """Time of the week. A window whose `end` is not after its `start` continues over midnight."""
 
-    days: tuple[Day, ...] = Field(default=(), max_length=7)
-    """Days on which it starts: `sat`, or a range such as `mon-fri`. Empty: every day."""
+    days: tuple[Weekdays, ...] = Field(default=(), max_length=7)
+    """Days on which the window starts: `sat`, or a range such as `mon-fri`. Empty: every day."""
     start: TimeOfDay = "00:00"
+    """Time of day at which the window starts, in `timeZone`."""
     end: TimeOfDay = "24:00"
+    """Time of day at which the window ends, in `timeZone`."""
 
 
-class Windows(Model):
-    """When pods may be rolled."""
+class MaintenanceWindows(ApiModel):
+    """Times at which pods may be rolled."""
 
     time_zone: str = Field(default="UTC", min_length=1, max_length=64, pattern="^[A-Za-z0-9_+/-]+$")
-    """A name of the IANA time zone database, such as `Europe/Berlin`."""
-    allow: tuple[Window, ...] = Field(default=(), max_length=32)
-    """Empty: always."""
-    deny: tuple[Window, ...] = Field(default=(), max_length=32)
-    """Wins over `allow`."""
-    act_early: bool = True
-    """Also roll outside of the windows when the pod would reach its limit before the next one opens."""
+    """Name in the IANA time zone database, such as `Europe/Berlin`."""
+    allow: tuple[WeeklyWindow, ...] = Field(default=(), max_length=32)
+    """Windows in which pods may be rolled. Empty: always."""
+    deny: tuple[WeeklyWindow, ...] = Field(default=(), max_length=32)
+    """Windows in which pods may not be rolled. They take precedence over `allow`."""
+    when_limit_comes_first: WhenLimitComesFirst = WhenLimitComesFirst.ROLL
+    """Action for a pod that would reach its limit before the next window opens: `Roll` outside of the windows,
+    or `Hold` until the next one."""
 
     @field_validator("time_zone")
     @classmethod
-    def _known_zone(cls, name: str) -> str:
+    def _require_known_zone(cls, name: str) -> str:
         try:
             ZoneInfo(name)
         except (KeyError, ValueError, OSError) as unknown:
@@ -75,45 +87,50 @@ class Windows(Model):
         return name
 
 
-class InFlight(Model):
-    """What tells that a pod is idle."""
+class IdleCondition(ApiModel):
+    """Gauge by which a pod counts as idle."""
 
     metric: str = Field(min_length=1, max_length=200, pattern="^[a-zA-Z_:][a-zA-Z0-9_:]*$")
-    """The name of a gauge in Prometheus with the labels `namespace` and `pod`, such as `http_inflight_requests`."""
-    at_most: int = Field(default=0, ge=0, le=1_000_000)
+    """Name of a gauge in Prometheus with the labels `namespace` and `pod`, such as `http_inflight_requests`."""
+    max_value: int = Field(default=0, ge=0, le=1_000_000)
+    """Maximum value of the gauge at which the pod counts as idle."""
 
 
-class DrainSpec(Model):
-    """How a released pod is emptied before it is evicted."""
+class DrainSpec(ApiModel):
+    """Draining of a released pod before it is evicted."""
 
     mode: DrainMode = DrainMode.NONE
-    wait: Duration = timedelta(seconds=15)
-    """How long a detached pod is left alone at least: connections that were just opened get through."""
+    """`None` relies on the pod's graceful termination. `Detach` removes the running pod from its Services, and
+    evicts it once it is idle (strategy Surge only)."""
+    min_duration: Duration = timedelta(seconds=15)
+    """Minimum time between detaching and evicting the pod, so that connections that were just opened are served."""
     timeout: Duration = timedelta(minutes=10)
-    """When a detached pod is evicted at the latest, idle or not."""
-    until: InFlight | None = None
-    """What tells that the pod is idle. Without it, it is evicted after `wait`."""
+    """Time after which a detached pod is evicted, idle or not."""
+    until: IdleCondition | None = None
+    """Gauge by which the pod counts as idle. Without it, the pod is evicted after `minDuration`."""
 
     @model_validator(mode="after")
-    def _waits_within_its_time(self) -> Self:
-        if self.wait > self.timeout:
-            raise ValueError("`wait` must not be longer than `timeout`")
+    def _require_order(self) -> Self:
+        if self.min_duration > self.timeout:
+            raise ValueError("`minDuration` must not be longer than `timeout`")
         return self
 
 
-class RollSpec(Model):
-    """How a pod is replaced, and how many may be."""
+class RollPolicy(ApiModel):
+    """Strategy, pace and times of rolls."""
 
     strategy: Strategy = Strategy.AUTO
-    max_concurrent: PodCount = CountOrShare.parse(1)
-    """Rolls of one workload at a time: a count, or a percentage of its replicas."""
+    """`Surge` starts the replacement before the pod is evicted, `Evict` evicts the pod first, `Restart` restarts
+    the whole workload. `Auto` is Surge where supported, else Evict; Restart for `strategy: Recreate`."""
+    max_concurrent: PodCount = CountOrPercentage.parse(1)
+    """Maximum number of concurrent rolls of one workload: a count, or a percentage of its replicas."""
     cooldown: Duration = timedelta(minutes=10)
-    """The pause between two rolls of one workload."""
-    budgets: tuple[Budget, ...] = Field(default=(Budget(rolls=4, per=timedelta(hours=24)),), max_length=8)
-    """Each holds on its own: the most restrictive one wins."""
+    """Pause between two rolls of one workload."""
+    budgets: tuple[RollBudget, ...] = Field(default=(RollBudget(rolls=4, per=timedelta(hours=24)),), max_length=8)
+    """Limits on the number of rolls over time. All of them apply."""
     replacement_timeout: Duration = timedelta(minutes=10)
-    """How long a replacement may take to become Ready before the roll is rolled back."""
-    windows: Windows | None = None
-    """When pods may be rolled. Without it, at any time."""
+    """Time within which a replacement must become Ready; after it the roll is rolled back."""
+    maintenance_windows: MaintenanceWindows | None = None
+    """Times at which pods may be rolled. Without it, at any time."""
     drain: DrainSpec = DrainSpec()
-    """How a released pod is emptied before it is evicted."""
+    """Draining of a released pod before it is evicted."""

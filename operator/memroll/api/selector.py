@@ -1,4 +1,4 @@
-"""Label selectors, as a policy writes them: for the API server's query, and against labels that are known."""
+"""Label selectors of policies: as a query of the API server, and as a predicate on known labels."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from memroll.api.base import Model
+from memroll.api.base import ApiModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,70 +15,77 @@ if TYPE_CHECKING:
 _LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=rf"^([a-z0-9.-]+/)?{_LABEL_NAME}$")]
 LabelValue = Annotated[str, Field(max_length=63, pattern=rf"^({_LABEL_NAME})?$")]
-"""Label keys and values as Kubernetes has them: nothing in them is a separator of a query."""
+"""Label keys and values as Kubernetes defines them: no character in them is a separator of a query."""
 
 
-class Operator(StrEnum):
+class LabelOperator(StrEnum):
     IN = "In"
     NOT_IN = "NotIn"
     EXISTS = "Exists"
     DOES_NOT_EXIST = "DoesNotExist"
 
 
-class Requirement(Model):
+class LabelRequirement(ApiModel):
+    """Requirement on one label."""
+
     key: LabelKey
-    operator: Operator
+    operator: LabelOperator
     values: tuple[LabelValue, ...] = Field(default=(), max_length=64)
+    """Values for `In` and `NotIn`; empty for the other operators."""
 
     @model_validator(mode="after")
-    def _has_its_values(self) -> Self:
-        needs = self.operator in (Operator.IN, Operator.NOT_IN)
+    def _require_matching_values(self) -> Self:
+        needs = self.operator in (LabelOperator.IN, LabelOperator.NOT_IN)
         if needs != bool(self.values):
             raise ValueError(f"`{self.operator}` of {self.key} {'needs' if needs else 'takes no'} values")
         return self
 
-    def query(self) -> str:
+    def to_query(self) -> str:
+        """Format the requirement as a part of the API server's `labelSelector` parameter."""
         values = ",".join(self.values)
         match self.operator:
-            case Operator.IN:
+            case LabelOperator.IN:
                 return f"{self.key} in ({values})"
-            case Operator.NOT_IN:
+            case LabelOperator.NOT_IN:
                 return f"{self.key} notin ({values})"
-            case Operator.EXISTS:
+            case LabelOperator.EXISTS:
                 return self.key
-            case Operator.DOES_NOT_EXIST:
+            case LabelOperator.DOES_NOT_EXIST:
                 return f"!{self.key}"
 
     def matches(self, labels: Mapping[str, str]) -> bool:
+        """Return whether a pod with these labels meets the requirement."""
         match self.operator:
-            case Operator.IN:
+            case LabelOperator.IN:
                 return labels.get(self.key) in self.values
-            case Operator.NOT_IN:
+            case LabelOperator.NOT_IN:
                 return labels.get(self.key) not in self.values
-            case Operator.EXISTS:
+            case LabelOperator.EXISTS:
                 return self.key in labels
-            case Operator.DOES_NOT_EXIST:
+            case LabelOperator.DOES_NOT_EXIST:
                 return self.key not in labels
 
 
-class Selector(Model):
-    """A label selector. An empty one is refused: it would select every pod of the namespace by accident."""
+class LabelSelector(ApiModel):
+    """Label selector. An empty one is refused: it would select every pod of the namespace by accident."""
 
     match_labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
-    match_expressions: tuple[Requirement, ...] = Field(default=(), max_length=32)
+    """Labels that a pod must have, with these values."""
+    match_expressions: tuple[LabelRequirement, ...] = Field(default=(), max_length=32)
+    """Requirements that a pod must meet in addition to `matchLabels`."""
 
     @model_validator(mode="after")
-    def _selects_something(self) -> Self:
+    def _require_content(self) -> Self:
         if not (self.match_labels or self.match_expressions):
             raise ValueError("must have at least one of matchLabels and matchExpressions")
         return self
 
-    def query(self) -> str:
-        """Return the selector as the API server's `labelSelector` parameter takes it."""
+    def to_query(self) -> str:
+        """Format the selector as the API server's `labelSelector` parameter."""
         equal = [f"{key}={value}" for key, value in sorted(self.match_labels.items())]
-        return ",".join((*equal, *(r.query() for r in self.match_expressions)))
+        return ",".join((*equal, *(r.to_query() for r in self.match_expressions)))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the API server would select a pod with these labels."""
+        """Return whether the API server would select a pod with these labels."""
         equal = all(labels.get(key) == value for key, value in self.match_labels.items())
         return equal and all(r.matches(labels) for r in self.match_expressions)

@@ -1,1 +1,1 @@
-"""A policy over recorded history: when it would have told, and when it would have acted."""
+"""Replay of a policy over recorded history: when a leak would have been suspected and confirmed, and the pod rolled."""

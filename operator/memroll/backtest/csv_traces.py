@@ -1,4 +1,8 @@
-"""A folder of traces: MANIFEST.csv and one CSV file per container. Strict: what can't be read is said, not skipped."""
+"""Read a folder of traces: MANIFEST.csv and one CSV file per container.
+
+Called by `memroll backtest --traces` and `make bench-detect`. Strict: an invalid line is an error that names it, and is
+never skipped, because a backtest over some of the data could be mistaken for one over all of it.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.backtest.trace import Trace
-from memroll.detection.container_history import Subject
+from memroll.detection.container_history import ContainerHistory
 from memroll.detection.series import EMPTY, Series
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,11 +25,11 @@ if TYPE_CHECKING:
 
 MANIFEST = "MANIFEST.csv"
 TIME, BYTES, WORKING_SET, LOAD = "t_s", "bytes", "working_set_bytes", "load"
-AT_LIMIT_SHARE = 0.99
-"""A trace that ends at this share of its limit or above was ended by the kernel."""
+OOM_MIN_USAGE_RATIO = 0.99
+"""Minimum ratio of the last sample to the limit at which a trace counts as ended by an OOM kill; chosen by hand."""
 
 Columns = dict[str, list[str]]
-"""The cells of a file by the names in its first line."""
+"""Cells of a CSV file, by column name."""
 
 
 def read(folder: Path) -> tuple[Trace, ...]:
@@ -41,24 +45,24 @@ def read(folder: Path) -> tuple[Trace, ...]:
     return tuple(_trace(manifest, line, row) for line, row in enumerate(rows, 2))
 
 
-def _invalid(text: str) -> Stalled:
-    return Stalled("TraceInvalid", text)
+def _invalid(text: str) -> TerminalError:
+    return TerminalError("TraceInvalid", text)
 
 
 def _check_name(manifest: Path, line: int, name: str, known: set[str]) -> None:
     if not name or "/" in name or "\\" in name or name in {".", ".."}:
-        raise _bad_cell(manifest, line, "name", name, "the name of a file in this folder, without .csv")
+        raise _invalid_cell(manifest, line, "name", name, "the name of a file in this folder, without .csv")
     if name in known:
-        raise _bad_cell(manifest, line, "name", name, "a name that no other line has")
+        raise _invalid_cell(manifest, line, "name", name, "a name that no other line has")
     known.add(name)
 
 
-def _bad_cell(path: Path, line: int, field: str, value: str, allowed: str) -> Stalled:
+def _invalid_cell(path: Path, line: int, field: str, value: str, allowed: str) -> TerminalError:
     return _invalid(f"{path}: line {line}, {field}: {value!r} must be {allowed}")
 
 
 def _columns(path: Path, needed: set[str]) -> Columns:
-    """Read a CSV file. Blank lines are refused: they would shift the lines that errors name."""
+    """Read a CSV file. Blank lines are rejected: they would shift the line numbers in error messages."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = list(csv.reader(file, strict=True))
@@ -69,8 +73,8 @@ def _columns(path: Path, needed: set[str]) -> Columns:
     header = [name.strip() for name in lines[0]] if lines else []
     missing = sorted(needed - set(header))
     if missing or len(set(header)) != len(header):
-        what = f"no column {missing[0]!r}" if missing else "two columns of one name"
-        raise _invalid(f"{path}: line 1: {what}; there are: {', '.join(header) or 'none'}")
+        defect = f"no column {missing[0]!r}" if missing else "two columns of one name"
+        raise _invalid(f"{path}: line 1: {defect}; there are: {', '.join(header) or 'none'}")
     for number, cells in enumerate(lines[1:], 2):
         if len(cells) != len(header):
             raise _invalid(f"{path}: line {number}: {len(cells)} cells, must be {len(header)} as in line 1")
@@ -81,17 +85,17 @@ def _columns(path: Path, needed: set[str]) -> Columns:
 def _trace(manifest: Path, line: int, row: Mapping[str, str]) -> Trace:
     limit = _number(manifest, line, row, "limit_bytes", "a number of bytes above 0, or empty: no limit")
     if limit is not None and limit < 1:
-        raise _bad_cell(manifest, line, "limit_bytes", row["limit_bytes"], "above 0, or empty: no limit")
+        raise _invalid_cell(manifest, line, "limit_bytes", row["limit_bytes"], "above 0, or empty: no limit")
     limit_bytes = None if limit is None else int(limit)
-    subject = read_subject(manifest.parent / f"{row['name']}.csv", limit_bytes)
-    at_limit = limit_bytes is not None and subject.working_set.values[-1] >= AT_LIMIT_SHARE * limit_bytes
+    history = read_subject(manifest.parent / f"{row['name']}.csv", limit_bytes)
+    at_limit = limit_bytes is not None and history.working_set.values[-1] >= OOM_MIN_USAGE_RATIO * limit_bytes
     return Trace(
         name=row["name"],
-        subject=subject,
+        history=history,
         workload=row.get("workload", ""),
         label=row.get("label", ""),
         onset_s=_number(manifest, line, row, "onset_s", "a number of seconds on the clock of t_s, or empty"),
-        oom_s=subject.rss.last_s if at_limit else None,
+        oom_s=history.rss.last_s if at_limit else None,
     )
 
 
@@ -104,12 +108,12 @@ def _number(path: Path, line: int, row: Mapping[str, str], field: str, allowed: 
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise _bad_cell(path, line, field, text, allowed)
+        raise _invalid_cell(path, line, field, text, allowed)
     return number
 
 
-def read_subject(path: Path, limit_bytes: int | None) -> Subject:
-    """Read the samples of one container. It starts at its first one."""
+def read_subject(path: Path, limit_bytes: int | None) -> ContainerHistory:
+    """Read the samples of one container. The first sample counts as the container's start."""
     columns = _columns(path, {TIME, BYTES})
     times = _numbers(columns, TIME)
     if not times.size:
@@ -118,40 +122,42 @@ def read_subject(path: Path, limit_bytes: int | None) -> Subject:
     series = {name: _series(path, columns, name, times) for name in (BYTES, WORKING_SET, LOAD)}
     rss = series[BYTES]
     working_set = series[WORKING_SET] if len(series[WORKING_SET]) else rss
-    return Subject(rss, working_set, float(times[0]), limit_bytes, series[LOAD])
+    return ContainerHistory(rss, working_set, float(times[0]), limit_bytes, series[LOAD])
 
 
 def _check_times(path: Path, columns: Columns, times: NDArray[np.float64]) -> None:
-    behind = np.flatnonzero(~np.isfinite(times) | np.append(False, np.diff(times) <= 0))
-    if behind.size:
-        n = int(behind[0])
-        raise _bad_cell(path, n + 2, TIME, columns[TIME][n], "a number of seconds, above the one of the line before")
+    invalid = np.flatnonzero(~np.isfinite(times) | np.append(False, np.diff(times) <= 0))
+    if invalid.size:
+        n = int(invalid[0])
+        raise _invalid_cell(
+            path, n + 2, TIME, columns[TIME][n], "a number of seconds, above the one of the line before"
+        )
 
 
 def _series(path: Path, columns: Columns, name: str, times: NDArray[np.float64]) -> Series:
-    """Return a column with its times; an empty cell is no sample, but for those of `bytes`."""
+    """Return a column as a series. An empty cell is no sample, except in column `bytes`, where it is an error."""
     if name not in columns:
         return EMPTY
     values = _numbers(columns, name)
     empty = np.array([not cell.strip() for cell in columns[name]]) if name != BYTES else np.zeros(times.size, np.bool_)
-    wrong = np.flatnonzero(~empty & ~(np.isfinite(values) & (values >= 0)))
-    if wrong.size:
-        n = int(wrong[0])
+    invalid = np.flatnonzero(~empty & ~(np.isfinite(values) & (values >= 0)))
+    if invalid.size:
+        n = int(invalid[0])
         allowed = "a number of at least 0" if name == BYTES else "a number of at least 0, or empty: no sample"
-        raise _bad_cell(path, n + 2, name, columns[name][n], allowed)
+        raise _invalid_cell(path, n + 2, name, columns[name][n], allowed)
     return Series(times[~empty], values[~empty])
 
 
 def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
-    """Return a column as numbers, NaN where a cell holds none."""
+    """Return a column as numbers; NaN for a cell that is not a number."""
     cells = columns[name]
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
-        return np.fromiter(_each(cells), np.float64, len(cells))
+        return np.fromiter(_parse_cells(cells), np.float64, len(cells))
 
 
-def _each(cells: list[str]) -> Iterator[float]:
+def _parse_cells(cells: list[str]) -> Iterator[float]:
     for cell in cells:
         try:
             yield float(cell)

@@ -1,8 +1,7 @@
-"""What Prometheus kept of one namespace, put together as traces. Pure."""
+"""Build traces from days of Prometheus samples of one namespace. Pure; called by prometheus_traces."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -11,54 +10,56 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.backtest.trace import Trace
-from memroll.detection.assess import subject_of
-from memroll.detection.samples import HASH_CHARS_MAX, RANDOM_CHARS, SUFFIX_ALPHABET
+from memroll.detection.container_history import build_history
 from memroll.detection.series import EMPTY, Series
+from memroll.model.pod_names import workload_from_pod_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from memroll.detection.samples import SeriesRow
 
-HASH_CHARS_MIN = 6
-"""Of a Deployment's template; shorter ones are taken for a part of a DaemonSet's name."""
-_GENERATED = re.compile(
-    f"(.+?)(?:-[{SUFFIX_ALPHABET}]{{{HASH_CHARS_MIN},{HASH_CHARS_MAX}}})?-[{SUFFIX_ALPHABET}]{{{RANDOM_CHARS}}}"
-)
-_NUMBERED = re.compile(r"(.+)-[0-9]+")
-SHOWN_ID_CHARS = 8
+MAX_ID_CHARS = 8
+"""Maximum length of a container ID in a trace's name, in characters; chosen by hand."""
 
 Container = tuple[str, str]
-"""Pod and container."""
+"""Names of pod and container."""
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
+class HistoryDay:
+    """Query results for one day."""
+
     rows: Sequence[SeriesRow]
     limits_bytes: Mapping[Container, float]
-    killed: Mapping[Container, Series]
-    """When the last end of a container was an OOM kill."""
+    oom_killed: Mapping[Container, Series]
+    """Times at which the container's last termination reason was OOMKilled."""
 
 
-def traces(days: Sequence[Day], containers: Sequence[str]) -> tuple[Trace, ...]:
-    """Return one trace per container instance, by name. `containers`: the watched ones; empty for all."""
+def build_traces(days: Sequence[HistoryDay], containers: Sequence[str]) -> tuple[Trace, ...]:
+    """Return one trace per container instance, sorted by name. `containers`: names to include; empty for all."""
     limits = {key: limit for day in days for key, limit in day.limits_bytes.items()}
-    rows = [row for row in _joined(days) if len(row.rss) and len(row.working_set)]
-    watched = [row for row in rows if not containers or row.container in containers]
-    names = Counter((row.pod, row.container) for row in watched)
-    ends = dict(_kills(days, watched))
-    found = (
-        _trace(row, limits.get((row.pod, row.container)), ends.get(_key(row)), alone=names[row.pod, row.container] == 1)
-        for row in watched
+    rows = [row for row in _join_days(days) if len(row.rss) and len(row.working_set)]
+    included = [row for row in rows if not containers or row.container in containers]
+    instances = Counter((row.pod, row.container) for row in included)
+    kills = dict(_oom_kills(days, included))
+    traces = (
+        _trace(
+            row,
+            limits.get((row.pod, row.container)),
+            kills.get(_key(row)),
+            is_only_instance=instances[row.pod, row.container] == 1,
+        )
+        for row in included
     )
-    return tuple(sorted(found, key=lambda t: (t.name, t.start_s)))
+    return tuple(sorted(traces, key=lambda t: (t.name, t.start_s)))
 
 
 def _key(row: SeriesRow) -> tuple[str, str, str]:
     return row.pod, row.container, row.container_id
 
 
-def _joined(days: Sequence[Day]) -> Iterator[SeriesRow]:
+def _join_days(days: Sequence[HistoryDay]) -> Iterator[SeriesRow]:
     parts: dict[tuple[str, str, str], list[SeriesRow]] = defaultdict(list)
     for day in days:
         for row in day.rows:
@@ -67,46 +68,42 @@ def _joined(days: Sequence[Day]) -> Iterator[SeriesRow]:
         first = rows[0]
         yield type(first)(
             *_key(first),
-            rss=joined([r.rss for r in rows]),
-            working_set=joined([r.working_set for r in rows]),
-            load=joined([r.load for r in rows]),
-            ooms=joined([r.ooms for r in rows]),
+            rss=join_series([r.rss for r in rows]),
+            working_set=join_series([r.working_set for r in rows]),
+            load=join_series([r.load for r in rows]),
+            ooms=join_series([r.ooms for r in rows]),
         )
 
 
-def joined(parts: Sequence[Series]) -> Series:
-    """Join series in the order of time; the first one counts where two have a sample of one moment."""
+def join_series(parts: Sequence[Series]) -> Series:
+    """Merge series in time order; where two have a sample at the same time, the first series wins."""
     if not parts:
         return EMPTY
     times, first = np.unique(np.concatenate([p.times_s for p in parts]), return_index=True)
     return Series(times, np.concatenate([p.values for p in parts])[first])
 
 
-def _kills(days: Sequence[Day], rows: Sequence[SeriesRow]) -> Iterator[tuple[tuple[str, str, str], float]]:
-    """Yield the ends of the instances that were killed: what the next one's status says of the one before."""
-    containers = {key for day in days for key in day.killed}
-    killed = {key: joined([day.killed[key] for day in days if key in day.killed]) for key in containers}
+def _oom_kills(days: Sequence[HistoryDay], rows: Sequence[SeriesRow]) -> Iterator[tuple[tuple[str, str, str], float]]:
+    """Yield instances that were OOM-killed and when: the next instance's status has the reason of the last end."""
+    containers = {key for day in days for key in day.oom_killed}
+    oom_killed = {
+        key: join_series([day.oom_killed[key] for day in days if key in day.oom_killed]) for key in containers
+    }
     ordered = sorted(rows, key=lambda r: (r.pod, r.container, r.last_s))
     for row, following in zip_longest(ordered, ordered[1:]):
         same = following is not None and (row.pod, row.container) == (following.pod, following.container)
         until_s = following.last_s if following is not None and same else float("inf")
-        if len(killed.get((row.pod, row.container), EMPTY).between(row.last_s, until_s)):
+        if len(oom_killed.get((row.pod, row.container), EMPTY).between(row.last_s, until_s)):
             yield _key(row), row.last_s
 
 
-def _trace(row: SeriesRow, limit: float | None, killed_s: float | None, *, alone: bool) -> Trace:
+def _trace(row: SeriesRow, limit: float | None, killed_s: float | None, *, is_only_instance: bool) -> Trace:
     start_s = min(row.rss.first_s, row.working_set.first_s)
-    subject = subject_of(row, start_s, None if limit is None else int(limit))
+    history = build_history(row, start_s, None if limit is None else int(limit))
     name = f"{row.pod}/{row.container}"
     return Trace(
-        name if alone else f"{name}/{row.container_id[:SHOWN_ID_CHARS]}",
-        subject,
-        workload=f"{workload_of(row.pod)}/{row.container}",
-        oom_s=min((*subject.ooms_s, *(() if killed_s is None else (killed_s,))), default=None),
+        name if is_only_instance else f"{name}/{row.container_id[:MAX_ID_CHARS]}",
+        history,
+        workload=f"{workload_from_pod_name(row.pod)}/{row.container}",
+        oom_s=min((*history.oom_kills_s, *(() if killed_s is None else (killed_s,))), default=None),
     )
-
-
-def workload_of(pod: str) -> str:
-    """Return the name of what made a pod, by the pod's name: all that history keeps for sure."""
-    found = _GENERATED.fullmatch(pod) or _NUMBERED.fullmatch(pod)
-    return found[1] if found else pod

@@ -1,4 +1,4 @@
-"""The report: one HTML page that needs nothing else, for whoever must be convinced."""
+"""Write backtest results as one self-contained HTML page, for `memroll backtest --report`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from memroll import __version__
-from memroll.api.quantity import about, mib
+from memroll.api.quantity import format_mib, format_rate, humanize_duration
 from memroll.backtest import table_output
 from memroll.backtest.baselines.rules import RULES
 from memroll.backtest.json_output import time_to_limit_s
-from memroll.detection.verdict import Breach, Inconclusive
-from memroll.detection.window import per_hour
-from memroll.errors import Stalled
-from memroll.rendering import NONE, STYLE, html_table
+from memroll.errors import TerminalError
+from memroll.rendering import EMPTY_CELL, STYLE, format_html_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from memroll.api.policy import MemoryPolicy
-    from memroll.backtest.replay import Moment
-    from memroll.backtest.runner import Result
+    from memroll.backtest.replay import Evaluation
+    from memroll.backtest.runner import BacktestResult
     from memroll.detection.trend import Trend
     from memroll.rendering import Row
 
@@ -33,15 +31,15 @@ PAGE = Template("""<!DOCTYPE html>
 <title>memroll backtest</title><style>$style</style></head>
 <body>
 <h1>memroll backtest</h1>
-<p>$traces containers, $days pod-days. Judged each $interval: window $window, a leak grows by over $growth an hour.
+<p>$traces containers, $days pod-days. Evaluated every $interval; window $window; leak threshold $growth per hour.
 <span class="quiet">memroll $version</span></p>
-<h2>Compared</h2>
-$compared
+<h2>Comparison</h2>
+$comparison
 $rules
-<h2>Found</h2>
-<p>Times are ages of the containers.</p>
-$found
-<h2>Each container</h2>
+<h2>Containers</h2>
+<p>Times are container ages.</p>
+$containers
+<h2>Details</h2>
 $sections
 </body>
 </html>
@@ -56,23 +54,23 @@ $numbers
 
 
 def check(file: Path) -> None:
-    """Refuse, before hours of work, what can't be written in the end."""
+    """Raise an error if the report can't be written. Called first, because a replay may take hours."""
     if find_spec("matplotlib") is None:
-        raise Stalled("ReportInvalid", "--report draws with matplotlib: pip install 'memroll[report]'")
+        raise TerminalError("ReportInvalid", "--report draws with matplotlib: pip install 'memroll[report]'")
     if not file.parent.is_dir() or file.is_dir():
-        raise Stalled("ReportInvalid", f"--report {file}: must be a file in a folder that exists")
+        raise TerminalError("ReportInvalid", f"--report {file}: must be a file in a folder that exists")
 
 
-def write(file: Path, results: Sequence[Result], policy: MemoryPolicy, *, rules: bool, plots: int) -> None:
+def write(file: Path, results: Sequence[BacktestResult], policy: MemoryPolicy, *, rules: bool, plots: int) -> None:
     try:
-        file.write_text(page(results, policy, rules=rules, plots=plots), encoding="utf-8")
+        file.write_text(render_page(results, policy, rules=rules, plots=plots), encoding="utf-8")
     except OSError as error:
-        raise Stalled("ReportInvalid", f"--report {file}: {error.strerror}") from error
+        raise TerminalError("ReportInvalid", f"--report {file}: {error.strerror}") from error
 
 
-def page(results: Sequence[Result], policy: MemoryPolicy, *, rules: bool, plots: int) -> str:
-    """Return the whole page, with a picture of each of the first `plots` containers by urgency."""
-    ordered = table_output.by_urgency(results)
+def render_page(results: Sequence[BacktestResult], policy: MemoryPolicy, *, rules: bool, plots: int) -> str:
+    """Return the page, with a plot of each of the first `plots` containers, sorted by urgency."""
+    ordered = table_output.sort_by_urgency(results)
     growth = policy.spec.growth
     more = len(ordered) - plots
     rest = f'<p class="quiet">{more} more containers are not drawn: --plots {plots}.</p>' if more > 0 else ""
@@ -81,63 +79,68 @@ def page(results: Sequence[Result], policy: MemoryPolicy, *, rules: bool, plots:
         version=escape(__version__),
         traces=len(results),
         days=f"{sum(r.trace.days for r in results):.1f}",
-        interval=about(policy.spec.interval.total_seconds()),
-        window=about(growth.window.total_seconds()),
+        interval=humanize_duration(policy.spec.interval.total_seconds()),
+        window=humanize_duration(growth.window.total_seconds()),
         growth=escape(growth.per_hour.text),
-        compared=html_table([table_output.COMPARED, *table_output.compared_rows(results, rules=rules)]),
-        rules=_meanings() if rules else "",
-        found=html_table([table_output.FOUND, *map(table_output.found_row, ordered)]),
+        comparison=format_html_table(
+            [table_output.COMPARISON_HEADER, *table_output.comparison_rows(results, rules=rules)]
+        ),
+        rules=_rule_descriptions() if rules else "",
+        containers=format_html_table([table_output.TRACE_HEADER, *map(table_output.trace_row, ordered)]),
         sections="".join(_section(r) for r in ordered[:plots]) + rest,
     )
 
 
-def _meanings() -> str:
-    rows = "".join(f"<li><b>{escape(rule.name)}</b>: {escape(rule.means)}</li>" for rule in RULES)
+def _rule_descriptions() -> str:
+    rows = "".join(f"<li><b>{escape(rule.name)}</b>: {escape(rule.description)}</li>" for rule in RULES)
     return f'<ul class="quiet">{rows}</ul>'
 
 
-def _section(result: Result) -> str:
+def _section(result: BacktestResult) -> str:
     from memroll.backtest import plot  # noqa: PLC0415 - matplotlib is optional
 
-    told = plot.moments(result.found)
-    numbers = [("", *told), *numbers_of(result, tuple(told.values()))] if told else []
+    evaluations = plot.evaluations_by_stage(result.replay)
+    numbers = [("", *evaluations), *evaluation_rows(result, tuple(evaluations.values()))] if evaluations else []
     return SECTION.substitute(
         name=escape(result.trace.name),
-        reason=escape(result.found.reason),
-        picture=plot.svg(result),
-        numbers=html_table(numbers) if numbers else "",
+        reason=escape(result.replay.reason),
+        picture=plot.render_svg(result),
+        numbers=format_html_table(numbers) if numbers else "",
     )
 
 
-def numbers_of(result: Result, told: Sequence[Moment]) -> Iterator[Row]:
-    """Yield what was known at each moment that something was told, one row per number."""
-    columns = [dict(_numbers(result, moment)) for moment in told]
+def evaluation_rows(result: BacktestResult, evaluations: Sequence[Evaluation]) -> Iterator[Row]:
+    """Yield one row per figure, with its value at each evaluation."""
+    columns = [dict(_evaluation_cells(result, evaluation)) for evaluation in evaluations]
     names = dict.fromkeys(name for column in columns for name in column)
     for name in names:
-        yield (name, *(column.get(name, NONE) for column in columns))
+        yield (name, *(column.get(name, EMPTY_CELL) for column in columns))
 
 
-def _numbers(result: Result, moment: Moment) -> Iterator[tuple[str, str]]:
-    verdict, limit = moment.verdict, result.trace.subject.limit_bytes
-    yield "age", about(moment.at_s - result.trace.start_s)
-    yield "verdict", moment.words
+def _evaluation_cells(result: BacktestResult, evaluation: Evaluation) -> Iterator[tuple[str, str]]:
+    verdict, limit = evaluation.verdict, result.trace.history.limit_bytes
+    yield "age", humanize_duration(evaluation.at_s - result.trace.start_s)
+    yield "verdict", evaluation.description
     if verdict.usage_bytes is not None:
-        share = f" ({verdict.usage_bytes / limit:.0%} of the limit)" if limit else ""
-        yield "working set", f"{mib(verdict.usage_bytes)}{share}"
-    left_s = time_to_limit_s(moment)
-    if left_s is not None:
-        yield "time to the limit", about(left_s)
-    if isinstance(verdict, Breach) and verdict.lead_s is not None:
-        yield "lead", about(verdict.lead_s)
-    if not isinstance(verdict, Inconclusive) and verdict.trend is not None:
+        ratio = f" ({verdict.usage_bytes / limit:.0%} of the limit)" if limit else ""
+        yield "working set", f"{format_mib(verdict.usage_bytes)}{ratio}"
+    remaining_s = time_to_limit_s(evaluation)
+    if remaining_s is not None:
+        yield "time to the limit", humanize_duration(remaining_s)
+    if verdict.lead_time_s is not None:
+        yield "lead time", humanize_duration(verdict.lead_time_s)
+    if verdict.trend is not None:
         yield from _trend(verdict.trend)
 
 
 def _trend(trend: Trend) -> Iterator[tuple[str, str]]:
-    yield "slope of the floor", per_hour(trend.slope_bytes_per_s)
-    yield "its 99 % bounds", f"{per_hour(trend.bound_bytes_per_s)} and {per_hour(trend.upper_bytes_per_s)}"
-    yield "rise in the window", mib(trend.rise_bytes)
-    yield "noise", mib(trend.noise_bytes)
-    yield "rise without its largest step", f"{trend.rest_share:.0%}"
-    yield "last third against the first", f"{trend.late_share:.2f}"
-    yield "variance inflated by autocorrelation", f"{trend.inflation:.1f} times"
+    yield "slope of the lower envelope", format_rate(trend.slope_bytes_per_s)
+    yield (
+        "99 % confidence bounds of the slope",
+        f"{format_rate(trend.slope_ci_lower_bytes_per_s)} and {format_rate(trend.slope_ci_upper_bytes_per_s)}",
+    )
+    yield "rise in the window", format_mib(trend.rise_bytes)
+    yield "noise", format_mib(trend.noise_bytes)
+    yield "rise without its largest step", f"{trend.rise_ratio_without_largest_step:.0%}"
+    yield "ratio of the last third's growth to the first third's", f"{trend.last_to_first_third_ratio:.2f}"
+    yield "variance inflation by autocorrelation", f"{trend.variance_inflation:.1f} times"

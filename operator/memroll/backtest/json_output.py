@@ -1,4 +1,4 @@
-"""What was found, as JSON."""
+"""Write backtest results as JSON, for `memroll backtest --output json`."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from typing import TYPE_CHECKING, Any
 
 from memroll.backtest import summary
 from memroll.backtest.baselines.rules import RULES
-from memroll.detection.verdict import Breach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll.backtest.replay import Moment
-    from memroll.backtest.runner import Result
+    from memroll.backtest.replay import Evaluation
+    from memroll.backtest.runner import BacktestResult
 
 
-def to_json(results: Sequence[Result], *, rules: bool) -> str:
-    """Write one object. `rules` is empty when the simpler rules were not asked."""
+def to_json(results: Sequence[BacktestResult], *, rules: bool) -> str:
+    """Return one JSON object. Its key `rules` is empty unless the baseline rules were evaluated."""
     content = {
         "traces": [_trace(r) for r in results],
-        "summary": summary.as_json(summary.of_policy(results)),
+        "summary": summary.to_dict(summary.policy_alerts(results)),
         "rules": {rule.name: _rule(rule.name, results) for rule in RULES} if rules else {},
     }
     return json.dumps(content, indent=1, allow_nan=False)
 
 
-def _trace(result: Result) -> dict[str, Any]:
-    trace, found = result.trace, result.found
+def _trace(result: BacktestResult) -> dict[str, Any]:
+    trace, replay = result.trace, result.replay
     return {
         "name": trace.name,
         "workload": trace.workload,
         "label": trace.label,
-        "limit_bytes": trace.subject.limit_bytes,
-        "first_action_s": _at_s(found.acted),
-        "confirmed_s": _at_s(found.confirmed),
-        "suspected_s": _at_s(found.suspected),
-        "reason": found.reason,
-        "time_to_limit_s": None if found.acted is None else time_to_limit_s(found.acted),
+        "limit_bytes": trace.history.limit_bytes,
+        "first_roll_s": _at_s(replay.rolled),
+        "confirmed_s": _at_s(replay.confirmed),
+        "suspected_s": _at_s(replay.suspected),
+        "reason": replay.reason,
+        "time_to_limit_s": None if replay.rolled is None else time_to_limit_s(replay.rolled),
         "oom_s": trace.oom_s,
     }
 
 
-def _at_s(moment: Moment | None) -> float | None:
-    return None if moment is None else moment.at_s
+def _at_s(evaluation: Evaluation | None) -> float | None:
+    return None if evaluation is None else evaluation.at_s
 
 
-def time_to_limit_s(moment: Moment) -> float | None:
-    left_s = moment.verdict.time_to_limit_s if isinstance(moment.verdict, Breach) else None
-    return None if left_s is None or math.isinf(left_s) else left_s
+def time_to_limit_s(evaluation: Evaluation) -> float | None:
+    """Return the time to the limit at an evaluation; None if the limit is not expected to be reached."""
+    remaining_s = evaluation.verdict.time_to_limit_s
+    return None if remaining_s is None or math.isinf(remaining_s) else remaining_s
 
 
-def _rule(name: str, results: Sequence[Result]) -> dict[str, Any]:
-    alarms = summary.of_rule(name, results)
-    return {"first_action_s": {a.trace.name: a.acted_s for a in alarms}, "summary": summary.as_json(alarms)}
+def _rule(name: str, results: Sequence[BacktestResult]) -> dict[str, Any]:
+    alerts = summary.baseline_alerts(name, results)
+    return {"first_roll_s": {a.trace.name: a.rolled_s for a in alerts}, "summary": summary.to_dict(alerts)}

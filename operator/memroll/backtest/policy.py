@@ -1,4 +1,4 @@
-"""The policy that is replayed: a MemoryPolicy's file, or the defaults."""
+"""Load the policy to replay: a MemoryPolicy file, or the defaults. Called by `memroll backtest`."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from pydantic import ValidationError
 
-from memroll.api.base import Model
+from memroll.api.base import ApiModel
 from memroll.api.policy import MemoryPolicy, PolicySpec
-from memroll.detection.assess import rule_of
-from memroll.errors import Stalled
+from memroll.detection.parameters import build_parameters
+from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from memroll.detection.container_history import Rule
+    from memroll.detection.parameters import DetectionParameters
 
-ROLL_GUESS_S = 70.0
-"""What a roll takes: history does not tell."""
-ANYTHING = {"matchLabels": {"any": "any"}}
+ASSUMED_ROLL_S = 70.0
+"""Assumed duration of a roll in seconds, because history has none; chosen by hand."""
+MATCH_ANY = {"matchLabels": {"any": "any"}}
+"""Selector for a policy that has none: a valid policy needs one, a replay ignores it."""
 
 
-def default() -> MemoryPolicy:
+def default_policy() -> MemoryPolicy:
     return _policy("the defaults", {})
 
 
-def rule_for(policy: MemoryPolicy, limit_bytes: int | None) -> Rule:
-    """Return the rule that the operator would judge a container with this limit by."""
-    return rule_of(policy, limit_bytes, roll_s=ROLL_GUESS_S)
+def parameters_for(policy: MemoryPolicy, limit_bytes: int | None) -> DetectionParameters:
+    """Return the detection parameters that the operator would use for a container with this limit."""
+    return build_parameters(policy, limit_bytes, roll_duration_s=ASSUMED_ROLL_S)
 
 
 def load(path: Path) -> MemoryPolicy:
-    """Read a file with one MemoryPolicy. Nothing is selected by it, so it may lack mode and selector."""
+    """Read a file with one MemoryPolicy. Mode and selector may be missing: a replay uses neither."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -50,41 +51,41 @@ def load(path: Path) -> MemoryPolicy:
     return _policy(path, spec)
 
 
-def _invalid(source: object, text: str) -> Stalled:
-    return Stalled("PolicyInvalid", f"{source}: {text}")
+def _invalid(source: object, text: str) -> TerminalError:
+    return TerminalError("PolicyInvalid", f"{source}: {text}")
 
 
 def _policy(source: object, raw: dict[str, Any]) -> MemoryPolicy:
-    unknown = next(_unknown(PolicySpec, raw, "spec"), None)
+    unknown = next(_unknown_fields(PolicySpec, raw, "spec"), None)
     if unknown is not None:
         raise _invalid(source, unknown)
-    target = {} if {"selector", "targetRef"} & raw.keys() else {"selector": ANYTHING}
+    target = {} if {"selector", "targetRef"} & raw.keys() else {"selector": MATCH_ANY}
     try:
         spec = PolicySpec.model_validate({"mode": "Observe", **target, **raw})
     except ValidationError as error:
-        raise _invalid(source, "; ".join(_problems(error))) from error
-    return _of_no_cluster(spec)
+        raise _invalid(source, "; ".join(_describe_errors(error))) from error
+    return _without_cluster(spec)
 
 
-def _of_no_cluster(spec: PolicySpec) -> MemoryPolicy:
+def _without_cluster(spec: PolicySpec) -> MemoryPolicy:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return MemoryPolicy(
         namespace="default", name="backtest", uid="", generation=1, resource_version="", created_at=epoch, spec=spec
     )
 
 
-def _problems(error: ValidationError) -> Iterator[str]:
+def _describe_errors(error: ValidationError) -> Iterator[str]:
     for e in error.errors(include_url=False, include_context=False):
         yield f"{'.'.join(('spec', *map(str, e['loc'])))}: {e['msg'].removeprefix('Value error, ')}"
 
 
-def _unknown(model: type[Model], raw: dict[str, Any], where: str) -> Iterator[str]:
-    """Name the fields that the policy's kind does not have: a misspelt one must not count as left out."""
+def _unknown_fields(model: type[ApiModel], raw: dict[str, Any], where: str) -> Iterator[str]:
+    """Yield an error for each field that a MemoryPolicy does not have: a misspelt field must not pass as unset."""
     known = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
     for name, value in raw.items():
         if name not in known:
             yield f"{where}.{name}: no such field; there are: {', '.join(sorted(known))}"
             return
         inner = known[name]
-        if isinstance(inner, type) and issubclass(inner, Model) and isinstance(value, dict):
-            yield from _unknown(inner, value, f"{where}.{name}")
+        if isinstance(inner, type) and issubclass(inner, ApiModel) and isinstance(value, dict):
+            yield from _unknown_fields(inner, value, f"{where}.{name}")

@@ -1,71 +1,78 @@
-"""One container judged again and again, each time on what was known by then."""
+"""Replay the detector over one trace: evaluate it at each interval with the samples up to that time only.
+
+Called by runner for each trace; the result goes to the JSON, table and HTML outputs.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.detection.prefilter import suspects
-from memroll.detection.verdict import Breach, Told, Verdict, judge, told
+from memroll.detection.prefilter import candidate_mask
+from memroll.detection.verdict import ContainerVerdict, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memroll.backtest.trace import Trace
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
 
-SCREENED = "neither grows nor stands near its limit"
+NOT_A_CANDIDATE = "no growth, and not close to the limit"
+"""Reason for a trace that the prefilter drops at its last evaluation."""
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Evaluation:
+    """Verdict on a trace at one time."""
+
     at_s: float
-    verdict: Verdict
+    verdict: ContainerVerdict
 
     @property
-    def words(self) -> str:
-        return f"{self.verdict.code}: {self.verdict.message}"
+    def description(self) -> str:
+        return f"{self.verdict.reason}: {self.verdict.message}"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The first time of each; None for what never was."""
+class ReplayResult:
+    """First evaluation at which the trace was suspected, confirmed and rolled; None for what did not happen."""
 
-    suspected: Moment | None = None
-    confirmed: Moment | None = None
-    acted: Moment | None = None
-    last: Moment | None = None
-    """The last judgement; None when the last look was not worth one."""
+    suspected: Evaluation | None = None
+    confirmed: Evaluation | None = None
+    rolled: Evaluation | None = None
+    last: Evaluation | None = None
+    """Evaluation at the last interval; None if the prefilter dropped the trace there."""
 
     @property
-    def whole(self) -> bool:
-        return None not in (self.suspected, self.confirmed, self.acted)
+    def complete(self) -> bool:
+        return None not in (self.suspected, self.confirmed, self.rolled)
 
     @property
     def reason(self) -> str:
-        """The action's words, or why the last look led to none."""
-        moment = self.acted or self.last
-        return SCREENED if moment is None else moment.words
+        """Description of the evaluation that rolled the trace, otherwise of the last one."""
+        evaluation = self.rolled or self.last
+        return NOT_A_CANDIDATE if evaluation is None else evaluation.description
 
-    def with_(self, moment: Moment) -> Found:
-        said = told(moment.verdict)
-        acts = isinstance(moment.verdict, Breach) and moment.verdict.due
+    def with_evaluation(self, evaluation: Evaluation) -> ReplayResult:
+        verdict = evaluation.verdict
+        is_suspected = verdict.is_suspected or verdict.is_at_risk
         return replace(
             self,
-            suspected=self.suspected or (moment if said is not Told.NOTHING else None),
-            confirmed=self.confirmed or (moment if said is Told.CONFIRMED else None),
-            acted=self.acted or (moment if acts else None),
+            suspected=self.suspected or (evaluation if is_suspected else None),
+            confirmed=self.confirmed or (evaluation if verdict.is_confirmed_leak else None),
+            rolled=self.rolled or (evaluation if verdict.due else None),
         )
 
 
-def replay(trace: Trace, rule: Rule, peers: Sequence[Subject]) -> Found:
-    """Judge at each interval until everything is known; only looks that the screen would pass on."""
-    found, moment = Found(), None
-    looks_s = trace.looks_s(rule.interval_s)
-    worth = suspects(trace.subject, rule, looks_s)
-    for at_s in looks_s[worth].tolist():
-        moment = Moment(at_s, judge(trace.subject, rule, at_s, peers))
-        found = found.with_(moment)
-        if found.whole:
-            return found
-    return replace(found, last=moment if worth.size and worth[-1] else None)
+def replay(trace: Trace, parameters: DetectionParameters, peers: Sequence[ContainerHistory]) -> ReplayResult:
+    """Evaluate the trace at each interval that passes the prefilter, until it was suspected, confirmed and rolled."""
+    result, evaluation = ReplayResult(), None
+    evaluation_times_s = trace.evaluation_times_s(parameters.interval_s)
+    candidates = candidate_mask(trace.history, parameters, evaluation_times_s)
+    for at_s in evaluation_times_s[candidates].tolist():
+        evaluation = Evaluation(at_s, verdict_for(trace.history, parameters, at_s, peers))
+        result = result.with_evaluation(evaluation)
+        if result.complete:
+            return result
+    return replace(result, last=evaluation if candidates.size and candidates[-1] else None)

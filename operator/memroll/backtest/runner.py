@@ -1,4 +1,4 @@
-"""All traces, spread over processes. What comes out does not depend on how many there are."""
+"""Replay all traces, spread over processes. The results do not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.backtest.baselines.rules import RULES, first_alarm_s
-from memroll.backtest.policy import rule_for
-from memroll.backtest.replay import Found, replay
+from memroll.backtest.baselines.rules import RULES, first_alert_s
+from memroll.backtest.policy import parameters_for
+from memroll.backtest.replay import ReplayResult, replay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,60 +17,64 @@ if TYPE_CHECKING:
     from memroll.backtest.trace import Trace
 
 
-Answer = tuple[Found, dict[str, float | None]]
-"""What was found, and the first alarm of each simpler rule."""
+TraceResult = tuple[ReplayResult, dict[str, float | None]]
+"""Replay of a trace, and the time of the first alert of each baseline rule, by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class BacktestResult:
+    """Trace, its replay, and the alerts of the baseline rules."""
+
     trace: Trace
-    found: Found
-    alarms_s: Mapping[str, float | None]
-    """The first alarm of each simpler rule, by its name."""
+    replay: ReplayResult
+    first_alerts_s: Mapping[str, float | None]
+    """Time of the first alert of each baseline rule, by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What every process holds."""
+class BacktestJob:
+    """Input that every worker process has."""
 
     traces: Sequence[Trace]
     policy: MemoryPolicy
     rules: bool
-    """Whether the simpler rules are asked as well."""
+    """True to evaluate the baseline rules as well."""
 
-    def carry_out(self, number: int) -> Answer:
+    def run(self, number: int) -> TraceResult:
+        """Replay the trace with this index."""
         trace = self.traces[number]
-        rule = rule_for(self.policy, trace.subject.limit_bytes)
+        parameters = parameters_for(self.policy, trace.history.limit_bytes)
         peers = [
-            t.subject for n, t in enumerate(self.traces) if n != number and t.workload and t.workload == trace.workload
+            t.history for n, t in enumerate(self.traces) if n != number and t.workload and t.workload == trace.workload
         ]
-        found = replay(trace, rule, peers)
-        return found, {r.name: first_alarm_s(r, trace, rule) for r in RULES} if self.rules else {}
+        replayed = replay(trace, parameters, peers)
+        return replayed, {r.name: first_alert_s(r, trace, parameters) for r in RULES} if self.rules else {}
 
 
-_held: list[Work] = []
+_worker_state: list[BacktestJob] = []
+"""Job of a worker process, sent once when it starts instead of with each trace."""
 
 
-def _hold(work: Work) -> None:
-    _held[:] = [work]
+def _init_worker(job: BacktestJob) -> None:
+    _worker_state[:] = [job]
 
 
-def _carry_out(number: int) -> Answer:
-    return _held[0].carry_out(number)
+def _run_trace(number: int) -> TraceResult:
+    return _worker_state[0].run(number)
 
 
-def run(work: Work, jobs: int, progress: Callable[[int], None]) -> tuple[Result, ...]:
-    """Return the results in the order of the traces. `progress` is told how many are done."""
-    numbers = range(len(work.traces))
-    if jobs == 1:
-        done = list(_counted(map(work.carry_out, numbers), progress))
+def run(job: BacktestJob, processes: int, progress: Callable[[int], None]) -> tuple[BacktestResult, ...]:
+    """Return the results in the order of the traces. `progress` is called with the number of finished traces."""
+    numbers = range(len(job.traces))
+    if processes == 1:
+        done = list(_report_progress(map(job.run, numbers), progress))
     else:
-        with ProcessPoolExecutor(jobs, initializer=_hold, initargs=(work,)) as pool:
-            done = list(_counted(pool.map(_carry_out, numbers), progress))
-    return tuple(Result(trace, *answer) for trace, answer in zip(work.traces, done, strict=True))
+        with ProcessPoolExecutor(processes, initializer=_init_worker, initargs=(job,)) as pool:
+            done = list(_report_progress(pool.map(_run_trace, numbers), progress))
+    return tuple(BacktestResult(trace, *result) for trace, result in zip(job.traces, done, strict=True))
 
 
-def _counted(answers: Iterable[Answer], progress: Callable[[int], None]) -> Iterator[Answer]:
-    for n, answer in enumerate(answers, 1):
-        yield answer
+def _report_progress(results: Iterable[TraceResult], progress: Callable[[int], None]) -> Iterator[TraceResult]:
+    for n, result in enumerate(results, 1):
+        yield result
         progress(n)

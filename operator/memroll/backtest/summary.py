@@ -1,4 +1,4 @@
-"""What a detector did to all traces, in a few numbers."""
+"""Summarise a detector's alerts over all traces in a few numbers: OOM kills prevented, false alerts, lead times."""
 
 from __future__ import annotations
 
@@ -9,87 +9,90 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from memroll.backtest.runner import Result
+    from memroll.backtest.runner import BacktestResult
     from memroll.backtest.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """What was said of one trace, in seconds on its own clock."""
+class Alert:
+    """First times at which a detector suspected, confirmed and rolled one trace, in seconds on the trace's clock."""
 
     trace: Trace
-    acted_s: float | None
+    rolled_s: float | None
     suspected_s: float | None = None
     confirmed_s: float | None = None
 
     @property
-    def lead_s(self) -> float | None:
-        """How long before the kernel it acted; None unless it did."""
+    def lead_time_s(self) -> float | None:
+        """Seconds from the roll to the OOM kill; None unless the roll came first."""
         oom_s = self.trace.oom_s
-        if oom_s is None or self.acted_s is None or self.acted_s >= oom_s:
+        if oom_s is None or self.rolled_s is None or self.rolled_s >= oom_s:
             return None
-        return oom_s - self.acted_s
+        return oom_s - self.rolled_s
 
     @property
-    def acted_before_onset(self) -> bool:
+    def rolled_before_onset(self) -> bool:
         onset_s = self.trace.onset_s
-        return onset_s is not None and self.acted_s is not None and self.acted_s < onset_s
+        return onset_s is not None and self.rolled_s is not None and self.rolled_s < onset_s
 
     @property
-    def wasted_share(self) -> float | None:
-        """Share of the life that acting so early gave away."""
-        life_s = (self.trace.oom_s or 0.0) - self.trace.start_s
-        return None if self.lead_s is None else self.lead_s / life_s
+    def wasted_ratio(self) -> float | None:
+        """Ratio of the lead time to the container's lifetime: the part of it that rolling early gave up."""
+        lifetime_s = (self.trace.oom_s or 0.0) - self.trace.start_s
+        return None if self.lead_time_s is None else self.lead_time_s / lifetime_s
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
+    """Figures of one detector over some traces; the field names are the keys of the JSON output."""
+
     traces: int
     pod_days: float
     suspected: int
     confirmed: int
-    acted_on: int
-    acted_per_1000_pod_days: float | None
-    acted_before_onset: int
-    """Acted on before the leak that people know of began."""
+    rolled: int
+    rolled_per_1000_pod_days: float | None
+    rolled_before_onset: int
+    """Number of traces rolled before the known onset of their leak."""
     ooms: int
     saved: int
-    """Acted on before the kernel killed it."""
+    """Number of traces rolled before their OOM kill."""
     saved_1h: int
-    """Of these, an hour before it or more."""
-    lead_median_s: float | None
-    lead_least_s: float | None
-    wasted_share_median: float | None
+    """Number of traces rolled an hour or more before their OOM kill."""
+    lead_time_median_s: float | None
+    lead_time_min_s: float | None
+    wasted_ratio_median: float | None
     confirmed_after_onset_median_s: float | None
-    """From the onset that people know to the confirmation."""
+    """Median seconds from the known onset to the confirmation."""
 
-    def as_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 HOUR_S = 3600.0
+"""Duration of an hour, in seconds."""
 
 
-def summarise(alarms: Iterable[Alarm]) -> Summary:
-    alarms = tuple(alarms)
-    days = sum(a.trace.days for a in alarms)
-    acted = sum(a.acted_s is not None for a in alarms)
-    leads = [a.lead_s for a in alarms if a.lead_s is not None]
+def summarise(alerts: Iterable[Alert]) -> Summary:
+    alerts = tuple(alerts)
+    days = sum(a.trace.days for a in alerts)
+    rolled = sum(a.rolled_s is not None for a in alerts)
+    lead_times_s = [a.lead_time_s for a in alerts if a.lead_time_s is not None]
     return Summary(
-        traces=len(alarms),
+        traces=len(alerts),
         pod_days=round(days, 3),
-        suspected=sum(a.suspected_s is not None for a in alarms),
-        confirmed=sum(a.confirmed_s is not None for a in alarms),
-        acted_on=acted,
-        acted_per_1000_pod_days=round(1000 * acted / days, 2) if days else None,
-        acted_before_onset=sum(a.acted_before_onset for a in alarms),
-        ooms=sum(a.trace.oom_s is not None for a in alarms),
-        saved=len(leads),
-        saved_1h=sum(lead >= HOUR_S for lead in leads),
-        lead_median_s=_median(leads),
-        lead_least_s=min(leads, default=None),
-        wasted_share_median=_median(a.wasted_share for a in alarms if a.wasted_share is not None),
-        confirmed_after_onset_median_s=_median(_delays_s(alarms)),
+        suspected=sum(a.suspected_s is not None for a in alerts),
+        confirmed=sum(a.confirmed_s is not None for a in alerts),
+        rolled=rolled,
+        rolled_per_1000_pod_days=round(1000 * rolled / days, 2) if days else None,
+        rolled_before_onset=sum(a.rolled_before_onset for a in alerts),
+        ooms=sum(a.trace.oom_s is not None for a in alerts),
+        saved=len(lead_times_s),
+        saved_1h=sum(lead_time_s >= HOUR_S for lead_time_s in lead_times_s),
+        lead_time_median_s=_median(lead_times_s),
+        lead_time_min_s=min(lead_times_s, default=None),
+        wasted_ratio_median=_median(a.wasted_ratio for a in alerts if a.wasted_ratio is not None),
+        confirmed_after_onset_median_s=_median(_delays_s(alerts)),
     )
 
 
@@ -98,32 +101,32 @@ def _median(numbers: Iterable[float]) -> float | None:
     return median(known) if known else None
 
 
-def _delays_s(alarms: Iterable[Alarm]) -> Iterator[float]:
-    for a in alarms:
+def _delays_s(alerts: Iterable[Alert]) -> Iterator[float]:
+    for a in alerts:
         if a.confirmed_s is not None and a.trace.onset_s is not None and a.confirmed_s >= a.trace.onset_s:
             yield a.confirmed_s - a.trace.onset_s
 
 
-def of_policy(results: Sequence[Result]) -> list[Alarm]:
+def policy_alerts(results: Sequence[BacktestResult]) -> list[Alert]:
     return [
-        Alarm(r.trace, *(m.at_s if m else None for m in (r.found.acted, r.found.suspected, r.found.confirmed)))
+        Alert(r.trace, *(m.at_s if m else None for m in (r.replay.rolled, r.replay.suspected, r.replay.confirmed)))
         for r in results
     ]
 
 
-def of_rule(name: str, results: Sequence[Result]) -> list[Alarm]:
-    return [Alarm(r.trace, r.alarms_s[name]) for r in results]
+def baseline_alerts(name: str, results: Sequence[BacktestResult]) -> list[Alert]:
+    return [Alert(r.trace, r.first_alerts_s[name]) for r in results]
 
 
-def by_label(alarms: Sequence[Alarm]) -> dict[str, list[Alarm]]:
-    """Return the alarms of each label that people gave, in the order in which these come."""
-    found: dict[str, list[Alarm]] = {}
-    for a in alarms:
+def group_by_label(alerts: Sequence[Alert]) -> dict[str, list[Alert]]:
+    """Return the alerts by label, in the order of the labels' first occurrence; traces without a label are left out."""
+    groups: dict[str, list[Alert]] = {}
+    for a in alerts:
         if a.trace.label:
-            found.setdefault(a.trace.label, []).append(a)
-    return found
+            groups.setdefault(a.trace.label, []).append(a)
+    return groups
 
 
-def as_json(alarms: Sequence[Alarm], part: Callable[[Summary], dict[str, Any]] = Summary.as_json) -> dict[str, Any]:
-    labels = {label: part(summarise(some)) for label, some in by_label(alarms).items()}
-    return part(summarise(alarms)) | ({"labels": labels} if labels else {})
+def to_dict(alerts: Sequence[Alert], part: Callable[[Summary], dict[str, Any]] = Summary.to_dict) -> dict[str, Any]:
+    labels = {label: part(summarise(some)) for label, some in group_by_label(alerts).items()}
+    return part(summarise(alerts)) | ({"labels": labels} if labels else {})

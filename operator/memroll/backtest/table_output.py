@@ -1,92 +1,92 @@
-"""What was found, as rows of text: for a terminal, and for the report's tables."""
+"""Write backtest results as rows of text, for the terminal and for the tables of the HTML report."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.quantity import about
+from memroll.api.quantity import humanize_duration
 from memroll.backtest import summary
 from memroll.backtest.baselines.rules import RULES
 from memroll.backtest.json_output import time_to_limit_s
-from memroll.rendering import NONE, aligned
+from memroll.rendering import EMPTY_CELL, format_text_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from memroll.backtest.replay import Moment
-    from memroll.backtest.runner import Result
-    from memroll.backtest.summary import Alarm, Summary
+    from memroll.backtest.replay import Evaluation
+    from memroll.backtest.runner import BacktestResult
+    from memroll.backtest.summary import Alert, Summary
     from memroll.rendering import Row
 
-FOUND: Row = ("TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ACTED", "OOM", "TO LIMIT", "WHY")
-COMPARED: Row = (
-    "RULE", "LABEL", "TRACES", "POD-DAYS", "ACTED ON", "PER 1000 POD-DAYS", "OOM", "SAVED", "1H AHEAD",
-    "LEAD", "LIFE WASTED",
+TRACE_HEADER: Row = ("TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ROLLED", "OOM", "TIME TO LIMIT", "REASON")
+COMPARISON_HEADER: Row = (
+    "RULE", "LABEL", "TRACES", "POD-DAYS", "ROLLED", "PER 1000 POD-DAYS", "OOM", "SAVED", "1H AHEAD",
+    "LEAD TIME", "LIFE WASTED",
 )  # fmt: skip
-OWN = "memroll"
+POLICY_ROW = "memroll"
+"""Name of the replayed policy in the column RULE."""
 
 
-def to_text(results: Sequence[Result], *, rules: bool) -> str:
-    """Write the traces of which something was told, and the comparison."""
-    told = [r for r in by_urgency(results) if r.found.suspected]
-    silent = len(results) - len(told)
-    found = f"{aligned([FOUND, *map(found_row, told)])}\n\n" if told else ""
+def to_text(results: Sequence[BacktestResult], *, rules: bool) -> str:
+    """Return a table of the suspected traces, and the comparison with the baseline rules."""
+    suspected = [r for r in sort_by_urgency(results) if r.replay.suspected]
+    table = f"{format_text_table([TRACE_HEADER, *map(trace_row, suspected)])}\n\n" if suspected else ""
     return (
-        f"{found}{found and 'and '}{silent} of which nothing was told. Times are ages.\n\n"
-        f"{aligned([COMPARED, *compared_rows(results, rules=rules)])}"
+        f"{table}Never suspected: {len(results) - len(suspected)}. Times are container ages.\n\n"
+        f"{format_text_table([COMPARISON_HEADER, *comparison_rows(results, rules=rules)])}"
     )
 
 
-def by_urgency(results: Sequence[Result]) -> list[Result]:
-    """Order by what was done: acted on first, then confirmed, then suspected; by name within."""
+def sort_by_urgency(results: Sequence[BacktestResult]) -> list[BacktestResult]:
+    """Sort by outcome: rolled first, then confirmed, then suspected; by name within each group."""
 
-    def key(result: Result) -> tuple[bool, bool, bool, str]:
-        found = result.found
-        return not found.acted, not found.confirmed, not found.suspected, result.trace.name
+    def key(result: BacktestResult) -> tuple[bool, bool, bool, str]:
+        replay = result.replay
+        return not replay.rolled, not replay.confirmed, not replay.suspected, result.trace.name
 
     return sorted(results, key=key)
 
 
-def found_row(result: Result) -> Row:
-    trace, found = result.trace, result.found
+def trace_row(result: BacktestResult) -> Row:
+    trace, replay = result.trace, result.replay
 
     def age(at_s: float | None) -> str:
-        return NONE if at_s is None else about(at_s - trace.start_s)
+        return EMPTY_CELL if at_s is None else humanize_duration(at_s - trace.start_s)
 
-    moments: tuple[Moment | None, ...] = (found.suspected, found.confirmed, found.acted)
-    left_s = None if found.acted is None else time_to_limit_s(found.acted)
+    evaluations: tuple[Evaluation | None, ...] = (replay.suspected, replay.confirmed, replay.rolled)
+    remaining_s = None if replay.rolled is None else time_to_limit_s(replay.rolled)
     return (
         trace.name,
-        trace.label or NONE,
-        *(age(None if m is None else m.at_s) for m in moments),
+        trace.label or EMPTY_CELL,
+        *(age(None if e is None else e.at_s) for e in evaluations),
         age(trace.oom_s),
-        NONE if left_s is None else about(left_s),
-        found.reason,
+        EMPTY_CELL if remaining_s is None else humanize_duration(remaining_s),
+        replay.reason,
     )
 
 
-def compared_rows(results: Sequence[Result], *, rules: bool) -> Iterator[Row]:
-    """Yield one row per label of the policy, then of each simpler rule."""
-    yield from _rows_of(OWN, summary.of_policy(results))
+def comparison_rows(results: Sequence[BacktestResult], *, rules: bool) -> Iterator[Row]:
+    """Yield one row per label for the policy, then for each baseline rule."""
+    yield from _rows_of(POLICY_ROW, summary.policy_alerts(results))
     for rule in RULES if rules else ():
-        yield from _rows_of(rule.name, summary.of_rule(rule.name, results))
+        yield from _rows_of(rule.name, summary.baseline_alerts(rule.name, results))
 
 
-def _rows_of(name: str, alarms: Sequence[Alarm]) -> Iterator[Row]:
-    groups = summary.by_label(alarms) or {NONE: list(alarms)}
+def _rows_of(name: str, alerts: Sequence[Alert]) -> Iterator[Row]:
+    groups = summary.group_by_label(alerts) or {EMPTY_CELL: list(alerts)}
     for label, some in groups.items():
-        yield (name, label, *_figures(summary.summarise(some)))
+        yield (name, label, *_summary_cells(summary.summarise(some)))
 
 
-def _figures(found: Summary) -> Row:
+def _summary_cells(figures: Summary) -> Row:
     return (
-        str(found.traces),
-        f"{found.pod_days:.1f}",
-        str(found.acted_on),
-        NONE if found.acted_per_1000_pod_days is None else f"{found.acted_per_1000_pod_days:.1f}",
-        str(found.ooms),
-        str(found.saved),
-        str(found.saved_1h),
-        NONE if found.lead_median_s is None else about(found.lead_median_s),
-        NONE if found.wasted_share_median is None else f"{found.wasted_share_median:.0%}",
+        str(figures.traces),
+        f"{figures.pod_days:.1f}",
+        str(figures.rolled),
+        EMPTY_CELL if figures.rolled_per_1000_pod_days is None else f"{figures.rolled_per_1000_pod_days:.1f}",
+        str(figures.ooms),
+        str(figures.saved),
+        str(figures.saved_1h),
+        EMPTY_CELL if figures.lead_time_median_s is None else humanize_duration(figures.lead_time_median_s),
+        EMPTY_CELL if figures.wasted_ratio_median is None else f"{figures.wasted_ratio_median:.0%}",
     )

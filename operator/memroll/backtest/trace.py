@@ -1,4 +1,4 @@
-"""One container of the past, as far as it was recorded."""
+"""Recorded history of one container: the input of a replay."""
 
 from __future__ import annotations
 
@@ -10,39 +10,40 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memroll.detection.container_history import Subject
+    from memroll.detection.container_history import ContainerHistory
 
 DAY_S = 86_400.0
+"""Duration of a day, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """`subject` holds at least one sample of each memory series; all times are on one clock."""
+    """Samples of one container and known facts. Each memory series has at least one sample; all times share a clock."""
 
     name: str
-    subject: Subject
+    history: ContainerHistory
     workload: str = ""
-    """Traces of one workload are each other's peers; an empty one has none."""
+    """Name of the workload. Traces of one workload are peers; empty: no peers."""
     label: str = ""
-    """What people know of it, such as "leak"; empty when nobody does."""
+    """Known truth, such as "leak"; empty if unknown."""
     onset_s: float | None = None
-    """When its leak began, as far as people know."""
+    """Known time at which the leak began; None if unknown."""
     oom_s: float | None = None
-    """When the kernel killed it."""
+    """Time of the OOM kill; None if there was none."""
 
     @property
     def start_s(self) -> float:
-        return self.subject.started_at_s
+        return self.history.started_at_s
 
     @property
     def end_s(self) -> float:
-        return self.subject.rss.last_s
+        return self.history.rss.last_s
 
     @property
     def days(self) -> float:
         return (self.end_s - self.start_s) / DAY_S
 
-    def looks_s(self, interval_s: float) -> NDArray[np.float64]:
-        """Return when it is judged: each interval since its start, through its last sample."""
+    def evaluation_times_s(self, interval_s: float) -> NDArray[np.float64]:
+        """Return the times at which the trace is evaluated: every interval from its start to its last sample."""
         count = int((self.end_s - self.start_s) / interval_s)
         return self.start_s + interval_s * np.arange(1.0, count + 1)

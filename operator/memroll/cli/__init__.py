@@ -1,4 +1,4 @@
-"""The command line: `memroll` and `kubectl memroll`."""
+"""Command line of `memroll` and `kubectl memroll`: parses the arguments and runs a command."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 USAGE_ERROR = 2
+"""Exit code for invalid arguments, as argparse uses it."""
 DAY_S = 86_400.0
+"""Duration of a day, in seconds."""
 SINCE_DAYS_MAX = 365
+"""Maximum of `--since`, in days; chosen by hand."""
 
 
 def run(argv: Sequence[str]) -> int:
-    """Carry out the command and return the exit code."""
+    """Run the command and return the exit code."""
     arguments = _parser(argv[0]).parse_args(argv[1:])
     return int(arguments.command(arguments))
 
@@ -34,12 +37,12 @@ def _parser(invoked_as: str) -> argparse.ArgumentParser:
     operator = commands.add_parser("operator", help="run the operator; settings come from MEMROLL_* variables")
     operator.set_defaults(command=_operator)
 
-    retire = commands.add_parser("retire", help="take every roll under way back, before memroll is uninstalled")
-    retire.add_argument("--timeout", type=_seconds, metavar="4m", default=240.0, help="default: 4m")
-    retire.set_defaults(command=_retire)
+    cleanup = commands.add_parser("cleanup", help="roll back all rolls in progress, before memroll is uninstalled")
+    cleanup.add_argument("--timeout", type=_seconds, metavar="4m", default=240.0, help="default: 4m")
+    cleanup.set_defaults(command=_cleanup)
 
-    crds = commands.add_parser("crds", help="print the CustomResourceDefinitions, or write them into a folder")
-    crds.add_argument("--write", type=Path, metavar="DIR", help="write one file per kind into DIR")
+    crds = commands.add_parser("crds", help="print the CustomResourceDefinitions, or write them to a folder")
+    crds.add_argument("--write", type=Path, metavar="DIR", help="write one file per kind to DIR")
     crds.set_defaults(command=_crds)
     _add_backtest(commands)
     _add_report(commands)
@@ -49,27 +52,56 @@ def _parser(invoked_as: str) -> argparse.ArgumentParser:
 def _add_backtest(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser("backtest", help="replay a policy over recorded history")
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--traces", type=Path, metavar="DIR", help="read DIR/MANIFEST.csv and the files that it names")
-    source.add_argument("--prometheus", metavar="URL", help="read what a Prometheus kept; needs -n")
-    parser.add_argument("-n", "--namespace", metavar="NAME", help="of --prometheus: the pods' namespace")
-    parser.add_argument("--since", type=_days, metavar="14d", default=14 * DAY_S, help="of --prometheus (default: 14d)")
-    parser.add_argument("--workload", metavar="PREFIX", default="", help="of --prometheus: what pods' names begin with")
-    parser.add_argument("--policy", type=Path, metavar="FILE", help="a MemoryPolicy (default: every default)")
+    source.add_argument("--traces", type=Path, metavar="DIR", help="read DIR/MANIFEST.csv and the files that it lists")
+    source.add_argument("--prometheus", metavar="URL", help="read the history of a Prometheus server; needs -n")
+    parser.add_argument("-n", "--namespace", metavar="NAME", help="with --prometheus: namespace of the pods")
+    parser.add_argument(
+        "--since",
+        type=_days,
+        metavar="14d",
+        default=14 * DAY_S,
+        help="with --prometheus: length of the history (default: 14d)",
+    )
+    parser.add_argument("--workload", metavar="PREFIX", default="", help="with --prometheus: prefix of the pods' names")
+    parser.add_argument(
+        "--policy", type=Path, metavar="FILE", help="file with a MemoryPolicy (default: a policy with all defaults)"
+    )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="default: table")
-    parser.add_argument("--report", type=Path, metavar="FILE.html", help="also write a page with a plot of each trace")
-    parser.add_argument("--plots", type=_count, metavar="N", default=200, help="plots in the report (default: 200)")
-    parser.add_argument("--rules", choices=("all", "none"), default="all", help="the simpler rules to compare with")
-    parser.add_argument("--jobs", type=_count, metavar="N", default=os.cpu_count() or 1, help="default: one a core")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.html", help="also write an HTML page with a plot of each trace"
+    )
+    parser.add_argument(
+        "--plots", type=_count, metavar="N", default=200, help="number of plots in the report (default: 200)"
+    )
+    parser.add_argument(
+        "--rules",
+        choices=("all", "none"),
+        default="all",
+        help="also replay simpler rules for comparison (default: all)",
+    )
+    parser.add_argument(
+        "--jobs",
+        type=_count,
+        metavar="N",
+        default=os.cpu_count() or 1,
+        help="number of processes (default: one per core)",
+    )
     parser.set_defaults(command=_backtest)
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("report", help="write what leaks: the ledgers of policies, and their rolls' evidence")
+    parser = commands.add_parser(
+        "report", help="write a report of all leaks: the policies' ledgers and the evidence of their rolls"
+    )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("-n", "--namespace", metavar="NAME", help="default: that of the kubeconfig's current context")
+    where.add_argument(
+        "-n", "--namespace", metavar="NAME", help="default: namespace of the kubeconfig's current context"
+    )
     where.add_argument("-A", "--all-namespaces", action="store_true")
     parser.add_argument("--since", type=_days, metavar="30d", default=30 * DAY_S, help="default: 30d")
-    parser.add_argument("-o", "--output", choices=("table", "json", "html"), help="default: by FILE's name, else table")
+    parser.add_argument(
+        "-o", "--output", choices=("table", "json", "html"), help="default: derived from the name of FILE, else table"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write to FILE instead of standard output")
     parser.set_defaults(command=_report)
 
@@ -81,7 +113,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _days(text: str) -> float:
-    """Read a time back, in seconds: days, or what a policy's durations are written in."""
+    """Parse a period into seconds: days, or a duration in the grammar of policies."""
     days = text.removesuffix("d")
     try:
         seconds = int(days) * DAY_S if days != text and days.isdecimal() else parse_duration(text).total_seconds()
@@ -111,10 +143,10 @@ def _seconds(text: str) -> float:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _retire(arguments: argparse.Namespace) -> int:
-    from memroll.cli import retire  # noqa: PLC0415 - loaded only by the command that needs it
+def _cleanup(arguments: argparse.Namespace) -> int:
+    from memroll.cli import cleanup  # noqa: PLC0415 - loaded only by the command that needs it
 
-    return retire.run(os.environ, arguments.timeout)
+    return cleanup.run(os.environ, arguments.timeout)
 
 
 def _operator(_: argparse.Namespace) -> int:

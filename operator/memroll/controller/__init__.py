@@ -1,1 +1,1 @@
-"""Watch, work queue and controllers: when a reconcile runs, and what its result leads to."""
+"""Controllers: the watch, the work queues, and what a reconcile leads to: status, Events, metrics and the next one."""

@@ -1,4 +1,4 @@
-"""`/metrics`, `/healthz` and `/readyz`."""
+"""HTTP server of the operator: `/metrics`, `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -13,28 +13,30 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 
-def application(registry: CollectorRegistry, healthy: Callable[[], str], ready: Callable[[], str]) -> web.Application:
-    """Return the application. `healthy` and `ready` return why not, or nothing."""
+def build_app(
+    registry: CollectorRegistry, why_unhealthy: Callable[[], str], why_not_ready: Callable[[], str]
+) -> web.Application:
+    """Return the application. Both callables return the reason for a status of 503, or an empty string."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    def probe(trouble: Callable[[], str]) -> Callable[[web.Request], object]:
-        async def answer(_: web.Request) -> web.Response:
-            why_not = trouble()
-            return web.Response(text=(why_not or "ok") + "\n", status=503 if why_not else 200)
+    def probe(why_not: Callable[[], str]) -> Callable[[web.Request], object]:
+        async def respond(_: web.Request) -> web.Response:
+            reason = why_not()
+            return web.Response(text=(reason or "ok") + "\n", status=503 if reason else 200)
 
-        return answer
+        return respond
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
-    app.router.add_get("/healthz", probe(healthy))  # type: ignore[arg-type] # aiohttp's handler type is wider
-    app.router.add_get("/readyz", probe(ready))  # type: ignore[arg-type] # aiohttp's handler type is wider
+    app.router.add_get("/healthz", probe(why_unhealthy))  # type: ignore[arg-type] # aiohttp's handler type is wider
+    app.router.add_get("/readyz", probe(why_not_ready))  # type: ignore[arg-type] # aiohttp's handler type is wider
     return app
 
 
 async def serve(app: web.Application, host: str, port: int) -> web.AppRunner:
-    """Start serving and return what stops it (`cleanup`). An empty host means all addresses."""
+    """Start serving; return the runner, whose `cleanup` stops it. An empty host binds to all addresses."""
     runner = web.AppRunner(app, access_log=None, handle_signals=False)
     await runner.setup()
     await web.TCPSite(runner, host or None, port).start()

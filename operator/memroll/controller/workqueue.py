@@ -1,7 +1,8 @@
-"""The supervised reconcile loop: due times, wake-ups, bounded concurrency. It decides when, never what.
+"""Work queue with due times, requeues and bounded concurrency, and the supervision of background tasks.
 
-Keys are objects by name; every piece of work reads its object afresh, so a wake-up carries no state and a
-lost one costs only time: a resync finds everything again.
+Keys go in, calls of a handler come out: the queue decides when, the handler decides what. Keys are names of objects,
+and each handler call reads its object again, so an enqueued key carries no state and a lost one costs only time: the
+resync finds every object again.
 """
 
 from __future__ import annotations
@@ -18,55 +19,56 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AFTER_A_BUG_S = 30.0
+AFTER_BUG_S = 30.0
+"""Delay in seconds until a key is handled again after an unexpected exception, chosen by hand."""
 
 
 class Key(NamedTuple):
-    """The name of a policy or of a roll."""
+    """Namespace and name of a MemoryPolicy or a PodRoll."""
 
     namespace: str
     name: str
 
 
 @dataclass(slots=True)
-class _Slot:
+class _Entry:
     due: float
     running: bool = False
-    woken: bool = False
-    """Woken while it ran: run again right after."""
+    requeued: bool = False
+    """True if the key was enqueued while its handler ran: the handler is called again immediately."""
 
 
-class Schedule:
-    """Runs `work` for each known key when it is due, never twice at once for one key.
+class WorkQueue:
+    """Calls `handler` for each key when the key is due, never concurrently for one key.
 
-    `work` returns the seconds until its next run, or None to forget the key. An exception that gets out of it
-    is a bug: it is logged, and only this key waits.
+    `handler` returns the seconds until the key is due again, or None to remove the key. An exception that it raises is
+    a bug: it is logged, and delays only this key.
     """
 
-    def __init__(self, work: Callable[[Key], Awaitable[float | None]], at_once: int) -> None:
-        self._work = work
-        self._at_once = at_once
-        self._slots: dict[Key, _Slot] = {}
+    def __init__(self, handler: Callable[[Key], Awaitable[float | None]], concurrency: int) -> None:
+        self._handler = handler
+        self._concurrency = concurrency
+        self._entries: dict[Key, _Entry] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
 
     def __len__(self) -> int:
-        return len(self._slots)
+        return len(self._entries)
 
-    def knows(self, key: Key) -> bool:
-        return key in self._slots
+    def __contains__(self, key: Key) -> bool:
+        return key in self._entries
 
-    def wake(self, key: Key) -> None:
-        """Run this key's work as soon as there is room; a new key becomes known."""
-        slot = self._slots.setdefault(key, _Slot(due=0.0))
-        if slot.running:
-            slot.woken = True
+    def enqueue(self, key: Key) -> None:
+        """Handle this key as soon as the concurrency allows; add it if it is new."""
+        entry = self._entries.setdefault(key, _Entry(due=0.0))
+        if entry.running:
+            entry.requeued = True
         else:
-            slot.due = 0.0
+            entry.due = 0.0
         self._changed.set()
 
     async def run(self) -> None:
-        """Run until cancelled; work under way is cancelled with it."""
+        """Run until cancelled; running handlers are cancelled as well."""
         try:
             while True:
                 self._changed.clear()
@@ -81,10 +83,10 @@ class Schedule:
 
     def _start_due(self) -> None:
         now = time.monotonic()
-        ready = sorted((s.due, k) for k, s in self._slots.items() if not s.running and s.due <= now)
-        for _, key in ready[: self._at_once - len(self._tasks)]:
-            self._slots[key].running = True
-            task = asyncio.create_task(self._run_one(key), name=f"{key.namespace}/{key.name}")
+        ready = sorted((e.due, k) for k, e in self._entries.items() if not e.running and e.due <= now)
+        for _, key in ready[: self._concurrency - len(self._tasks)]:
+            self._entries[key].running = True
+            task = asyncio.create_task(self._handle(key), name=f"{key.namespace}/{key.name}")
             self._tasks.add(task)
             task.add_done_callback(self._finished)
 
@@ -92,33 +94,33 @@ class Schedule:
         self._tasks.discard(task)
         self._changed.set()
 
-    async def _run_one(self, key: Key) -> None:
+    async def _handle(self, key: Key) -> None:
         started = time.monotonic()
-        wait_s: float | None = AFTER_A_BUG_S
+        wait_s: float | None = AFTER_BUG_S
         try:
-            wait_s = await self._work(key)
+            wait_s = await self._handler(key)
         except Exception:
-            logger.exception("a bug: work on %s/%s failed", key.namespace, key.name)
+            logger.exception("bug: handling %s/%s failed", key.namespace, key.name)
         finally:
-            slot = self._slots[key]
-            if wait_s is None and not slot.woken:
-                del self._slots[key]
+            entry = self._entries[key]
+            if wait_s is None and not entry.requeued:
+                del self._entries[key]
             else:
-                slot.due = 0.0 if slot.woken else started + (wait_s or 0.0)
-                slot.running = slot.woken = False
+                entry.due = 0.0 if entry.requeued else started + (wait_s or 0.0)
+                entry.running = entry.requeued = False
 
     def _until_next_s(self) -> float | None:
-        """Seconds until something is due; None: until something changes."""
-        if len(self._tasks) >= self._at_once:
+        """Return the seconds until a key is due; None if only a change can make one due."""
+        if len(self._tasks) >= self._concurrency:
             return None
-        dues = [s.due for s in self._slots.values() if not s.running]
+        dues = [e.due for e in self._entries.values() if not e.running]
         return max(0.0, min(dues) - time.monotonic()) if dues else None
 
 
 async def supervise(tasks: dict[str, Awaitable[None]]) -> str:
-    """Run the tasks until the first one ends; cancel the others and return the name of the one that ended.
+    """Run the tasks until the first one ends; cancel the others and return the name of the ended one.
 
-    A background task that dies must not leave a process that looks alive: its exception gets out of here.
+    A background task that fails must not leave a process that looks alive: its exception is raised here.
     """
     running = {asyncio.ensure_future(task): name for name, task in tasks.items()}
     try:

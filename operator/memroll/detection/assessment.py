@@ -1,41 +1,39 @@
-"""The verdict of one container, with the pod that it belongs to, and its figures as text."""
+"""Verdict of one container with its pod, and its numbers as text for Events, PodRolls and the CLI."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.api.quantity import about, mib
-from memroll.detection.verdict import Breach, Code
+from memroll.api.quantity import format_mib, format_rate, humanize_duration
 
 if TYPE_CHECKING:
-    from memroll.detection.verdict import Verdict
-    from memroll.model.pods import Container, Target
+    from memroll.detection.verdict import ContainerVerdict
+    from memroll.model.pods import Container, Pod
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One container's verdict."""
+    """Verdict of one container, with its pod."""
 
-    target: Target
+    pod: Pod
     container: Container
-    verdict: Verdict
+    verdict: ContainerVerdict
 
 
-def numbers(assessment: Assessment) -> str:
-    """Return usage, limit, growth, time to the limit and lead time as one phrase."""
-    verdict = assessment.verdict
-    assert isinstance(verdict, Breach)
-    parts = [mib(verdict.usage_bytes)]
-    if assessment.container.limit_bytes:
-        share = verdict.usage_bytes / assessment.container.limit_bytes
-        parts = [f"{mib(verdict.usage_bytes)} of {mib(assessment.container.limit_bytes)} ({share:.0%})"]
+def describe_growth(assessment: Assessment) -> str:
+    """Return usage, limit, growth, time to the limit and lead time as one phrase, for a container at risk."""
+    verdict, limit = assessment.verdict, assessment.container.limit_bytes
+    assert verdict.usage_bytes is not None, "a container at risk has samples"
+    parts = [format_mib(verdict.usage_bytes)]
+    if limit:
+        parts = [f"{format_mib(verdict.usage_bytes)} of {format_mib(limit)} ({verdict.usage_bytes / limit:.0%})"]
     if verdict.trend is not None:
-        parts.append(f"+{mib(verdict.trend.slope_bytes_per_s * 3600)} per hour")
-    if verdict.code is Code.CEILING:
+        parts.append(format_rate(verdict.trend.slope_bytes_per_s))
+    if verdict.is_above_threshold:
         parts.append(verdict.message)
     elif verdict.time_to_limit_s is not None:
-        parts.append(f"limit in {about(verdict.time_to_limit_s)}")
-    if verdict.lead_s is not None and not verdict.due:
-        parts.append(f"rolled when {about(verdict.lead_s)} are left")
+        parts.append(f"limit in {humanize_duration(verdict.time_to_limit_s)}")
+    if verdict.lead_time_s is not None and not verdict.due:
+        parts.append(f"rolled when {humanize_duration(verdict.lead_time_s)} are left")
     return ", ".join(parts)

@@ -1,100 +1,91 @@
-"""Which pods are read at once: those of one workload together, and never too many."""
+"""Batches of pods whose samples are read at once: those of one workload together, and a bounded number in all."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.detection.samples import PodPattern
+from memroll.model.pod_names import workload_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from memroll.model.pods import Target
+    from memroll.model.pod_names import PodPattern, WorkloadName
+    from memroll.model.pods import Pod
 
-BATCH_PODS = 100
-SIBLINGS_MOST = 30
-FAMILY_WITH_PAST_MOST = 100
-"""Earlier pods are asked for by a pattern, and nobody knows how many match it: not for larger workloads."""
+MAX_BATCH_PODS = 100
+"""Maximum number of pods that are read at once (design note 0005)."""
+MAX_PEERS_READ = 30
+"""Maximum number of peers that are read with the candidates of a workload. Chosen by hand."""
+MAX_PODS_WITH_PREDECESSORS = 100
+"""Maximum number of pods of a workload for its earlier pods to be read as well. Chosen by hand.
 
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """The pods of one workload, told by the name of their controller alone."""
-
-    kind: str
-    name: str
-
-    @property
-    def pattern(self) -> PodPattern | None:
-        """The names of its pods, where they are generated; those of a StatefulSet come back under the same names."""
-        parts = {"Deployment": 2, "ReplicaSet": 1, "DaemonSet": 1}.get(self.kind)
-        return PodPattern(self.name, parts) if parts else None
+Earlier pods are read by a pattern of names, and the number of matches is not known beforehand.
+"""
 
 
-def family_of(target: Target) -> Family | None:
-    """Return the workload's family; a ReplicaSet with a template hash in its name is taken for its Deployment's."""
-    ref = target.controller
-    if ref is None:
-        return None
-    base, _, suffix = ref.name.rpartition("-")
-    hashes = {v for k, v in target.labels.items() if k.endswith("pod-template-hash")}
-    if ref.kind == "ReplicaSet" and base and suffix in hashes:
-        return Family("Deployment", base)
-    return Family(ref.kind, ref.name)
+def by_peer_group(pods: Iterable[Pod]) -> dict[WorkloadName | None, list[Pod]]:
+    """Group pods by workload; those without a controller have the key None."""
+    groups: dict[WorkloadName | None, list[Pod]] = {}
+    for pod in pods:
+        groups.setdefault(peer_group_of(pod), []).append(pod)
+    return groups
 
 
-def by_family(targets: Iterable[Target]) -> dict[Family | None, list[Target]]:
-    families: dict[Family | None, list[Target]] = {}
-    for target in targets:
-        families.setdefault(family_of(target), []).append(target)
-    return families
+def peer_group_of(pod: Pod) -> WorkloadName | None:
+    """Return the key under which a pod's peers are grouped; None for a pod without a controller."""
+    workload = workload_of(pod)
+    return None if workload is None else workload.peer_group
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What is read at once: some suspected pods, their siblings, and the names that their earlier pods had."""
+    """Pods that are read at once: candidates, their peers, and the name patterns of their earlier pods."""
 
-    suspects: frozenset[str]
-    """By uid."""
+    candidates: frozenset[str]
+    """UIDs of the pods that are candidates."""
     pods: tuple[str, ...]
-    like: tuple[PodPattern, ...] = ()
+    """Names of all pods."""
+    patterns: tuple[PodPattern, ...] = ()
 
-    def and_(self, other: Batch) -> Batch:
-        return Batch(self.suspects | other.suspects, self.pods + other.pods, self.like + other.like)
-
-
-NOTHING = Batch(frozenset(), ())
-
-
-def batches(targets: Sequence[Target], suspects: set[str]) -> Iterator[Batch]:
-    """Split what is read so that memory is bounded however many pods are suspected at once."""
-    gathered = NOTHING
-    for family, members in by_family(targets).items():
-        for piece in _pieces(family, members, suspects):
-            if len(gathered.pods) + len(piece.pods) > BATCH_PODS:
-                if gathered.pods:
-                    yield gathered
-                gathered = NOTHING
-            gathered = gathered.and_(piece)
-    if gathered.pods:
-        yield gathered
+    def merge(self, other: Batch) -> Batch:
+        """Return a batch with the content of both."""
+        return Batch(self.candidates | other.candidates, self.pods + other.pods, self.patterns + other.patterns)
 
 
-def _pieces(family: Family | None, members: Sequence[Target], suspects: set[str]) -> Iterator[Batch]:
-    """Return the suspects of one workload, each piece with the same siblings."""
-    mine = [t for t in members if t.key.uid in suspects]
-    others = [] if family is None else _spread([t for t in members if t.key.uid not in suspects], SIBLINGS_MOST)
-    like = (family.pattern,) if family and family.pattern and len(members) <= FAMILY_WITH_PAST_MOST else ()
-    for i in range(0, len(mine), BATCH_PODS - SIBLINGS_MOST):
-        chunk = mine[i : i + BATCH_PODS - SIBLINGS_MOST]
-        names = tuple(t.key.name for t in (*chunk, *others))
-        yield Batch(frozenset(t.key.uid for t in chunk), names, like)
+EMPTY_BATCH = Batch(frozenset(), ())
+"""Batch without pods."""
 
 
-def _spread(targets: Sequence[Target], most: int) -> Sequence[Target]:
-    """Return at most so many, of all ages: age against clock needs old ones and young ones."""
-    by_age = sorted(targets, key=lambda t: t.created_at)
-    if len(by_age) <= most:
+def split_into_batches(pods: Sequence[Pod], candidates: set[str]) -> Iterator[Batch]:
+    """Split the reads so that memory is bounded, however many pods are candidates at once. `candidates`: UIDs."""
+    batch = EMPTY_BATCH
+    for workload, members in by_peer_group(pods).items():
+        for part in _parts(workload, members, candidates):
+            if len(batch.pods) + len(part.pods) > MAX_BATCH_PODS:
+                if batch.pods:
+                    yield batch
+                batch = EMPTY_BATCH
+            batch = batch.merge(part)
+    if batch.pods:
+        yield batch
+
+
+def _parts(workload: WorkloadName | None, members: Sequence[Pod], candidates: set[str]) -> Iterator[Batch]:
+    """Yield the candidates of one workload in parts of bounded size, each with the same peers."""
+    own = [p for p in members if p.key.uid in candidates]
+    others = [p for p in members if p.key.uid not in candidates]
+    peers = [] if workload is None else _spread_by_age(others, MAX_PEERS_READ)
+    pattern = workload.pattern if workload and len(members) <= MAX_PODS_WITH_PREDECESSORS else None
+    for i in range(0, len(own), MAX_BATCH_PODS - MAX_PEERS_READ):
+        chunk = own[i : i + MAX_BATCH_PODS - MAX_PEERS_READ]
+        names = tuple(p.key.name for p in (*chunk, *peers))
+        yield Batch(frozenset(p.key.uid for p in chunk), names, (pattern,) if pattern else ())
+
+
+def _spread_by_age(pods: Sequence[Pod], max_pods: int) -> Sequence[Pod]:
+    """Return at most `max_pods`, of all ages: old and young ones are needed to separate age from time."""
+    by_age = sorted(pods, key=lambda p: p.created_at)
+    if len(by_age) <= max_pods:
         return by_age
-    return [by_age[round(i * (len(by_age) - 1) / (most - 1))] for i in range(most)]
+    return [by_age[round(i * (len(by_age) - 1) / (max_pods - 1))] for i in range(max_pods)]

@@ -1,203 +1,186 @@
-"""Tell early, act late: whether a container must be rolled now.
+"""Exhaustion checks: whether the container reaches its limit within the lead time, so that it must be rolled now.
 
-A leak does not have to be rolled when it is recognised, only before it hurts. Rolling just in time gives away a tenth
-of a pod's life instead of half of it, and an innocent pod that was suspected has time to prove itself. So this asks
-only about the last stretch: does the usage meet the limit within the lead, on a climb that has lasted and goes on, and
-does nothing else explain it?
+Takes a container's history as of one instant, returns an `Urgency`; `verdict` requires it at two reconciles in a row. A
+leak does not have to be rolled when it is recognized, only before it reaches the limit. Rolling just in time costs a
+tenth of a pod's lifetime instead of half of it, and a suspected pod that is harmless gets time to stop growing.
+Therefore only the last part before the limit counts: growth that has lasted and continues, and that nothing explains.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.api.quantity import about, mib
+from memroll.api.quantity import format_mib, humanize_duration
 from memroll.detection import load_correlation, peers, seasonality
-from memroll.detection.growth_phase import Climb, climb
-from memroll.detection.window import GUARDS, Code, Look, usable_limit
+from memroll.detection.growth_phase import GrowthPhase, measure_growth_phase
+from memroll.detection.lead_time import MAX_LEAD_WINDOWS, lead_time_s
+from memroll.detection.reasons import VerdictReason
+from memroll.detection.shape_checks import SHAPE_CHECKS
+from memroll.detection.time_to_limit import max_peak_bytes, time_to_limit_at_max_peak_s
+from memroll.detection.window import TrendWindow
 
 if TYPE_CHECKING:
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
     from memroll.detection.trend import Trend
 
-LEAD_SHARE_OF_CLIMB = 0.25
-LEAD_SHARE_OF_BEGAN = 0.2
-LONG_CLIMB_WINDOWS = 0.6
-LEAD_OF_LONG_CLIMB_WINDOWS = 0.21
-"""What has climbed for most of a window is rolled over an hour ahead (of 6 h): people may want to look."""
-LEAD_SHARE_OF_LIFE = 0.15
-LEAD_MIN_WINDOWS = 1 / 24
-LEAD_MAX_WINDOWS = 1 / 3
-LEAD_MAX_YOUNG_WINDOWS = 1 / 4
-"""For a pod without a day before: what climbs for hours may be its first day."""
-ROLLS_OF_SLACK = 3.0
-USAGE_SHARE_MIN = 0.8
-"""Below this share of its limit nothing is due, however steep the line looks..."""
-USAGE_SHARE_LEAST = 0.6
-"""...unless a roll takes so long, or the policy's lead is so long, that it must begin earlier."""
-CLIMB_MIN_WINDOWS = 1 / 8
-CLIMB_MIN_SHARE_OF_AGE = 0.5
-WINDOWS = (1.0, 1 / 3, 1 / 8)
-"""Shares of the policy's window in which the last stretch is looked at."""
-LATEST = 1 / 18
-"""The shortest window only contradicts: it may say that the climb has slowed down."""
+MIN_USAGE_RATIO = 0.8
+"""Minimum ratio of the usage to the limit for a container to be due, however steep its trend.
+
+Chosen on the design set of `make bench-detect`, as are the other numbers of this module.
+"""
+MIN_USAGE_RATIO_LONG_LEAD = 0.6
+"""The same if a roll or the policy's lead time takes longer than `MAX_LEAD_WINDOWS` (design note 0003)."""
+MIN_DURATION_WINDOWS = 1 / 8
+"""Minimum duration of the growth phase, in windows (45 min of 6 h)..."""
+MIN_DURATION_AGE_RATIO = 0.5
+"""...or this ratio of the container's age, if that is less."""
+WINDOW_RATIOS = (1.0, 1 / 3, 1 / 8)
+"""Lengths of the windows that are checked, in windows of the policy (design note 0004)."""
+SHORTEST_WINDOW_RATIO = 1 / 18
+"""Length of a window that only caps the slope of the others (20 min of 6 h): it shows that the growth has slowed."""
 PEAK_WINDOWS = 1 / 8
-PEAK_TIMES_LEFT = 2.0
-BURST_SHARE_OF_LIMIT = 0.025
-TINY = 1e-9
-WARM_UP_SHARE = 1 / 3
-"""Of the warm-up, for the short windows: a fast leak would be over before all of it."""
-NEW_HIGH_SHARE_OF_LIMIT = 0.01
-STOOD_TIMES_LEFT = 4.0
-STOOD_MIN_WINDOWS = 5 / 6
-STALL_SHARE = 0.5
-STALL_TIMES = 1.5
+"""Time whose highest usage counts, in windows (45 min of 6 h)."""
+PEAK_TIMES_TO_LIMIT = 2.0
+"""The same, in times to the limit: a burst within twice the remaining time may recur within it."""
+SHORT_WARM_UP_RATIO = 1 / 3
+"""Ratio of the warm-up that short windows leave out: a fast leak may reach the limit before the full warm-up."""
+MIN_NEW_HIGH_LIMIT_RATIO = 0.01
+"""Minimum ratio of the limit by which the level or the usage must exceed its earlier maximum."""
+MIN_PEER_PLATEAU_TIMES_TO_LIMIT = 4.0
+"""Minimum time for which a peer must have stayed at this level to rule out a leak, in times to the limit..."""
+MIN_PEER_PLATEAU_WINDOWS = 5 / 6
+"""...and in windows (5 h of 6 h); the longer one counts."""
+MIN_PLATEAU_WINDOW_RATIO = 0.5
+"""Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
+MAX_PLATEAU_TIMES_LONGEST = 1.5
+"""Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
 
-SHAPE_GUARDS = tuple(g for g in GUARDS if g.code is not Code.PLATEAU)
-"""A climb that bends is seen by the caps on its slope; two short windows are too rough to project a plateau from."""
+EXHAUSTION_CHECKS = tuple(c for c in SHAPE_CHECKS if c.reason is not VerdictReason.APPROACHING_PLATEAU)
+"""Checks of the shape. The caps on the slope cover growth that bends, and short windows are too noisy to project it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deadline:
-    """When a container must be rolled. `code` is None when that is now."""
+class Urgency:
+    """Result of the exhaustion checks: how long to the limit, and why the container is not due."""
 
-    code: Code | None
+    reason: VerdictReason | None
+    """Reason of the first failed check; None if the container is due."""
     message: str
     usage_bytes: float
+    """Peak usage that the time to the limit is computed from."""
     time_to_limit_s: float = float("inf")
-    lead_s: float | None = None
+    lead_time_s: float | None = None
     trend: Trend | None = None
 
     @property
     def due(self) -> bool:
-        return self.code is None
+        """True if the container must be rolled now."""
+        return self.reason is None
 
 
-def peak_bytes(subject: Subject, at_s: float, back_s: float) -> float:
-    """Return the highest usage of the last `back_s` seconds: it is a peak that meets the limit, not a mean.
-
-    Where it has no sample, the newest one; 0 without any.
-    """
-    recent = subject.working_set.between(at_s - back_s, at_s)
-    if len(recent):
-        return float(recent.values.max())
-    known = subject.working_set.until(at_s)
-    return float(known.values[-1]) if len(known) else 0.0
-
-
-def deadline(subject: Subject, rule: Rule, at_s: float, peers: tuple[Subject, ...]) -> Deadline:
-    """Ask at `at_s` alone; a judgement asks at the look before, too."""
-    usage = peak_bytes(subject, at_s, PEAK_WINDOWS * rule.window_s)
-    limit = subject.limit_bytes
+def check_exhaustion(
+    history: ContainerHistory, parameters: DetectionParameters, at_s: float, peers: tuple[ContainerHistory, ...]
+) -> Urgency:
+    """Evaluate the exhaustion checks at `at_s`."""
+    usage = max_peak_bytes(history, at_s, PEAK_WINDOWS * parameters.window_s)
+    limit = history.limit_bytes
     if limit is None:
-        return Deadline(Code.NO_MEMORY_LIMIT, "without a memory limit there is no deadline", usage)
-    early = max(rule.lead.least_s, rule.lead.fixed_s or 0.0) > LEAD_MAX_WINDOWS * rule.window_s
-    least_share = USAGE_SHARE_LEAST if early else USAGE_SHARE_MIN
-    if usage < least_share * limit:
-        return Deadline(Code.NOT_GROWING, f"usage below {least_share:.0%} of the limit", usage)
-    now = climb(subject, rule, at_s)
-    if now is None:
-        return Deadline(Code.TOO_FEW_SAMPLES, "too few samples of late", usage)
-    looks = [_look(subject, rule, share, at_s, peers) for share in (*WINDOWS, LATEST)]
-    nearest = Deadline(Code.TOO_FEW_SAMPLES, "too few samples of late", usage)
-    for i, look in enumerate(looks[:-1]):
-        if look.shortage:
+        return Urgency(VerdictReason.NO_MEMORY_LIMIT, "without a memory limit there is no deadline", usage)
+    min_ratio = _min_usage_ratio(parameters)
+    if usage < min_ratio * limit:
+        return Urgency(VerdictReason.NOT_GROWING, f"usage below {min_ratio:.0%} of the limit", usage)
+    phase = measure_growth_phase(history, parameters, at_s)
+    nearest = Urgency(VerdictReason.TOO_FEW_SAMPLES, "too few recent samples", usage)
+    if phase is None:
+        return nearest
+    windows = [_window(history, parameters, r, at_s, peers) for r in (*WINDOW_RATIOS, SHORTEST_WINDOW_RATIO)]
+    for i, window in enumerate(windows[:-1]):
+        if window.insufficient_data:
             continue
-        answer = _ask(look, looks[i + 1 :], now, usage)
-        if answer.due:
-            return answer
-        if nearest.code is Code.TOO_FEW_SAMPLES or answer.time_to_limit_s < nearest.time_to_limit_s:
-            nearest = answer
+        found = _check_window(window, windows[i + 1 :], phase, usage)
+        if found.due:
+            return found
+        if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or found.time_to_limit_s < nearest.time_to_limit_s:
+            nearest = found
     return nearest
 
 
-def _look(subject: Subject, rule: Rule, share: float, at_s: float, peers: tuple[Subject, ...]) -> Look:
-    warm_up_s = rule.warm_up_s if share == 1.0 else WARM_UP_SHARE * rule.warm_up_s
-    return Look(subject, rule, share * rule.window_s, at_s, peers, warm_up_s)
+def _min_usage_ratio(parameters: DetectionParameters) -> float:
+    """Return the ratio of the limit below which no container is due."""
+    lead_time = parameters.lead_time
+    is_long = max(lead_time.min_s, lead_time.fixed_s or 0.0) > MAX_LEAD_WINDOWS * parameters.window_s
+    return MIN_USAGE_RATIO_LONG_LEAD if is_long else MIN_USAGE_RATIO
 
 
-def _ask(look: Look, shorter: list[Look], now: Climb, usage: float) -> Deadline:
-    """Ask everything of one window, what costs least first."""
-    for guard in SHAPE_GUARDS:
-        words = guard.explain(look)
-        if words is not None:
-            return Deadline(guard.code, words, usage)
-    slope = min([look.trend.slope_bytes_per_s, *_contradicted(shorter, now)])
+def _window(
+    history: ContainerHistory,
+    parameters: DetectionParameters,
+    ratio: float,
+    at_s: float,
+    peers: tuple[ContainerHistory, ...],
+) -> TrendWindow:
+    warm_up_s = parameters.warm_up_s if ratio == 1.0 else SHORT_WARM_UP_RATIO * parameters.warm_up_s
+    return TrendWindow(history, parameters, ratio * parameters.window_s, at_s, peers, warm_up_s)
+
+
+def _check_window(window: TrendWindow, shorter: list[TrendWindow], phase: GrowthPhase, usage: float) -> Urgency:
+    """Evaluate all checks of one window, the cheapest first."""
+    for check in EXHAUSTION_CHECKS:
+        message = check.failure(window)
+        if message is not None:
+            return Urgency(check.reason, message, usage)
+    slope = min([window.trend.slope_bytes_per_s, *_slope_caps(shorter, phase)])
     if slope <= 0:
-        return Deadline(Code.SETTLING, "the climb has come to a halt", usage)
-    left_s = _left_s(look, usage, slope)
-    # A burst that came within twice the time that is left may come again within it.
-    usage = max(usage, peak_bytes(look.subject, look.at_s, min(PEAK_TIMES_LEFT * left_s, look.rule.window_s)))
-    left_s = _left_s(look, usage, slope)
-    lead_s = lead_of(look, now, left_s)
-    found = Deadline(None, "", usage, left_s, lead_s, look.trend)
-    code, words = _not_now(look, now, found)
-    return found if code is None else Deadline(code, words, usage, left_s, lead_s, look.trend)
+        return Urgency(VerdictReason.GROWTH_SLOWING, "the growth has stopped", usage)
+    left_s = time_to_limit_at_max_peak_s(window, usage, slope)
+    back_s = min(PEAK_TIMES_TO_LIMIT * left_s, window.parameters.window_s)
+    usage = max(usage, max_peak_bytes(window.history, window.at_s, back_s))
+    left_s = time_to_limit_at_max_peak_s(window, usage, slope)
+    found = Urgency(None, "", usage, left_s, lead_time_s(window, phase, left_s), window.trend)
+    reason, message = _reason_not_due(window, phase, found)
+    return found if reason is None else Urgency(reason, message, usage, left_s, found.lead_time_s, window.trend)
 
 
-def _left_s(look: Look, usage: float, slope: float) -> float:
-    """Return the time to the limit from now on: since the newest sample was taken, the climb went on."""
-    seen_s = look.subject.working_set.until(look.at_s).last_s
-    unseen_s = look.at_s - seen_s if math.isfinite(seen_s) else 0.0
-    return max(0.0, ((look.subject.limit_bytes or 0) - usage) / slope - unseen_s)
+def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase) -> list[float]:
+    """Return the upper confidence bounds of the shorter windows' slopes: the growth can't be faster than that now.
 
-
-def _contradicted(shorter: list[Look], now: Climb) -> list[float]:
-    """Return how fast the climb can still be, by the windows that end it.
-
-    A window shorter than twice the climb's own pauses says nothing: it may lie within one.
+    A window shorter than twice the growth's own plateaus is ignored: it may lie within one.
     """
-    uppers = []
-    for look in shorter:
-        pauses = now.stall_most_s >= STALL_SHARE * look.window_s and now.stall_s <= STALL_TIMES * now.stall_most_s
-        if not pauses and not look.shortage:
-            uppers.append(look.trend.upper_bytes_per_s)
-    return uppers
+    caps = []
+    for window in shorter:
+        may_be_paused = (
+            phase.longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
+            and phase.plateau_s <= MAX_PLATEAU_TIMES_LONGEST * phase.longest_plateau_s
+        )
+        if not may_be_paused and not window.insufficient_data:
+            caps.append(window.trend.slope_ci_upper_bytes_per_s)
+    return caps
 
 
-def lead_of(look: Look, now: Climb, left_s: float) -> float:
-    """Return how long before its limit the container is rolled, in seconds.
-
-    Auto: a quarter of the time that the climb has lasted, at most a third of the window (2 h of 6 h), or what a slow
-    climb takes for the last 2.5 % of the limit: there a burst ends it, not the slope. A workload's only pod has no
-    sibling that could speak for or against it: 15 % of its predicted life, if that is more. Never less than what a roll
-    needs, and than a twenty-fourth of the window.
-    """
-    rule = look.rule
-    if rule.lead.fixed_s is not None:
-        return max(rule.lead.fixed_s, rule.lead.least_s)
-    auto_s = max(LEAD_SHARE_OF_CLIMB * now.lasted_s, LEAD_SHARE_OF_BEGAN * now.began_s)
-    if now.lasted_s >= LONG_CLIMB_WINDOWS * rule.window_s:
-        auto_s = max(auto_s, LEAD_OF_LONG_CLIMB_WINDOWS * rule.window_s)
-    if not look.peers:
-        auto_s = max(auto_s, LEAD_SHARE_OF_LIFE * (look.at_s - look.subject.started_at_s + left_s))
-    young = bool(look.peers) and look.at_s - look.subject.started_at_s < rule.day_s
-    most_s = (LEAD_MAX_YOUNG_WINDOWS if young else LEAD_MAX_WINDOWS) * rule.window_s
-    burst_s = BURST_SHARE_OF_LIMIT * (look.subject.limit_bytes or 0) / max(look.trend.slope_bytes_per_s, TINY)
-    most_s = max(most_s, min(burst_s, rule.window_s))
-    return max(rule.lead.least_s, LEAD_MIN_WINDOWS * rule.window_s, min(auto_s, most_s))
-
-
-def _not_now(look: Look, now: Climb, found: Deadline) -> tuple[Code | None, str]:
-    """Return what speaks against rolling now, or None."""
-    rule, limit, left_s = look.rule, look.subject.limit_bytes or 0, found.time_to_limit_s
-    assert found.lead_s is not None
-    if left_s > found.lead_s:
-        return Code.GROWING, f"{about(left_s)} to the limit, rolled within {about(found.lead_s)} of it"
-    age_s = look.at_s - look.subject.started_at_s
-    if now.lasted_s < min(CLIMB_MIN_WINDOWS * rule.window_s, CLIMB_MIN_SHARE_OF_AGE * age_s):
-        return Code.ONE_STEP, f"climbs for only {about(now.lasted_s)}"
-    margin = NEW_HIGH_SHARE_OF_LIMIT * limit
-    if now.past_high_bytes >= now.level_bytes - margin and now.past_peak_bytes >= found.usage_bytes - margin:
-        return Code.NO_NEW_HIGH, f"has stood at {mib(now.past_high_bytes)} before"
-    peak = seasonality.peak_as_yesterday_bytes(look, found.usage_bytes, left_s)
-    if peak < usable_limit(look):
-        return Code.AS_YESTERDAY, f"climbed as fast at this hour of the day before, and would end at {mib(peak)}"
-    if load_correlation.unexplained_share(look) < load_correlation.UNEXPLAINED_SHARE_MIN:
-        return Code.FOLLOWS_LOAD, "load explains most of the climb"
-    stood_s = peers.survived(look, look.peers)
-    if stood_s >= max(STOOD_TIMES_LEFT * left_s, STOOD_MIN_WINDOWS * rule.window_s):
-        return Code.SURVIVED, f"another pod of this workload stood as high for {about(stood_s)} and stopped there"
+def _reason_not_due(window: TrendWindow, phase: GrowthPhase, found: Urgency) -> tuple[VerdictReason | None, str]:
+    """Return the reason and the message of the first failed check, or None if the container is due."""
+    parameters, limit, left_s = window.parameters, window.history.limit_bytes or 0, found.time_to_limit_s
+    assert found.lead_time_s is not None
+    if left_s > found.lead_time_s:
+        lead = humanize_duration(found.lead_time_s)
+        return VerdictReason.LEAKING, f"{humanize_duration(left_s)} to the limit, rolled when {lead} are left"
+    age_s = window.at_s - window.history.started_at_s
+    if phase.duration_s < min(MIN_DURATION_WINDOWS * parameters.window_s, MIN_DURATION_AGE_RATIO * age_s):
+        return VerdictReason.STEP_CHANGE, f"grows for only {humanize_duration(phase.duration_s)}"
+    margin = MIN_NEW_HIGH_LIMIT_RATIO * limit
+    previous = phase.previous_max_level_bytes
+    if previous >= phase.level_bytes - margin and phase.previous_max_usage_bytes >= found.usage_bytes - margin:
+        return VerdictReason.WITHIN_PREVIOUS_RANGE, f"has been at {format_mib(previous)} before"
+    peak = seasonality.peak_of_similar_day_bytes(window, found.usage_bytes, left_s)
+    if peak < window.usable_limit_bytes:
+        message = f"grew as fast at this hour of the day before, and would end at {format_mib(peak)}"
+        return VerdictReason.DAILY_PATTERN, message
+    if load_correlation.unexplained_slope_ratio(window) < load_correlation.MIN_UNEXPLAINED_RATIO:
+        return VerdictReason.EXPLAINED_BY_LOAD, "load explains most of the growth"
+    plateau_s = peers.longest_plateau_s(window, window.peers)
+    if plateau_s >= max(MIN_PEER_PLATEAU_TIMES_TO_LIMIT * left_s, MIN_PEER_PLATEAU_WINDOWS * parameters.window_s):
+        return VerdictReason.PEER_PLATEAUED, peers.describe_plateau(plateau_s)
     return None, ""

@@ -1,7 +1,8 @@
-"""How long a climb has lasted, and whether it has come to a halt.
+"""Growth phase of a container: how long its memory has been growing, and whether the growth has paused.
 
-A leak that brings a container to its limit within so many hours has been climbing for hours, too: the time left counts
-for as much as the time it took. A ramp of load that took half an hour says nothing about the next two hours.
+Takes a container's history, returns the `GrowthPhase` at one instant. The exhaustion checks scale the lead time with
+its duration: a leak that reaches the limit within a few hours has been growing for hours as well, while half an hour of
+rising load is no evidence about the next two hours.
 """
 
 from __future__ import annotations
@@ -11,88 +12,98 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.lower_envelope import floor
+from memroll.detection.lower_envelope import lower_envelope
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
 
 BINS_PER_WINDOW = 72
+"""Bins in a window: 5 min each, in a window of 6 h. Chosen by hand."""
 LEVEL_BINS = 4
-LOWER_SHARE = 0.15
-LOW_SHARE = 0.25
-STEP_SHARE = 0.02
-LATE_SHARE = 0.5
-"""What took half of the last window or more to climb through it has climbed for longer than the window."""
+"""Number of newest bins whose minimum is the present level. Chosen by hand."""
+START_RATIO = 0.15
+"""Ratio of the phase's rise below which its level counts as before the start (`start_age_s`).
+
+Chosen on the design set of `make bench-detect`, as are the next three.
+"""
+LOW_RATIO = 0.25
+"""Ratio of the phase's rise below which its level does not count for the duration (`duration_s`)."""
+MIN_NEW_HIGH_RATIO = 0.02
+"""Minimum ratio of the range of levels by which a level must exceed the highest one to be a new high."""
+LONG_PHASE_RATIO = 0.5
+"""Ratio of the last window from which on a phase is measured over the whole day instead: it began before the window."""
 
 
 @dataclass(frozen=True, slots=True)
-class Climb:
-    """The climb to the present floor. Bytes and seconds.
+class GrowthPhase:
+    """Growth up to the present level. Bytes and seconds.
 
-    It is measured from the lowest floor of the last window; where it filled half of that window and more, from the
-    lowest of the past day. A burst on top of an old rise has lasted for as long as the burst.
+    Measured from the lowest level of the last window; if the growth filled half of that window or more, from the lowest
+    level of the past day. A burst on top of an old rise has lasted for as long as the burst.
     """
 
     level_bytes: float
-    """The present floor."""
-    lasted_s: float
-    """Since it left the lowest quarter of the climb."""
-    began_s: float
-    """Since it left the lowest 15 % of the climb: longer, and less sure."""
-    past_high_bytes: float
-    """The highest floor before the last two windows; 0 when nothing is known of that time."""
-    past_peak_bytes: float
-    """The highest usage in that time."""
-    stall_s: float
-    """Since the floor last made a new high."""
-    stall_most_s: float
-    """The longest that this climb paused within the last window before that."""
+    """Present level: the minimum of the newest bins of the lower envelope."""
+    duration_s: float
+    """Time since the level left the lowest quarter of the rise."""
+    start_age_s: float
+    """Time since the level left the lowest 15 % of the rise: longer than `duration_s`, and less certain."""
+    previous_max_level_bytes: float
+    """Highest level before the last two windows; 0 if there is no earlier history."""
+    previous_max_usage_bytes: float
+    """Highest working set in the same time."""
+    plateau_s: float
+    """Time since the last new high of the level."""
+    longest_plateau_s: float
+    """Longest earlier time between two new highs, within this phase and the last window."""
 
 
-def climb(subject: Subject, rule: Rule, at_s: float) -> Climb | None:
-    """Measure the climb that goes on at `at_s`; None with fewer than two samples."""
-    seen = subject.rss.between(at_s - rule.lookback_s, at_s)
-    width_s = max(rule.window_s / BINS_PER_WINDOW, seen.spacing_s)
+def measure_growth_phase(history: ContainerHistory, parameters: DetectionParameters, at_s: float) -> GrowthPhase | None:
+    """Measure the growth phase that is going on at `at_s`; None with fewer than two samples."""
+    window_s = parameters.window_s
+    rss = history.rss.between(at_s - parameters.lookback_s, at_s)
+    width_s = max(window_s / BINS_PER_WINDOW, rss.spacing_s)
     if not np.isfinite(width_s):
         return None
-    bins = max(LEVEL_BINS, int((at_s - seen.first_s) / width_s) + 1)
-    points = floor(seen, at_s - bins * width_s, at_s, bins=bins)
-    times, values = points.times_s + width_s / 2, points.values_bytes
-    past = values[times <= at_s - 2 * rule.window_s]
-    earlier = subject.working_set.between(at_s - rule.lookback_s, at_s - 2 * rule.window_s)
-    late, day = (times > times[-1] - back_s for back_s in (rule.window_s, rule.day_s))
-    lasted_s, began_s = _lasted_s(times[late], values[late], at_s)
-    if lasted_s >= LATE_SHARE * (at_s - times[late][0]):
-        lasted_s, began_s = _lasted_s(times[day], values[day], at_s)
-    highs_s = _highs_s(times[late], values[late])
-    pauses_s = np.diff(highs_s[highs_s >= at_s - began_s])
-    return Climb(
-        level_bytes=float(values[-LEVEL_BINS:].min()),
-        lasted_s=lasted_s,
-        began_s=began_s,
-        past_high_bytes=float(past.max()) if past.size else 0.0,
-        past_peak_bytes=float(earlier.values.max()) if len(earlier) else 0.0,
-        stall_s=at_s - float(highs_s[-1]),
-        stall_most_s=float(pauses_s.max()) if pauses_s.size else 0.0,
+    bins = max(LEVEL_BINS, int((at_s - rss.first_s) / width_s) + 1)
+    envelope = lower_envelope(rss, at_s - bins * width_s, at_s, bins=bins)
+    times, levels = envelope.times_s + width_s / 2, envelope.values_bytes
+    previous = levels[times <= at_s - 2 * window_s]
+    previous_usage = history.working_set.between(at_s - parameters.lookback_s, at_s - 2 * window_s)
+    in_window, in_day = (times > times[-1] - back_s for back_s in (window_s, parameters.day_s))
+    duration_s, start_age_s = _durations_s(times[in_window], levels[in_window], at_s)
+    if duration_s >= LONG_PHASE_RATIO * (at_s - times[in_window][0]):
+        duration_s, start_age_s = _durations_s(times[in_day], levels[in_day], at_s)
+    highs_s = _new_highs_s(times[in_window], levels[in_window])
+    plateaus_s = np.diff(highs_s[highs_s >= at_s - start_age_s])
+    return GrowthPhase(
+        level_bytes=float(levels[-LEVEL_BINS:].min()),
+        duration_s=duration_s,
+        start_age_s=start_age_s,
+        previous_max_level_bytes=float(previous.max()) if previous.size else 0.0,
+        previous_max_usage_bytes=float(previous_usage.values.max()) if len(previous_usage) else 0.0,
+        plateau_s=at_s - float(highs_s[-1]),
+        longest_plateau_s=float(plateaus_s.max()) if plateaus_s.size else 0.0,
     )
 
 
-def _lasted_s(times: NDArray[np.float64], values: NDArray[np.float64], at_s: float) -> tuple[float, float]:
-    """Return the times since it left the lowest quarter, and the lowest 15 %, of the climb within these points."""
-    level, base = float(values[-LEVEL_BINS:].min()), float(values.min())
-    left = (np.flatnonzero(values <= base + share * (level - base)) for share in (LOW_SHARE, LOWER_SHARE))
-    lasted_s, began_s = (at_s - float(times[under[-1]]) for under in left)
-    return lasted_s, began_s
+def _durations_s(times: NDArray[np.float64], levels: NDArray[np.float64], at_s: float) -> tuple[float, float]:
+    """Return the times since the level left the lowest quarter, and the lowest 15 %, of the rise in these points."""
+    top, base = float(levels[-LEVEL_BINS:].min()), float(levels.min())
+    below = (np.flatnonzero(levels <= base + ratio * (top - base)) for ratio in (LOW_RATIO, START_RATIO))
+    duration_s, start_age_s = (at_s - float(times[indices[-1]]) for indices in below)
+    return duration_s, start_age_s
 
 
-def _highs_s(times: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return when it made a new high that stands out, by a share of its range: noise on a plateau makes none."""
-    step = STEP_SHARE * float(np.ptp(values))
-    highs, top = [times[0]], float(values[0])
-    for at_s, value in zip(times[1:].tolist(), values[1:].tolist(), strict=True):
-        if value > top + step:
+def _new_highs_s(times: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the times of new highs that exceed the last one by a ratio of the range: noise on a plateau makes none."""
+    step = MIN_NEW_HIGH_RATIO * float(np.ptp(levels))
+    highs, top = [times[0]], float(levels[0])
+    for at_s, level in zip(times[1:].tolist(), levels[1:].tolist(), strict=True):
+        if level > top + step:
             highs.append(at_s)
-            top = value
+            top = level
     return np.array(highs)

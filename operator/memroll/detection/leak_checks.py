@@ -1,8 +1,9 @@
-"""Whether it leaks. Looks at a family of windows; each must pass the guards of its own shape, then those of its past.
+"""Leak checks: several windows of a container, each checked for its shape, then against its past and its peers.
 
-The family: the policy's window, four times as long (a leak under large collections, or a slow one), and a third of it
-(a fast one, with little time left). A pod that is too young to have a yesterday is told only when its limit is near:
-most of what looks like a leak in a pod's first day is its first day.
+Takes a container's history as of one instant, returns a `WindowResult` and whether it has persisted; `verdict` makes a
+verdict of them. The windows: the policy's own, four times as long (for a leak under large collections, or a slow one),
+and a third of it (for a fast one, with little time left). A pod younger than one day is reported only when it is close
+to its limit: most of what looks like a leak in a pod's first day is its first day.
 """
 
 from __future__ import annotations
@@ -12,177 +13,219 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.api.quantity import about, mib
+from memroll.api.quantity import format_mib, humanize_duration
 from memroll.detection import load_correlation, peers, seasonality
-from memroll.detection.growth_phase import climb
-from memroll.detection.time_to_limit import time_to_limit_s
-from memroll.detection.window import COVERED_SHARE, GUARDS, Code, Guard, Look, usable_limit
+from memroll.detection.growth_phase import measure_growth_phase
+from memroll.detection.reasons import VerdictReason
+from memroll.detection.shape_checks import SHAPE_CHECKS, Check, usable_limit_bytes
+from memroll.detection.time_to_limit import time_to_limit_at_recurring_peak_s
+from memroll.detection.window import MIN_COVERED_RATIO, TrendWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
 
-NEW_HIGH_SHARE_OF_RISE = 0.35
-BY_AGE_MIN = 0.3
-STOOD_WINDOWS_MAX = 1 / 3
-NEAR_WINDOWS = 1 / 24
-"""A limit within a twenty-fourth of a window is near, or within what a roll needs."""
-TOGETHER_DAYS = 0.8
-"""A climb that fills a day is seen to have begun 0.85 days ago: its lowest 15 % are left out (`climb.LOWER_SHARE`)."""
-LASTED_WINDOWS_MIN = 0.75
-"""Loads ramp up within hours; what has climbed for less than this may be one of them."""
+MIN_NEW_HIGH_RISE_RATIO = 0.35
+"""Minimum ratio of the rise above the same time of the previous day to the rise over the window.
+
+Chosen on the design set of `make bench-detect`, as are the other numbers of this module.
+"""
+MIN_AGE_DEPENDENCE = 0.3
+"""Minimum ratio of the slope that must depend on age."""
+MAX_PEER_PLATEAU_WINDOWS = 1 / 3
+"""Maximum time for which a peer may have stayed at the same level, in windows (2 h of 6 h)."""
+NEAR_LIMIT_WINDOWS = 1 / 24
+"""Time to the limit that counts as near, in windows (15 min of 6 h), if a roll does not take longer."""
+MIN_SAME_AGE_GROWTH_DAYS = 0.8
+"""Minimum age of a growth phase that all peers of one age share, in days.
+
+A phase that fills a day is measured as 0.85 days: its lowest 15 % are left out (`growth_phase.START_RATIO`).
+"""
+MIN_GROWTH_WINDOWS = 0.75
+"""Minimum age of a growth phase, in windows: loads rise within hours, and a younger phase may be one of them."""
 
 
-def _not_survived(look: Look) -> float:
-    """Return minus the seconds that a peer stood as high without growing on."""
-    return -peers.survived(look, look.peers)
+def _negative_peer_plateau_s(window: TrendWindow) -> float:
+    """Return minus the longest time, in seconds, that a peer stayed at this level without growing on."""
+    return -peers.longest_plateau_s(window, window.peers)
 
 
-CONTEXT_GUARDS: tuple[Guard, ...] = (
-    Guard(
-        Code.AS_YESTERDAY,
-        seasonality.above_yesterday_bytes,
-        lambda look: NEW_HIGH_SHARE_OF_RISE * look.trend.rise_bytes,
-        lambda n, m: f"{mib(n)} above the same hours of the day before, a leak over {mib(m)}",
+CONTEXT_CHECKS: tuple[Check, ...] = (
+    Check(
+        VerdictReason.DAILY_PATTERN,
+        seasonality.rise_above_previous_day_bytes,
+        lambda window: MIN_NEW_HIGH_RISE_RATIO * window.trend.rise_bytes,
+        lambda n, m: f"{format_mib(n)} above the same hours of the day before, a leak over {format_mib(m)}",
     ),
-    Guard(
-        Code.NO_NEW_HIGH,
-        seasonality.above_past_bytes,
+    Check(
+        VerdictReason.WITHIN_PREVIOUS_RANGE,
+        seasonality.rise_above_past_day_bytes,
         lambda _: 0.0,
-        lambda n, _: f"{mib(-n)} below what it held during the past day",
+        lambda n, _: f"{format_mib(-n)} below what it held during the past day",
     ),
-    Guard(
-        Code.BUSIER_DAY,
+    Check(
+        VerdictReason.SCALED_DAILY_PATTERN,
         seasonality.peak_of_scaled_day_bytes,
-        usable_limit,
-        lambda n, m: f"the day before, only busier: would end at {mib(n)}, a leak above {mib(m)}",
-    ),
-    Guard(
-        Code.FOLLOWS_LOAD,
-        load_correlation.unexplained_share,
-        lambda _: load_correlation.UNEXPLAINED_SHARE_MIN,
-        lambda n, m: f"load explains all but {max(n, 0):.0%} of the climb, a leak leaves over {m:.0%}",
-    ),
-    Guard(
-        Code.SURVIVED,
-        _not_survived,
-        lambda look: -STOOD_WINDOWS_MAX * look.rule.window_s,
-        lambda n, _: f"another pod of this workload stood as high for {about(-n)} and stopped there",
-    ),
-    Guard(
-        Code.SHARED,
-        lambda look: peers.by_age(look, look.peers),
-        lambda _: BY_AGE_MIN,
+        usable_limit_bytes,
         lambda n, m: (
-            f"pods of all ages climb together: {max(n, 0):.0%} of the slope goes by age, of a leak's over {m:.0%}"
+            f"the same pattern as the day before at a higher load: would end at {format_mib(n)}, "
+            f"a leak above {format_mib(m)}"
+        ),
+    ),
+    Check(
+        VerdictReason.EXPLAINED_BY_LOAD,
+        load_correlation.unexplained_slope_ratio,
+        lambda _: load_correlation.MIN_UNEXPLAINED_RATIO,
+        lambda n, m: f"load explains all but {max(n, 0):.0%} of the growth, a leak leaves over {m:.0%}",
+    ),
+    Check(
+        VerdictReason.PEER_PLATEAUED,
+        _negative_peer_plateau_s,
+        lambda window: -MAX_PEER_PLATEAU_WINDOWS * window.parameters.window_s,
+        lambda n, _: peers.describe_plateau(-n),
+    ),
+    Check(
+        VerdictReason.COMMON_GROWTH,
+        lambda window: peers.age_dependence(window, window.peers),
+        lambda _: MIN_AGE_DEPENDENCE,
+        lambda n, m: (
+            f"pods of all ages grow together: {max(n, 0):.0%} of the slope depends on age, of a leak's over {m:.0%}"
         ),
     ),
 )
+"""Checks against the container's past, its load and its peers, in the order in which they are evaluated."""
 
 
-def _began_s(look: Look) -> float:
-    """Return for how long the climb has lasted, in seconds."""
-    now = climb(look.subject, look.rule, look.at_s)
-    return 0.0 if now is None else now.began_s
+def _growth_start_age_s(window: TrendWindow) -> float:
+    """Return the age of the growth phase, in seconds."""
+    phase = measure_growth_phase(window.history, window.parameters, window.at_s)
+    return 0.0 if phase is None else phase.start_age_s
 
 
-def _together_s(look: Look) -> float:
-    """Return how long pods of one age have climbed together, in seconds; infinity where age or siblings tell more."""
-    if peers.shared(look, look.peers) < peers.PARALLEL_SHARE or np.isfinite(peers.by_age(look, look.peers)):
+def _same_age_growth_s(window: TrendWindow) -> float:
+    """Return the age of a growth phase that pods of one age share, in seconds; infinity for any other growth."""
+    alone = peers.common_growth(window, window.peers) < peers.CONCURRENT_SLOPE_RATIO
+    if alone or np.isfinite(peers.age_dependence(window, window.peers)):
         return float("inf")
-    return _began_s(look)
+    return _growth_start_age_s(window)
 
 
-def _known_s(look: Look) -> float:
-    """Return how far back its life is known, in seconds, warm-up left out."""
-    return look.at_s - max(look.judged_from_s, look.subject.rss.first_s)
+def _known_s(window: TrendWindow) -> float:
+    """Return the length of the known history, in seconds, without the warm-up."""
+    return window.at_s - max(window.valid_from_s, window.history.rss.first_s)
 
 
-FAR_GUARDS: tuple[Guard, ...] = (
-    Guard(
-        Code.NO_HISTORY,
+def _needed_history_s(window: TrendWindow) -> float:
+    """Return the length of history that a comparison with the time before the window needs, in seconds."""
+    day_s = window.parameters.day_s
+    return min(day_s + window.parameters.window_s, max(day_s, (1 + MIN_COVERED_RATIO) * window.window_s))
+
+
+HISTORY_CHECKS: tuple[Check, ...] = (
+    Check(
+        VerdictReason.INSUFFICIENT_HISTORY,
         _known_s,
-        lambda look: min(
-            look.rule.day_s + look.rule.window_s, max(look.rule.day_s, (1 + COVERED_SHARE) * look.window_s)
+        _needed_history_s,
+        lambda n, m: (
+            f"known for {humanize_duration(n)} only, {humanize_duration(m)} needed to compare with the time before"
         ),
-        lambda n, m: f"known for {about(n)} only, {about(m)} needed to compare with the time before",
     ),
-    Guard(
-        Code.RECENT,
-        _began_s,
-        lambda look: LASTED_WINDOWS_MIN * look.rule.window_s,
-        lambda n, m: f"climbs for {about(n)} only, a leak for over {about(m)}",
+    Check(
+        VerdictReason.GROWTH_TOO_RECENT,
+        _growth_start_age_s,
+        lambda window: MIN_GROWTH_WINDOWS * window.parameters.window_s,
+        lambda n, m: f"grows for {humanize_duration(n)} only, a leak for over {humanize_duration(m)}",
     ),
-    Guard(
-        Code.TOGETHER,
-        _together_s,
-        lambda look: TOGETHER_DAYS * look.rule.day_s,
-        lambda n, m: f"all pods of this age climb together, for {about(n)} so far: told as a leak after {about(m)}",
+    Check(
+        VerdictReason.SAME_AGE_GROWTH,
+        _same_age_growth_s,
+        lambda window: MIN_SAME_AGE_GROWTH_DAYS * window.parameters.day_s,
+        lambda n, m: (
+            f"all pods of this age grow together, for {humanize_duration(n)} so far: "
+            f"reported as a leak after {humanize_duration(m)}"
+        ),
     ),
 )
-"""Asked while the limit is far: there is time to learn more."""
+"""Checks that need time, evaluated only while the limit is far away."""
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """What one look found. `code` is None for a leak."""
+class WindowResult:
+    """Result of all checks of one window."""
 
-    look: Look
-    code: Code | None
+    window: TrendWindow
+    reason: VerdictReason | None
+    """Reason of the first failed check; None for a leak."""
     message: str = ""
-    suspicious: bool = False
-    """Its shape is a leak's; only its past or its peers speak for it."""
+    has_leak_shape: bool = False
+    """True if all checks of the shape passed: only the past or the peers explain the growth."""
+
+    @property
+    def is_leak(self) -> bool:
+        """True if all checks passed."""
+        return self.reason is None
 
 
-def is_near(look: Look) -> bool:
-    """Whether there is no time left to learn more."""
-    return time_to_limit_s(look) <= max(NEAR_WINDOWS * look.rule.window_s, look.rule.lead.least_s)
+def is_near_limit(window: TrendWindow) -> bool:
+    """Return whether the limit is too near to wait for more history."""
+    parameters = window.parameters
+    near_s = max(NEAR_LIMIT_WINDOWS * parameters.window_s, parameters.lead_time.min_s)
+    return time_to_limit_at_recurring_peak_s(window) <= near_s
 
 
-def find(look: Look, *, hurried: bool = False) -> Finding:
-    """Ask all guards of one window; `hurried`: as if its limit were near."""
-    for guard in GUARDS:
-        words = guard.explain(look)
-        if words is not None:
-            return Finding(look, guard.code, words)
-    near = hurried or is_near(look)
-    if look.window_s < look.rule.window_s and not near:
-        return Finding(look, Code.UNCERTAIN, "a short window counts only when the limit is near")
-    for guard in (*CONTEXT_GUARDS, *(() if near else FAR_GUARDS)):
-        words = guard.explain(look)
-        if words is not None:
-            return Finding(look, guard.code, words, suspicious=True)
-    return Finding(look, None)
+def check_window(window: TrendWindow, *, assume_near_limit: bool = False) -> WindowResult:
+    """Evaluate all checks of one window; `assume_near_limit`: as if its limit were near."""
+    for check in SHAPE_CHECKS:
+        message = check.failure(window)
+        if message is not None:
+            return WindowResult(window, check.reason, message)
+    near = assume_near_limit or is_near_limit(window)
+    if window.window_s < window.parameters.window_s and not near:
+        message = "a short window counts only when the limit is near"
+        return WindowResult(window, VerdictReason.NOT_SIGNIFICANT, message)
+    for check in (*CONTEXT_CHECKS, *(() if near else HISTORY_CHECKS)):
+        message = check.failure(window)
+        if message is not None:
+            return WindowResult(window, check.reason, message, has_leak_shape=True)
+    return WindowResult(window, None)
 
 
-def findings(
-    subject: Subject, rule: Rule, at_s: float, peers: tuple[Subject, ...], *, hurried: bool = False
-) -> Iterator[Finding]:
-    """Look at each window that has enough samples, the policy's own first."""
-    for window_s in rule.windows_s:
-        look = Look(subject, rule, window_s, at_s, peers)
-        if not look.shortage:
-            yield find(look, hurried=hurried)
+def check_windows(
+    history: ContainerHistory,
+    parameters: DetectionParameters,
+    at_s: float,
+    peers: tuple[ContainerHistory, ...],
+    *,
+    assume_near_limit: bool = False,
+) -> Iterator[WindowResult]:
+    """Check each window that has enough samples, the policy's own first."""
+    for window_s in parameters.windows_s:
+        window = TrendWindow(history, parameters, window_s, at_s, peers)
+        if not window.insufficient_data:
+            yield check_window(window, assume_near_limit=assume_near_limit)
 
 
-def look_back(subject: Subject, rule: Rule, now_s: float, peers: tuple[Subject, ...]) -> tuple[Finding | None, bool]:
-    """Return what speaks loudest at `now_s`, and whether a leak was found half of `persist` and all of it ago, too.
+def check_persistence(
+    history: ContainerHistory, parameters: DetectionParameters, now_s: float, peers: tuple[ContainerHistory, ...]
+) -> tuple[WindowResult | None, bool]:
+    """Return the strongest result at `now_s`, and whether a leak was found half of `growth.for` and all of it ago, too.
 
-    None when no window has enough samples yet.
+    The result is None if no window has enough samples yet.
     """
-    loudest = None
-    for found in findings(subject, rule, now_s, peers):
-        if found.look.window_s < rule.window_s and found.code is not None:
-            continue  # a short window can speak against a container, not for it
-        if loudest is None or found.suspicious > loudest.suspicious or found.code is None:
-            loudest = found
-        if found.code is None:
+    strongest = None
+    for result in check_windows(history, parameters, now_s, peers):
+        if result.window.window_s < parameters.window_s and not result.is_leak:
+            continue  # a short window can show a leak, but not rule one out
+        if strongest is None or result.has_leak_shape > strongest.has_leak_shape or result.is_leak:
+            strongest = result
+        if result.is_leak:
             break
-    if loudest is None or loudest.code is not None:
-        return loudest, False
-    hurried = is_near(loudest.look)
-    return loudest, all(
-        any(f.code is None for f in findings(subject, rule, now_s - ago_s, peers, hurried=hurried))
-        for ago_s in (rule.persist_s / 2, rule.persist_s)
+    if strongest is None or not strongest.is_leak:
+        return strongest, False
+    near = is_near_limit(strongest.window)
+    return strongest, all(
+        any(r.is_leak for r in check_windows(history, parameters, now_s - ago_s, peers, assume_near_limit=near))
+        for ago_s in (parameters.for_s / 2, parameters.for_s)
     )

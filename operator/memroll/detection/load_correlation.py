@@ -1,8 +1,9 @@
-"""What load explains of a climb. A service that has more to do may hold more; what it holds beside that may leak.
+"""Part of a slope that load explains: a service that has more to do may hold more; growth besides that may be a leak.
 
-How much memory a unit of load takes is read from how the two change together from bin to bin: a leak, which grows
-whatever the load does, has no part in that. (First differences, as in Granger and Newbold, "Spurious regressions in
-econometrics", Journal of Econometrics 2 (1974): two series that both rise look related in levels, not in changes.)
+Takes a `TrendWindow`, returns its slope without the part that load explains. The memory that a unit of load takes is
+estimated from how the two change together from bin to bin: a leak, which grows whatever the load does, has no part in
+that. (First differences, as in Granger and Newbold, "Spurious regressions in econometrics", Journal of Econometrics 2
+(1974): two series that both rise look related in levels, not in changes.)
 """
 
 from __future__ import annotations
@@ -11,53 +12,54 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.lower_envelope import BINS_MIN, Floor, floor
-from memroll.detection.trend import middle, pairwise_slopes
+from memroll.detection.lower_envelope import MIN_BINS, LowerEnvelope, lower_envelope
+from memroll.detection.trend import median_of_sorted, pairwise_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memroll.detection.series import Series
-    from memroll.detection.window import Look
+    from memroll.detection.window import TrendWindow
 
 BINS_PER_WINDOW = 72
-UNEXPLAINED_SHARE_MIN = 0.4
-"""A leak leaves more of its slope unexplained than this."""
+"""Bins in a window: 5 min each, in a window of 6 h. Chosen by hand."""
+MIN_UNEXPLAINED_RATIO = 0.4
+"""Minimum ratio of a leak's slope that load does not explain. Chosen on the design set of `make bench-detect`."""
 LAG_BINS = 6
-"""Memory follows load within so many bins; the changes over all of them are compared as well."""
+"""Maximum number of bins by which memory follows load, over which changes are compared: half an hour (note 0004)."""
 
 
-def unexplained_share(look: Look) -> float:
-    """Return the share of the slope that load does not explain. The slope must be above 0."""
-    return unexplained_slope(look) / look.trend.slope_bytes_per_s
+def unexplained_slope_ratio(window: TrendWindow) -> float:
+    """Return the ratio of the slope that load does not explain. The slope must be above 0."""
+    return unexplained_slope_bytes_per_s(window) / window.trend.slope_bytes_per_s
 
 
-def unexplained_slope(look: Look) -> float:
-    """Return the slope of what load does not explain, in bytes per second; the slope itself when no load is known."""
-    subject, rule = look.subject, look.rule
-    own = look.trend.slope_bytes_per_s
-    width_s = max(rule.window_s / BINS_PER_WINDOW, subject.rss.spacing_s)
-    if not (len(subject.load) and np.isfinite(width_s)):
+def unexplained_slope_bytes_per_s(window: TrendWindow) -> float:
+    """Return the slope without the part that load explains; the slope itself if the load is unknown."""
+    history, parameters = window.history, window.parameters
+    own = window.trend.slope_bytes_per_s
+    width_s = max(parameters.window_s / BINS_PER_WINDOW, history.rss.spacing_s)
+    if not (len(history.load) and np.isfinite(width_s)):
         return own
-    start_s = max(subject.started_at_s + rule.warm_up_s, look.at_s - rule.day_s)
-    bins = int((look.at_s - start_s) / width_s)
-    if bins < BINS_MIN or len(subject.load.between(start_s, look.at_s)) < bins / 2:
+    start_s = max(history.started_at_s + parameters.warm_up_s, window.at_s - parameters.day_s)
+    bins = int((window.at_s - start_s) / width_s)
+    if bins < MIN_BINS or len(history.load.between(start_s, window.at_s)) < bins / 2:
         return own
-    start_s = look.at_s - bins * width_s
-    points = floor(subject.rss, start_s, look.at_s, bins=bins)
-    load = _means(subject.load, points.times_s, width_s)
+    start_s = window.at_s - bins * width_s
+    envelope = lower_envelope(history.rss, start_s, window.at_s, bins=bins)
+    load = _bin_means(history.load, envelope.times_s, width_s)
     known = np.isfinite(load)
-    points, load = Floor(points.times_s[known], points.values_bytes[known]), load[known]
-    per_load = _bytes_per_load(points.values_bytes, load)
-    inside = points.times_s > look.start_s
-    if np.count_nonzero(inside) < BINS_MIN:
+    times, levels, load = envelope.times_s[known], envelope.values_bytes[known], load[known]
+    per_load = _bytes_per_load(levels, load)
+    inside = times > window.start_s
+    if np.count_nonzero(inside) < MIN_BINS:
         return own
-    rest = Floor(points.times_s[inside], points.values_bytes[inside] - per_load * load[inside])
-    return middle(pairwise_slopes(rest))
+    unexplained = LowerEnvelope(times[inside], levels[inside] - per_load * load[inside])
+    return median_of_sorted(pairwise_slopes(unexplained))
 
 
-def _means(series: Series, centres_s: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:
-    """Return the mean of the samples around each centre; NaN where there is none."""
+def _bin_means(series: Series, centres_s: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:
+    """Return the mean of the samples around each centre; NaN without samples."""
     totals = np.concatenate(([0.0], np.cumsum(series.values)))
     first = np.searchsorted(series.times_s, centres_s - width_s / 2, side="right")
     end = np.searchsorted(series.times_s, centres_s + width_s / 2, side="right")
@@ -65,15 +67,15 @@ def _means(series: Series, centres_s: NDArray[np.float64], width_s: float) -> ND
     return np.where(count > 0, (totals[end] - totals[first]) / np.maximum(count, 1), np.nan)
 
 
-def _bytes_per_load(level: NDArray[np.float64], load: NDArray[np.float64]) -> float:
-    """Return how many bytes the level changes with a unit of load: least squares of changes on changes.
+def _bytes_per_load(levels: NDArray[np.float64], load: NDArray[np.float64]) -> float:
+    """Return the bytes by which the level changes with a unit of load: least squares of changes on changes.
 
-    Not below 0, and not more than leaves nothing for no load at all: a load that hardly moved explains no doubling.
+    Not below 0, and not more than the level at any load allows: a load that hardly changed explains no doubling.
     """
-    if level.size <= LAG_BINS + 2 or float(load.min()) < 0:
+    if levels.size <= LAG_BINS + 2 or float(load.min()) < 0:
         return 0.0
-    most = float((level[load > 0] / load[load > 0]).min()) if (load > 0).any() else 0.0
-    d_level, d_load = level[LAG_BINS:] - level[:-LAG_BINS], load[LAG_BINS:] - load[:-LAG_BINS]
+    upper = float((levels[load > 0] / load[load > 0]).min()) if (load > 0).any() else 0.0
+    d_level, d_load = levels[LAG_BINS:] - levels[:-LAG_BINS], load[LAG_BINS:] - load[:-LAG_BINS]
     d_load = d_load - d_load.mean()
     power = float(d_load @ d_load)
-    return min(most, max(0.0, float(d_load @ d_level) / power)) if power > 0 else 0.0
+    return min(upper, max(0.0, float(d_load @ d_level) / power)) if power > 0 else 0.0

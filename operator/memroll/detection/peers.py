@@ -1,7 +1,8 @@
-"""What the other pods of a workload say: a leak's level goes by the pod's age, a load's by the clock.
+"""Comparison of a container with its peers. Leaked memory depends on pod age, memory for load on wall-clock time.
 
-`peers` are the other instances of the same container of the same workload: those that run beside this one, and earlier
-ones whose samples are still there.
+Peers are the other instances of the same container in the same workload: the running ones, and earlier ones whose
+samples Prometheus still has. Takes a `TrendWindow` with its peers, returns the statistics of the checks in
+`leak_checks` and `exhaustion`.
 """
 
 from __future__ import annotations
@@ -10,113 +11,130 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.lower_envelope import BINS_MAX, BINS_MIN, Floor, floor
-from memroll.detection.process_restarts import lives
-from memroll.detection.trend import median, middle, pairwise_slopes
+from memroll.api.quantity import humanize_duration
+from memroll.detection.lower_envelope import MAX_BINS, MIN_BINS, lower_envelope
+from memroll.detection.process_restarts import process_lifetimes
+from memroll.detection.trend import median, median_of_sorted, pairwise_slopes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll.detection.container_history import Rule, Subject
-    from memroll.detection.window import Look
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
+    from memroll.detection.window import TrendWindow
 
-PEERS_MOST = 20
-ALIVE_SHARE = 1 / 12
-"""A peer whose newest sample is older than this share of the window has gone."""
-LEVEL_SHARE = 0.98
-"""A peer stood as high when it stood at this share of the level or above."""
-GROWTH_SHARE = 0.35
-"""A peer that gained less than this share of what the slope promises has stopped growing."""
-PARALLEL_SHARE = 0.5
-AGE_GAP_WINDOWS = 0.5
-NEAR_LIMIT_SHARE = 0.98
+MAX_PEERS = 20
+"""Maximum number of peers that are compared, to bound the time of an assessment. Chosen by hand."""
+MAX_SILENT_WINDOWS = 1 / 12
+"""Maximum age of a running peer's newest sample, in windows: 30 min of 6 h. Chosen by hand."""
+SAME_LEVEL_RATIO = 0.98
+"""Minimum ratio of a peer's level to the container's for the peer to have reached it.
+
+Chosen on the design set of `make bench-detect`, as are the next four.
+"""
+MAX_PLATEAU_GROWTH_RATIO = 0.35
+"""Maximum ratio of a peer's growth since then to the growth at this slope for the peer to have plateaued."""
+CONCURRENT_SLOPE_RATIO = 0.5
+"""Minimum ratio of a peer's slope to the container's for the two to grow together."""
+MIN_AGE_DIFFERENCE_WINDOWS = 0.5
+"""Minimum difference between the ages of two peers to separate age from time, in windows."""
+NEAR_LIMIT_RATIO = 0.98
+"""Ratio of the limit from which on a peer's last usage counts as having reached it."""
 
 
-def newest(peers: Sequence[Subject], rule: Rule, now_s: float) -> tuple[Subject, ...]:
-    """Return what was known of the peers' lives at `now_s`: of those with the newest samples, a bounded number."""
-    seen = (p.seen(now_s, rule.lookback_s) for p in peers if p.started_at_s <= now_s)
-    known = [life for p in seen for life in lives(p, rule) if len(life.rss)]
-    return tuple(sorted(known, key=_newest_first)[:PEERS_MOST])
+def recent_peers(
+    peers: Sequence[ContainerHistory], parameters: DetectionParameters, now_s: float
+) -> tuple[ContainerHistory, ...]:
+    """Return the peers' process lifetimes as of `now_s`: a bounded number, those with the newest samples."""
+    histories = (p.as_of(now_s, parameters.lookback_s) for p in peers if p.started_at_s <= now_s)
+    lifetimes = [part for p in histories for part in process_lifetimes(p, parameters) if len(part.rss)]
+    return tuple(sorted(lifetimes, key=_newest_first)[:MAX_PEERS])
 
 
-def _newest_first(peer: Subject) -> tuple[float, float, float, int]:
-    """Order peers in a way that does not depend on how they came."""
+def _newest_first(peer: ContainerHistory) -> tuple[float, float, float, int]:
+    """Return a sort key that does not depend on the order in which the peers were read."""
     return -peer.rss.last_s, peer.started_at_s, float(peer.rss.values[-1]), len(peer.rss)
 
 
-def survived(look: Look, peers: tuple[Subject, ...]) -> float:
-    """Return the longest time, in seconds, that a peer stood as high without growing on; 0 when none did."""
-    return max((_stood_s(look, peer) for peer in peers), default=0.0)
+def longest_plateau_s(window: TrendWindow, peers: tuple[ContainerHistory, ...]) -> float:
+    """Return the longest time, in seconds, that a peer stayed at this level without growing on; 0 if none did."""
+    return max((_plateau_s(window, peer) for peer in peers), default=0.0)
 
 
-def _stood_s(look: Look, peer: Subject) -> float:
-    width_s = look.rule.window_s / BINS_MAX
-    start_s = peer.started_at_s + look.rule.warm_up_s
-    seen = peer.rss.between(start_s, look.at_s)
-    if not len(seen) or ended_at_limit(peer, look.at_s):
+def _plateau_s(window: TrendWindow, peer: ContainerHistory) -> float:
+    width_s = window.parameters.window_s / MAX_BINS
+    start_s = peer.started_at_s + window.parameters.warm_up_s
+    samples = peer.rss.between(start_s, window.at_s)
+    if not len(samples) or ended_at_limit(peer, window.at_s):
         return 0.0
-    end_s = seen.last_s
+    end_s = samples.last_s
     bins = int((end_s - start_s) / width_s)
-    if bins < BINS_MIN / 2:
+    if bins < MIN_BINS / 2:
         return 0.0
-    points = floor(peer.rss, end_s - bins * width_s, end_s, bins=bins)
-    level = look.level_bytes
-    high = np.flatnonzero(points.values_bytes >= LEVEL_SHARE * level)
+    envelope = lower_envelope(peer.rss, end_s - bins * width_s, end_s, bins=bins)
+    high = np.flatnonzero(envelope.values_bytes >= SAME_LEVEL_RATIO * window.level_bytes)
     if not high.size:
         return 0.0
-    # As high as now, and from then on: what it gained since against what this slope would have made of the time.
+    # From the first time at this level on: the peer's growth since then, against that of this slope in the same time.
     first = int(high[0])
-    stood_s = float(points.times_s[high[-1]] - points.times_s[first])
-    top = median(points.values_bytes[high[-3:]])
-    gained = max(0.0, top - float(points.values_bytes[first]))
-    return stood_s if gained <= GROWTH_SHARE * look.trend.slope_bytes_per_s * stood_s else 0.0
+    plateau_s = float(envelope.times_s[high[-1]] - envelope.times_s[first])
+    top = median(envelope.values_bytes[high[-3:]])
+    gained = max(0.0, top - float(envelope.values_bytes[first]))
+    return plateau_s if gained <= MAX_PLATEAU_GROWTH_RATIO * window.trend.slope_bytes_per_s * plateau_s else 0.0
 
 
-def ended_at_limit(peer: Subject, at_s: float) -> bool:
-    """Whether a peer went up to its limit, killed or about to be."""
+def describe_plateau(plateau_s: float) -> str:
+    """Return the message for a peer that stayed at this level this long."""
+    lasted = humanize_duration(plateau_s)
+    return f"another pod of this workload was at the same level for {lasted} and stopped there"
+
+
+def ended_at_limit(peer: ContainerHistory, at_s: float) -> bool:
+    """Return whether a peer's usage went up to its limit: it was killed, or is about to be."""
     last = peer.working_set.until(at_s)
     if not len(last) or not peer.limit_bytes:
-        return bool(peer.ooms_s)
-    return bool(last.values[-1] >= NEAR_LIMIT_SHARE * peer.limit_bytes) or bool(peer.ooms_s)
+        return bool(peer.oom_kills_s)
+    return bool(last.values[-1] >= NEAR_LIMIT_RATIO * peer.limit_bytes) or bool(peer.oom_kills_s)
 
 
-def by_age(look: Look, peers: tuple[Subject, ...]) -> float:
-    """Return how much of the slope goes by age: near 1 for a leak, near 0 for a load that all share.
+def age_dependence(window: TrendWindow, peers: tuple[ContainerHistory, ...]) -> float:
+    """Return the ratio of the slope that depends on age: near 1 for a leak, near 0 for a load that all pods share.
 
-    Asked of the peers that climb beside this one and whose age differs by half a window or more: the difference of
-    the levels over the difference of the ages, as a share of the slope; the median over the peers. Infinite when
-    there is no such peer: then age and clock can't be told apart.
+    For each peer that grows at the same time and whose age differs by half a window or more: the difference of the
+    levels over the difference of the ages, as a ratio of the slope. The result is the median over these peers; infinity
+    without such a peer, because age and time cannot be separated then.
     """
-    own = look.trend.slope_bytes_per_s
+    own = window.trend.slope_bytes_per_s
     ratios = []
     for peer in peers:
-        gap_s = look.subject.started_at_s - peer.started_at_s
-        if abs(gap_s) < AGE_GAP_WINDOWS * look.rule.window_s:
+        age_difference_s = window.history.started_at_s - peer.started_at_s
+        if abs(age_difference_s) < MIN_AGE_DIFFERENCE_WINDOWS * window.parameters.window_s:
             continue
-        theirs = _beside(look, peer)
-        if theirs is None:
+        concurrent = _concurrent_growth(window, peer)
+        if concurrent is None:
             continue
-        slope, level = theirs
-        if slope >= PARALLEL_SHARE * own:
-            ratios.append((level - look.level_bytes) / gap_s / own)
+        slope, level = concurrent
+        if slope >= CONCURRENT_SLOPE_RATIO * own:
+            ratios.append((level - window.level_bytes) / age_difference_s / own)
     return median(np.array(ratios)) if ratios else float("inf")
 
 
-def shared(look: Look, peers: tuple[Subject, ...]) -> float:
-    """Return the median slope of the peers that run beside this one, as a share of its own; 0 when there are none."""
-    beside = [_beside(look, peer) for peer in peers]
-    slopes = [b[0] for b in beside if b is not None]
-    return median(np.array(slopes)) / look.trend.slope_bytes_per_s if slopes else 0.0
+def common_growth(window: TrendWindow, peers: tuple[ContainerHistory, ...]) -> float:
+    """Return the median slope of the running peers, as a ratio of the container's own; 0 without running peers."""
+    concurrent = [_concurrent_growth(window, peer) for peer in peers]
+    slopes = [c[0] for c in concurrent if c is not None]
+    return median(np.array(slopes)) / window.trend.slope_bytes_per_s if slopes else 0.0
 
 
-def _beside(look: Look, peer: Subject) -> tuple[float, float] | None:
-    """Return a living peer's slope over the same time, in bytes per second, and its level; None for any other."""
-    if look.at_s - peer.rss.until(look.at_s).last_s > ALIVE_SHARE * look.rule.window_s:
+def _concurrent_growth(window: TrendWindow, peer: ContainerHistory) -> tuple[float, float] | None:
+    """Return a running peer's slope over the same time, in bytes per second, and its level; None for any other."""
+    at_s, parameters = window.at_s, window.parameters
+    if at_s - peer.rss.until(at_s).last_s > MAX_SILENT_WINDOWS * parameters.window_s:
         return None
-    start_s = max(look.start_s, peer.started_at_s + look.rule.warm_up_s)
-    if look.at_s - start_s < (look.at_s - look.start_s) / 2:
+    start_s = max(window.start_s, peer.started_at_s + parameters.warm_up_s)
+    if at_s - start_s < (at_s - window.start_s) / 2:
         return None
-    points: Floor = floor(peer.rss, start_s, look.at_s, bins=BINS_MAX // 2)
-    if len(points) < BINS_MAX // 4:
+    envelope = lower_envelope(peer.rss, start_s, at_s, bins=MAX_BINS // 2)
+    if len(envelope) < MAX_BINS // 4:
         return None
-    return middle(pairwise_slopes(points)), float(points.values_bytes[-2:].mean())
+    return median_of_sorted(pairwise_slopes(envelope)), float(envelope.values_bytes[-2:].mean())

@@ -1,89 +1,116 @@
-"""Stage one: which containers are worth a judgement at all.
+"""Prefilter: drops the containers whose samples need not be read.
 
-Prometheus answers with the least-squares slope of each container (`deriv`) over a few windows; what neither grows in
-any of them nor stands near its limit is healthy, and its samples need not be read. The screen only ever says "not worth
-a look": it is wider than the judgement by a factor of two to four in every slope.
+Takes the least-squares slope of each container (`deriv`, computed by Prometheus) over a few windows and its newest
+usage; called by `assess` for each reconcile, and by the backtest for each instant of a trace. A container that does not
+grow in any of the windows, and whose usage is not near its limit, is healthy. The prefilter only ever drops containers:
+its thresholds are lower than those of the leak checks by a factor of two to four.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.exhaustion import USAGE_SHARE_LEAST
-from memroll.detection.verdict import STALE_SHARE, Healthy, Inconclusive
-from memroll.detection.window import COVERED_SHARE, Code, per_hour
+from memroll.api.quantity import format_rate
+from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
+from memroll.detection.reasons import VerdictReason
+from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, warming_up
+from memroll.detection.window import MIN_COVERED_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from memroll.detection.container_history import Rule, Subject
-    from memroll.detection.samples import ScreenRow
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
+    from memroll.detection.samples import PrefilterRow
     from memroll.detection.series import Series
-    from memroll.detection.verdict import Verdict
-
-SHARES = (1.0, 4.0, 1 / 3, 1 / 8)
-"""Shares of the policy's window over which the slopes are asked for."""
-SLOPE_SHARES = (0.25, 0.5, 0.5, 0.5)
-"""Share of the threshold that each of them must exceed."""
-SAMPLES_MIN = 3
-NEAR_ONLY = (False, False, True, True)
-"""Whether a window counts only near the limit."""
 
 
-def windows_s(rule: Rule) -> tuple[float, ...]:
-    return tuple(share * rule.window_s for share in SHARES)
+@dataclass(frozen=True, slots=True)
+class PrefilterWindow:
+    """Window over which Prometheus computes a slope."""
+
+    ratio: float
+    """Length of the window, in windows of the policy."""
+    min_slope_ratio: float
+    """Ratio of the growth threshold above which the slope makes a container a candidate."""
+    near_limit_only: bool = False
+    """True if the window only counts for a usage near the limit."""
 
 
-def suspect(rule: Rule, limit_bytes: int | None, usage_bytes: float, slopes: Sequence[float | None]) -> bool:
-    """Whether to judge a container with these slopes, in bytes per second, one per window; None: not known."""
-    threshold = rule.threshold_bytes_per_s
+PREFILTER_WINDOWS = (
+    PrefilterWindow(1.0, 0.25),
+    PrefilterWindow(4.0, 0.5),
+    PrefilterWindow(1 / 3, 0.5, near_limit_only=True),
+    PrefilterWindow(1 / 8, 0.5, near_limit_only=True),
+)
+"""Windows of the prefilter: a quarter to a half of the growth threshold (design note 0004)."""
+MIN_SAMPLES = 3
+"""Minimum number of samples in a window for a slope: a line through two of them is no evidence. Chosen by hand."""
+
+
+def prefilter_windows_s(parameters: DetectionParameters) -> tuple[float, ...]:
+    """Return the lengths of the windows, in seconds."""
+    return tuple(w.ratio * parameters.window_s for w in PREFILTER_WINDOWS)
+
+
+def is_candidate(
+    parameters: DetectionParameters, limit_bytes: int | None, usage_bytes: float, slopes: Sequence[float | None]
+) -> bool:
+    """Return whether to assess a container with these slopes, in bytes per second, one per window; None: unknown."""
+    threshold, usage_threshold = parameters.threshold_bytes_per_s, parameters.usage_threshold
     if threshold is None or all(s is None for s in slopes):
-        return True  # it is for the judgement to say what is missing
-    near = limit_bytes is not None and usage_bytes >= USAGE_SHARE_LEAST * limit_bytes
-    if limit_bytes is not None and rule.ceiling_share is not None and usage_bytes >= rule.ceiling_share * limit_bytes:
+        return True  # the assessment reports what is missing
+    near = limit_bytes is not None and usage_bytes >= MIN_USAGE_RATIO_LONG_LEAD * limit_bytes
+    if limit_bytes is not None and usage_threshold is not None and usage_bytes >= usage_threshold * limit_bytes:
         return True
     return any(
-        slope is not None and slope > share * threshold and (near or not near_only)
-        for slope, share, near_only in zip(slopes, SLOPE_SHARES, NEAR_ONLY, strict=True)
+        slope is not None and slope > window.min_slope_ratio * threshold and (near or not window.near_limit_only)
+        for slope, window in zip(slopes, PREFILTER_WINDOWS, strict=True)
     )
 
 
-def screened(row: ScreenRow, rule: Rule, limit_bytes: int | None, started_at_s: float, now_s: float) -> Verdict | None:
-    """Return the verdict of a container that is not worth a look, or None for one that is."""
+def prefilter_verdict(
+    row: PrefilterRow, parameters: DetectionParameters, limit_bytes: int | None, started_at_s: float, now_s: float
+) -> ContainerVerdict | None:
+    """Return the verdict of a container that is no candidate, or None for a candidate."""
     usage, age_s = row.working_set_bytes, now_s - started_at_s
-    if usage is None or now_s - row.last_s > STALE_SHARE * rule.window_s:
+    if usage is None or now_s - row.last_s > MAX_SAMPLE_AGE_WINDOWS * parameters.window_s:
         return None
-    if suspect(rule, limit_bytes, usage, row.slopes_bytes_per_s):
+    if is_candidate(parameters, limit_bytes, usage, row.slopes_bytes_per_s):
         return None
-    wait_s = rule.warm_up_s + COVERED_SHARE * rule.window_s - age_s
+    wait_s = parameters.warm_up_s + MIN_COVERED_RATIO * parameters.window_s - age_s
     if wait_s > 0:
-        return Inconclusive(Code.WARMING_UP, f"young: judged {wait_s:.0f} s from now", usage)
+        return warming_up(wait_s, usage)
     steepest = max(s for s in row.slopes_bytes_per_s if s is not None)
-    return Healthy(Code.NOT_GROWING, f"slope {per_hour(steepest)} at the most", None, usage)
+    message = f"slope {format_rate(steepest)} at most"
+    return ContainerVerdict(Verdict.HEALTHY, VerdictReason.NOT_GROWING, message, usage)
 
 
-def suspects(subject: Subject, rule: Rule, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Screen one container at many times at once. Shape of the answer: that of `times_s`."""
-    slopes = [slopes_at(subject.rss, window_s, times_s) for window_s in windows_s(rule)]
-    last = np.searchsorted(subject.working_set.times_s, times_s, side="right") - 1
-    usage = np.where(last >= 0, subject.working_set.values[np.maximum(last, 0)], 0.0)
+def candidate_mask(
+    history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return at which of these times a container is a candidate. Shape of the result: that of `times_s`."""
+    slopes = [least_squares_slopes(history.rss, window_s, times_s) for window_s in prefilter_windows_s(parameters)]
+    last = np.searchsorted(history.working_set.times_s, times_s, side="right") - 1
+    usage = np.where(last >= 0, history.working_set.values[np.maximum(last, 0)], 0.0)
     return np.array(
         [
-            suspect(rule, subject.limit_bytes, float(u), [None if np.isnan(x) else float(x) for x in row])
+            is_candidate(parameters, history.limit_bytes, float(u), [None if np.isnan(x) else float(x) for x in row])
             for u, row in zip(usage, np.transpose(slopes), strict=True)
         ],
         dtype=np.bool_,
     )
 
 
-def slopes_at(series: Series, window_s: float, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the least-squares slopes of the windows that end at `times_s`, as `deriv` does; NaN for under 3 samples.
+def least_squares_slopes(series: Series, window_s: float, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slopes of the windows that end at `times_s`, as `deriv` does; NaN for fewer than `MIN_SAMPLES`.
 
-    By prefix sums about the series' own middle, so that no digits are lost.
+    Computed by prefix sums of the series less its mean, so that no digits are lost.
     """
     if not len(series):
         return np.full(times_s.size, np.nan)
@@ -95,4 +122,4 @@ def slopes_at(series: Series, window_s: float, times_s: NDArray[np.float64]) -> 
     sx, sy, sxx, sxy = (s[end] - s[start] for s in sums)
     with np.errstate(divide="ignore", invalid="ignore"):
         slopes = (n * sxy - sx * sy) / (n * sxx - sx * sx)
-    return np.where(n >= SAMPLES_MIN, slopes, np.nan)
+    return np.where(n >= MIN_SAMPLES, slopes, np.nan)

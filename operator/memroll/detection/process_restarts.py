@@ -1,7 +1,8 @@
-"""The lives inside one container: a worker process that is killed or recycled takes its memory along.
+"""Restarts of a process inside a container: a worker that is killed or recycled frees its memory at once.
 
-The container lives on and Kubernetes sees nothing; in the series stands a cliff. What comes after it is a new life,
-with a warm-up of its own, and what came before belongs to an earlier one.
+Takes a container's history, returns it split at the restarts. The container continues to run and Kubernetes sees
+nothing, but the series has a level drop. What comes after it is the lifetime of a new process, with its own warm-up;
+what came before counts as an earlier instance.
 """
 
 from __future__ import annotations
@@ -15,51 +16,58 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
 
-KEPT_SHARE = 0.6
-"""A fall to less than this share of the lowest level of a third of a window is a cliff, not a collection."""
-CLIFF_SHARE_OF_WINDOW = 1 / 72
-SPACINGS = 3.0
+MAX_REMAINING_RATIO = 0.6
+"""Maximum ratio of the level after a restart to the lowest level of the third of a window before it.
+
+A smaller fall is a garbage collection. Chosen on the design set of `make bench-detect`.
+"""
+MAX_DROP_WINDOWS = 1 / 72
+"""Maximum duration of a level drop, in windows: 5 min of 6 h. Chosen by hand."""
+MAX_DROP_SPACINGS = 3.0
+"""Maximum duration of a level drop, in sample spacings, if these are longer. Chosen by hand."""
 
 
-def lives(subject: Subject, rule: Rule) -> tuple[Subject, ...]:
-    """Split an instance at its cliffs, oldest life first. The last one is the one that runs."""
-    cuts = cliffs_s(subject, rule)
+def process_lifetimes(history: ContainerHistory, parameters: DetectionParameters) -> tuple[ContainerHistory, ...]:
+    """Split an instance at its process restarts, oldest lifetime first. The last one is the running one."""
+    cuts = restarts_s(history, parameters)
     if not cuts:
-        return (subject,)
-    # The counter of kills rises with the scrape after the cliff: the kill belongs to the life that it ended.
-    late_s = _within_s(subject, rule)
-    found = []
+        return (history,)
+    # The OOM kill counter rises with the scrape after the level drop: the kill belongs to the lifetime that it ended.
+    delay_s = _max_drop_s(history, parameters)
+    lifetimes = []
     for start_s, end_s in pairwise((-np.inf, *cuts, np.inf)):
-        ended_by = tuple(t for t in subject.ooms_s if start_s + late_s < t <= end_s + late_s)
-        found.append(replace(subject.between(start_s, end_s), ooms_s=ended_by))
-    return tuple(found)
+        kills = tuple(t for t in history.oom_kills_s if start_s + delay_s < t <= end_s + delay_s)
+        lifetimes.append(replace(history.between(start_s, end_s), oom_kills_s=kills))
+    return tuple(lifetimes)
 
 
-def _within_s(subject: Subject, rule: Rule) -> float:
-    """Return how long a cliff takes at the most, in seconds."""
-    return max(CLIFF_SHARE_OF_WINDOW * rule.window_s, SPACINGS * subject.rss.spacing_s)
+def _max_drop_s(history: ContainerHistory, parameters: DetectionParameters) -> float:
+    """Return the maximum duration of a level drop, in seconds."""
+    return max(MAX_DROP_WINDOWS * parameters.window_s, MAX_DROP_SPACINGS * history.rss.spacing_s)
 
 
-def cliffs_s(subject: Subject, rule: Rule) -> tuple[float, ...]:
-    """Return the times of the last samples before each cliff."""
-    times, values = subject.rss.times_s, subject.rss.values
-    if not np.isfinite(subject.rss.spacing_s):
-        return ()  # a sample or none
-    later = np.minimum(np.searchsorted(times, times + _within_s(subject, rule), side="right") - 1, times.size - 1)
-    falls = np.flatnonzero(values[later] < KEPT_SHARE * values)
+def restarts_s(history: ContainerHistory, parameters: DetectionParameters) -> tuple[float, ...]:
+    """Return the times of the last samples before each process restart."""
+    times, values = history.rss.times_s, history.rss.values
+    if not np.isfinite(history.rss.spacing_s):
+        return ()  # fewer than two samples
+    max_drop_s = _max_drop_s(history, parameters)
+    later = np.minimum(np.searchsorted(times, times + max_drop_s, side="right") - 1, times.size - 1)
+    drops = np.flatnonzero(values[later] < MAX_REMAINING_RATIO * values)
     found: list[float] = []
-    for i in falls.tolist():
-        since_s = max(times[i] - rule.window_s / 3, found[-1] if found else -np.inf)
+    for i in drops.tolist():
+        since_s = max(times[i] - parameters.window_s / 3, found[-1] if found else -np.inf)
         first = int(np.searchsorted(times, since_s, side="right"))
-        if times[i] - times[first] < CLIFF_SHARE_OF_WINDOW * rule.window_s:
-            continue  # too short a life to have a level
-        if values[later[i]] < KEPT_SHARE * values[first : i + 1].min():
-            found.append(_edge_s(times, values, i, int(later[i])))
+        if times[i] - times[first] < MAX_DROP_WINDOWS * parameters.window_s:
+            continue  # too short a lifetime to have a level
+        if values[later[i]] < MAX_REMAINING_RATIO * values[first : i + 1].min():
+            found.append(_before_steepest_fall_s(times, values, i, int(later[i])))
     return tuple(found)
 
 
-def _edge_s(times: NDArray[np.float64], values: NDArray[np.float64], first: int, last: int) -> float:
+def _before_steepest_fall_s(times: NDArray[np.float64], values: NDArray[np.float64], first: int, last: int) -> float:
     """Return the time of the sample before the steepest fall between two samples."""
     return float(times[first + int(np.argmin(np.diff(values[first : last + 1])))])

@@ -1,62 +1,72 @@
-"""What was read of Prometheus, and which of it belongs to which container instance."""
+"""Results of Prometheus queries, and the rows in them that belong to a container instance.
+
+Built by `clients.prometheus`; read by `assess`, the comparison after a roll, evidence and the backtest.
+"""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+    from memroll.model.pod_names import PodPattern
 
 TICK_S = 0.001
-"""The resolution of Prometheus' times."""
-SUFFIX_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""Of names that Kubernetes generates: no vowels, and nothing that looks like another character."""
-HASH_CHARS_MAX = 10
-RANDOM_CHARS = 5
+"""Resolution of Prometheus' timestamps, in seconds."""
+STEPS_PER_WINDOW = 360
+"""Steps in a window, for histories that are read in steps: a minute each, in a window of 6 h. Chosen by hand."""
+MAX_STEPS = 2000
+"""Maximum number of steps in a history, to bound the size of an answer. Chosen by hand."""
+MIN_STEP_S = 15.0
+"""Minimum step, in seconds: a finer one is finer than usual scrapes, so every sample is read instead."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """How far back a read goes from its instant, and how finely."""
+class SampleRange:
+    """Range of a read: its length, which ends at the read's time, and its step."""
 
     lookback_s: float
     step_s: float | None
-    """None: every sample. Else the extreme of each step, under the time of the step's end."""
+    """None: every sample. Else the extreme of each step, with the time of the step's end."""
 
     def __post_init__(self) -> None:
         for seconds in (self.lookback_s, self.step_s):
             if seconds is not None and not TICK_S <= seconds < float("inf"):
                 raise ValueError(f"not a duration of a millisecond or more: {seconds}")
 
+    @classmethod
+    def with_step(cls, lookback_s: float, step_s: float) -> SampleRange:
+        """Return a range with this step; with every sample if the step is finer than usual scrapes."""
+        return cls(lookback_s, round(step_s, 3) if step_s >= MIN_STEP_S else None)
+
+    @classmethod
+    def for_window(cls, lookback_s: float, window_s: float) -> SampleRange:
+        """Return a range with a few hundred points in each window, and a bounded number in all."""
+        return cls.with_step(lookback_s, max(window_s / STEPS_PER_WINDOW, lookback_s / MAX_STEPS))
+
 
 @dataclass(frozen=True, slots=True)
-class PodPattern:
-    """The names that a workload's controller generates: `prefix`, then so many `-suffix` parts.
+class ReadRequest:
+    """Selection of the series of a read: containers of pods of one namespace, in a range that ends at `at_s`."""
 
-    The last part is random, those before it are hashes of a template: 2 parts for a Deployment's pods, 1 for those of
-    a ReplicaSet, DaemonSet or Job.
-    """
-
-    prefix: str
-    suffix_parts: int
-
-    def __post_init__(self) -> None:
-        if not self.prefix or self.suffix_parts < 1:
-            raise ValueError(f"not a pattern of generated names: {self.prefix!r} and {self.suffix_parts} parts")
+    namespace: str
+    pods: Sequence[str]
+    """Names of the pods."""
+    sample_range: SampleRange
+    at_s: float
+    """Time of the queries, in seconds since the epoch."""
+    patterns: Sequence[PodPattern] = ()
+    """Name patterns of further pods, such as earlier pods of the same workload."""
+    load_metric: str | None = None
+    """Counter of requests to read as the load; None: CPU."""
 
     @property
-    def suffix(self) -> str:
-        """All parts after the prefix, as a pattern that RE2 and Python read alike."""
-        hashed = f"-[{SUFFIX_ALPHABET}]{{1,{HASH_CHARS_MAX}}}"
-        return hashed * (self.suffix_parts - 1) + f"-[{SUFFIX_ALPHABET}]{{{RANDOM_CHARS}}}"
-
-    def matches(self, pod: str) -> bool:
-        found = re.fullmatch(self.suffix, pod.removeprefix(self.prefix))
-        return pod.startswith(self.prefix) and found is not None
+    def start_s(self) -> float:
+        return self.at_s - self.sample_range.lookback_s
 
 
 class _Row(Protocol):
@@ -73,116 +83,122 @@ class _Row(Protocol):
 R = TypeVar("R", bound=_Row)
 
 
-class Instances(Generic[R]):
-    """Finds the row of one container instance.
+class InstanceIndex(Generic[R]):
+    """Index of rows by container instance.
 
-    The ID decides. Only where the labels of a container carry no ID at all (some runtimes' exporters drop them), its
-    newest row counts, for what came since the start of the instance. Rows are never added up: two IDs under one name
-    are an instance and its predecessor, not two halves.
+    The ID decides. Only if the labels of a container contain no ID at all (some runtimes' exporters drop them), its
+    newest row is used, from the start of the instance on. Rows are never added up: two IDs under one name are an
+    instance and its predecessor, not two halves.
     """
 
     def __init__(self, rows: Iterable[R]) -> None:
         rows = tuple(rows)
         self._by_id = {(r.pod, r.container, r.container_id): r for r in rows if r.container_id}
-        known = {(pod, container) for pod, container, _ in self._by_id}
+        with_id = {(pod, container) for pod, container, _ in self._by_id}
         self._newest: dict[tuple[str, str], R] = {}
         for row in rows:
             key = (row.pod, row.container)
-            if key not in known and (key not in self._newest or row.last_s > self._newest[key].last_s):
+            if key not in with_id and (key not in self._newest or row.last_s > self._newest[key].last_s):
                 self._newest[key] = row
 
     def by_id(self, pod: str, container: str, container_id: str) -> R | None:
+        """Return the row with this ID, or None."""
         return self._by_id.get((pod, container, container_id)) if container_id else None
 
     def newest(self, pod: str, container: str, started_at_s: float) -> R | None:
-        """Return what stands for an instance of a container that no row knows by ID."""
+        """Return the newest row of a container without IDs, if it has a sample of this instance."""
         newest = self._newest.get((pod, container))
         return newest if newest is not None and newest.last_s > started_at_s else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SeriesRow:
-    """One container instance as Prometheus knows it."""
+    """Series of one container instance in Prometheus."""
 
     pod: str
     container: str
     container_id: str
-    """The runtime's ID without its scheme; empty when the labels don't tell."""
+    """The runtime's ID without its scheme; empty if the labels do not contain it."""
     rss: Series
     working_set: Series
     load: Series = EMPTY
-    """CPU cores in use, or requests per second of the whole pod; empty when Prometheus doesn't hold it."""
+    """CPU cores in use, or requests per second of the whole pod; empty if Prometheus does not have it."""
     ooms: Series = EMPTY
-    """Processes that the kernel killed since the start of the instance; empty when Prometheus doesn't hold it."""
+    """Number of processes that the kernel has killed since the start of the instance; empty if Prometheus does not
+    have it."""
 
     @property
     def last_s(self) -> float:
-        """Time of the newest sample of memory; minus infinity when there is none."""
+        """Time of the newest sample of memory; minus infinity without samples."""
         return max(self.rss.last_s, self.working_set.last_s)
 
     def since(self, start_s: float) -> SeriesRow:
-        """Return the row without what came before `start_s`."""
+        """Return the row without the samples up to `start_s`."""
         series = (self.rss, self.working_set, self.load, self.ooms)
         rss, working_set, load, ooms = (s.between(start_s, float("inf")) for s in series)
         return SeriesRow(self.pod, self.container, self.container_id, rss, working_set, load, ooms)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reading:
+class QueryResult:
+    """Series of several container instances."""
+
     rows: tuple[SeriesRow, ...]
     at_s: float
-    """The instant that the queries were about, in seconds since the epoch."""
-    _instances: Instances[SeriesRow] = field(init=False, repr=False)
+    """Time of the queries, in seconds since the epoch."""
+    _instances: InstanceIndex[SeriesRow] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_instances", Instances(self.rows))
+        object.__setattr__(self, "_instances", InstanceIndex(self.rows))
 
     def row_for(self, pod: str, container: str, container_id: str, started_at_s: float) -> SeriesRow | None:
-        """Return the samples of one container instance, or None when Prometheus has none of it."""
-        known = self._instances.by_id(pod, container, container_id)
-        if known is not None:
-            return known
+        """Return the samples of one container instance, or None if Prometheus has none."""
+        row = self._instances.by_id(pod, container, container_id)
+        if row is not None:
+            return row
         newest = self._instances.newest(pod, container, started_at_s)
         return None if newest is None else newest.since(started_at_s)
 
 
 @dataclass(frozen=True, slots=True)
-class ScreenRow:
-    """What the server worked out of one container instance."""
+class PrefilterRow:
+    """Statistics of one container instance, computed by Prometheus."""
 
     pod: str
     container: str
     container_id: str
     slopes_bytes_per_s: tuple[float | None, ...]
-    """Least squares through the RSS of each window; None where too few samples, or none of this instance alone."""
+    """Least-squares slope of the RSS in each window; None with too few samples, or none of this instance alone."""
     samples: int
-    """Of RSS in the longest window."""
+    """Number of RSS samples in the longest window."""
     rss_bytes: float | None
-    """The newest; None when it is older than what the server takes for current (5 minutes)."""
+    """Newest RSS; None if it is older than what Prometheus considers current (5 minutes)."""
     working_set_bytes: float | None
     last_s: float
-    """Time of the newest sample of RSS; minus infinity when there is no current one."""
+    """Time of the newest sample of RSS; minus infinity if there is no current one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Screening:
-    rows: tuple[ScreenRow, ...]
+class PrefilterResult:
+    """Statistics of several container instances."""
+
+    rows: tuple[PrefilterRow, ...]
     windows_s: tuple[float, ...]
     at_s: float
-    _instances: Instances[ScreenRow] = field(init=False, repr=False)
+    _instances: InstanceIndex[PrefilterRow] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_instances", Instances(self.rows))
+        object.__setattr__(self, "_instances", InstanceIndex(self.rows))
 
-    def row_for(self, pod: str, container: str, container_id: str, started_at_s: float) -> ScreenRow | None:
-        """Return the row of one container instance, or None when Prometheus has none of it."""
-        known = self._instances.by_id(pod, container, container_id)
-        if known is not None:
-            return known
+    def row_for(self, pod: str, container: str, container_id: str, started_at_s: float) -> PrefilterRow | None:
+        """Return the row of one container instance, or None if Prometheus has none."""
+        row = self._instances.by_id(pod, container, container_id)
+        if row is not None:
+            return row
         newest = self._instances.newest(pod, container, started_at_s)
         return None if newest is None else self._since(newest, started_at_s)
 
-    def _since(self, row: ScreenRow, start_s: float) -> ScreenRow:
+    def _since(self, row: PrefilterRow, start_s: float) -> PrefilterRow:
         """Drop the slopes of windows that reach back to a predecessor."""
         pairs = zip(self.windows_s, row.slopes_bytes_per_s, strict=True)
         return replace(row, slopes_bytes_per_s=tuple(s if self.at_s - w >= start_s else None for w, s in pairs))

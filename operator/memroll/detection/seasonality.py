@@ -1,4 +1,8 @@
-"""What the container's own past says about a climb: the day before, and the highest it has been."""
+"""Comparison of a window with the container's own past: the same time of the previous day, and its earlier levels.
+
+Takes a `TrendWindow`, returns the statistics of the checks in `leak_checks` and `exhaustion`. "Day" is
+`DetectionParameters.day_s`: four windows if the windows are shorter than an hour.
+"""
 
 from __future__ import annotations
 
@@ -6,70 +10,86 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.lower_envelope import BINS_MAX, floor
-from memroll.detection.trend import middle, pairwise_slopes, trend
+from memroll.detection.lower_envelope import MAX_BINS, lower_envelope
+from memroll.detection.trend import fit_trend, median_of_sorted, pairwise_slopes
 
 if TYPE_CHECKING:
-    from memroll.detection.window import Look
+    from memroll.detection.window import TrendWindow
 
-HOURS_SHARE = 1 / 8
-"""The same hours of the day before: this share of the window before and after."""
-PAST_QUANTILE = 0.95
-BINS_YESTERDAY = 6
-ALIKE_SHARE = 0.5
-BUSIER_SHARES = (1 / 6, 2 / 3)
-AHEAD_TIMES_LEFT = 1.5
+SAME_TIME_WINDOWS = 1 / 8
+"""Windows before and after the same time of the previous day that are compared: 45 min of 6 h.
 
-
-def above_yesterday_bytes(look: Look) -> float:
-    """Bytes above the highest floor of the same hours of the day before; infinity where these have no samples."""
-    centre_s, around_s = look.at_s - look.rule.day_s, HOURS_SHARE * look.rule.window_s
-    points = floor(look.subject.rss, centre_s - around_s, centre_s + around_s, bins=4)
-    return look.level_bytes - float(points.values_bytes.max()) if len(points) else float("inf")
-
-
-def above_past_bytes(look: Look) -> float:
-    """Bytes above the 95th percentile of the floors of the past day, this window left out; infinity without any."""
-    end_s = look.at_s - min(look.window_s, look.rule.window_s)
-    bins = round(BINS_MAX * (look.rule.day_s / look.rule.window_s))
-    points = floor(look.subject.rss, look.at_s - look.rule.day_s, end_s, bins=bins)
-    return look.level_bytes - float(np.quantile(points.values_bytes, PAST_QUANTILE)) if len(points) else float("inf")
+Chosen on the design set of `make bench-detect`, as are the other numbers of this module.
+"""
+SAME_TIME_BINS = 4
+"""Bins of that time."""
+PAST_LEVEL_QUANTILE = 0.95
+"""Quantile of the past day's levels that the present level must exceed."""
+PREVIOUS_DAY_BINS = 6
+"""Bins before and after the same time of the previous day, to project the day's peak from."""
+MIN_SIMILAR_SLOPE_RATIO = 0.5
+"""Minimum ratio of the previous day's slope to the present one for the two days to be alike."""
+SCALED_DAY_SLOPE_RATIOS = (1 / 6, 2 / 3)
+"""Ratios of the previous day's slope to the present one between which the day is the same at a higher load."""
+PROJECTION_TIMES_TO_LIMIT = 1.5
+"""Duration of the previous day's continuation that is projected, in times to the limit."""
 
 
-def peak_as_yesterday_bytes(look: Look, usage_bytes: float, left_s: float) -> float:
-    """Return how high the usage will be if the day goes on as the day before did; infinity where the days differ.
+def rise_above_previous_day_bytes(window: TrendWindow) -> float:
+    """Return the level above the highest one at the same time of the previous day; infinity without samples of it."""
+    centre_s = window.at_s - window.parameters.day_s
+    around_s = SAME_TIME_WINDOWS * window.parameters.window_s
+    envelope = lower_envelope(window.history.rss, centre_s - around_s, centre_s + around_s, bins=SAME_TIME_BINS)
+    return window.level_bytes - float(envelope.values_bytes.max()) if len(envelope) else float("inf")
 
-    They are alike when it climbed at the same hours of the day before as well, at half of this slope or more. What it
-    gained then in the time that follows, half as much again as is left to the limit, is scaled to this slope.
-    """
-    at_s, ahead_s = look.at_s - look.rule.day_s, AHEAD_TIMES_LEFT * left_s
-    before = floor(look.subject.rss, at_s - look.window_s, at_s, bins=BINS_YESTERDAY)
-    after = floor(look.subject.rss, at_s, at_s + ahead_s, bins=BINS_YESTERDAY)
-    if len(before) < BINS_YESTERDAY or not len(after):
+
+def rise_above_past_day_bytes(window: TrendWindow) -> float:
+    """Return the level above the 95th percentile of the past day's before this window; infinity without samples."""
+    parameters = window.parameters
+    end_s = window.at_s - min(window.window_s, parameters.window_s)
+    bins = round(MAX_BINS * (parameters.day_s / parameters.window_s))
+    envelope = lower_envelope(window.history.rss, window.at_s - parameters.day_s, end_s, bins=bins)
+    if not len(envelope):
         return float("inf")
-    then, now = middle(pairwise_slopes(before)), look.trend.slope_bytes_per_s
-    if then < ALIKE_SHARE * now:
+    return window.level_bytes - float(np.quantile(envelope.values_bytes, PAST_LEVEL_QUANTILE))
+
+
+def peak_of_similar_day_bytes(window: TrendWindow, usage_bytes: float, time_to_limit_s: float) -> float:
+    """Return the peak usage if this day continues like the previous one; infinity if the days differ.
+
+    They are alike if memory grew at the same hours of the previous day as well, with half of this slope or more. The
+    growth of the previous day in the time that follows, 1.5 times that to the limit, is scaled to this slope.
+    """
+    at_s, ahead_s = window.at_s - window.parameters.day_s, PROJECTION_TIMES_TO_LIMIT * time_to_limit_s
+    before = lower_envelope(window.history.rss, at_s - window.window_s, at_s, bins=PREVIOUS_DAY_BINS)
+    after = lower_envelope(window.history.rss, at_s, at_s + ahead_s, bins=PREVIOUS_DAY_BINS)
+    if len(before) < PREVIOUS_DAY_BINS or not len(after):
+        return float("inf")
+    previous, now = median_of_sorted(pairwise_slopes(before)), window.trend.slope_bytes_per_s
+    if previous < MIN_SIMILAR_SLOPE_RATIO * now:
         return float("inf")
     gained = max(0.0, float(after.values_bytes.max() - before.values_bytes[-1]))
-    return usage_bytes + gained * now / then
+    return usage_bytes + gained * now / previous
 
 
-def peak_of_scaled_day_bytes(look: Look) -> float:
-    """Return how high the floor will be if this day is the day before, only busier; infinity where it isn't.
+def peak_of_scaled_day_bytes(window: TrendWindow) -> float:
+    """Return the peak level if this day is the previous one at a higher load; infinity if it is not.
 
-    So it looks on a Monday: the same hours of the day before climbed, too, without doubt but by a sixth to two thirds
-    of this slope. What they gained from this hour on is scaled to this slope.
+    That is how a Monday looks: the same hours of the previous day grew as well, significantly, but at a sixth to two
+    thirds of this slope. Their growth from this hour on is scaled to this slope.
     """
-    at_s = look.at_s - look.rule.day_s
-    if look.window_s > look.rule.window_s:
+    parameters = window.parameters
+    at_s = window.at_s - parameters.day_s
+    if window.window_s > parameters.window_s:
         return float("inf")
-    before = floor(look.subject.rss, at_s - look.window_s, at_s, bins=BINS_MAX // 2)
-    if len(before) < BINS_MAX // 2 or before.times_s[0] - look.judged_from_s < 0:
+    before = lower_envelope(window.history.rss, at_s - window.window_s, at_s, bins=MAX_BINS // 2)
+    if len(before) < MAX_BINS // 2 or before.times_s[0] - window.valid_from_s < 0:
         return float("inf")
-    then, now = trend(before, look.window_s), look.trend.slope_bytes_per_s
-    doubtful = then.bound_bytes_per_s <= (look.rule.threshold_bytes_per_s or 0.0) / 2
-    if doubtful or not BUSIER_SHARES[0] < then.slope_bytes_per_s / now < BUSIER_SHARES[1]:
+    previous, now = fit_trend(before, window.window_s), window.trend.slope_bytes_per_s
+    significant = previous.slope_ci_lower_bytes_per_s > (parameters.threshold_bytes_per_s or 0.0) / 2
+    low, high = SCALED_DAY_SLOPE_RATIOS
+    if not significant or not low < previous.slope_bytes_per_s / now < high:
         return float("inf")
-    after = floor(look.subject.rss, at_s, look.at_s - look.rule.day_s / 2, bins=BINS_MAX // 2)
+    after = lower_envelope(window.history.rss, at_s, window.at_s - parameters.day_s / 2, bins=MAX_BINS // 2)
     gained = max(0.0, float(after.values_bytes.max() - before.values_bytes[-1])) if len(after) else 0.0
-    return look.level_bytes + gained * now / then.slope_bytes_per_s
+    return window.level_bytes + gained * now / previous.slope_bytes_per_s

@@ -1,4 +1,4 @@
-"""Samples of one container instance."""
+"""Samples of one gauge of one container instance, and how they are downsampled for records and plots."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Series:
 
     @classmethod
     def of(cls, samples: Iterable[tuple[float, float]]) -> Series:
-        """Order the samples, drop what is not finite, and keep the last of equal times."""
+        """Order the samples, drop those that are not finite, and keep the last of equal times."""
         kept = {t: v for t, v in samples if np.isfinite(t) and np.isfinite(v)}
         times = sorted(kept)
         return cls(np.array(times, dtype=np.float64), np.array([kept[t] for t in times], dtype=np.float64))
@@ -35,7 +35,7 @@ class Series:
         return int(self.times_s.size)
 
     def between(self, start_s: float, end_s: float) -> Series:
-        """Return the samples in the half-open window (start_s, end_s], as a view."""
+        """Return the samples in the half-open interval (start_s, end_s], as a view."""
         first, end = np.searchsorted(self.times_s, (start_s, end_s), side="right")
         return Series(self.times_s[first:end], self.values[first:end])
 
@@ -45,18 +45,30 @@ class Series:
 
     @property
     def first_s(self) -> float:
-        """Time of the oldest sample; infinity when there is none."""
+        """Time of the oldest sample; infinity without samples."""
         return float(self.times_s[0]) if len(self) else np.inf
 
     @property
     def last_s(self) -> float:
-        """Time of the newest sample; minus infinity when there is none."""
+        """Time of the newest sample; minus infinity without samples."""
         return float(self.times_s[-1]) if len(self) else -np.inf
 
     @property
     def spacing_s(self) -> float:
-        """The usual time between two samples; infinite when there is but one."""
+        """Median time between two samples; infinity with fewer than two."""
         return float(np.sort(np.diff(self.times_s))[(len(self) - 1) // 2]) if len(self) > 1 else np.inf
 
 
 EMPTY = Series(np.empty(0), np.empty(0))
+"""Series without samples."""
+
+
+def downsample(series: Series, max_points: int) -> Series:
+    """Return at most `max_points` samples: the smallest and the largest of each stretch, so that no peak is lost."""
+    if len(series) <= max_points:
+        return series
+    starts = np.linspace(0, len(series), max_points // 2, endpoint=False).astype(np.intp)
+    parts = np.split(np.arange(len(series)), starts[1:])
+    extremes = ((p[np.argmin(series.values[p])], p[np.argmax(series.values[p])]) for p in parts)
+    kept = np.unique(np.fromiter((n for pair in extremes for n in pair), np.intp))
+    return Series(series.times_s[kept], series.values[kept])

@@ -1,30 +1,68 @@
-"""How far it is to the limit."""
+"""Time to the limit: the distance of a recent peak to the limit, over the slope.
+
+There are two estimates, because two peaks can be meant: the highest usage that recurs, for a leak that is far from its
+limit, and the highest usage of all, for the last hours. `time_to_limit_s` is the smaller one, and the one that is
+reported.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from memroll.detection.window import Look
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.window import TrendWindow
 
-PEAK_SHARE_OF_WINDOW = 1 / 12
+RECURRING_PEAK_RATIO = 1 / 12
+"""Ratio of the window whose samples the recurring peak is taken from (30 min of 6 h). Chosen by hand."""
+RECURRING_PEAK_QUANTILE = 0.9
+"""Quantile of these samples that counts as the recurring peak. Chosen by hand."""
 
 
-def time_to_limit_s(look: Look) -> float:
-    """Return when the usage meets the limit at this slope, in seconds; infinite without a limit or a climb."""
-    limit, per_s = look.subject.limit_bytes, look.trend.slope_bytes_per_s
-    if limit is None or per_s <= 0:
+def time_to_limit_s(window: TrendWindow, time_to_limit_at_max_peak_s: float) -> float:
+    """Return the time to the limit, in seconds: the smaller of the two estimates."""
+    return min(time_to_limit_at_max_peak_s, time_to_limit_at_recurring_peak_s(window))
+
+
+def time_to_limit_at_recurring_peak_s(window: TrendWindow) -> float:
+    """Return the time until the recurring peak reaches the limit, in seconds; infinity without a limit or growth."""
+    limit, slope = window.history.limit_bytes, window.trend.slope_bytes_per_s
+    if limit is None or slope <= 0:
         return float("inf")
-    return max(0.0, (limit - recurring_peak_bytes(look)) / per_s)
+    return max(0.0, (limit - recurring_peak_bytes(window)) / slope)
 
 
-def recurring_peak_bytes(look: Look) -> float:
-    """Return the highest usage that recurs, as of now: each recent sample carried forward along the slope."""
-    recent = look.subject.working_set.between(look.at_s - max(PEAK_SHARE_OF_WINDOW * look.window_s, 0), look.at_s)
+def recurring_peak_bytes(window: TrendWindow) -> float:
+    """Return the highest usage that recurs, as of now: each recent sample is carried forward along the slope."""
+    working_set = window.history.working_set
+    recent = working_set.between(window.at_s - max(RECURRING_PEAK_RATIO * window.window_s, 0), window.at_s)
     if not len(recent):
-        known = look.subject.working_set.until(look.at_s)
+        known = working_set.until(window.at_s)
         return float(known.values[-1]) if len(known) else 0.0
-    ahead = max(0.0, look.trend.slope_bytes_per_s) * (look.at_s - recent.times_s)
-    return float(np.quantile(recent.values + ahead, 0.9))
+    ahead = max(0.0, window.trend.slope_bytes_per_s) * (window.at_s - recent.times_s)
+    return float(np.quantile(recent.values + ahead, RECURRING_PEAK_QUANTILE))
+
+
+def time_to_limit_at_max_peak_s(window: TrendWindow, peak_bytes: float, slope_bytes_per_s: float) -> float:
+    """Return the time until this peak reaches the limit, in seconds from now.
+
+    The growth since the newest sample is subtracted: that sample may be as old as a scrape and a reconcile.
+    """
+    newest_s = window.history.working_set.until(window.at_s).last_s
+    unseen_s = window.at_s - newest_s if math.isfinite(newest_s) else 0.0
+    return max(0.0, ((window.history.limit_bytes or 0) - peak_bytes) / slope_bytes_per_s - unseen_s)
+
+
+def max_peak_bytes(history: ContainerHistory, at_s: float, back_s: float) -> float:
+    """Return the highest usage of the last `back_s` seconds: a peak reaches the limit, not a mean.
+
+    Without samples in that time, the newest one; 0 without any.
+    """
+    recent = history.working_set.between(at_s - back_s, at_s)
+    if len(recent):
+        return float(recent.values.max())
+    known = history.working_set.until(at_s)
+    return float(known.values[-1]) if len(known) else 0.0

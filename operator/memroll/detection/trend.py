@@ -1,10 +1,11 @@
-"""A robust slope with bounds that allow for autocorrelation, and the shape of the climb.
+"""Robust slope with confidence bounds that allow for autocorrelation, and the shape of the rise.
 
-Slope: Sen, "Estimates of the regression coefficient based on Kendall's tau", JASA 63 (1968): the median of the slopes
-of all pairs of points; a few bursts do not move it. Bounds: Gilbert, "Statistical Methods for Environmental Pollution
-Monitoring" (1987), section 16.4.2: order statistics of the same slopes at the ranks that Kendall's variance gives,
-that variance corrected as by Hamed and Rao, "A modified Mann-Kendall trend test for autocorrelated data", J. of
-Hydrology 204 (1998): memory that stands high now stands high in a minute, too, and is no second witness.
+Takes the lower envelope of a window, returns its `Trend`. Slope: Sen, "Estimates of the regression coefficient based on
+Kendall's tau", JASA 63 (1968): the median of the slopes of all pairs of points; a few bursts do not change it. Bounds:
+Gilbert, "Statistical Methods for Environmental Pollution Monitoring" (1987), section 16.4.2: order statistics of the
+same slopes at the ranks that Kendall's variance gives, with that variance corrected as by Hamed and Rao, "A modified
+Mann-Kendall trend test for autocorrelated data", J. of Hydrology 204 (1998): consecutive samples are correlated, so
+they are not independent evidence.
 """
 
 from __future__ import annotations
@@ -18,70 +19,72 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memroll.detection.lower_envelope import Floor
+    from memroll.detection.lower_envelope import LowerEnvelope
 
 Z_99_ONE_SIDED = 2.326
+"""Quantile of the standard normal distribution for a one-sided confidence of 99 %."""
 Z_SIGNIFICANT = 1.960
-"""Autocorrelations that differ from zero by less (two-sided 5 %) are left out of the correction."""
+"""Quantile for a two-sided confidence of 95 %: smaller autocorrelations are omitted from the correction."""
 MAD_TO_SIGMA = 1.4826
-LAGS_KNOWN = 4
-"""Fewer values than this say nothing of their correlation."""
+"""Ratio of the standard deviation to the median absolute deviation of a normal distribution."""
+MIN_POINTS_FOR_AUTOCORRELATION = 4
+"""Minimum number of points to correct for autocorrelation: the formula needs lags and a divisor above 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What a window's floor says. Bytes and bytes per second throughout; shares are 0 to 1."""
+    """Trend of a window's lower envelope. Bytes and bytes per second throughout."""
 
     slope_bytes_per_s: float
     """Sen's slope."""
-    bound_bytes_per_s: float
-    """The slope's 99 % one-sided lower bound."""
-    upper_bytes_per_s: float
-    """The slope's 99 % one-sided upper bound."""
+    slope_ci_lower_bytes_per_s: float
+    """One-sided 99 % lower confidence bound of the slope."""
+    slope_ci_upper_bytes_per_s: float
+    """One-sided 99 % upper confidence bound of the slope."""
     rise_bytes: float
-    """What the slope adds over the window."""
+    """Rise over the window at this slope."""
     noise_bytes: float
-    """Scatter of the floor around the line: the scaled median absolute deviation."""
-    rest_share: float
-    """What is left of the rise without its largest single step: near 0 for a jump, near 1 for a line."""
-    late_share: float
-    """The climb of the last third over that of the first: near 1 for a line, near 0 for a curve that settles."""
-    late_of_expected: float
-    """The climb of the last third over what the slope makes of a third: near 1 for a line."""
-    inflation: float
-    """How much autocorrelation widened the variance; at least 1."""
+    """Scatter of the envelope around the line: the scaled median absolute deviation."""
+    rise_ratio_without_largest_step: float
+    """Ratio of the rise that remains without its largest single step: near 0 for a jump, near 1 for a line."""
+    last_to_first_third_ratio: float
+    """Rise of the last third over that of the first: near 1 for a line, near 0 for a curve that settles."""
+    last_third_to_expected_ratio: float
+    """Rise of the last third over the slope's rise in a third: near 1 for a line."""
+    variance_inflation: float
+    """Factor by which autocorrelation widened the variance; at least 1."""
 
 
-def trend(points: Floor, window_s: float) -> Trend:
-    """Fit the floor of a window. `points` needs at least two bins."""
-    times, values = points.times_s, points.values_bytes
-    slopes = pairwise_slopes(points)
-    slope = middle(slopes)
+def fit_trend(envelope: LowerEnvelope, window_s: float) -> Trend:
+    """Fit the lower envelope of a window; it needs at least two points."""
+    times, values = envelope.times_s, envelope.values_bytes
+    slopes = pairwise_slopes(envelope)
+    slope = median_of_sorted(slopes)
     residuals = values - slope * (times - times[0])
     noise = MAD_TO_SIGMA * median(np.abs(residuals - median(residuals)))
     inflation = max(1.0, variance_inflation(residuals))
-    low, high = _bounds(slopes, values.size, inflation)
-    first, last = thirds(values)
+    lower, upper = _confidence_bounds(slopes, values.size, inflation)
+    first, last = rises_of_first_and_last_third(values)
     expected = slope * float(times[-1] - times[0]) / 3
     return Trend(
         slope_bytes_per_s=slope,
-        bound_bytes_per_s=low,
-        upper_bytes_per_s=high,
+        slope_ci_lower_bytes_per_s=lower,
+        slope_ci_upper_bytes_per_s=upper,
         rise_bytes=slope * window_s,
         noise_bytes=noise,
-        rest_share=_rest_share(values),
-        late_share=_ratio(last, first),
-        late_of_expected=_ratio(last, expected),
-        inflation=inflation,
+        rise_ratio_without_largest_step=_rise_ratio_without_largest_step(values),
+        last_to_first_third_ratio=_ratio(last, first),
+        last_third_to_expected_ratio=_ratio(last, expected),
+        variance_inflation=inflation,
     )
 
 
 def median(values: NDArray[np.float64]) -> float:
-    """Return the median; for the few values at hand faster than numpy's, which looks for NaN."""
-    return middle(np.sort(values))
+    """Return the median. Faster than numpy's for the few values here, because it does not check for NaN."""
+    return median_of_sorted(np.sort(values))
 
 
-def middle(ascending: NDArray[np.float64]) -> float:
+def median_of_sorted(ascending: NDArray[np.float64]) -> float:
     """Return the median of values in ascending order."""
     half = ascending.size // 2
     return float(ascending[half]) if ascending.size % 2 else float(ascending[half - 1] + ascending[half]) / 2
@@ -93,54 +96,54 @@ def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return older, newer
 
 
-def pairwise_slopes(points: Floor) -> NDArray[np.float64]:
+def pairwise_slopes(envelope: LowerEnvelope) -> NDArray[np.float64]:
     """Return the slopes of all pairs of points, ascending, in bytes per second: shape (n * (n - 1) / 2,)."""
-    older, newer = _pairs(len(points))
-    rise = points.values_bytes[newer] - points.values_bytes[older]
-    return np.sort(rise / (points.times_s[newer] - points.times_s[older]))
+    older, newer = _pairs(len(envelope))
+    rise = envelope.values_bytes[newer] - envelope.values_bytes[older]
+    return np.sort(rise / (envelope.times_s[newer] - envelope.times_s[older]))
 
 
 def variance_inflation(residuals: NDArray[np.float64]) -> float:
     """Return n/n*, by which autocorrelation multiplies the variance of Kendall's S (Hamed and Rao, eq. 10).
 
-    `residuals`: the detrended values, shape (n,). Below 1 where neighbours alternate.
+    `residuals`: the detrended values, shape (n,). Below 1 if neighbours alternate.
     """
     n = residuals.size
     ranks = _ranks(residuals)
     centred = ranks - ranks.mean()
     power = float(centred @ centred)
-    if n < LAGS_KNOWN or power == 0:
+    if n < MIN_POINTS_FOR_AUTOCORRELATION or power == 0:
         return 1.0
     rho = np.correlate(centred, centred, mode="full")[n:] / power
     lags = np.arange(1, n)
-    told = np.abs(rho) >= Z_SIGNIFICANT / np.sqrt(n)
+    significant = np.abs(rho) >= Z_SIGNIFICANT / np.sqrt(n)
     weights = (n - lags) * (n - lags - 1) * (n - lags - 2)
-    return 1.0 + 2.0 / (n * (n - 1) * (n - 2)) * float((weights * rho)[told].sum())
+    return 1.0 + 2.0 / (n * (n - 1) * (n - 2)) * float((weights * rho)[significant].sum())
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ranks from 1, equal values sharing the mean of theirs."""
+    """Return ranks from 1; equal values share the mean of their ranks."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse], dtype=np.float64)
 
 
-def _bounds(sorted_slopes: NDArray[np.float64], n: int, inflation: float) -> tuple[float, float]:
-    """Return the slopes whose ranks lie z standard deviations of Kendall's S below and above the middle."""
+def _confidence_bounds(sorted_slopes: NDArray[np.float64], n: int, inflation: float) -> tuple[float, float]:
+    """Return the slopes whose ranks are z standard deviations of Kendall's S below and above the median."""
     deviation = Z_99_ONE_SIDED * float(np.sqrt(inflation * n * (n - 1) * (2 * n + 5) / 18))
     below = int(np.floor((sorted_slopes.size - deviation) / 2))
     above = sorted_slopes.size - 1 - below
     return float(sorted_slopes[max(below, 0)]), float(sorted_slopes[min(above, sorted_slopes.size - 1)])
 
 
-def _rest_share(values: NDArray[np.float64]) -> float:
-    """Return the rise without the largest bin-to-bin rise, as a share of the rise; 0 when nothing rises."""
+def _rise_ratio_without_largest_step(values: NDArray[np.float64]) -> float:
+    """Return the rise without the largest rise between two bins, as a ratio of the rise; 0 if nothing rises."""
     rise = float(values[-2:].mean() - values[:2].mean())
     largest = float(np.diff(values).max())
     return (rise - largest) / rise if rise > 0 else 0.0
 
 
-def thirds(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the climbs of the first and of the last third, each end taken as the mean of two bins."""
+def rises_of_first_and_last_third(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the rises of the first and of the last third; each of their ends is the mean of two bins."""
     n = values.size
     cuts = [0, round((n - 2) / 3), round(2 * (n - 2) / 3), n - 2]
     first, one_third, two_thirds, last = (float(values[max(c, 0) : c + 2].mean()) for c in cuts)
@@ -148,7 +151,7 @@ def thirds(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _ratio(part: float, whole: float) -> float:
-    """Return part / whole, not below 0; 1 where the whole is nothing and the part is something."""
+    """Return part / whole, not below 0; 1 if the whole is not above 0 and the part is."""
     if whole <= 0:
         return 1.0 if part > 0 else 0.0
     return max(0.0, part / whole)

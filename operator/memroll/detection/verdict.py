@@ -1,9 +1,9 @@
-"""From the samples of one container to a verdict, with the numbers that explain it.
+"""Verdict of one container: from its samples to `ContainerVerdict`, with the numbers that explain it.
 
-Three answers: Healthy, Breach, Inconclusive. Inconclusive never acts. Two questions are kept apart: whether it leaks,
-which is told when it is known, and whether it must be rolled now, which is asked of the last stretch before the limit
-alone (deadline.py). Persistence is computed from the samples (the same judgement half of `persist` and all of
-`persist` ago), not remembered: a restarted operator forgets nothing, and recorded history is judged by the same code.
+Called by `assess` for each candidate of the prefilter, and by the backtest for each instant of a trace. There are two
+questions: does the container leak (reported as soon as it is known), and must it be rolled now (only in the last part
+before the limit, `exhaustion`)? Persistence is computed from the samples (the same checks half of `growth.for` and all
+of it ago) and not remembered: a restarted operator loses nothing, and the backtest runs the same code.
 """
 
 from __future__ import annotations
@@ -14,172 +14,225 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.container_history import Rule, Subject
-from memroll.detection.exhaustion import Deadline, deadline, lead_of
-from memroll.detection.growth_phase import climb
-from memroll.detection.leak_checks import Finding, look_back
-from memroll.detection.peers import newest
-from memroll.detection.process_restarts import lives
+from memroll.detection.exhaustion import Urgency, check_exhaustion
+from memroll.detection.growth_phase import measure_growth_phase
+from memroll.detection.lead_time import lead_time_s
+from memroll.detection.leak_checks import WindowResult, check_persistence
+from memroll.detection.peers import recent_peers
+from memroll.detection.process_restarts import process_lifetimes
+from memroll.detection.reasons import VerdictReason
 from memroll.detection.time_to_limit import time_to_limit_s
-from memroll.detection.trend import Trend
-from memroll.detection.window import COVERED_SHARE, Code, Look
+from memroll.detection.window import MIN_COVERED_RATIO, TrendWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STALE_SHARE = 0.25
-STALE_SAMPLES = 6.0
-"""Data older than this share of the window, or than so many scrapes, are too old to judge by."""
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
+    from memroll.detection.trend import Trend
 
-__all__ = ["Breach", "Code", "Healthy", "Inconclusive", "Rule", "Subject", "Told", "Trend", "Verdict", "judge", "told"]
-
-
-@dataclass(frozen=True, slots=True)
-class Healthy:
-    code: Code
-    message: str
-    trend: Trend | None
-    usage_bytes: float
+MAX_SAMPLE_AGE_WINDOWS = 0.25
+"""Maximum age of the newest sample, in windows. Chosen by hand."""
+MAX_SAMPLE_AGE_SPACINGS = 6.0
+"""Maximum age of the newest sample, in sample spacings, if that is less. Chosen by hand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
-    """A leak, or a container that runs out of memory. `time_to_limit_s` is None when it has no limit."""
+class Verdict(StrEnum):
+    """Verdict of a container."""
 
-    code: Code
-    message: str
-    trend: Trend | None
-    usage_bytes: float
-    time_to_limit_s: float | None
-    lead_s: float | None = None
-    """How long before its limit it is rolled."""
-    due: bool = False
-    """It must be rolled now."""
+    HEALTHY = "Healthy"
+    """No check finds a leak."""
+    SUSPECTED = "Suspected"
+    """The shape is that of a leak; its past or its peers may explain it, or it has not lasted yet."""
+    LEAKING = "Leaking"
+    """Confirmed leak."""
+    EXHAUSTING = "Exhausting"
+    """The container reaches its limit within the lead time, without being a confirmed leak."""
+    INCONCLUSIVE = "Inconclusive"
+    """The data do not allow an assessment. Never a reason to roll a pod, except above `usageThreshold`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Inconclusive:
-    code: Code
+class ContainerVerdict:
+    """Verdict of one container, with the numbers that explain it.
+
+    A container above `usageThreshold` keeps the verdict of its trend and is due for the reason `AboveThreshold`.
+    """
+
+    verdict: Verdict
+    reason: VerdictReason
     message: str
     usage_bytes: float | None = None
+    """Newest working set; None without samples."""
+    trend: Trend | None = None
+    time_to_limit_s: float | None = None
+    """Time to the limit; None if the container is not at risk, or has no limit."""
+    lead_time_s: float | None = None
+    """Time before the limit at which the pod is rolled; None if that is not known."""
+    due: bool = False
+    """True if the pod must be rolled now."""
+
+    @property
+    def is_above_threshold(self) -> bool:
+        """True if the container is due because of its usage alone."""
+        return self.reason is VerdictReason.ABOVE_THRESHOLD
+
+    @property
+    def is_confirmed_leak(self) -> bool:
+        """True for a confirmed leak, unless the usage alone makes the container due."""
+        return self.verdict is Verdict.LEAKING and not self.is_above_threshold
+
+    @property
+    def is_at_risk(self) -> bool:
+        """True if the pod must be rolled, now or before its limit."""
+        return self.verdict in (Verdict.LEAKING, Verdict.EXHAUSTING) or self.is_above_threshold
+
+    @property
+    def is_suspected(self) -> bool:
+        """True for a suspected leak that is not at risk yet."""
+        return self.verdict is Verdict.SUSPECTED and not self.is_above_threshold
+
+    @property
+    def is_healthy(self) -> bool:
+        """True if nothing at all was found."""
+        return self.verdict is Verdict.HEALTHY and not self.is_above_threshold
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """True if the container could not be assessed, and its usage is not above the threshold."""
+        return self.verdict is Verdict.INCONCLUSIVE and not self.is_above_threshold
+
+    @property
+    def remaining_s(self) -> float:
+        """Time to the limit, in seconds; infinity if the container is not at risk, or has no limit."""
+        return float("inf") if self.time_to_limit_s is None else self.time_to_limit_s
 
 
-Verdict = Healthy | Breach | Inconclusive
-
-
-class Told(StrEnum):
-    """What a verdict says to people, whatever is done about it."""
-
-    NOTHING = "Nothing"
-    SUSPECTED = "Suspected"
-    CONFIRMED = "Confirmed"
-
-
-def told(verdict: Verdict) -> Told:
-    match verdict:
-        case Breach(code=Code.GROWING):
-            return Told.CONFIRMED
-        case Breach() | Healthy(code=Code.SUSPECTED):
-            return Told.SUSPECTED
-        case _:
-            return Told.NOTHING
-
-
-def seconds_left(verdict: Verdict) -> float:
-    """Return the time to the limit, in seconds; infinite where nothing leaks or there is no limit."""
-    left_s = verdict.time_to_limit_s if isinstance(verdict, Breach) else None
-    return float("inf") if left_s is None else left_s
-
-
-def judge(subject: Subject, rule: Rule, now_s: float, peers: Sequence[Subject] = ()) -> Verdict:
-    """Judge one container instance at `now_s`, on samples up to then: what a skewed clock puts after is left out.
+def verdict_for(
+    history: ContainerHistory,
+    parameters: DetectionParameters,
+    now_s: float,
+    peers: Sequence[ContainerHistory] = (),
+) -> ContainerVerdict:
+    """Return the verdict of one container instance at `now_s`, from samples up to then: later ones are clock skew.
 
     `peers`: the other instances of the same container of the same workload, running ones and earlier ones.
     """
-    subject = subject.seen(now_s, rule.lookback_s)
-    doubt = _ineligible(subject, rule, now_s)
-    if doubt is not None:
-        return doubt
-    *earlier, current = lives(subject, rule)
-    others = (*newest(peers, rule, now_s), *earlier)
-    usage = float(subject.working_set.values[-1])
-    if above_ceiling(subject, rule, now_s):
-        message = f"above the ceiling of {rule.ceiling_share:.0%} of the limit for {rule.persist_s:.0f} s"
-        return Breach(Code.CEILING, message, None, usage, 0.0, due=True)
-    last_stretch = _deadline(current, rule, now_s, others)
-    latest, persistent = look_back(current, rule, now_s, others)
-    if latest is not None and latest.code is None and persistent:
-        return _leak(latest, last_stretch, usage)
-    if last_stretch.due:
-        left, lead = last_stretch.time_to_limit_s, last_stretch.lead_s
-        message = "climbs into its limit"
-        return Breach(Code.EXHAUSTING, message, last_stretch.trend, usage, left, lead, due=True)
+    history = history.as_of(now_s, parameters.lookback_s)
+    not_assessable = _not_assessable(history, parameters, now_s)
+    if not_assessable is not None:
+        return not_assessable
+    *earlier, current = process_lifetimes(history, parameters)
+    others = (*recent_peers(peers, parameters, now_s), *earlier)
+    usage = float(history.working_set.values[-1])
+    found = _from_trend(current, parameters, now_s, others, usage)
+    if not is_above_threshold(history, parameters, now_s):
+        return found
+    message = f"above {parameters.usage_threshold:.0%} of the limit for {parameters.for_s:.0f} s"
+    reason = VerdictReason.ABOVE_THRESHOLD
+    return ContainerVerdict(found.verdict, reason, message, usage, time_to_limit_s=0.0, due=True)
+
+
+def _from_trend(
+    current: ContainerHistory,
+    parameters: DetectionParameters,
+    now_s: float,
+    peers: tuple[ContainerHistory, ...],
+    usage: float,
+) -> ContainerVerdict:
+    """Return the verdict of a process lifetime, whatever the policy's usage threshold."""
+    urgency = _urgency(current, parameters, now_s, peers)
+    latest, persistent = check_persistence(current, parameters, now_s, peers)
+    if latest is not None and latest.is_leak and persistent:
+        return _leaking(latest, urgency, usage)
+    if urgency.due:
+        left_s, lead_s = urgency.time_to_limit_s, urgency.lead_time_s
+        reason, message = VerdictReason.EXHAUSTING, "grows up to its limit"
+        return ContainerVerdict(Verdict.EXHAUSTING, reason, message, usage, urgency.trend, left_s, lead_s, due=True)
     if latest is None:
-        return _too_early(current, rule, now_s, usage)
-    return _healthy(latest, usage)
+        return _no_window(current, parameters, now_s, usage)
+    return _not_leaking(latest, usage)
 
 
-def _ineligible(subject: Subject, rule: Rule, now_s: float) -> Inconclusive | None:
-    """Return why this container can't be judged now, or None."""
-    if not len(subject.rss) or not len(subject.working_set):
-        return Inconclusive(Code.NO_DATA, "Prometheus has no samples of this container")
-    behind_s = now_s - min(subject.rss.last_s, subject.working_set.last_s)
-    if behind_s > min(STALE_SHARE * rule.window_s, STALE_SAMPLES * subject.rss.spacing_s):
-        return Inconclusive(Code.STALE_DATA, f"the newest sample is {behind_s:.0f} s old")
-    if rule.threshold_bytes_per_s is None:
-        return Inconclusive(
-            Code.NO_MEMORY_LIMIT,
-            "no memory limit: set one, or give growth.perHour as a quantity such as 20Mi",
-            float(subject.working_set.values[-1]),
-        )
+def _inconclusive(reason: VerdictReason, message: str, usage_bytes: float | None = None) -> ContainerVerdict:
+    return ContainerVerdict(Verdict.INCONCLUSIVE, reason, message, usage_bytes)
+
+
+def _not_assessable(
+    history: ContainerHistory, parameters: DetectionParameters, now_s: float
+) -> ContainerVerdict | None:
+    """Return the verdict of a container that can't be assessed now, or None."""
+    if not len(history.rss) or not len(history.working_set):
+        return _inconclusive(VerdictReason.NO_DATA, "Prometheus has no samples of this container")
+    age_s = now_s - min(history.rss.last_s, history.working_set.last_s)
+    if age_s > min(MAX_SAMPLE_AGE_WINDOWS * parameters.window_s, MAX_SAMPLE_AGE_SPACINGS * history.rss.spacing_s):
+        return _inconclusive(VerdictReason.STALE_DATA, f"the newest sample is {age_s:.0f} s old")
+    if parameters.threshold_bytes_per_s is None:
+        message = "no memory limit: set one, or give growth.perHour as a quantity such as 20Mi"
+        return _inconclusive(VerdictReason.NO_MEMORY_LIMIT, message, float(history.working_set.values[-1]))
     return None
 
 
-def _deadline(current: Subject, rule: Rule, now_s: float, peers: tuple[Subject, ...]) -> Deadline:
-    """Return the deadline; it is due when it was at the look before, too, or when there is no time for another."""
-    found = deadline(current, rule, now_s, peers)
-    if not found.due or found.time_to_limit_s <= rule.lead.least_s:
+def _urgency(
+    current: ContainerHistory, parameters: DetectionParameters, now_s: float, peers: tuple[ContainerHistory, ...]
+) -> Urgency:
+    """Return the urgency: due if it also was one interval ago, or if there is no time for another reconcile."""
+    found = check_exhaustion(current, parameters, now_s, peers)
+    if not found.due or found.time_to_limit_s <= parameters.lead_time.min_s:
         return found
-    before_s = now_s - rule.interval_s
-    before = deadline(current.seen(before_s), rule, before_s, tuple(p.seen(before_s) for p in peers))
-    return found if before.due else replace(found, code=Code.SUSPECTED, message="not yet at two looks in a row")
+    before_s = now_s - parameters.interval_s
+    before = check_exhaustion(current.as_of(before_s), parameters, before_s, tuple(p.as_of(before_s) for p in peers))
+    if before.due:
+        return found
+    return replace(found, reason=VerdictReason.SUSPECTED, message="not yet due at two reconciles in a row")
 
 
-def _leak(found: Finding, last_stretch: Deadline, usage: float) -> Breach:
-    """Say that it leaks, and when it must be rolled."""
-    left_s: float | None = min(last_stretch.time_to_limit_s, time_to_limit_s(found.look))
-    lead_s = last_stretch.lead_s
-    if found.look.subject.limit_bytes is None:
+def _leaking(result: WindowResult, urgency: Urgency, usage: float) -> ContainerVerdict:
+    """Return the verdict of a confirmed leak, with the time at which it must be rolled."""
+    window = result.window
+    left_s: float | None = time_to_limit_s(window, urgency.time_to_limit_s)
+    lead_s = urgency.lead_time_s
+    if window.history.limit_bytes is None:
         left_s = lead_s = None
     elif lead_s is None:
-        now = climb(found.look.subject, found.look.rule, found.look.at_s)
-        lead_s = lead_of(found.look, now, left_s or 0.0) if now is not None else None
-    message = "grows like a leak" if last_stretch.due else f"grows like a leak; {last_stretch.message}".rstrip("; ")
-    return Breach(Code.GROWING, message, found.look.trend, usage, left_s, lead_s, last_stretch.due)
+        phase = measure_growth_phase(window.history, window.parameters, window.at_s)
+        lead_s = lead_time_s(window, phase, left_s or 0.0) if phase is not None else None
+    message = "grows like a leak" if urgency.due else f"grows like a leak; {urgency.message}".rstrip("; ")
+    reason = VerdictReason.LEAKING
+    return ContainerVerdict(Verdict.LEAKING, reason, message, usage, window.trend, left_s, lead_s, due=urgency.due)
 
 
-def _too_early(current: Subject, rule: Rule, now_s: float, usage: float) -> Inconclusive:
-    """Say why no window could be looked at."""
-    wait_s = current.started_at_s + rule.warm_up_s + COVERED_SHARE * rule.window_s - now_s
+def _no_window(
+    current: ContainerHistory, parameters: DetectionParameters, now_s: float, usage: float
+) -> ContainerVerdict:
+    """Return the verdict of a container none of whose windows has enough samples."""
+    wait_s = current.started_at_s + parameters.warm_up_s + MIN_COVERED_RATIO * parameters.window_s - now_s
     if wait_s > 0:
-        return Inconclusive(Code.WARMING_UP, f"young: judged {wait_s:.0f} s from now", usage)
-    shortage = Look(current, rule, rule.window_s, now_s).shortage
-    return Inconclusive(Code.TOO_FEW_SAMPLES, shortage, usage)
+        return warming_up(wait_s, usage)
+    missing = TrendWindow(current, parameters, parameters.window_s, now_s).insufficient_data
+    return _inconclusive(VerdictReason.TOO_FEW_SAMPLES, missing, usage)
 
 
-def _healthy(found: Finding, usage: float) -> Healthy:
-    if found.code is None or found.suspicious:
-        words = found.message or f"grows like a leak, but not yet for {found.look.rule.persist_s:.0f} s"
-        return Healthy(Code.SUSPECTED, words, found.look.trend, usage)
-    return Healthy(found.code, found.message, found.look.trend, usage)
+def warming_up(wait_s: float, usage_bytes: float) -> ContainerVerdict:
+    """Return the verdict of a container that is too young to be assessed for another `wait_s` seconds."""
+    return _inconclusive(VerdictReason.WARMING_UP, f"too young: assessed in {wait_s:.0f} s", usage_bytes)
 
 
-def above_ceiling(subject: Subject, rule: Rule, now_s: float) -> bool:
-    """Whether the usage stood at or above the ceiling throughout the last `persist`."""
-    if rule.ceiling_share is None or subject.limit_bytes is None:
+def _not_leaking(result: WindowResult, usage: float) -> ContainerVerdict:
+    trend = result.window.trend
+    if result.reason is None or result.has_leak_shape:
+        for_s = result.window.parameters.for_s
+        message = result.message or f"grows like a leak, but not yet for {for_s:.0f} s"
+        return ContainerVerdict(Verdict.SUSPECTED, VerdictReason.SUSPECTED, message, usage, trend)
+    return ContainerVerdict(Verdict.HEALTHY, result.reason, result.message, usage, trend)
+
+
+def is_above_threshold(history: ContainerHistory, parameters: DetectionParameters, now_s: float) -> bool:
+    """Return whether the usage was at or above the usage threshold throughout the last `growth.for`."""
+    if parameters.usage_threshold is None or history.limit_bytes is None:
         return False
-    samples = subject.working_set
-    first = int(np.searchsorted(samples.times_s, now_s - rule.persist_s, side="right")) - 1
+    samples = history.working_set
+    first = int(np.searchsorted(samples.times_s, now_s - parameters.for_s, side="right")) - 1
     if first < 0:
-        return False  # not watched for so long yet
-    return bool(samples.values[first:].min() >= rule.ceiling_share * subject.limit_bytes)
+        return False  # no samples from before that time yet
+    return bool(samples.values[first:].min() >= parameters.usage_threshold * history.limit_bytes)

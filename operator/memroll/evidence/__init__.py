@@ -1,1 +1,1 @@
-"""What is captured of a pod before it is rolled: bounded, sanitized and redacted."""
+"""Evidence of a pod, captured before it is rolled: bounded, sanitized and redacted."""

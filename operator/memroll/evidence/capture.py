@@ -1,177 +1,185 @@
-"""Evidence of a pod that is about to go: each part is asked for at the same time, and none of them can fail a roll."""
+"""Capture the evidence of a pod before it is rolled.
+
+A CaptureRequest and the clients go in, an `Evidence` record comes out; `reconcile.roll` calls it. All sections are
+requested at the same time, each within the remaining time. A section that fails is recorded as missing, with a reason:
+no section can fail a roll.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from memroll.api.evidence import POINTS_MAX, Evidence, Missing, Part
+from memroll.api.evidence import MAX_POINTS, Evidence, EvidenceSection, MissingSection
 from memroll.api.policy import DEFAULT_CONNECTION
-from memroll.detection.assess import STEP_LEAST_S, Prometheus
-from memroll.detection.samples import Span
-from memroll.errors import MemrollError, NotFound, Stalled, Unanswered
-from memroll.evidence import probe_report
-from memroll.evidence.sections import LOG_CHARS_MAX, histories, log_tail, memory_series
+from memroll.detection.samples import ReadRequest, SampleRange
+from memroll.errors import MemrollError, NotFoundError, ProbeUnavailableError, TerminalError
+from memroll.evidence.probe_report import parse_report
+from memroll.evidence.sections import MAX_LOG_CHARS, container_restarts, log_tail, memory_series
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from memroll.api.evidence import LogTail, ProbeReport
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
+    from memroll.detection.assess import SampleReader
     from memroll.detection.samples import SeriesRow
-    from memroll.model.permissions import Permits
-    from memroll.model.pods import Container, PodKey, Target
+    from memroll.model.permissions import Permissions
+    from memroll.model.pods import Container, Pod, PodKey
 
 T = TypeVar("T")
 
-LOOK_BACK = timedelta(days=7)
-LATELY = timedelta(hours=1)
-"""A container that was restarted so lately is asked for its earlier log, too."""
-REASON_CHARS_MAX = 256
+MAX_LOOKBACK = timedelta(days=7)
+"""Maximum length of the captured memory series, chosen by hand."""
+RECENT_RESTART = timedelta(hours=1)
+"""Age of a container up to which the log of its previous instance is captured as well, chosen by hand."""
+MAX_REASON_CHARS = 256
+"""Maximum length of `MissingSection.reason`, as in the CRD."""
 
 
-class Cluster(Protocol):
-    """What capturing needs of Kubernetes."""
+class LogReader(Protocol):
+    """Reads container logs from the Kubernetes API."""
 
-    async def logs(
+    async def read_logs(
         self, pod: PodKey, container: str, lines: int, timeout_s: float, *, previous: bool = False
     ) -> tuple[str, ...]: ...
 
 
-class Reports(Protocol):
-    """What capturing needs of the pod itself."""
+class ReportFetcher(Protocol):
+    """Fetches the memory report of a pod from the pod itself."""
 
-    async def report(self, ip: str, port: int, path: str, timeout_s: float) -> bytes: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """Where evidence is had from."""
-
-    cluster: Cluster
-    prometheus: Prometheus
-    reports: Reports | None
-    """None: no pod is asked."""
+    async def fetch_report(self, ip: str, port: int, path: str, timeout_s: float) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Inquiry:
-    """What is asked about which pod, and in how much time."""
+class CaptureRequest:
+    """Pod to capture the evidence of, the roll and policy that it is captured for, and the time allowed."""
 
     roll: PodRoll
     policy: MemoryPolicy | None
-    pod: Target
-    permits: Permits
+    pod: Pod
+    permissions: Permissions
     now: datetime
-    left_s: float
+    remaining_s: float
 
     @property
     def container(self) -> Container | None:
-        """The one that leaks; of a roll by hand nobody knows, and the first one stands for it."""
-        finding = self.roll.spec.finding
-        named = (c for c in self.pod.containers if finding is None or c.name == finding.container)
-        return next(named, None)
+        """The leaking container; for a roll that a person requested, the first one of the pod."""
+        trigger = self.roll.spec.trigger
+        matching = (c for c in self.pod.containers if trigger is None or c.name == trigger.container)
+        return next(matching, None)
 
 
-async def capture(inquiry: Inquiry, sources: Sources) -> Evidence:
-    """Return what could be had in time, and why the rest could not."""
+async def capture_evidence(
+    request: CaptureRequest, logs: LogReader, samples: SampleReader, reports: ReportFetcher | None
+) -> Evidence:
+    """Return all sections that could be captured in time, and the reason for each missing one.
+
+    Without `reports`, no pod is contacted.
+    """
     clock = asyncio.get_running_loop().time
-    begun_s = clock()
-    missing: list[Missing] = []
-    row, logs, probe = await asyncio.gather(
-        _had(Part.SERIES, _row(inquiry, sources.prometheus), inquiry.left_s, missing),
-        _had(Part.LOGS, _logs(inquiry, sources.cluster), inquiry.left_s, missing),
-        _had(Part.HTTP, _probe(inquiry, sources.reports), inquiry.left_s, missing),
+    started_s = clock()
+    missing: list[MissingSection] = []
+    row, tails, probe = await asyncio.gather(
+        _section(EvidenceSection.SERIES, partial(_read_row, request, samples), request.remaining_s, missing),
+        _section(EvidenceSection.LOGS, partial(_read_log_tails, request, logs), request.remaining_s, missing),
+        _section(EvidenceSection.HTTP, partial(_fetch_probe_report, request, reports), request.remaining_s, missing),
     )
-    container = inquiry.container
+    container = request.container
     series = memory_series(row, container) if row and container else None
-    if series is None and not any(m.part is Part.SERIES for m in missing):
-        missing.append(Missing(part=Part.SERIES, reason="Prometheus has no samples of this container"))
+    if series is None and not any(m.section is EvidenceSection.SERIES for m in missing):
+        reason = "Prometheus has no samples of this container"
+        missing.append(MissingSection(section=EvidenceSection.SERIES, reason=reason))
     return Evidence(
-        captured_at=inquiry.now,
-        took_seconds=round(clock() - begun_s, 3),
+        captured_at=request.now,
+        took_seconds=round(clock() - started_s, 3),
         series=series,
-        containers=tuple(histories(inquiry.pod, container.name if container else "", row)),
-        logs=logs or (),
+        containers=tuple(container_restarts(request.pod, container.name if container else "", row)),
+        logs=tails or (),
         probe=probe,
-        missing=tuple(sorted(missing, key=lambda m: m.part)),
+        missing=tuple(sorted(missing, key=lambda m: m.section)),
     )
 
 
-async def _had(part: Part, asked: Awaitable[T], left_s: float, missing: list[Missing]) -> T | None:
-    """Wait for a part no longer than there is time; note why it could not be had."""
+async def _section(
+    section: EvidenceSection, read: Callable[[], Awaitable[T]], remaining_s: float, missing: list[MissingSection]
+) -> T | None:
+    """Read a section for at most the remaining time; record the reason when it fails.
+
+    `read` is called here, so that a capture that is canceled before it starts leaves no coroutine that nobody awaits.
+    """
     try:
-        async with asyncio.timeout(left_s):
-            return await asked
+        async with asyncio.timeout(remaining_s):
+            return await read()
     except TimeoutError:
-        reason = f"no whole answer in {left_s:.1f} s"
-    except MemrollError as trouble:
-        reason = _words(part, trouble)
-    except Exception as defect:  # noqa: BLE001 - what a pod answers must not fail its roll, whatever we overlooked
-        reason = f"could not be read: {type(defect).__name__}"
-    missing.append(Missing(part=part, reason=reason[:REASON_CHARS_MAX]))
+        reason = f"no complete response in {remaining_s:.1f} s"
+    except MemrollError as error:
+        reason = _error_reason(section, error)
+    except Exception as error:  # noqa: BLE001 - an unforeseen response of a pod must not fail its roll
+        reason = f"could not be read: {type(error).__name__}"
+    missing.append(MissingSection(section=section, reason=reason[:MAX_REASON_CHARS]))
     return None
 
 
-def _words(part: Part, trouble: MemrollError) -> str:
-    if isinstance(trouble, Stalled) and trouble.reason == "Forbidden":
-        return f"forbidden: memroll has no right to read {part.value} here"
-    return trouble.message
+def _error_reason(section: EvidenceSection, error: MemrollError) -> str:
+    if isinstance(error, TerminalError) and error.reason == "Forbidden":
+        return f"forbidden: memroll has no right to read {section.value} here"
+    return error.message
 
 
-async def _row(inquiry: Inquiry, prometheus: Prometheus) -> SeriesRow | None:
-    """Read the life of the container that leaks, as finely as it is kept here."""
-    container, policy = inquiry.container, inquiry.policy
+async def _read_row(request: CaptureRequest, samples: SampleReader) -> SeriesRow | None:
+    """Read the series of the leaking container since its start, at the resolution that the record keeps."""
+    container, policy = request.container, request.policy
     if container is None or container.started_at is None:
-        raise Unanswered("NotRunning", "the container is not running")
-    lived_s = min(inquiry.now - container.started_at, LOOK_BACK).total_seconds()
-    step_s = max(lived_s, 1.0) / POINTS_MAX
-    span = Span(max(lived_s, 1.0), round(step_s, 3) if step_s >= STEP_LEAST_S else None)
+        raise ProbeUnavailableError("NotRunning", "the container is not running")
+    age_s = min(request.now - container.started_at, MAX_LOOKBACK).total_seconds()
+    span = SampleRange.with_step(max(age_s, 1.0), max(age_s, 1.0) / MAX_POINTS)
     connection = DEFAULT_CONNECTION if policy is None else policy.spec.prometheus
-    pod = inquiry.pod.key
-    reading = await prometheus.read(connection, pod.namespace, [pod.name], span, inquiry.now.timestamp())
+    pod = request.pod.key
+    read = ReadRequest(pod.namespace, (pod.name,), span, request.now.timestamp())
+    reading = await samples.read(connection, read)
     return reading.row_for(pod.name, container.name, container.id, container.started_at.timestamp())
 
 
-async def _logs(inquiry: Inquiry, cluster: Cluster) -> tuple[LogTail, ...]:
-    """Return the tail of the container's log, and of the one before it where it was restarted lately."""
-    wanted, container = inquiry.roll.spec.evidence.log_lines, inquiry.container
-    if not wanted or container is None:
+async def _read_log_tails(request: CaptureRequest, logs: LogReader) -> tuple[LogTail, ...]:
+    """Read the tail of the container's log, and that of its previous instance after a recent restart."""
+    count, container = request.roll.spec.evidence.log_lines, request.container
+    if not count or container is None:
         return ()
-    if not inquiry.permits.logs:
-        raise Unanswered("NotPermitted", "memroll was installed without the right to read logs")
-    pod = inquiry.pod.key
-    lines = await cluster.logs(pod, container.name, wanted, inquiry.left_s)
-    tails = [log_tail(container.name, lines, LOG_CHARS_MAX)]
-    used = sum(len(line) + 1 for tail in tails if tail for line in tail.lines)
-    if container.restarts and container.started_at and inquiry.now - container.started_at < LATELY:
-        earlier = await _previous(inquiry, container, cluster)
-        tails.append(log_tail(container.name, earlier, LOG_CHARS_MAX - used, previous=True))
+    if not request.permissions.logs:
+        raise ProbeUnavailableError("NotPermitted", "memroll was installed without the right to read logs")
+    lines = await logs.read_logs(request.pod.key, container.name, count, request.remaining_s)
+    tails = [log_tail(container.name, lines, MAX_LOG_CHARS)]
+    used_chars = sum(len(line) + 1 for tail in tails if tail for line in tail.lines)
+    if container.restarts and container.started_at and request.now - container.started_at < RECENT_RESTART:
+        earlier = await _read_previous_log(request, container, logs)
+        tails.append(log_tail(container.name, earlier, MAX_LOG_CHARS - used_chars, previous=True))
     return tuple(tail for tail in tails if tail is not None)
 
 
-async def _previous(inquiry: Inquiry, container: Container, cluster: Cluster) -> tuple[str, ...]:
-    """Return the lines of the instance before; none where the kubelet has dropped them."""
-    wanted = inquiry.roll.spec.evidence.log_lines
+async def _read_previous_log(request: CaptureRequest, container: Container, logs: LogReader) -> tuple[str, ...]:
+    """Return the log lines of the previous instance; none if the kubelet has dropped them."""
+    count = request.roll.spec.evidence.log_lines
     try:
-        return await cluster.logs(inquiry.pod.key, container.name, wanted, inquiry.left_s, previous=True)
-    except (Stalled, NotFound):
+        return await logs.read_logs(request.pod.key, container.name, count, request.remaining_s, previous=True)
+    except (TerminalError, NotFoundError):
         return ()
 
 
-async def _probe(inquiry: Inquiry, reports: Reports | None) -> ProbeReport | None:
-    """Ask the pod itself, at an address and a port that are its own."""
-    http, pod = inquiry.roll.spec.evidence.http, inquiry.pod
+async def _fetch_probe_report(request: CaptureRequest, reports: ReportFetcher | None) -> ProbeReport | None:
+    """Fetch the pod's own report, at an address and a port that belong to the pod."""
+    http, pod = request.roll.spec.evidence.http, request.pod
     if http is None:
         return None
-    if reports is None or not inquiry.permits.http:
-        raise Unanswered("NotPermitted", "memroll was installed to ask no pod")
+    if reports is None or not request.permissions.http:
+        raise ProbeUnavailableError("NotPermitted", "memroll was installed without HTTP requests to pods")
     if not pod.ip:
-        raise Unanswered("NoAddress", "the pod has no address of its own: it has none yet, or shares its node's")
+        raise ProbeUnavailableError("NoAddress", "the pod has no IP address of its own: none yet, or that of its node")
     if not any(http.port in c.ports for c in pod.containers):
-        raise Unanswered("NotDeclared", f"no container of the pod declares TCP port {http.port}")
-    return probe_report.read(await reports.report(pod.ip, http.port, http.path, inquiry.left_s))
+        raise ProbeUnavailableError("NotDeclared", f"no container of the pod declares TCP port {http.port}")
+    return parse_report(await reports.fetch_report(pod.ip, http.port, http.path, request.remaining_s))

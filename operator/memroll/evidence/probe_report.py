@@ -1,4 +1,8 @@
-"""What a pod said of itself, as a ProbeReport: every field is optional, and each may be anything."""
+"""Parse the memory report of a pod, as `memroll-probe` writes it, into a ProbeReport.
+
+The body of the HTTP response goes in; `evidence.capture` calls it. Pure. Every field is optional and can have any
+type: the pod wrote it. Text is redacted and sanitized, and lists are truncated.
+"""
 
 from __future__ import annotations
 
@@ -6,119 +10,122 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from memroll.api.evidence import (
-    GROWTH_MAX,
-    REFERRERS_MAX,
-    TEXT_CHARS_MAX,
-    TYPES_MAX,
+    MAX_GROWN_LINES,
+    MAX_REFERRERS,
+    MAX_RISING_TYPES,
+    MAX_TEXT_CHARS,
     GrownLine,
     ProbeReport,
     RisingType,
-    Tracing,
+    TracingState,
 )
-from memroll.errors import Unanswered
-from memroll.evidence.redact import without_secrets
-from memroll.evidence.sanitize import counted, named
+from memroll.errors import ProbeUnavailableError
+from memroll.evidence.redact import redact_secrets
+from memroll.evidence.sanitize import parse_count, sanitize_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = "memroll-probe/1"
-DIGITS_MAX = 18
+MAX_DIGITS = 18
+"""Maximum number of digits of an integer. Parsing time grows with the square of the digits; counts have at most 16."""
 STATES = ("off", "warming", "tracing")
-LOOKED_AT_MAX = 1000
-"""Items of a list that are looked at: a report holds ten."""
+MAX_ITEMS = 1000
+"""Maximum number of items of a list that are parsed, chosen by hand; a report has ten."""
 
 
-def read(answer: bytes) -> ProbeReport:
-    """Read a report. Raises Unanswered for what is none."""
-    raw = _decoded(answer)
+def parse_report(body: bytes) -> ProbeReport:
+    """Parse a report. Raise ProbeUnavailableError for anything else."""
+    raw = _parse_json(body)
     if not isinstance(raw, dict) or raw.get("schema") != SCHEMA:
-        raise Unanswered("NotAReport", f"the answer is not a report of the kind {SCHEMA}")
-    process, requests, tracing = (_mapping(raw.get(k)) for k in ("process", "requests", "tracing"))
+        raise ProbeUnavailableError("NotAReport", f"the response is not a report of the schema {SCHEMA}")
+    process, requests, tracing = (_as_dict(raw.get(k)) for k in ("process", "requests", "tracing"))
     return ProbeReport(
-        uptime_seconds=counted(raw.get("uptimeSeconds")),
-        rss_bytes=counted(process.get("rssBytes")),
-        peak_rss_bytes=counted(process.get("peakRssBytes")),
-        uss_bytes=counted(process.get("ussBytes")),
-        threads=counted(process.get("threads")),
-        asyncio_tasks=counted(process.get("asyncioTasks")),
-        requests_total=counted(requests.get("total")),
-        requests_in_flight=counted(requests.get("inFlight")),
-        uncollectable=counted(_mapping(raw.get("gc")).get("uncollectable")),
-        tracing=_tracing(tracing),
-        growth=tuple(sorted(_growth(raw.get("growth")), key=lambda g: -g.bytes)[:GROWTH_MAX]),
-        types=tuple(_types(raw.get("types")))[:TYPES_MAX],
+        uptime_seconds=parse_count(raw.get("uptimeSeconds")),
+        rss_bytes=parse_count(process.get("rssBytes")),
+        peak_rss_bytes=parse_count(process.get("peakRssBytes")),
+        uss_bytes=parse_count(process.get("ussBytes")),
+        threads=parse_count(process.get("threads")),
+        asyncio_tasks=parse_count(process.get("asyncioTasks")),
+        requests_total=parse_count(requests.get("total")),
+        requests_in_flight=parse_count(requests.get("inFlight")),
+        uncollectable=parse_count(_as_dict(raw.get("gc")).get("uncollectable")),
+        tracing=_parse_tracing(tracing),
+        growth=tuple(sorted(_parse_lines(raw.get("growth")), key=lambda g: -g.bytes)[:MAX_GROWN_LINES]),
+        types=tuple(_parse_rising_types(raw.get("types")))[:MAX_RISING_TYPES],
         truncated=raw.get("truncated") is True,
-        errors=tuple(_texts(raw.get("errors")))[:REFERRERS_MAX],
+        errors=tuple(_parse_texts(raw.get("errors")))[:MAX_REFERRERS],
     )
 
 
-def _decoded(answer: bytes) -> Any:  # noqa: ANN401 - JSON
+def _parse_json(body: bytes) -> Any:  # noqa: ANN401 - JSON
     try:
-        return json.loads(answer, parse_int=_int, parse_float=float, parse_constant=lambda _: None)
+        return json.loads(body, parse_int=_parse_int, parse_float=float, parse_constant=lambda _: None)
     except RecursionError:
-        raise Unanswered("NotAReport", "the answer is JSON that is too deep to be a report") from None
+        raise ProbeUnavailableError("NotAReport", "the response is JSON that is nested too deeply") from None
     except ValueError:
-        raise Unanswered("NotAReport", "the answer is not JSON") from None
+        raise ProbeUnavailableError("NotAReport", "the response is not JSON") from None
 
 
-def _int(digits: str) -> int | None:
-    return int(digits) if len(digits) <= DIGITS_MAX else None
+def _parse_int(digits: str) -> int | None:
+    return int(digits) if len(digits) <= MAX_DIGITS else None
 
 
-def _mapping(value: object) -> dict[str, Any]:
+def _as_dict(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _mappings(value: object) -> Iterator[dict[str, Any]]:
-    yield from (v for v in value[:LOOKED_AT_MAX] if isinstance(v, dict)) if isinstance(value, list) else ()
+def _iter_dicts(value: object) -> Iterator[dict[str, Any]]:
+    yield from (v for v in value[:MAX_ITEMS] if isinstance(v, dict)) if isinstance(value, list) else ()
 
 
-def _text(value: object) -> str:
-    return named(without_secrets(value[: 4 * TEXT_CHARS_MAX]), TEXT_CHARS_MAX) if isinstance(value, str) else ""
+def _parse_text(value: object) -> str:
+    if not isinstance(value, str):
+        return ""
+    return sanitize_name(redact_secrets(value[: 4 * MAX_TEXT_CHARS]), MAX_TEXT_CHARS)
 
 
-def _texts(value: object) -> Iterator[str]:
-    for item in value[:LOOKED_AT_MAX] if isinstance(value, list) else ():
-        text = _text(item)
+def _parse_texts(value: object) -> Iterator[str]:
+    for item in value[:MAX_ITEMS] if isinstance(value, list) else ():
+        text = _parse_text(item)
         if text:
             yield text
 
 
-def _tracing(raw: dict[str, Any]) -> Tracing:
+def _parse_tracing(raw: dict[str, Any]) -> TracingState:
     state = raw.get("state")
-    return Tracing(
+    return TracingState(
         state=state if state in STATES else "",
-        frames=counted(raw.get("frames")),
-        since_seconds=counted(raw.get("sinceSeconds")),
-        baseline_seconds=counted(raw.get("baselineSeconds")),
-        traced_bytes=counted(raw.get("tracedBytes")),
-        overhead_bytes=counted(raw.get("overheadBytes")),
+        frames=parse_count(raw.get("frames")),
+        since_seconds=parse_count(raw.get("sinceSeconds")),
+        baseline_seconds=parse_count(raw.get("baselineSeconds")),
+        traced_bytes=parse_count(raw.get("tracedBytes")),
+        overhead_bytes=parse_count(raw.get("overheadBytes")),
     )
 
 
-def _growth(raw: object) -> Iterator[GrownLine]:
-    for item in _mappings(raw):
-        file, grown = _text(item.get("file")), counted(item.get("bytes"))
-        if file and grown:
+def _parse_lines(raw: object) -> Iterator[GrownLine]:
+    for item in _iter_dicts(raw):
+        file, growth = _parse_text(item.get("file")), parse_count(item.get("bytes"))
+        if file and growth:
             yield GrownLine(
                 file=file,
-                line=counted(item.get("line")) or 0,
-                bytes=grown,
-                blocks=counted(item.get("blocks")),
-                total_bytes=counted(item.get("totalBytes")),
+                line=parse_count(item.get("line")) or 0,
+                bytes=growth,
+                blocks=parse_count(item.get("blocks")),
+                total_bytes=parse_count(item.get("totalBytes")),
             )
 
 
-def _types(raw: object) -> Iterator[RisingType]:
-    """Yield the types that rise; the others say nothing about a leak."""
-    for item in _mappings(raw):
-        name, count = _text(item.get("type")), counted(item.get("count"))
+def _parse_rising_types(raw: object) -> Iterator[RisingType]:
+    """Yield the rising types; the others are no evidence of a leak."""
+    for item in _iter_dicts(raw):
+        name, count = _parse_text(item.get("type")), parse_count(item.get("count"))
         if name and count is not None and item.get("rising") is True:
             yield RisingType(
                 type=name,
                 count=count,
-                growth=counted(item.get("growth")),
-                collections=counted(item.get("collections")),
-                referrers=tuple(_texts(item.get("referrers")))[:REFERRERS_MAX],
+                growth=parse_count(item.get("growth")),
+                collections=parse_count(item.get("collections")),
+                referrers=tuple(_parse_texts(item.get("referrers")))[:MAX_REFERRERS],
             )

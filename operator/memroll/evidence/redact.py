@@ -1,6 +1,8 @@
-"""Log lines without secrets. By pattern, and too much rather than too little: PodRolls have more readers than logs.
+"""Redact secrets in log lines, by pattern.
 
-What no pattern knows goes through: a secret in plain words ("my dog's name is Rex").
+Lines that a pod wrote go in, lines without secrets come out. `evidence.sections` and `evidence.probe_report` call it.
+Pure. The patterns rather match too much than too little: PodRolls have more readers than logs. A secret in plain words
+("my dog's name is Rex") matches none of them and is not redacted.
 """
 
 from __future__ import annotations
@@ -9,19 +11,27 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from memroll.api.evidence import LINE_CHARS_MAX
-from memroll.evidence.sanitize import cleaned
+from memroll.api.evidence import MAX_LINE_CHARS
+from memroll.evidence.sanitize import sanitize_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-GONE = "[redacted]"
-RANDOM_SHARE = 0.3
-"""A run is random when its characters change their kind so often: words, also GluedTogether, do it less."""
-RANDOM_CHARS = 20
-WORD_CHARS = 4
-"""So long are the words of a name. Of random runs of 20 letters 5 in 100 are taken for one, with digits 3 in 1,000."""
-HEX_CHARS = 32
+REDACTED = "[redacted]"
+MIN_RANDOM_RATIO = 0.3
+"""Minimum ratio of class changes to neighbouring characters in a random run, chosen by hand.
+
+Words have fewer changes between lower case, upper case and digits, also when they are GluedTogether.
+"""
+MIN_RANDOM_CHARS = 20
+"""Minimum length of a run that can be random, chosen by hand."""
+MIN_WORD_CHARS = 4
+"""Minimum mean length of the words of a name, chosen by hand.
+
+5 in 100 random runs of 20 letters are taken for a name, and 3 in 1,000 of those with digits.
+"""
+MIN_HEX_CHARS = 32
+"""Minimum length of a hexadecimal run that is redacted: 128 bits."""
 
 _KEY_BLOCK = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY.*?(?:-----END [A-Z0-9 ]{0,40}-----|\Z)", re.DOTALL)
 _KEY_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----")
@@ -31,15 +41,15 @@ _NAME = (
     r"|credential|session[_. -]?(?:id|key)|signature|dsn|conn(?:ection)?[_. -]?str"
 )
 _QUOTED = r"""\\+(?P<quote>["']).*?(?:\\+(?P=quote)|$)|"(?:[^"\\]|\\.)*+(?:"|$)|'(?:[^'\\]|\\.)*+(?:'|$)"""
-_IS = r"""[\w.-]{0,32}+\\*["']?\]?\s{0,4}(?:=>|:=|[:=])\s{0,4}"""
-_TO_ITS_END = rf"{_QUOTED}|.+?(?=\s[\w.-]{{1,64}}+=|$)"
-"""To the closing quote, else to the next `name=` or the end of the line."""
-_NAMED = re.compile(rf"(?P<name>(?:{_NAME}){_IS})(?P<value>{_TO_ITS_END})", re.IGNORECASE)
+_ASSIGNMENT = r"""[\w.-]{0,32}+\\*["']?\]?\s{0,4}(?:=>|:=|[:=])\s{0,4}"""
+_VALUE = rf"{_QUOTED}|.+?(?=\s[\w.-]{{1,64}}+=|$)"
+"""Value up to its closing quote, else up to the next `name=` or the end of the line."""
+_NAMED_SECRET = re.compile(rf"(?P<name>(?:{_NAME}){_ASSIGNMENT})(?P<value>{_VALUE})", re.IGNORECASE)
 _COUNT = r"\d{1,9}(?:\.\d{1,3})?(?=[,;)}\]]{0,4}(?:\s|$))"
-_TOKENS = re.compile(rf"(?P<name>token{_IS})(?P<value>(?P<count>{_COUNT})|{_TO_ITS_END})", re.IGNORECASE)
-"""Also what a model reads and writes is counted in tokens: `max_tokens=512`."""
-_HEADER = re.compile(rf"(?P<name>(?:authorization|cookie){_IS})(?P<value>{_QUOTED}|.+)", re.IGNORECASE)
-_IN_URL = re.compile(r"""(?<=://)[^\s"'<>]*@""")
+_TOKEN = re.compile(rf"(?P<name>token{_ASSIGNMENT})(?P<value>(?P<count>{_COUNT})|{_VALUE})", re.IGNORECASE)
+"""Token, but not a number of tokens as language models count them: `max_tokens=512`."""
+_HEADER = re.compile(rf"(?P<name>(?:authorization|cookie){_ASSIGNMENT})(?P<value>{_QUOTED}|.+)", re.IGNORECASE)
+_URL_CREDENTIALS = re.compile(r"""(?<=://)[^\s"'<>]*@""")
 _PATTERNS = (
     re.compile(r"\b(?:bearer|basic|negotiate)\s+[^\s,;\"']{4,}", re.IGNORECASE),
     re.compile(r"eyJ[\w-]{4,}+(?:\.[\w-]*+){1,4}"),
@@ -48,62 +58,62 @@ _PATTERNS = (
         r"|SG\.|lsv2_|gsk_|r8_|whsec_|dop_v1_)[\w.-]{8,}+"
     ),
     re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]+(?:\.[\w-]+)+"),
-    re.compile(rf"(?<![0-9A-Za-z])[0-9a-fA-F]{{{HEX_CHARS},}}+(?![0-9A-Za-z])"),
+    re.compile(rf"(?<![0-9A-Za-z])[0-9a-fA-F]{{{MIN_HEX_CHARS},}}+(?![0-9A-Za-z])"),
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-_RUN = re.compile(rf"[A-Za-z0-9+/_=-]{{{RANDOM_CHARS},}}+")
+_RUN = re.compile(rf"[A-Za-z0-9+/_=-]{{{MIN_RANDOM_CHARS},}}+")
 
 
-def redacted(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """Yield each line cleaned, without secrets and cut, and whether something was taken out of it."""
-    clean = [cleaned(line) for line in lines]
-    for line, kept in zip(clean, without_key_blocks(clean), strict=True):
-        without = without_secrets(kept)
-        yield without[:LINE_CHARS_MAX], without != line
+def redact_lines(lines: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """Yield each line sanitized, redacted and truncated, and whether anything was redacted in it."""
+    sanitized = [sanitize_line(line) for line in lines]
+    for line, kept in zip(sanitized, redact_key_blocks(sanitized), strict=True):
+        redacted = redact_secrets(kept)
+        yield redacted[:MAX_LINE_CHARS], redacted != line
 
 
-def without_key_blocks(lines: list[str]) -> list[str]:
-    """Take out private keys, which go over many lines; also one whose beginning is cut off."""
+def redact_key_blocks(lines: list[str]) -> list[str]:
+    """Redact private keys, which span many lines; also one whose beginning is missing."""
 
-    def blank(found: re.Match[str]) -> str:
-        return GONE + "\n" * found[0].count("\n")
+    def redact_block(match: re.Match[str]) -> str:
+        return REDACTED + "\n" * match[0].count("\n")
 
-    left = _KEY_BLOCK.sub(blank, "\n".join(lines)).split("\n") if lines else []
-    for end in (n for n, line in enumerate(left) if _KEY_END.search(line)):
+    kept = _KEY_BLOCK.sub(redact_block, "\n".join(lines)).split("\n") if lines else []
+    for end in (n for n, line in enumerate(kept) if _KEY_END.search(line)):
         first = end
-        while first and _KEY_LINE.fullmatch(left[first - 1]):
+        while first and _KEY_LINE.fullmatch(kept[first - 1]):
             first -= 1
-        left[first : end + 1] = [GONE] * (end + 1 - first)
-    return left
+        kept[first : end + 1] = [REDACTED] * (end + 1 - first)
+    return kept
 
 
-def without_secrets(line: str) -> str:
-    """Take what looks like a secret out of one line."""
-    line = _HEADER.sub(_value_gone, _IN_URL.sub(f"{GONE}@", line))
-    line = _TOKENS.sub(_token_gone, _NAMED.sub(_value_gone, line))
+def redact_secrets(line: str) -> str:
+    """Redact everything in a line that matches the pattern of a secret."""
+    line = _HEADER.sub(_redact_value, _URL_CREDENTIALS.sub(f"{REDACTED}@", line))
+    line = _TOKEN.sub(_redact_token, _NAMED_SECRET.sub(_redact_value, line))
     for pattern in _PATTERNS:
-        line = pattern.sub(GONE, line)
-    return _RUN.sub(_random_gone, line)
+        line = pattern.sub(REDACTED, line)
+    return _RUN.sub(_redact_random, line)
 
 
-def _value_gone(found: re.Match[str]) -> str:
-    return f"{found['name']}{GONE}"
+def _redact_value(match: re.Match[str]) -> str:
+    return f"{match['name']}{REDACTED}"
 
 
-def _token_gone(found: re.Match[str]) -> str:
-    return found[0] if found["count"] else _value_gone(found)
+def _redact_token(match: re.Match[str]) -> str:
+    return match[0] if match["count"] else _redact_value(match)
 
 
-def _random_gone(found: re.Match[str]) -> str:
-    return GONE if is_random(found[0]) else found[0]
+def _redact_random(match: re.Match[str]) -> str:
+    return REDACTED if is_random(match[0]) else match[0]
 
 
 def is_random(run: str) -> bool:
-    """Tell a key from a path or a name: its characters change between small, large and digit all the time."""
-    if run == run.lower() and max(map(len, run.split("-"))) < RANDOM_CHARS:
+    """Return whether a run is a key, not a path or a name: keys often alternate between letters and digits."""
+    if run == run.lower() and max(map(len, run.split("-"))) < MIN_RANDOM_CHARS:
         return False  # the name of a pod, a UUID
-    if run.isalpha() and len(run) >= WORD_CHARS * len(_WORD.findall(run)):
+    if run.isalpha() and len(run) >= MIN_WORD_CHARS * len(_WORD.findall(run)):
         return False  # InMemoryStateService: words, if short ones
-    kinds = ["a" if c.islower() else "A" if c.isupper() else "1" if c.isdigit() else "" for c in run]
-    pairs = [a != b for a, b in pairwise(kinds) if a and b]
-    return sum(pairs) >= RANDOM_SHARE * max(len(pairs), RANDOM_CHARS // 2)
+    classes = ["a" if c.islower() else "A" if c.isupper() else "1" if c.isdigit() else "" for c in run]
+    changes = [a != b for a, b in pairwise(classes) if a and b]
+    return sum(changes) >= MIN_RANDOM_RATIO * max(len(changes), MIN_RANDOM_CHARS // 2)

@@ -1,4 +1,4 @@
-"""Text and numbers that a pod wrote, made harmless: for a terminal, an event, a page and the API server."""
+"""Sanitize text and numbers that a pod wrote, for terminals, Events, HTML pages and the API server. Pure."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import math
 import re
 import unicodedata
 
-from memroll.api.evidence import NUMBER_MAX
+from memroll.api.evidence import MAX_NUMBER
 
-READ_CHARS_MAX = 2048
-"""Of one line: what stands behind that is not looked at."""
+MAX_PARSED_CHARS = 2048
+"""Maximum number of characters of a line that are parsed, chosen by hand. The rest of the line is ignored."""
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]")
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-"""Control, format (bidi, zero width), surrogate, private, unassigned; and what ends lines."""
-_ODD = re.compile(r"[^\w ./@+~:=,'()-]")
+_INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories to remove: control, format (bidi, zero width), surrogate, private, unassigned, line ends."""
+_UNSAFE = re.compile(r"[^\w ./@+~:=,'()-]")
 
 
-def cleaned(text: str) -> str:
-    """Return one line without what a terminal obeys or an eye does not see; a tab is a blank."""
-    text = _ANSI.sub("", text[:READ_CHARS_MAX].replace("\t", " "))
+def sanitize_line(text: str) -> str:
+    """Return one line without terminal escapes and invisible characters; a tab becomes a blank."""
+    text = _ANSI.sub("", text[:MAX_PARSED_CHARS].replace("\t", " "))
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c for c in text if unicodedata.category(c) not in _UNSEEN)
+    return "".join(c for c in text if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
 
 
-def named(text: str, chars_most: int) -> str:
-    """Return the name of a file, a type or what refers to it: nothing in it is markup, and nothing a link."""
-    safe = _ODD.sub("_", cleaned(text))
-    return re.sub("//+", "/", safe).strip()[:chars_most]
+def sanitize_name(text: str, max_chars: int) -> str:
+    """Return the name of a file, a type or a referrer, without markup and links."""
+    safe = _UNSAFE.sub("_", sanitize_line(text))
+    return re.sub("//+", "/", safe).strip()[:max_chars]
 
 
-def counted(value: object) -> int | None:
-    """Return a number of something; None for what is none."""
+def parse_count(value: object) -> int | None:
+    """Return a count; None for a value that is not a number from 0 to MAX_NUMBER."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
         value = round(value)
-    return value if 0 <= value <= NUMBER_MAX else None
+    return value if 0 <= value <= MAX_NUMBER else None

@@ -1,44 +1,48 @@
-"""How long evidence may be captured for: never past its time-out, nor past the moment at which the pod must go."""
+"""Limit the time for capturing evidence: by the evidence timeout, and by the time at which the pod must be rolled.
+
+A PodRoll and its pod go in, seconds or a `skipped` record come out. The state machine and
+`reconcile.roll` call it. Pure.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.evidence import Evidence, Missing, Part
-from memroll.api.quantity import about
-from memroll.model.roll_duration import guessed_s
+from memroll.api.evidence import Evidence, EvidenceSection, MissingSection
+from memroll.api.quantity import humanize_duration
+from memroll.model.roll_duration import estimate_s
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.pod_roll import PodRoll
-    from memroll.model.pods import Target
+    from memroll.model.pods import Pod
 
-LEAST_S = 1.0
-"""In less nothing is had: skipped."""
-
-
-def left_s(roll: PodRoll, pod: Target, now: datetime) -> float:
-    """Return the seconds that are left to capture evidence; less than LEAST_S means none."""
-    begun = roll.status.times.capturing_evidence or now
-    passed_s = max(0.0, (now - begun).total_seconds())
-    return min(roll.spec.evidence.timeout.total_seconds() - passed_s, _spare_s(roll, pod, now))
+MIN_CAPTURE_S = 1.0
+"""Minimum time for a capture in seconds, chosen by hand. With less the capture is skipped."""
 
 
-def _spare_s(roll: PodRoll, pod: Target, now: datetime) -> float:
-    """Return how long the pod can wait for its roll; for ever, where nobody knows of a limit."""
-    finding = roll.spec.finding
-    if finding is None or finding.time_to_limit_seconds is None:
+def remaining_s(roll: PodRoll, pod: Pod, now: datetime) -> float:
+    """Return the seconds that remain for the capture; less than MIN_CAPTURE_S means to skip it."""
+    started = roll.status.times.capturing_evidence or now
+    elapsed_s = max(0.0, (now - started).total_seconds())
+    return min(roll.spec.evidence.timeout.total_seconds() - elapsed_s, _time_until_roll_s(roll, pod, now))
+
+
+def _time_until_roll_s(roll: PodRoll, pod: Pod, now: datetime) -> float:
+    """Return how long the pod can wait for its roll; infinite if its time to the limit is unknown."""
+    trigger = roll.spec.trigger
+    if trigger is None or trigger.time_to_limit_seconds is None:
         return float("inf")
-    passed_s = (now - roll.created_at).total_seconds()
-    return finding.time_to_limit_seconds - passed_s - guessed_s(pod, roll.spec.drain)
+    elapsed_s = (now - roll.created_at).total_seconds()
+    return trigger.time_to_limit_seconds - elapsed_s - estimate_s(pod, roll.spec.drain)
 
 
-def skipped(roll: PodRoll, pod: Target, now: datetime) -> Evidence:
-    """Say why nothing was captured."""
-    if _spare_s(roll, pod, now) < LEAST_S:
-        took = about(guessed_s(pod, roll.spec.drain))
-        why = f"skipped: the pod's limit is near, and a roll may take {took}"
+def skipped(roll: PodRoll, pod: Pod, now: datetime) -> Evidence:
+    """Return a record without sections that contains the reason why the capture was skipped."""
+    if _time_until_roll_s(roll, pod, now) < MIN_CAPTURE_S:
+        duration = humanize_duration(estimate_s(pod, roll.spec.drain))
+        why = f"skipped: the pod's limit is near, and a roll may take {duration}"
     else:
-        why = "the capture was cut short and had no time left"
-    return Evidence(captured_at=now, missing=(Missing(part=Part.ALL, reason=why),))
+        why = "the capture was interrupted and had no time left"
+    return Evidence(captured_at=now, missing=(MissingSection(section=EvidenceSection.ALL, reason=why),))

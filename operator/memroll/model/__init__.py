@@ -1,1 +1,1 @@
-"""Snapshots of pods and workloads as frozen values."""
+"""Snapshots of pods and workloads as frozen values: no I/O, no client library."""

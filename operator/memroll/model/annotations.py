@@ -1,6 +1,7 @@
-"""Notes that memroll leaves on pods as JSON annotations, and reads back strictly: anyone may have written them since.
+"""JSON annotations that memroll writes on released pods, and their strict parsers.
 
-A note that is too long, nested too deeply or of another shape reads as no note. Nothing here raises.
+Anyone may have changed an annotation since memroll wrote it. One that is too long, nested too deeply or of another
+shape is parsed as empty. Nothing here raises. Pure.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-NOTE_CHARS_MAX = 16_384
-"""Longer than any note that memroll writes (32 labels of 380 characters); longer ones are not parsed at all."""
+MAX_ANNOTATION_CHARS = 16_384
+"""Maximum length of an annotation that is parsed. memroll's own are shorter: at most 32 labels of 380 characters."""
 
 
 class _Reference(BaseModel):
@@ -32,67 +33,68 @@ class _Reference(BaseModel):
     name: Name
     uid: str = Field(min_length=1, max_length=64)
 
-    def as_ref(self) -> ObjectRef:
+    def to_ref(self) -> ObjectRef:
         return ObjectRef(self.api_version, self.kind, self.name, self.uid)
 
 
-class _OwnersNote(BaseModel):
+class _OwnersJson(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore")
 
     controller: _Reference | None = None
-    top: _Reference | None = None
+    owner: _Reference | None = None
 
 
-_OWNERS = TypeAdapter(_OwnersNote)
+_OWNERS = TypeAdapter(_OwnersJson)
 _LABELS: TypeAdapter[dict[str, str]] = TypeAdapter(dict[LabelKey, LabelValue], config=ConfigDict(strict=True))
 
 
-def _read(shape: TypeAdapter[T], note: str) -> T | None:
-    """Parse a note of this shape; None for one that is too long or not of it."""
-    if len(note) > NOTE_CHARS_MAX:
+def _parse(shape: TypeAdapter[T], text: str) -> T | None:
+    """Parse an annotation; None for one that is too long or of another shape."""
+    if len(text) > MAX_ANNOTATION_CHARS:
         return None
     try:
-        return shape.validate_json(note)  # its parser bounds the depth, and reports it like any other error
-    except ValueError:  # pydantic's ValidationError is one; so is what Python says of half a surrogate pair
+        return shape.validate_json(text)  # its parser bounds the depth, and reports it like any other error
+    except ValueError:  # pydantic's ValidationError is one; so is Python's error for half a surrogate pair
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class Owners:
-    """The controller and the workload of a released pod, noted on the pod for the time when its PodRoll is gone."""
+class RecordedOwners:
+    """Controller and workload of a released pod, recorded on the pod for when its PodRoll no longer exists."""
 
     controller: ObjectRef | None = None
-    top: ObjectRef | None = None
+    owner: ObjectRef | None = None
 
-    def written(self) -> str:
-        parts = {"controller": self.controller, "top": self.top}
-        return _compact({k: _fields(v) for k, v in parts.items() if v})
+    def to_annotation(self) -> str:
+        """Return the annotation value, compact JSON."""
+        refs = {"controller": self.controller, "owner": self.owner}
+        return _dump({k: _to_json(v) for k, v in refs.items() if v})
 
     @classmethod
-    def read(cls, note: str) -> Owners:
-        """Read what `written` wrote; nobody, where it can't be read."""
-        found = _read(_OWNERS, note)
-        if found is None:
-            return NOBODY
-        return cls(*(None if ref is None else ref.as_ref() for ref in (found.controller, found.top)))
+    def from_annotation(cls, text: str) -> RecordedOwners:
+        """Parse the value that `to_annotation` returned; NO_OWNERS for anything else."""
+        parsed = _parse(_OWNERS, text)
+        if parsed is None:
+            return NO_OWNERS
+        return cls(*(None if ref is None else ref.to_ref() for ref in (parsed.controller, parsed.owner)))
 
 
-NOBODY = Owners()
+NO_OWNERS = RecordedOwners()
 
 
-def labels_note(labels: Mapping[str, str]) -> str:
-    """Write the labels that a detach changes, as they were: `{"app":"chat"}`."""
-    return _compact(labels)
+def labels_to_annotation(labels: Mapping[str, str]) -> str:
+    """Return the annotation value with the original values of the labels that a detach changes: `{"app":"chat"}`."""
+    return _dump(labels)
 
 
-def read_labels(note: str) -> dict[str, str]:
-    """Read what `labels_note` wrote; no labels, where it can't be read."""
-    return _read(_LABELS, note) or {}
+def labels_from_annotation(text: str) -> dict[str, str]:
+    """Parse the value that `labels_to_annotation` returned; no labels for anything else."""
+    return _parse(_LABELS, text) or {}
 
 
-def _fields(ref: ObjectRef) -> dict[str, str]:
+def _to_json(ref: ObjectRef) -> dict[str, str]:
     return {"api_version": ref.api_version, "kind": ref.kind, "name": ref.name, "uid": ref.uid}
 
 
-def _compact(content: Mapping[str, object]) -> str:
+def _dump(content: Mapping[str, object]) -> str:
     return json.dumps(dict(content), sort_keys=True, separators=(",", ":"))

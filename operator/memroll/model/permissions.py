@@ -1,4 +1,4 @@
-"""The rights that memroll was installed with."""
+"""Permissions that memroll was installed with, as the chart's values and the RBAC rules grant them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Permits:
-    """What memroll was given the right to do when it was installed."""
+class Permissions:
+    """Actions that the installation permits.
+
+    `controller.context` builds it from the settings; the gates and strategies check it.
+    """
 
     acting: bool = True
+    """Evicting pods."""
     surge: bool = True
+    """Patching pods, to release them from their ReplicaSet."""
     restart: bool = True
+    """Restarting workloads."""
     logs: bool = True
     """Reading the logs of pods, as evidence."""
     http: bool = True
-    """Asking pods for their own reports, as evidence."""
+    """Requesting memory reports from pods, as evidence."""
 
 
-EVERYTHING = Permits()
+ALL_PERMISSIONS = Permissions()

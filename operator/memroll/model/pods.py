@@ -1,4 +1,7 @@
-"""What memroll knows of a pod, its containers and its workload: frozen snapshots of the cluster."""
+"""Pods, containers and workloads as frozen snapshots of the cluster.
+
+`clients.kube` builds them from the API server's JSON; every layer above reads them. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,29 +12,35 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-PROTECT_ANNOTATION = "memroll.dev/protect"
+DO_NOT_DISRUPT_ANNOTATION = "memroll.dev/do-not-disrupt"
+"""On a pod or a namespace: "true", or the time until which memroll must not roll it."""
+AUTOSCALER_ANNOTATIONS = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
+"""Annotations by which the autoscalers must not disrupt a pod, with the value that forbids it; memroll obeys them."""
 ROLL_ANNOTATION = "memroll.dev/roll"
 """On a released pod: the name of the PodRoll that released it."""
 HASH_ANNOTATION = "memroll.dev/released-from"
-"""On a released pod: the template hash it had, to be put back in a rollback."""
+"""On a released pod: its original template hash, restored in a rollback."""
 OWNER_ANNOTATION = "memroll.dev/released-owner"
-"""On a released pod: what owned it, as JSON, so that a stray can be judged when its PodRoll is gone."""
+"""On a released pod: its `RecordedOwners` as JSON, for the case that its PodRoll no longer exists."""
 DETACHED_ANNOTATION = "memroll.dev/detached"
-"""On a detached pod: its changed labels as they were, as compact JSON (`{"app":"chat"}`), to be put back."""
+"""On a detached pod: the original values of its changed labels as JSON (`{"app":"chat"}`), restored in a rollback."""
 DETACHED_VALUE = "memroll-detached"
-"""The value of a label by which a Service selects, while the pod is detached."""
+"""Value of the labels that a Service selects by, while the pod is detached."""
 TEMPLATE_HASH = "pod-template-hash"
-"""The label by which a Deployment ties a pod to its ReplicaSet."""
+"""Label by which the ReplicaSets of a Deployment select their pods."""
 ROLLOUT_HASH = "rollouts-pod-template-hash"
-"""The same for an Argo Rollout."""
+"""Label by which the ReplicaSets of an Argo Rollout select their pods."""
 HASH_LABELS = (TEMPLATE_HASH, ROLLOUT_HASH)
 RELEASED_HASH = "memroll-released"
-"""The template hash of every released pod: one list call finds them all."""
+"""Template hash of every released pod. It is the same for all, so that one list call finds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectRef:
-    """A reference to an object of the pod's own namespace."""
+    """Reference to an object in the pod's own namespace."""
 
     api_version: str
     kind: str
@@ -44,6 +53,8 @@ class ObjectRef:
 
 @dataclass(frozen=True, slots=True)
 class PodKey:
+    """Identity of a pod. The uid distinguishes pods that have the same name one after the other."""
+
     namespace: str
     name: str
     uid: str
@@ -51,24 +62,24 @@ class PodKey:
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """One running container instance (init containers only when they are native sidecars)."""
+    """One running container instance; an init container only if it is a native sidecar."""
 
     name: str
     id: str
     """The runtime's ID without its scheme; empty while the container is not running."""
     limit_bytes: int | None
-    """The memory limit in force: the status' one where it stands there (in-place resize), else the spec's."""
+    """The memory limit in force: that of the status if it has one (in-place resize), else that of the spec."""
     started_at: datetime | None
     restarts: int = 0
     oom_killed_at: datetime | None = None
     image: str = ""
     ports: tuple[int, ...] = ()
-    """The TCP ports that it declares."""
+    """The declared TCP ports."""
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """A pod that a policy selects."""
+class Pod:
+    """Snapshot of a pod."""
 
     key: PodKey
     resource_version: str
@@ -81,63 +92,63 @@ class Target:
     """The owner reference with `controller: true`."""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    """Only those of memroll.dev and the two "do not disrupt" marks of the autoscalers."""
+    """Only the annotations of memroll.dev and the do-not-disrupt annotations of the autoscalers."""
     containers: tuple[Container, ...] = ()
-    pinned_by: str = ""
-    """Why a second copy of this pod can't run beside it ("host port 80", "claim data is ReadWriteOnce")."""
-    stuck: str = ""
-    """Why it does not become Ready, where its status says so ("Unschedulable: 0/1 nodes are available ...")."""
+    exclusive_because: str = ""
+    """Reason why a second copy can't run next to the pod ("host port 80", "claim data is ReadWriteOnce"), or empty."""
+    not_ready_reason: str = ""
+    """Reason in the status why the pod is not Ready ("Unschedulable: 0/1 nodes are available ..."), or empty."""
     unschedulable: bool = False
-    """Whether the scheduler finds no room for it."""
-    mirror: bool = False
-    """A static pod's mirror: the API server can't evict it."""
+    """True if the scheduler finds no node with room for the pod."""
+    static: bool = False
+    """True for the mirror of a static pod: the API server can't evict it."""
     ip: str = ""
-    """Its own address; empty while it has none, and for a pod on its host's network."""
+    """The pod's own IP address; empty while it has none, and for a pod on its host's network."""
 
     @property
     def released(self) -> bool:
-        """Whether a roll has released this pod from its ReplicaSet."""
-        return self.noted and RELEASED_HASH in self.labels.values()
+        """True if a roll has released this pod from its ReplicaSet."""
+        return self.has_roll_annotation and RELEASED_HASH in self.labels.values()
 
     @property
-    def noted(self) -> bool:
-        """Whether it bears the notes of a roll: also one that somebody has put back by hand."""
+    def has_roll_annotation(self) -> bool:
+        """True if the pod has the annotation of a roll, even if someone has restored its labels by hand."""
         return ROLL_ANNOTATION in self.annotations
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What keeps a pod running: its controller and, where there is one, what owns that."""
+    """Snapshot of a workload: the controller of a pod and, if there is one, the owner of that controller."""
 
-    top: ObjectRef
-    """What a person would name: the Deployment, StatefulSet, DaemonSet, Rollout, or a bare ReplicaSet."""
+    owner: ObjectRef
+    """The Deployment, StatefulSet, DaemonSet or Rollout, or a ReplicaSet without an owner."""
     controller: ObjectRef
-    """What owns the pods: a ReplicaSet under a Deployment or Rollout, else the same as `top`."""
-    desired: int
-    """Pods that `controller` wants."""
+    """The controller of the pod: a ReplicaSet under a Deployment or Rollout, else the same as `owner`."""
+    controller_replicas: int
+    """Desired number of pods of `controller`."""
     replicas: int = 0
-    """Pods that `top` wants in all; the same as `desired` but in the middle of a rollout."""
+    """Desired number of pods of `owner`; differs from `controller_replicas` only during a rollout."""
     hash_label: str = ""
-    """The pod label that ties a pod to its ReplicaSet; empty when the workload can't surge."""
-    mid_rollout: str = ""
-    """Why the workload counts as being in a rollout, or the pod as one of another revision; or empty."""
-    unsettled: str = ""
-    """Why `top` itself is in a rollout, whatever the pod's revision; or empty."""
+    """Label by which the ReplicaSet selects its pods; empty if the workload can't surge."""
+    rollout_in_progress: str = ""
+    """Reason why a rollout is in progress, or why the pod is of another revision; or empty."""
+    owner_rollout_in_progress: str = ""
+    """Reason why a rollout of `owner` is in progress, regardless of the pod's revision; or empty."""
     selector: str = ""
-    """What selects the pods of all its revisions, as a query string."""
-    family: frozenset[str] = frozenset()
-    """The uids of all controllers of its pods: one, or the ReplicaSets of all its revisions."""
-    failure: str = ""
-    """Why the controller can't create pods (an exhausted quota, an admission webhook), or empty."""
+    """Label selector of the pods of all revisions, as a query string."""
+    controller_uids: frozenset[str] = frozenset()
+    """Uids of all controllers of the workload's pods: one, or the ReplicaSets of all revisions."""
+    replica_failure: str = ""
+    """Reason why the controller can't create pods (an exhausted quota, an admission webhook), or empty."""
     paused: bool = False
     restarted_at: str = ""
-    """When its pods were last restarted by annotation or field, as it is written there."""
-    recreates: bool = False
-    """Whether its controller ends all old pods before it creates new ones (`strategy: Recreate`)."""
-    surge_refused: str = ""
-    """Why it must not have a pod more than it asks for, where its own spec says so (`maxSurge: 0`), or empty."""
+    """Time of the last restart by annotation or field, as written there; or empty."""
+    has_recreate_strategy: bool = False
+    """True if the controller ends all old pods before it creates new ones (`strategy: Recreate`)."""
+    must_not_surge_because: str = ""
+    """Reason why its spec forbids more pods than its replicas (`maxSurge: 0`), or empty."""
 
     @property
-    def wants_back(self) -> bool:
-        """Whether a released pod may go back: to be kept, or to be deleted with all others."""
-        return self.desired > 0 or self.replicas == 0
+    def can_readopt(self) -> bool:
+        """True if the controller can readopt a released pod: to keep it, or to delete it at zero replicas."""
+        return self.controller_replicas > 0 or self.replicas == 0

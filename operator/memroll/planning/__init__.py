@@ -1,1 +1,1 @@
-"""Which pods to roll now, and which gate blocks the others. Pure."""
+"""Plan of a reconcile: pods to roll now, and the gate that blocks each of the others. Pure."""

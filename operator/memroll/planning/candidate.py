@@ -1,13 +1,16 @@
-"""A pod in breach, with everything that the gates ask about."""
+"""Pods that may have to be rolled, and the context in which the gates evaluate them.
+
+`reconcile.policy` builds a `Candidate` for each pod at risk and one `Context` per reconcile; the schedule, the gates
+and the plan read both.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from memroll.detection.verdict import Told, seconds_left, told
-from memroll.model.permissions import EVERYTHING, Permits
-from memroll.planning.rate_limit import DEFAULT_GUARD, Guard
+from memroll.model.permissions import ALL_PERMISSIONS, Permissions
+from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,86 +18,90 @@ if TYPE_CHECKING:
 
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import PolicySpec
-    from memroll.detection.verdict import Breach
-    from memroll.model.pods import Target, Workload
-    from memroll.planning.rate_limit import Tally
+    from memroll.detection.verdict import ContainerVerdict
+    from memroll.model.pods import Pod, Workload
+    from memroll.model.roll_duration import RollDurations
+    from memroll.planning.rate_limit import RecentRolls
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One pod in breach."""
+    """Pod at risk, with the verdict of its most urgent container and what the schedule found out about it."""
 
-    target: Target
+    pod: Pod
     container: str
-    breach: Breach
+    verdict: ContainerVerdict
     limit_bytes: int | None
     workload: Workload | None = None
-    """Looked up only for a pod that may be due; None for a pod without a controller."""
-    hash_selected_by: str = ""
-    """What selects the pod by its template hash, in words; looked up with the workload. Empty: nothing does."""
-    start_by: datetime | None = None
-    """When its roll must begin at the latest, siblings and windows considered; None where nothing is scheduled."""
-    hurried: str = ""
-    """Why it is due before its own deadline, or empty."""
-    pressed: bool = False
-    """Whether those queued behind it would come too late, were it rolled any later."""
-    outside: str = ""
-    """Why it is rolled outside of the windows, or empty."""
+    """Workload of the pod, looked up only if the pod may be due; None for a pod without a controller."""
+    unreadable_because: str = ""
+    """Reason why the workload can't be read, or empty."""
+    hash_selector: str = ""
+    """Object that selects the pod by its template hash, as text; empty if none does. Looked up with the workload."""
+    latest_start: datetime | None = None
+    """Latest time to begin the roll, given the peers and the maintenance windows; None if it is not scheduled."""
+    advanced_because: str = ""
+    """Reason why it is due before its own deadline; empty if it is not."""
+    holds_up_queue: bool = False
+    """True if a later roll of this pod would make a peer behind it in the queue miss its deadline."""
+    outside_window_because: str = ""
+    """Reason why it is rolled outside the maintenance windows; empty if it is not."""
 
     @property
     def due(self) -> bool:
-        """Whether it must be rolled now."""
-        return self.breach.due or bool(self.hurried)
+        """True if the pod must be rolled now."""
+        return self.verdict.due or bool(self.advanced_because)
 
     @property
-    def movable(self) -> bool:
-        """Whether it may be rolled before its own deadline: a confirmed leak that nothing but the distance holds.
+    def can_advance(self) -> bool:
+        """True if the pod may be rolled before its own deadline: a leak that is not due only for its remaining time.
 
-        What is nearer than its lead and still not due is doubted by the judgement: no queue may overrule that.
+        A pod within its lead time that is not due has failed a check; the schedule must not override that.
         """
-        left_s, lead_s = self.breach.time_to_limit_s, self.breach.lead_s
-        if self.breach.due or told(self.breach) is not Told.CONFIRMED or left_s is None or lead_s is None:
+        verdict, lead_s = self.verdict, self.verdict.lead_time_s
+        if verdict.due or not verdict.is_confirmed_leak or verdict.time_to_limit_s is None or lead_s is None:
             return False
-        return left_s > lead_s
+        return verdict.time_to_limit_s > lead_s
 
     @property
     def urgency(self) -> tuple[float, str]:
-        """Seconds to the limit, infinite without one, and the name. The least goes first."""
-        return seconds_left(self.breach), self.target.key.name
+        """Sort key: seconds to the limit (infinite without one), then the name. The smallest is rolled first."""
+        return self.verdict.remaining_s, self.pod.key.name
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What the gates know beside the candidate: one snapshot per pass."""
+    """Input of the gates besides the candidate: one snapshot for each reconcile."""
 
     policy: str
     spec: PolicySpec
     rolls: tuple[PodRoll, ...]
     """All PodRolls of the namespace: budgets, cooldowns and concurrency are counted from them."""
     now: datetime
+    roll_durations: RollDurations
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)
-    permits: Permits = EVERYTHING
+    permissions: Permissions = ALL_PERMISSIONS
     planned: tuple[Candidate, ...] = ()
-    """What this pass has already decided to roll."""
-    leads: bool = True
-    """Whether this process holds the Lease."""
-    breaching: tuple[Candidate, ...] = ()
-    """All candidates of the pass, due or not."""
+    """Candidates that this plan rolls, so far."""
+    is_leader: bool = True
+    """True if this process holds the Lease."""
+    candidates: tuple[Candidate, ...] = ()
+    """All candidates of the reconcile, due or not."""
     healthy: frozenset[str] = frozenset()
-    """The uids of the pods that are past their warm-up and healthy."""
-    guard: Guard = DEFAULT_GUARD
+    """UIDs of the pods whose watched containers are all healthy and past their warm-up."""
+    rate_limit: RollRateLimit = DEFAULT_RATE_LIMIT
     watched_pods: int = 0
-    """Of the namespace, by all policies."""
-    tally: Tally | None = None
-    """What the runaway guard counts; None while nothing is about to be rolled."""
+    """Number of pods that all policies of the namespace watch."""
+    recent_rolls: RecentRolls | None = None
+    """PodRolls that count for the rate limit; None while no roll is planned."""
 
 
 def same_workload(workload: Workload, roll: PodRoll) -> bool:
-    """Whether a PodRoll is about a pod of this workload."""
+    """Return whether a PodRoll is about a pod of this workload."""
     ref = roll.status.workload or roll.spec.workload
-    return ref is not None and (ref.kind, ref.name) == (workload.top.kind, workload.top.name)
+    return ref is not None and (ref.kind, ref.name) == (workload.owner.kind, workload.owner.name)
 
 
 def rolls_of(workload: Workload | None, rolls: Iterable[PodRoll]) -> list[PodRoll]:
-    """Return the PodRolls of a workload; none where it is not known."""
+    """Return the PodRolls of a workload; none if the workload is not known."""
     return [] if workload is None else [r for r in rolls if same_workload(workload, r)]

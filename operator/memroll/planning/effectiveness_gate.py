@@ -1,79 +1,86 @@
-"""The gate that blocks workloads whose last rolls freed next to no memory. Pure."""
+"""Gate that blocks a container whose last rolls freed too little memory. Pure.
+
+`rolling.effect` compares the memory of a pod with that of its replacement and writes the result into the PodRoll;
+this gate reads these results.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from memroll.api.base import rfc3339
-from memroll.api.pod_roll import Effect
+from memroll.api.base import MAX_IMAGE_CHARS, rfc3339
+from memroll.api.pod_roll import EffectResult
 from memroll.model.revisions import revision_of, revision_of_roll
 from memroll.planning.candidate import same_workload
-from memroll.rolling.effect import IMAGE_CHARS_MAX, freed
+from memroll.planning.gate_result import NONE, GateResult
+from memroll.rolling.effect import describe_freed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memroll.api.pod_roll import Finding, PodRoll
-    from memroll.model.pods import Container, Target
+    from memroll.api.pod_roll import PodRoll, RollTrigger
+    from memroll.model.pods import Container, Pod
     from memroll.planning.candidate import Candidate, Context
 
-HOLD_LEAST = timedelta(hours=6)
-HOLD_MOST = timedelta(days=7)
-DOUBLINGS_MOST = 20
+MIN_PAUSE = timedelta(hours=6)
+"""Pause after the first ineffective roll. See design note 0009."""
+MAX_PAUSE = timedelta(days=7)
+"""Maximum pause after ineffective rolls in a row. See design note 0009."""
+MAX_DOUBLINGS = 20
+"""Maximum number of doublings of the pause that are calculated; `MAX_PAUSE` is reached earlier."""
 
 
-def on_hold(candidate: Candidate, context: Context) -> str | None:
-    """Hold a workload that rolling does not help: twice as long after each ineffective roll in a row.
+def check_effectiveness(candidate: Candidate, context: Context) -> GateResult:
+    """Block while the pause after ineffective rolls of the same container and revision lasts.
 
-    A new revision is a new chance: rolls of another one don't count.
+    Rolls of another revision don't count: it may have fixed the leak.
     """
-    vain = _in_vain(_alike(candidate, context.rolls))
-    if not vain:
-        return None
-    memory = vain[0].status.memory
-    assert memory is not None, "an effect stands in it"
-    free = (memory.judged or context.now) + pause(len(vain))
-    if context.now >= free:
-        return None
-    rolls = "the last roll" if len(vain) == 1 else f"the last {len(vain)} rolls"
-    return f"on hold until {rfc3339(free)} or a new revision: {rolls} did not help ({freed(memory)})"
+    ineffective = _ineffective_in_a_row(_comparable(candidate, context.rolls))
+    effect = ineffective[0].status.effect if ineffective else None
+    if effect is None:
+        return GateResult("", "the last roll was not ineffective", NONE)
+    pause_ends = (effect.compared_at or context.now) + pause_after(len(ineffective))
+    rolls = "the last roll was" if len(ineffective) == 1 else f"the last {len(ineffective)} rolls were"
+    observed = f"{rolls} ineffective ({describe_freed(effect)})"
+    message = f"blocked until {rfc3339(pause_ends)} or a new revision: {observed}" if context.now < pause_ends else ""
+    return GateResult(message, observed, f"{rfc3339(pause_ends)} or later, or a new revision")
 
 
-def pause(ineffective: int) -> timedelta:
-    """Return how long a workload is left alone after so many ineffective rolls in a row."""
-    return min(HOLD_MOST, HOLD_LEAST * (1 << min(ineffective - 1, DOUBLINGS_MOST)))
+def pause_after(ineffective_rolls: int) -> timedelta:
+    """Return the pause after that many ineffective rolls in a row."""
+    return min(MAX_PAUSE, MIN_PAUSE * (1 << min(ineffective_rolls - 1, MAX_DOUBLINGS)))
 
 
-def _in_vain(rolls: Iterable[PodRoll]) -> Sequence[PodRoll]:
-    """Return the ineffective rolls since one that was worth something, newest first; unknown effects don't count."""
-    vain = []
+def _ineffective_in_a_row(rolls: Iterable[PodRoll]) -> Sequence[PodRoll]:
+    """Return the ineffective rolls since the last effective one, newest first; unknown effects don't count."""
+    ineffective = []
     for roll in sorted(rolls, key=lambda r: r.status.times.finished or r.created_at, reverse=True):
-        effect = roll.status.memory.effect if roll.status.memory else None
-        if effect is Effect.INEFFECTIVE:
-            vain.append(roll)
-        elif effect is not None:
+        result = roll.status.effect.result if roll.status.effect else None
+        if result is EffectResult.INEFFECTIVE:
+            ineffective.append(roll)
+        elif result is not None:
             break
-    return vain
+    return ineffective
 
 
-def _alike(candidate: Candidate, rolls: Iterable[PodRoll]) -> Iterable[PodRoll]:
+def _comparable(candidate: Candidate, rolls: Iterable[PodRoll]) -> Iterable[PodRoll]:
     """Yield the rolls for the same container in the same revision of the same workload."""
     workload = candidate.workload
-    container = next((c for c in candidate.target.containers if c.name == candidate.container), None)
+    container = next((c for c in candidate.pod.containers if c.name == candidate.container), None)
     if workload is None or container is None:
         return
     for roll in rolls:
-        finding = roll.spec.finding
-        if finding is None or finding.container != container.name or not same_workload(workload, roll):
+        trigger = roll.spec.trigger
+        if trigger is None or trigger.container != container.name or not same_workload(workload, roll):
             continue
-        if _same_revision(candidate.target, container, roll, finding):
+        if _same_revision(candidate.pod, container, roll, trigger):
             yield roll
 
 
-def _same_revision(target: Target, container: Container, roll: PodRoll, finding: Finding) -> bool:
-    """Compare the revisions, or the images where a revision is not known; what is not known does not differ."""
-    now, then = revision_of(target), revision_of_roll(roll)
-    if now and then:
-        return now == then
-    return "" in (container.image, finding.image) or container.image[:IMAGE_CHARS_MAX] == finding.image
+def _same_revision(pod: Pod, container: Container, roll: PodRoll, trigger: RollTrigger) -> bool:
+    """Compare the revisions, or the images if a revision is not known; an unknown value counts as equal."""
+    current, rolled = revision_of(pod), revision_of_roll(roll)
+    if current and rolled:
+        return current == rolled
+    return "" in (container.image, trigger.image) or container.image[:MAX_IMAGE_CHARS] == trigger.image

@@ -1,140 +1,154 @@
-"""Gates: the named reasons to hold a roll. The order of `GATES` is the order in which they are asked.
+"""Gates: named checks of a candidate, evaluated in the order of `GATES`; the first one that blocks is reported.
 
-Each gate answers with the words that a person reads when it holds, and always with what it looked at and what it asks
-for. A gate never touches anything and never knows the others. Those of the pod and its policy are here, those of the
-pace in pacing.py.
+`plan` calls `first_blocking_gate` for each candidate. A gate is a pure function of the candidate and the context and
+does not depend on other gates. The gates of the pod and of its policy are defined here, the gates that limit the rate
+of rolls in `rate_gates`, the gate that compares memory before and after earlier rolls in `effectiveness_gate`.
+`Gate` documents each gate.
 """
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
 from memroll.api.policy import Mode
-from memroll.api.quantity import about
+from memroll.api.quantity import humanize_duration
 from memroll.model.pods import ROLL_ANNOTATION
-from memroll.planning.answer import Answer
-from memroll.planning.effectiveness_gate import on_hold
-from memroll.planning.gate_result import NOTHING, Finding, ask, in_words
-from memroll.planning.rate_gates import (
-    backing_off,
-    budget,
-    concurrency,
-    cooldown,
-    fleet,
-    outside_windows,
-    runaway_guard,
-)
-from memroll.rolling.protection import protection
-from memroll.rolling.strategy import Refusal, choose
+from memroll.planning import rate_gates
+from memroll.planning.effectiveness_gate import check_effectiveness
+from memroll.planning.gate_result import NONE, Gate, GateResult, evaluate
+from memroll.rolling.do_not_disrupt import do_not_disrupt
+from memroll.rolling.strategy import Unsupported
+from memroll.rolling.strategy_choice import choose
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from memroll.planning.candidate import Candidate, Context
-    from memroll.planning.gate_result import Gate
+    from memroll.planning.gate_result import GateFunction
 
 
-def suspended(_: Candidate, context: Context) -> Answer:
-    is_so = context.spec.suspend
-    return Answer("the policy is suspended" if is_so else "", f"suspend: {str(is_so).lower()}", "suspend: false")
+def check_policy_active(_: Candidate, context: Context) -> GateResult:
+    """Block if the policy is suspended."""
+    suspended = context.spec.suspend
+    message = "the policy is suspended" if suspended else ""
+    return GateResult(message, f"suspend: {str(suspended).lower()}", "suspend: false")
 
 
-def observing(_: Candidate, context: Context) -> Answer:
+def check_mode(_: Candidate, context: Context) -> GateResult:
+    """Block if the policy only observes."""
     mode = context.spec.mode
-    words = "the policy observes only (mode: Observe)" if mode is Mode.OBSERVE else ""
-    return Answer(words, f"mode: {mode}", f"mode: {Mode.ENFORCE}")
+    message = "the policy only observes (mode: Observe)" if mode is Mode.OBSERVE else ""
+    return GateResult(message, f"mode: {mode}", f"mode: {Mode.ENFORCE}")
 
 
-def not_leading(_: Candidate, context: Context) -> Answer:
-    words = "" if context.leads else "this process does not hold the Lease: another one acts"
-    return Answer(words, "leader" if context.leads else "standby", "leader")
+def check_leader(_: Candidate, context: Context) -> GateResult:
+    """Block if this process is not the leader."""
+    message = "" if context.is_leader else "this process does not hold the Lease: another replica rolls the pods"
+    return GateResult(message, "leader" if context.is_leader else "standby", "leader")
 
 
-def leaving(candidate: Candidate, _: Context) -> Answer:
-    is_so = candidate.target.deleting
-    return Answer("the pod is already being deleted" if is_so else "", "deleting" if is_so else "stays", "stays")
+def check_not_terminating(candidate: Candidate, _: Context) -> GateResult:
+    """Block if the pod is being deleted."""
+    terminating = candidate.pod.deleting
+    message = "the pod is already being deleted" if terminating else ""
+    return GateResult(message, "terminating" if terminating else "not terminating", "not terminating")
 
 
-def released(candidate: Candidate, _: Context) -> Answer:
-    words = "a roll of this pod is under way" if candidate.target.released else ""
-    return Answer(words, candidate.target.annotations.get(ROLL_ANNOTATION, NOTHING), NOTHING)
+def check_not_released(candidate: Candidate, _: Context) -> GateResult:
+    """Block if a roll has released the pod."""
+    message = "a roll of this pod is in progress" if candidate.pod.released else ""
+    return GateResult(message, candidate.pod.annotations.get(ROLL_ANNOTATION, NONE), NONE)
 
 
-def rolling(candidate: Candidate, context: Context) -> Answer:
-    uid = candidate.target.key.uid
+def check_no_roll_in_progress(candidate: Candidate, context: Context) -> GateResult:
+    """Block if a PodRoll of the pod has not ended."""
+    uid = candidate.pod.key.uid
     name = next((r.name for r in context.rolls if r.active and r.pod_uid == uid), "")
-    return Answer(f"PodRoll {name} is under way" if name else "", name or NOTHING, NOTHING)
+    return GateResult(f"PodRoll {name} is in progress" if name else "", name or NONE, NONE)
 
 
-def not_due(candidate: Candidate, _: Context) -> Answer:
-    left, lead = candidate.breach.time_to_limit_s, candidate.breach.lead_s
-    value = f"{about(left)} to the limit" if left is not None else "no memory limit"
-    threshold = f"within {about(lead)} of it" if lead is not None else "a deadline"
-    return Answer("" if candidate.due else _why_not_due(candidate), value, threshold)
+def check_due(candidate: Candidate, _: Context) -> GateResult:
+    """Block if the pod needs not be rolled yet."""
+    left, lead = candidate.verdict.time_to_limit_s, candidate.verdict.lead_time_s
+    observed = f"{humanize_duration(left)} to the limit" if left is not None else "no memory limit"
+    required = f"at most {humanize_duration(lead)} to the limit" if lead is not None else "a deadline"
+    return GateResult("" if candidate.due else _why_not_due(candidate), observed, required)
 
 
 def _why_not_due(candidate: Candidate) -> str:
-    left, lead = candidate.breach.time_to_limit_s, candidate.breach.lead_s
+    left, lead = candidate.verdict.time_to_limit_s, candidate.verdict.lead_time_s
     if left is None:
         return "not due: without a memory limit there is no deadline"
     if lead is None or left <= lead:
-        return f"not due: {candidate.breach.message}"
-    by = f", from {rfc3339(candidate.start_by)} on" if candidate.start_by is not None else ""
-    return f"not due: {about(left)} to the limit, rolled within {about(lead)} of it{by}"
+        return f"not due: {candidate.verdict.message}"
+    start = f", or at {rfc3339(candidate.latest_start)}" if candidate.latest_start is not None else ""
+    return f"not due: {humanize_duration(left)} to the limit, rolled when {humanize_duration(lead)} are left{start}"
 
 
-def protected(candidate: Candidate, context: Context) -> Answer:
-    words = protection(candidate.target.annotations, context.namespace_annotations, context.now)
-    return Answer(words, words or NOTHING, NOTHING)
+def check_disruption_allowed(candidate: Candidate, context: Context) -> GateResult:
+    """Block if an annotation protects the pod or its namespace."""
+    message = do_not_disrupt(candidate.pod.annotations, context.namespace_annotations, context.now)
+    return GateResult(message, message or NONE, NONE)
 
 
-def not_ready(candidate: Candidate, _: Context) -> Answer:
-    target = candidate.target
-    words = "" if target.ready else "the pod is not Ready: replacing it might hide another trouble"
-    return Answer(words, "Ready" if target.ready else f"{target.phase}, not Ready", "Ready")
+def check_ready(candidate: Candidate, _: Context) -> GateResult:
+    """Block if the pod is not Ready."""
+    pod = candidate.pod
+    message = "" if pod.ready else "the pod is not Ready: replacing it might hide another problem"
+    return GateResult(message, "Ready" if pod.ready else f"{pod.phase}, not Ready", "Ready")
 
 
-def refused(candidate: Candidate, context: Context) -> Answer:
-    wanted, permits = context.spec.roll.strategy, context.permits
-    choice = choose(wanted, candidate.target, candidate.workload, permits, candidate.hash_selected_by)
-    if isinstance(choice, Refusal):
-        return Answer(choice.reason, "no strategy", "a strategy")
-    return Answer("", f"{choice.strategy}: {choice.reason}", "a strategy")
+def check_strategy(candidate: Candidate, context: Context) -> GateResult:
+    """Block if no strategy can replace the pod."""
+    if candidate.unreadable_because:
+        return GateResult(candidate.unreadable_because, "unknown workload", "a strategy")
+    requested, permissions = context.spec.roll.strategy, context.permissions
+    choice = choose(requested, candidate.pod, candidate.workload, permissions, candidate.hash_selector)
+    if isinstance(choice, Unsupported):
+        return GateResult(choice.reason, "no strategy", "a strategy")
+    return GateResult("", f"{choice.strategy}: {choice.reason}", "a strategy")
 
 
-def mid_rollout(candidate: Candidate, _: Context) -> Answer:
-    words = candidate.workload.mid_rollout if candidate.workload else ""
-    return Answer(words, words or NOTHING, NOTHING)
+def check_no_rollout(candidate: Candidate, _: Context) -> GateResult:
+    """Block if the workload is being rolled out."""
+    message = candidate.workload.rollout_in_progress if candidate.workload else ""
+    return GateResult(message, message or NONE, NONE)
 
 
-GATES: tuple[Gate, ...] = (
-    suspended,
-    observing,
-    not_leading,
-    leaving,
-    released,
-    rolling,
-    not_due,
-    protected,
-    not_ready,
-    refused,
-    mid_rollout,
-    concurrency,
-    cooldown,
-    backing_off,
-    budget,
-    outside_windows,
-    runaway_guard,
-    fleet,
-    in_words(on_hold),
+GATES: Mapping[Gate, GateFunction] = MappingProxyType(
+    {
+        Gate.POLICY_SUSPENDED: check_policy_active,
+        Gate.OBSERVE_ONLY: check_mode,
+        Gate.NOT_LEADER: check_leader,
+        Gate.POD_TERMINATING: check_not_terminating,
+        Gate.POD_RELEASED: check_not_released,
+        Gate.ROLL_IN_PROGRESS: check_no_roll_in_progress,
+        Gate.NOT_DUE: check_due,
+        Gate.DO_NOT_DISRUPT: check_disruption_allowed,
+        Gate.POD_NOT_READY: check_ready,
+        Gate.UNSUPPORTED: check_strategy,
+        Gate.ROLLOUT_IN_PROGRESS: check_no_rollout,
+        Gate.CONCURRENCY: rate_gates.check_concurrency,
+        Gate.COOLDOWN: rate_gates.check_cooldown,
+        Gate.FAILURE_BACKOFF: rate_gates.check_failure_backoff,
+        Gate.BUDGET: rate_gates.check_budgets,
+        Gate.OUTSIDE_MAINTENANCE_WINDOW: rate_gates.check_maintenance_window,
+        Gate.RATE_LIMITED: rate_gates.check_rate_limit,
+        Gate.CANARY_PENDING: rate_gates.check_canary,
+        Gate.INEFFECTIVE: check_effectiveness,
+    }
 )
+"""The gates in order of evaluation. `Gate.POD_ROLL_NOT_CREATED` has no function: the API server finds it out."""
 
 
-def first_hold(candidate: Candidate, context: Context) -> tuple[str, str] | None:
-    """Return the name of the first gate that holds, with its words, or None; those after it are not asked."""
-    findings = (ask(gate, candidate, context) for gate in GATES)
-    return next(((f.gate, f.words) for f in findings if f.holds), None)
+def first_blocking_gate(candidate: Candidate, context: Context) -> tuple[Gate, str] | None:
+    """Return the first gate that blocks, with its message, or None; later gates are not evaluated."""
+    results = ((gate, evaluate(function, candidate, context)) for gate, function in GATES.items())
+    return next(((gate, result.message) for gate, result in results if result.blocks), None)
 
 
-def explain(candidate: Candidate, context: Context) -> tuple[Finding, ...]:
-    """Ask all gates, also those after the first that holds. The candidate needs its workload."""
-    return tuple(ask(gate, candidate, context) for gate in GATES)
+def explain(candidate: Candidate, context: Context) -> dict[Gate, GateResult]:
+    """Return the results of all gates, also of those after the first that blocks. The candidate needs its workload."""
+    return {gate: evaluate(function, candidate, context) for gate, function in GATES.items()}

@@ -1,44 +1,54 @@
-"""What to roll now and what holds the rest: the pod with the least time to its limit first."""
+"""Plan of one reconcile: pods to roll now, and the gate that blocks each of the others.
+
+`reconcile.policy` passes in the pods at risk and creates a PodRoll for each planned roll; `reporting` reports the
+blocked ones. The pod with the least time to its limit comes first.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.planning.gates import first_hold
-from memroll.planning.schedule import scheduled
+from memroll.planning.gates import first_blocking_gate
+from memroll.planning.schedule import schedule_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from memroll.planning.candidate import Candidate, Context
+    from memroll.planning.gate_result import Gate
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Blocked:
+    """Candidate that is not rolled now, with the gate that blocks it."""
+
     candidate: Candidate
-    gate: str
-    words: str
+    gate: Gate
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    rolls: tuple[Candidate, ...] = ()
-    holds: tuple[Hold, ...] = ()
+    """Candidates to roll now, and the others."""
 
-    def held_by(self, pod_uid: str) -> str:
-        """Return what holds this pod, in words, or nothing."""
-        return next((h.words for h in self.holds if h.candidate.target.key.uid == pod_uid), "")
+    rolls: tuple[Candidate, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+    def blocked_by(self, pod_uid: str) -> Blocked | None:
+        """Return the gate that blocks a pod, with its message; None if the pod is rolled or is no candidate."""
+        return next((b for b in self.blocked if b.candidate.pod.key.uid == pod_uid), None)
 
 
 def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
-    """Ask the gates for each candidate in order of urgency; what is planned counts for the next ones."""
-    holds: list[Hold] = []
-    context = replace(context, breaching=tuple(scheduled(candidates, context)))
-    for candidate in context.breaching:
-        hold = first_hold(candidate, context)
-        if hold is None:
+    """Evaluate the gates for each candidate in order of urgency; planned rolls count for the next candidates."""
+    blocked: list[Blocked] = []
+    context = replace(context, candidates=tuple(schedule_candidates(candidates, context)))
+    for candidate in context.candidates:
+        blocking = first_blocking_gate(candidate, context)
+        if blocking is None:
             context = replace(context, planned=(*context.planned, candidate))
         else:
-            holds.append(Hold(candidate, *hold))
-    return Plan(context.planned, tuple(holds))
+            gate, message = blocking
+            blocked.append(Blocked(candidate, gate, message))
+    return Plan(context.planned, tuple(blocked))

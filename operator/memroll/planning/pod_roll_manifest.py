@@ -1,4 +1,7 @@
-"""A planned roll as the PodRoll to be recorded, with the numbers for which it was planned."""
+"""Names and manifests of the PodRolls for planned rolls, with the numbers for which each roll was planned.
+
+`reconcile.create_rolls` creates them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,9 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from memroll.api import API_VERSION
-from memroll.api.base import WorkloadRef
-from memroll.api.pod_roll import Finding, RollSpecification
-from memroll.detection.assessment import Assessment, numbers
-from memroll.detection.window import Code
+from memroll.api.base import MAX_IMAGE_CHARS, WorkloadRef
+from memroll.api.pod_roll import PodRollSpec, RollTrigger
+from memroll.detection.assessment import Assessment, describe_growth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,29 +22,34 @@ if TYPE_CHECKING:
     from memroll.model.pods import Container, PodKey
     from memroll.planning.candidate import Candidate
 
-IMAGE_CHARS_MAX = 512
+MAX_POD_NAME_CHARS = 240
+"""Maximum length of the pod's name in the name of its PodRoll, in characters."""
+MAX_REASON_CHARS = 1024
+"""Maximum length of `spec.reason`, in characters."""
 
 
-def names_of(pod: PodKey, rolls: Iterable[PodRoll]) -> Iterator[str]:
-    """Yield names for the PodRoll of the next attempt at a pod, the first one first: the same for whoever records it.
+def roll_names(pod: PodKey, rolls: Iterable[PodRoll]) -> Iterator[str]:
+    """Yield names for the next PodRoll of a pod, in order of preference. Every operator gets the same names.
 
-    They follow from the uid of the pod's newest record, so that the next attempt has another name, however many older
-    records are gone meanwhile. None is that of a PodRoll in `rolls`.
+    They are derived from the UID of the pod's newest PodRoll, so that the next roll gets another name, no matter which
+    older PodRolls have been deleted. Names of PodRolls in `rolls` are skipped. Only if the newest PodRoll itself was
+    deleted does its name come again.
     """
     rolls = tuple(rolls)
     newest = max((r for r in rolls if r.pod_uid == pod.uid), key=lambda r: (r.created_at, r.uid), default=None)
     taken = {r.name for r in rolls}
+    prefix = pod.name[:MAX_POD_NAME_CHARS].rstrip("-.")
     for number in itertools.count():
         attempt = f"{pod.uid}/{newest.uid if newest else ''}/{number}"
-        name = f"{pod.name[:240]}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
+        name = f"{prefix}-{hashlib.sha256(attempt.encode()).hexdigest()[:8]}"
         if name not in taken:
             yield name
 
 
-def manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> dict[str, Any]:
-    """Return the PodRoll of one candidate."""
-    pod = candidate.target.key
-    spec = RollSpecification(
+def pod_roll_manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> dict[str, Any]:
+    """Build the PodRoll of one candidate."""
+    pod = candidate.pod.key
+    spec = PodRollSpec(
         pod_name=pod.name,
         pod_uid=pod.uid,
         policy=policy.name,
@@ -51,45 +58,52 @@ def manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> dict[str,
         drain=policy.spec.roll.drain,
         evidence=policy.spec.evidence,
         workload=_workload(candidate),
-        reason=reason(candidate),
-        finding=_finding(candidate),
+        reason=roll_reason(candidate),
+        trigger=_trigger(candidate),
     )
     return {
         "apiVersion": API_VERSION,
         "kind": "PodRoll",
         "metadata": {"name": name, "namespace": pod.namespace},
-        "spec": spec.on_the_wire(),
+        "spec": spec.to_dict(),
     }
 
 
 def _workload(candidate: Candidate) -> WorkloadRef | None:
-    """Name the workload from the first moment on: concurrency is counted by it."""
+    """Return the workload; it is in the spec, because concurrency is counted before the roll has a status."""
     if candidate.workload is None:
         return None
-    top = candidate.workload.top
-    return WorkloadRef(api_version=top.api_version, kind=top.kind, name=top.name)
+    owner = candidate.workload.owner
+    return WorkloadRef(api_version=owner.api_version, kind=owner.kind, name=owner.name)
 
 
-def _finding(candidate: Candidate) -> Finding:
-    breach, container = candidate.breach, _container(candidate)
-    left_s = None if breach.code is Code.CEILING else breach.time_to_limit_s  # as urgent as can be, but not dying
-    return Finding(
+def _trigger(candidate: Candidate) -> RollTrigger:
+    """Return the numbers for which the pod is rolled."""
+    verdict, container = candidate.verdict, _container(candidate)
+    assert verdict.usage_bytes is not None, "a container at risk has samples"
+    # A pod above the usage threshold is due at once, but not about to be OOM-killed: it has time for a replacement.
+    left_s = None if verdict.is_above_threshold else verdict.time_to_limit_s
+    return RollTrigger(
         container=candidate.container,
-        usage_bytes=int(breach.usage_bytes),
+        usage_bytes=int(verdict.usage_bytes),
         limit_bytes=candidate.limit_bytes,
-        growth_bytes_per_hour=None if breach.trend is None else int(breach.trend.slope_bytes_per_s * 3600),
+        growth_bytes_per_hour=None if verdict.trend is None else int(verdict.trend.slope_bytes_per_s * 3600),
         time_to_limit_seconds=None if left_s is None else int(left_s),
         container_started=container.started_at,
-        image=container.image[:IMAGE_CHARS_MAX],
+        image=container.image[:MAX_IMAGE_CHARS],
     )
 
 
 def _container(candidate: Candidate) -> Container:
-    return next(c for c in candidate.target.containers if c.name == candidate.container)
+    return next(c for c in candidate.pod.containers if c.name == candidate.container)
 
 
-def reason(candidate: Candidate) -> str:
-    """Say why this pod is rolled now, with its numbers."""
-    found = Assessment(candidate.target, _container(candidate), candidate.breach)
-    said = (f"{candidate.container}: {numbers(found)}", candidate.hurried, candidate.outside)
-    return "; ".join(part for part in said if part)[:1024]
+def roll_reason(candidate: Candidate) -> str:
+    """Return why this pod is rolled now, with its numbers."""
+    assessment = Assessment(candidate.pod, _container(candidate), candidate.verdict)
+    parts = (
+        f"{candidate.container}: {describe_growth(assessment)}",
+        candidate.advanced_because,
+        candidate.outside_window_because,
+    )
+    return "; ".join(part for part in parts if part)[:MAX_REASON_CHARS]

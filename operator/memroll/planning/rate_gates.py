@@ -1,6 +1,7 @@
-"""The gates of the pace: how many rolls, how soon after each other, at what time of the week.
+"""Gates that limit how many pods are rolled, how soon after each other, and at what time of the week.
 
-Everything is counted from PodRolls, so a restarted operator, or a second one, can't overspend.
+`gates` lists them. Everything is counted from PodRolls, so that neither a restarted operator nor a second one exceeds
+a limit.
 """
 
 from __future__ import annotations
@@ -9,170 +10,193 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.api.pod_roll import Effect, Phase
-from memroll.api.quantity import about, format_duration
+from memroll.api.pod_roll import EffectResult, Phase
+from memroll.api.quantity import format_duration, humanize_duration
+from memroll.api.roll_spec import WhenLimitComesFirst
 from memroll.planning import rate_limit
-from memroll.planning.answer import Answer
 from memroll.planning.candidate import rolls_of
-from memroll.planning.gate_result import NOTHING
-from memroll.planning.maintenance_windows import EVER, allowed
+from memroll.planning.gate_result import NONE, GateResult
+from memroll.planning.maintenance_windows import FOREVER, open_intervals
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.pod_roll import PodRoll
-    from memroll.api.roll_spec import Budget
+    from memroll.api.roll_spec import RollBudget
     from memroll.planning.candidate import Candidate, Context
-    from memroll.planning.maintenance_windows import Allowed
+    from memroll.planning.maintenance_windows import OpenIntervals
 
-BACK_OFF_LEAST = timedelta(seconds=30)
-BACK_OFF_MOST = timedelta(hours=6)
-FLEET_LEAST = 3
-FLEET_SHARE = 0.5
-"""More of a workload's pods in breach at once may be a load or a release."""
-MISSED = ", after its limit, and actEarly is false"
+MIN_FAILURE_PAUSE = timedelta(seconds=30)
+"""Minimum pause after a failed roll; `roll.cooldown` if that is longer. Chosen by hand."""
+MAX_FAILURE_PAUSE = timedelta(hours=6)
+"""Maximum pause after failed rolls in a row. Chosen by hand."""
+MAX_DOUBLINGS = 20
+"""Maximum number of doublings of the pause that are calculated; `MAX_FAILURE_PAUSE` is reached earlier."""
+MIN_CANARY_REPLICAS = 3
+"""Minimum number of replicas of a workload that gets a canary."""
+MAX_AT_RISK_RATIO = 0.5
+"""Maximum ratio of a workload's pods that may be at risk without a canary: more may be due to load or to a release."""
+HOLD_CONSEQUENCE = ", after the pod reaches its limit, and whenLimitComesFirst is Hold"
+"""End of the message about a window that opens too late for the pod."""
 
 
-def concurrency(candidate: Candidate, context: Context) -> Answer:
+def check_concurrency(candidate: Candidate, context: Context) -> GateResult:
+    """Block if the workload has the maximum number of rolls in progress."""
     workload = candidate.workload
     if workload is None:
-        return Answer("", NOTHING, NOTHING)
-    count = sum(1 for r in rolls_of(workload, context.rolls) if r.active) + len(_planned(candidate, context))
-    most = context.spec.roll.max_concurrent.of(workload.desired)
-    words = f"{count} of at most {most} concurrent rolls of {workload.top} are under way" if count >= most else ""
-    return Answer(words, f"{count} under way", f"under {most}")
+        return GateResult("", NONE, NONE)
+    count = sum(1 for r in rolls_of(workload, context.rolls) if r.active) + len(_planned_rolls(candidate, context))
+    maximum = context.spec.roll.max_concurrent.to_count(workload.controller_replicas)
+    message = ""
+    if count >= maximum:
+        message = f"{count} of at most {maximum} concurrent rolls of {workload.owner} are in progress"
+    return GateResult(message, f"{count} in progress", f"under {maximum}")
 
 
-def cooldown(candidate: Candidate, context: Context) -> Answer:
+def check_cooldown(candidate: Candidate, context: Context) -> GateResult:
+    """Block if a roll of the workload has ended recently."""
     pause = context.spec.roll.cooldown
-    threshold = f"{format_duration(pause)} ago or more"
-    last = max((_ended(r) for r in rolls_of(candidate.workload, context.rolls) if not r.active), default=None)
+    required = f"{format_duration(pause)} ago or more"
+    last = max((_ended_at(r) for r in rolls_of(candidate.workload, context.rolls) if not r.active), default=None)
     if last is None:
-        return Answer("", "no roll has ended", threshold)
-    words = f"cooling down until {rfc3339(last + pause)}" if context.now < last + pause else ""
-    return Answer(words, f"the last roll ended {about((context.now - last).total_seconds())} ago", threshold)
+        return GateResult("", "no roll has ended", required)
+    message = f"cooling down until {rfc3339(last + pause)}" if context.now < last + pause else ""
+    ago = humanize_duration((context.now - last).total_seconds())
+    return GateResult(message, f"the last roll ended {ago} ago", required)
 
 
-def backing_off(candidate: Candidate, context: Context) -> Answer:
-    """Hold a workload whose last rolls failed: twice as long after each failure in a row."""
-    ended = sorted((r for r in rolls_of(candidate.workload, context.rolls) if not r.active), key=_ended)
+def check_failure_backoff(candidate: Candidate, context: Context) -> GateResult:
+    """Block while the pause after failed rolls of the workload lasts; it doubles with each failure in a row."""
+    ended = sorted((r for r in rolls_of(candidate.workload, context.rolls) if not r.active), key=_ended_at)
     failures = 0
     for roll in reversed(ended):
         if roll.status.phase is not Phase.FAILED:
             break
         failures += 1
     if not failures:
-        return Answer("", "the last roll did not fail", NOTHING)
-    pause = min(BACK_OFF_MOST, max(BACK_OFF_LEAST, context.spec.roll.cooldown) * 2 ** min(failures - 1, 20))
-    free = _ended(ended[-1]) + pause
-    words = f"{failures} failed rolls in a row: tried again at {rfc3339(free)}" if context.now < free else ""
-    ago = about((context.now - _ended(ended[-1])).total_seconds())
-    return Answer(words, f"{failures} failed in a row, the last {ago} ago", f"{format_duration(pause)} ago or more")
+        return GateResult("", "the last roll did not fail", NONE)
+    first_pause = max(MIN_FAILURE_PAUSE, context.spec.roll.cooldown)
+    pause = min(MAX_FAILURE_PAUSE, first_pause * 2 ** min(failures - 1, MAX_DOUBLINGS))
+    next_at = _ended_at(ended[-1]) + pause
+    message = f"{failures} failed rolls in a row: next attempt at {rfc3339(next_at)}" if context.now < next_at else ""
+    ago = humanize_duration((context.now - _ended_at(ended[-1])).total_seconds())
+    return GateResult(
+        message, f"{failures} failed in a row, the last {ago} ago", f"{format_duration(pause)} ago or more"
+    )
 
 
-def budget(_: Candidate, context: Context) -> Answer:
-    """Every budget holds on its own; the one that frees last is named."""
-    spendings = [_spent(limit, context) for limit in context.spec.roll.budgets]
-    if not spendings:
-        return Answer("", NOTHING, NOTHING)
-    limit, count, free = max(spendings, key=lambda s: (s[2], s[1] - s[0].rolls))
-    most = f"{limit.rolls} rolls per {format_duration(limit.per)}"
-    until = "" if free == EVER else f" until {rfc3339(free)}"
-    words = f"the budget of {most} is spent{until}" if free > context.now else ""
-    return Answer(words, f"{count} rolls", f"under {most}")
+def check_budgets(_: Candidate, context: Context) -> GateResult:
+    """Block if any budget is spent; the message names the one that is free last."""
+    usages = [_usage(budget, context) for budget in context.spec.roll.budgets]
+    if not usages:
+        return GateResult("", NONE, NONE)
+    budget, count, free_at = max(usages, key=lambda usage: (usage[2], usage[1] - usage[0].rolls))
+    maximum = f"{budget.rolls} rolls per {format_duration(budget.per)}"
+    until = "" if free_at == FOREVER else f" until {rfc3339(free_at)}"
+    message = f"the budget of {maximum} is spent{until}" if free_at > context.now else ""
+    return GateResult(message, f"{count} rolls", f"under {maximum}")
 
 
-def _spent(limit: Budget, context: Context) -> tuple[Budget, int, datetime]:
-    """Return how many rolls count against a budget, and when it has room again. What never touched a pod is free."""
-    since = context.now - limit.per
+def _usage(budget: RollBudget, context: Context) -> tuple[RollBudget, int, datetime]:
+    """Return a budget, the number of rolls that count against it, and the time at which it allows another one.
+
+    An aborted roll has not changed anything and does not count.
+    """
+    since = context.now - budget.per
     times = sorted(
         r.created_at
         for r in context.rolls
         if r.spec.policy == context.policy and r.created_at > since and r.status.phase is not Phase.ABORTED
     )
-    count = len(times) + len(context.planned)
-    if count < limit.rolls:
-        return limit, count, context.now
-    return limit, count, rate_limit.freed_at(times, len(context.planned), limit.rolls, limit.per, context.now) or EVER
+    planned = len(context.planned)
+    count = len(times) + planned
+    if count < budget.rolls:
+        return budget, count, context.now
+    return budget, count, rate_limit.next_free_at(times, planned, budget.rolls, budget.per, context.now) or FOREVER
 
 
-def outside_windows(candidate: Candidate, context: Context) -> Answer:
-    """Hold outside of the windows, unless the schedule says that this pod can't wait for the next one."""
-    windows = context.spec.roll.windows
+def check_maintenance_window(candidate: Candidate, context: Context) -> GateResult:
+    """Block outside the maintenance windows, unless the schedule found that the pod can't wait for the next one."""
+    windows = context.spec.roll.maintenance_windows
     if windows is None:
-        return Answer("", NOTHING, NOTHING)
-    times = allowed(windows, context.now)
-    if times.is_open or candidate.outside:
-        return Answer("", candidate.outside or _opening(times), "open")
-    if times.opens is None:
-        return Answer(times.trouble or "the windows never open", "never open", "open")
-    missed = MISSED if not windows.act_early and _reached_by(candidate, context, times.opens) else ""
-    words = f"outside of the windows: the next one opens at {rfc3339(times.opens)}{missed}"
-    return Answer(words, _opening(times), "open")
+        return GateResult("", NONE, NONE)
+    intervals = open_intervals(windows, context.now)
+    if intervals.is_open or candidate.outside_window_because:
+        return GateResult("", candidate.outside_window_because or _current_state(intervals), "open")
+    if intervals.opens is None:
+        return GateResult(intervals.error or "the maintenance windows never open", "never open", "open")
+    holds = windows.when_limit_comes_first is WhenLimitComesFirst.HOLD
+    too_late = HOLD_CONSEQUENCE if holds and _reaches_limit_by(intervals.opens, candidate, context) else ""
+    message = f"outside the maintenance windows: the next one opens at {rfc3339(intervals.opens)}{too_late}"
+    return GateResult(message, _current_state(intervals), "open")
 
 
-def _opening(times: Allowed) -> str:
-    change = times.closes if times.is_open else times.opens
-    return ("open" if times.is_open else "closed") + (f" until {rfc3339(change)}" if change else "")
+def _current_state(intervals: OpenIntervals) -> str:
+    change = intervals.closes if intervals.is_open else intervals.opens
+    return ("open" if intervals.is_open else "closed") + (f" until {rfc3339(change)}" if change else "")
 
 
-def _reached_by(candidate: Candidate, context: Context, at: datetime) -> bool:
-    """Whether the pod will have reached its limit by then."""
-    left_s = candidate.breach.time_to_limit_s
+def _reaches_limit_by(at: datetime, candidate: Candidate, context: Context) -> bool:
+    """Return whether the pod will have reached its limit at that time."""
+    left_s = candidate.verdict.time_to_limit_s
     return left_s is not None and left_s <= (at - context.now).total_seconds()
 
 
-def runaway_guard(_: Candidate, context: Context) -> Answer:
-    if context.tally is None:
-        return Answer("", "not counted: nothing is about to be rolled", NOTHING)
-    return rate_limit.held(context.guard, context.tally, context.watched_pods, len(context.planned), context.now)
+def check_rate_limit(_: Candidate, context: Context) -> GateResult:
+    """Block if the operator or the namespace has made its maximum number of rolls within an hour."""
+    recent = context.recent_rolls
+    if recent is None:
+        return GateResult("", "not counted: no roll is planned", NONE)
+    return rate_limit.check(context.rate_limit, recent, context.watched_pods, len(context.planned), context.now)
 
 
-def fleet(candidate: Candidate, context: Context) -> Answer:
-    """Let one pod go first when most of a workload breach at once, and the others when that has helped.
+def check_canary(candidate: Candidate, context: Context) -> GateResult:
+    """Block all but one pod if most of a workload is at risk at once, until the first roll proves effective.
 
-    A pod whose deadline has come, or that of one queued behind it, does not wait: there is nothing to learn in time.
+    A pod whose deadline, or whose peer's deadline, would be missed is not blocked: no comparison is ready in time.
     """
     workload = candidate.workload
     if workload is None:
-        return Answer("", NOTHING, NOTHING)
-    breaching = sum(1 for c in context.breaching if c.target.controller == candidate.target.controller)
-    value = f"{breaching} of {workload.desired} pods breach"
-    if workload.desired < FLEET_LEAST or breaching <= FLEET_SHARE * workload.desired:
-        return Answer("", value, "at most half")
-    first = _first_of(candidate, context)
-    waits = bool(first) and not (candidate.breach.due or candidate.pressed)
-    words = f"{value} at once: waiting to see whether rolling {first} helps" if waits else ""
-    return Answer(words, value, "at most half, or a replacement that shows that rolling helps")
+        return GateResult("", NONE, NONE)
+    replicas = workload.controller_replicas
+    at_risk = sum(1 for c in context.candidates if c.pod.controller == candidate.pod.controller)
+    observed = f"{at_risk} of {replicas} pods are at risk"
+    if replicas < MIN_CANARY_REPLICAS or at_risk <= MAX_AT_RISK_RATIO * replicas:
+        return GateResult("", observed, "at most half")
+    canary = _pending_canary(candidate, context)
+    waits = bool(canary) and not (candidate.verdict.due or candidate.holds_up_queue)
+    message = f"{observed} at once: waiting until the roll of {canary} proves effective" if waits else ""
+    return GateResult(message, observed, "at most half, or an effective roll")
 
 
-def _first_of(candidate: Candidate, context: Context) -> str:
-    """Return the pod whose replacement has not yet shown what it is worth; none when one has, or none has begun."""
-    began = context.now - context.spec.growth.window - context.spec.growth.persist
+def _pending_canary(candidate: Candidate, context: Context) -> str:
+    """Return the pod whose roll has not proved effective yet; empty if one has, or if none has begun."""
+    since = context.now - context.spec.growth.window - context.spec.growth.for_
     recent = [
         r
         for r in rolls_of(candidate.workload, context.rolls)
-        if r.active or (r.status.phase is Phase.SUCCEEDED and _ended(r) > began)
+        if r.active or (r.status.phase is Phase.SUCCEEDED and _ended_at(r) > since)
     ]
-    if any(_has_helped(r, context) for r in recent):
+    if any(_is_effective(r, context) for r in recent):
         return ""
-    names = (*(r.spec.pod_name for r in recent), *(c.target.key.name for c in _planned(candidate, context)))
-    return next(iter(names), "")
+    planned = (c.pod.key.name for c in _planned_rolls(candidate, context))
+    return next(iter((*(r.spec.pod_name for r in recent), *planned)), "")
 
 
-def _has_helped(roll: PodRoll, context: Context) -> bool:
-    effect = roll.status.memory.effect if roll.status.memory else None
-    if effect is not None:
-        return effect is not Effect.INEFFECTIVE
+def _is_effective(roll: PodRoll, context: Context) -> bool:
+    """Return whether the comparison has shown an effect or, without a result, the replacement is healthy."""
+    result = roll.status.effect.result if roll.status.effect else None
+    if result is not None:
+        return result is not EffectResult.INEFFECTIVE
     replacement = roll.status.replacement
     return not roll.active and replacement is not None and replacement.uid in context.healthy
 
 
-def _planned(candidate: Candidate, context: Context) -> list[Candidate]:
-    """Return what this pass rolls of the candidate's workload."""
+def _planned_rolls(candidate: Candidate, context: Context) -> list[Candidate]:
+    """Return the candidates of the same workload that this plan rolls."""
     workload = candidate.workload
-    return [c for c in context.planned if workload and c.workload and c.workload.top == workload.top]
+    return [c for c in context.planned if workload and c.workload and c.workload.owner == workload.owner]
 
 
-def _ended(roll: PodRoll) -> datetime:
+def _ended_at(roll: PodRoll) -> datetime:
     return roll.status.times.finished or roll.created_at

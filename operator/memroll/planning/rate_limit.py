@@ -1,7 +1,8 @@
-"""The runaway guard: how much the whole operator may do in an hour, whatever policies and verdicts say.
+"""Rate limit: maximum number of rolls in an hour, whatever policies and verdicts request.
 
-It is for the day on which something in here is wrong. So it trusts nothing but the PodRolls that exist: each one made
-within the last hour counts, whoever made it and however it ended.
+It protects against bugs of memroll itself. Therefore it depends on nothing but the PodRolls that exist: each PodRoll
+created within the last hour counts, regardless of who created it and how it ended. `rate_gates` calls `check`;
+`reconcile.counts` counts the PodRolls.
 """
 
 from __future__ import annotations
@@ -11,79 +12,85 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.planning.answer import Answer
+from memroll.planning.gate_result import GateResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
 PERIOD = timedelta(hours=1)
-NAMESPACE_ROLLS_LEAST = 3
-"""A share of a small namespace would be less than one pod, or a workload that can't be kept alive."""
+"""Period in which rolls are counted."""
+MIN_NAMESPACE_ROLLS = 3
+"""Minimum of the limit per namespace, in rolls per hour: a ratio of a small namespace would be less than one pod."""
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
-    """What the administrator allows."""
+class RollRateLimit:
+    """Rate limit as the administrator configures it."""
 
-    rolls_per_hour: int = 30
-    namespace_share: float = 0.5
-    """Of a namespace's watched pods, in an hour."""
+    max_rolls_per_hour: int = 30
+    """Maximum rolls per hour in all namespaces together."""
+    max_namespace_ratio: float = 0.5
+    """Maximum rolls per hour in one namespace, as a ratio of its watched pods."""
 
-    def in_namespace(self, watched_pods: int) -> int:
-        """Return how many rolls an hour a namespace with so many watched pods may have."""
-        return max(NAMESPACE_ROLLS_LEAST, int(self.namespace_share * watched_pods))
+    def max_in_namespace(self, watched_pods: int) -> int:
+        """Return the maximum rolls per hour of a namespace with that many watched pods."""
+        return max(MIN_NAMESPACE_ROLLS, int(self.max_namespace_ratio * watched_pods))
 
 
-DEFAULT_GUARD = Guard()
+DEFAULT_RATE_LIMIT = RollRateLimit()
+"""Rate limit without configuration."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """When the PodRolls of the last hour were made, oldest first."""
+class RecentRolls:
+    """Creation times of the PodRolls of the last hour, oldest first."""
 
-    everywhere: tuple[datetime, ...]
-    here: tuple[datetime, ...]
-    """Those of the policy's namespace."""
-
-
-def tally(made: Iterable[tuple[str, datetime]], namespace: str, now: datetime) -> Tally:
-    """Count PodRolls, each given by its namespace and the time at which it was made."""
-    recent = sorted((at, where) for where, at in made if at > now - PERIOD)
-    return Tally(tuple(at for at, _ in recent), tuple(at for at, where in recent if where == namespace))
+    all_namespaces: tuple[datetime, ...]
+    in_namespace: tuple[datetime, ...]
+    """Only those in the namespace of the policy."""
 
 
-def held(guard: Guard, counted: Tally, watched_pods: int, planned: int, now: datetime) -> Answer:
-    """Say whether one more roll is too many.
+def count_recent_rolls(created: Iterable[tuple[str, datetime]], namespace: str, now: datetime) -> RecentRolls:
+    """Count PodRolls, each given by its namespace and its creation time."""
+    recent = sorted((at, where) for where, at in created if at > now - PERIOD)
+    return RecentRolls(tuple(at for at, _ in recent), tuple(at for at, where in recent if where == namespace))
 
-    `watched_pods`: of the namespace, by all policies; `planned`: rolls that are decided on, but not made yet.
+
+def check(limit: RollRateLimit, recent: RecentRolls, watched_pods: int, planned: int, now: datetime) -> GateResult:
+    """Block if one more roll would exceed the limit.
+
+    `watched_pods`: number of pods that all policies of the namespace watch; `planned`: number of rolls that are
+    planned, but not created yet.
     """
-    most, most_here = guard.rolls_per_hour, guard.in_namespace(watched_pods)
-    here, everywhere = len(counted.here) + planned, len(counted.everywhere) + planned
-    value = f"{everywhere} rolls, {here} of them in the namespace"
-    threshold = f"under {most} in an hour, under {most_here} of them in the namespace"
-    words = ""
-    if everywhere >= most:
-        until = _until(counted.everywhere, planned, most, now)
-        words = f"the runaway guard stops all rolls{until}: {everywhere} within an hour, at most {most}"
-    elif here >= most_here:
-        until = _until(counted.here, planned, most_here, now)
-        words = (
-            f"the runaway guard stops the rolls of this namespace{until}:"
-            f" {here} within an hour, at most {most_here} with {watched_pods} watched pods"
+    max_total, max_here = limit.max_rolls_per_hour, limit.max_in_namespace(watched_pods)
+    total, here = len(recent.all_namespaces) + planned, len(recent.in_namespace) + planned
+    message = ""
+    if total >= max_total:
+        until = _until(recent.all_namespaces, planned, max_total, now)
+        message = f"the roll rate limit blocks all rolls{until}: {total} within an hour, at most {max_total}"
+    elif here >= max_here:
+        until = _until(recent.in_namespace, planned, max_here, now)
+        message = (
+            f"the roll rate limit blocks the rolls of this namespace{until}:"
+            f" {here} within an hour, at most {max_here} with {watched_pods} watched pods"
         )
-    return Answer(words, value, threshold)
+    observed = f"{total} rolls, {here} of them in the namespace"
+    required = f"under {max_total} in an hour, under {max_here} of them in the namespace"
+    return GateResult(message, observed, required)
 
 
-def _until(times: Sequence[datetime], planned: int, most: int, now: datetime) -> str:
-    free = freed_at(times, planned, most, PERIOD, now)
-    return "" if free is None else f" until {rfc3339(free)}"
+def _until(times: Sequence[datetime], planned: int, max_rolls: int, now: datetime) -> str:
+    free_at = next_free_at(times, planned, max_rolls, PERIOD, now)
+    return "" if free_at is None else f" until {rfc3339(free_at)}"
 
 
-def freed_at(times: Sequence[datetime], planned: int, most: int, per: timedelta, now: datetime) -> datetime | None:
-    """Return when fewer than `most` will be left of what was made within `per`; None: never.
+def next_free_at(
+    times: Sequence[datetime], planned: int, max_rolls: int, period: timedelta, now: datetime
+) -> datetime | None:
+    """Return the time at which fewer than `max_rolls` will lie within the last `period`; None: never.
 
-    `times`: of those within `per`, oldest first.
+    `times`: the rolls within the last `period`, oldest first.
     """
-    spent = [*times, *([now] * planned)]
-    return spent[len(spent) - most] + per if 0 < most <= len(spent) else None
+    counted = [*times, *([now] * planned)]
+    return counted[len(counted) - max_rolls] + period if 0 < max_rolls <= len(counted) else None

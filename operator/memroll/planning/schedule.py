@@ -1,11 +1,12 @@
-"""When each pod of a pass must go: as late as is safe. Pure.
+"""Latest safe start of each pod's roll. Pure.
 
-The judgement gives a leak its own deadline: its limit, less its lead. Three things can bring it forward: siblings that
-are to be rolled after it, and would be late; siblings whose next deadlines would fall on the same time again; and
-windows, when the deadline falls outside of them. So the latest safe beginning is found backwards, from the sibling with
-the most time: it goes at its own deadline, and each one before it early enough for those after it.
+`plan` passes in all candidates of a reconcile and gets them back with their latest start. Detection gives a leak its
+own deadline: the time at which it reaches its limit, less its lead time. Three things can bring the roll forward: peers
+that have to be rolled after it and would be late; peers that would come due at the same time again after their next
+life; and maintenance windows, if the deadline is outside them. Therefore the latest starts are found backwards from the
+peer with the most time left: it starts at its own deadline, and each one before it early enough for those after it.
 
-Only a confirmed leak is brought forward, and only when nothing but the distance to its limit speaks against rolling it.
+Only a confirmed leak is brought forward, and only if nothing but its remaining time is a reason not to roll it.
 """
 
 from __future__ import annotations
@@ -16,12 +17,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.api.quantity import about
-from memroll.detection.exhaustion import ROLLS_OF_SLACK
-from memroll.detection.verdict import seconds_left
-from memroll.model.roll_duration import guessed_s, measured_s
-from memroll.planning.candidate import rolls_of
-from memroll.planning.maintenance_windows import allowed
+from memroll.api.quantity import humanize_duration
+from memroll.api.roll_spec import WhenLimitComesFirst
+from memroll.detection.parameters import MIN_LEAD_ROLLS
+from memroll.planning.maintenance_windows import open_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,135 +28,145 @@ if TYPE_CHECKING:
 
     from memroll.model.pods import ObjectRef, PodKey
     from memroll.planning.candidate import Candidate, Context
-    from memroll.planning.maintenance_windows import Allowed
+    from memroll.planning.maintenance_windows import OpenIntervals
 
-SPREAD_SHARE = 0.05
-"""Siblings are rolled at least this share of a life apart..."""
-SPREAD_SHARE_MOST = 0.1
-"""...but for that none gives away more than this share of its own."""
-FAR_S = 10 * 365 * 86_400.0
-"""Nobody plans further ahead, and no calendar reaches as far as some slopes."""
+SPREAD_RATIO = 0.05
+"""Distance between the rolls of two peers, as a ratio of the time from start to limit. See design note 0008."""
+MAX_SPREAD_RATIO = 0.1
+"""Maximum ratio of that time by which the spread brings any roll forward. See design note 0008."""
+MAX_AHEAD_S = 10 * 365 * 86_400.0
+"""Maximum time ahead that is scheduled, in seconds: flat slopes reach their limit beyond the range of datetime."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How closely the rolls of one workload may follow each other."""
+class RollSpacing:
+    """Minimum distances between the rolls of one workload."""
 
-    times: Allowed
-    at_once: int
-    slot: timedelta
-    """What one roll occupies: its duration and the cooldown after it."""
-    gap: timedelta
-    """What the beginnings of two rolls are apart so that the next deadlines of the siblings are apart."""
-    slack: timedelta
-    """What a roll needs before the limit."""
-    act_early: bool
+    intervals: OpenIntervals
+    max_concurrent: int
+    roll_slot: timedelta
+    """Time that one roll occupies: its duration and the cooldown after it."""
+    min_spacing: timedelta
+    """Minimum time between the starts of two rolls, so that the next deadlines of the peers are apart as well."""
+    reserve: timedelta
+    """Time before the limit that a roll needs."""
+    may_roll_outside: bool
+    """True if a pod may be rolled outside the maintenance windows when it would reach its limit before the next one."""
 
 
-def scheduled(candidates: Iterable[Candidate], context: Context) -> list[Candidate]:
-    """Return the candidates with the latest time at which each must begin, the most urgent first."""
-    families: dict[ObjectRef | PodKey, list[Candidate]] = defaultdict(list)
+def schedule_candidates(candidates: Iterable[Candidate], context: Context) -> list[Candidate]:
+    """Return the candidates with their latest start, the most urgent first."""
+    by_controller: dict[ObjectRef | PodKey, list[Candidate]] = defaultdict(list)
     for candidate in candidates:
-        families[candidate.target.controller or candidate.target.key].append(candidate)
-    found = [c for family in families.values() for c in _of_family(family, context)]
+        by_controller[candidate.pod.controller or candidate.pod.key].append(candidate)
+    found = [c for peers in by_controller.values() for c in _schedule_peers(peers, context)]
     return sorted(found, key=lambda c: c.urgency)
 
 
-def _of_family(family: Sequence[Candidate], context: Context) -> list[Candidate]:
-    """Schedule the pods of one controller, by deadline; what the judgement doubts has no place in the queue."""
-    queue = sorted((c for c in family if c.due or c.movable), key=lambda c: (_ahead(c), c.urgency))
-    rest = [c for c in family if not (c.due or c.movable)]
+def _schedule_peers(peers: Sequence[Candidate], context: Context) -> list[Candidate]:
+    """Schedule the pods of one controller by deadline; a pod that failed a check has no place in the queue."""
+    queue = sorted((c for c in peers if c.due or c.can_advance), key=lambda c: (_time_to_deadline(c), c.urgency))
+    rest = [c for c in peers if not (c.due or c.can_advance)]
     if not queue:
         return rest
-    pace = _pace(queue, context)
-    deadlines = [context.now + _ahead(c) for c in queue]
-    starts = _latest_starts(deadlines, pace)
-    last = _latest_starts(deadlines, replace(pace, gap=timedelta(0)))
-    after = range(len(queue) - 1, -1, -1)
-    placed = [_placed(c, start, n, pace) for c, start, n in zip(queue, starts, after, strict=True)]
-    return rest + [replace(c, pressed=c.movable and at <= context.now) for c, at in zip(placed, last, strict=True)]
+    spacing = _spacing(queue, context)
+    deadlines = [context.now + _time_to_deadline(c) for c in queue]
+    starts = _latest_starts(deadlines, spacing)
+    starts_unspread = _latest_starts(deadlines, replace(spacing, min_spacing=timedelta(0)))
+    behind = range(len(queue) - 1, -1, -1)
+    placed = [_with_start(c, start, n, spacing) for c, start, n in zip(queue, starts, behind, strict=True)]
+    return rest + [
+        replace(c, holds_up_queue=c.can_advance and start <= context.now)
+        for c, start in zip(placed, starts_unspread, strict=True)
+    ]
 
 
-def _ahead(candidate: Candidate) -> timedelta:
-    """Return the time to its own deadline: its limit, less its lead."""
-    if candidate.breach.due:
+def _time_to_deadline(candidate: Candidate) -> timedelta:
+    """Return the time to the pod's own deadline: that to its limit, less its lead time."""
+    if candidate.verdict.due:
         return timedelta(0)
-    return timedelta(seconds=min(seconds_left(candidate.breach) - (candidate.breach.lead_s or 0.0), FAR_S))
+    return timedelta(seconds=min(candidate.verdict.remaining_s - (candidate.verdict.lead_time_s or 0.0), MAX_AHEAD_S))
 
 
-def _pace(queue: Sequence[Candidate], context: Context) -> Pace:
-    windows, first = context.spec.roll.windows, queue[0]
-    times = allowed(windows, context.now)
-    own = measured_s(rolls_of(first.workload, context.rolls))
-    of_policy = measured_s(r for r in context.rolls if r.spec.policy == context.policy)
-    roll = timedelta(seconds=own or of_policy or guessed_s(first.target, context.spec.roll.drain))
-    at_once = context.spec.roll.max_concurrent.of(first.workload.desired if first.workload else len(queue))
-    # With windows, a gap could cost a whole window: there one follows the other.
-    gap = timedelta(0) if times.windowed else _gap(queue, context)
-    act_early = windows is not None and windows.act_early
-    return Pace(times, at_once, roll + context.spec.roll.cooldown, gap, ROLLS_OF_SLACK * roll, act_early)
+def _spacing(queue: Sequence[Candidate], context: Context) -> RollSpacing:
+    windows, first = context.spec.roll.maintenance_windows, queue[0]
+    intervals = open_intervals(windows, context.now)
+    duration = timedelta(seconds=context.roll_durations.of_pod_s(first.pod))
+    replicas = first.workload.controller_replicas if first.workload else len(queue)
+    return RollSpacing(
+        intervals=intervals,
+        max_concurrent=context.spec.roll.max_concurrent.to_count(replicas),
+        roll_slot=duration + context.spec.roll.cooldown,
+        # With windows a spread could cost a whole window: rolls follow each other directly.
+        min_spacing=timedelta(0) if intervals.has_windows else _min_spacing(queue, context),
+        reserve=MIN_LEAD_ROLLS * duration,
+        may_roll_outside=windows is not None and windows.when_limit_comes_first is WhenLimitComesFirst.ROLL,
+    )
 
 
-def _gap(queue: Sequence[Candidate], context: Context) -> timedelta:
-    lives = [_life_s(c, context) for c in queue if c.movable]
-    if len(queue) < 2 or not lives:  # noqa: PLR2004 - one pod has no sibling
+def _min_spacing(queue: Sequence[Candidate], context: Context) -> timedelta:
+    lifetimes = [_lifetime_s(c, context) for c in queue if c.can_advance]
+    if len(queue) < 2 or not lifetimes:  # noqa: PLR2004 - one pod has no peer
         return timedelta(0)
-    share = min(SPREAD_SHARE, SPREAD_SHARE_MOST / (len(queue) - 1))
-    return timedelta(seconds=share * min(lives))
+    ratio = min(SPREAD_RATIO, MAX_SPREAD_RATIO / (len(queue) - 1))
+    return timedelta(seconds=ratio * min(lifetimes))
 
 
-def _life_s(candidate: Candidate, context: Context) -> float:
-    """Return how long this container will have lived when it meets its limit."""
-    started = next((c.started_at for c in candidate.target.containers if c.name == candidate.container), None)
+def _lifetime_s(candidate: Candidate, context: Context) -> float:
+    """Return the time from the container's start to its limit, in seconds."""
+    started = next((c.started_at for c in candidate.pod.containers if c.name == candidate.container), None)
     age_s = (context.now - (started or context.now)).total_seconds()
-    return max(0.0, age_s) + _left(candidate).total_seconds()
+    return max(0.0, age_s) + _time_to_limit(candidate).total_seconds()
 
 
-def _left(candidate: Candidate) -> timedelta:
-    return timedelta(seconds=min(seconds_left(candidate.breach), FAR_S))
+def _time_to_limit(candidate: Candidate) -> timedelta:
+    return timedelta(seconds=min(candidate.verdict.remaining_s, MAX_AHEAD_S))
 
 
-def _latest_starts(deadlines: Sequence[datetime], pace: Pace) -> list[datetime]:
-    """Return when each roll must begin at the latest so that all of them begin in time. Found from the last on."""
+def _latest_starts(deadlines: Sequence[datetime], spacing: RollSpacing) -> list[datetime]:
+    """Return the latest start of each roll such that all of them start in time. Found from the last one backwards."""
     starts: list[datetime] = []
     for deadline in reversed(deadlines):
         start = deadline
         if starts:
-            start = min(start, starts[-1] - pace.gap)
-        if len(starts) >= pace.at_once:
-            start = min(start, starts[-pace.at_once] - pace.slot)
-        starts.append(pace.times.latest(start) or start)
+            start = min(start, starts[-1] - spacing.min_spacing)
+        if len(starts) >= spacing.max_concurrent:
+            start = min(start, starts[-spacing.max_concurrent] - spacing.roll_slot)
+        starts.append(spacing.intervals.latest_open(start) or start)
     return starts[::-1]
 
 
-def _placed(candidate: Candidate, start: datetime, after: int, pace: Pace) -> Candidate:
-    """Say whether it goes now, before its deadline or outside of the windows. `after`: the siblings that follow it."""
-    if candidate.movable:
-        hurried = _hurried(candidate, start, after, pace)
-        candidate = replace(candidate, start_by=start, hurried=hurried)
-    return replace(candidate, outside=_outside(candidate, pace)) if candidate.due else candidate
+def _with_start(candidate: Candidate, start: datetime, behind: int, spacing: RollSpacing) -> Candidate:
+    """Return the candidate with its latest start, and with the reasons to roll it early or outside the windows.
+
+    `behind`: the number of peers that are rolled after it.
+    """
+    if candidate.can_advance:
+        advanced_because = _why_advanced(candidate, start, behind, spacing)
+        candidate = replace(candidate, latest_start=start, advanced_because=advanced_because)
+    if candidate.due:
+        candidate = replace(candidate, outside_window_because=_why_outside_window(candidate, spacing))
+    return candidate
 
 
-def _hurried(candidate: Candidate, start: datetime, after: int, pace: Pace) -> str:
-    """Return why a pod goes now whose own deadline is still ahead, or nothing."""
-    now, closes = pace.times.now, pace.times.closes
-    ahead = _ahead(candidate)
+def _why_advanced(candidate: Candidate, start: datetime, behind: int, spacing: RollSpacing) -> str:
+    """Return why a pod is rolled now although its own deadline is ahead; empty if it is not."""
+    now, closes = spacing.intervals.now, spacing.intervals.closes
+    ahead = _time_to_deadline(candidate)
+    early = f"{humanize_duration(ahead.total_seconds())} before its deadline"
     if closes is not None and start <= closes < now + ahead:
-        return f"{_before(ahead)}: the last window before it closes at {rfc3339(closes)}"
+        return f"{early}: the last maintenance window before it closes at {rfc3339(closes)}"
     if start <= now:
-        return f"{_before(ahead)}: siblings that leak as well are rolled after it ({after})"
+        return f"{early}: {behind} leaking peer{'' if behind == 1 else 's'} must be rolled after it"
     return ""
 
 
-def _before(ahead: timedelta) -> str:
-    return f"{about(ahead.total_seconds())} before its deadline"
-
-
-def _outside(candidate: Candidate, pace: Pace) -> str:
-    """Return why a pod that is due can't wait for the next window, or nothing."""
-    times = pace.times
-    if times.is_open or times.opens is None or not pace.act_early:
+def _why_outside_window(candidate: Candidate, spacing: RollSpacing) -> str:
+    """Return why a pod that is due can't wait for the next maintenance window; empty if it can."""
+    intervals = spacing.intervals
+    if intervals.is_open or intervals.opens is None or not spacing.may_roll_outside:
         return ""
-    if times.now + _left(candidate) - pace.slack > times.opens:
+    if intervals.now + _time_to_limit(candidate) - spacing.reserve > intervals.opens:
         return ""
-    return f"outside of the windows: it would reach its limit before the next one opens at {rfc3339(times.opens)}"
+    opens = rfc3339(intervals.opens)
+    return f"outside the maintenance windows: the pod would reach its limit before the next one opens at {opens}"

@@ -1,1 +1,1 @@
-"""One run over one object: gather, assess, plan, record."""
+"""Reconcilers: one run over one MemoryPolicy, and one step of one PodRoll. Start reading at `policy` and `roll`."""

@@ -1,62 +1,57 @@
-"""What plans are counted from: the PodRolls as they stand now, and the pods that are well."""
+"""Counts that the gates need: current PodRolls, healthy pods, and watched pods of the namespace."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
+from memroll.api.decode import decode_valid
 from memroll.api.pod_roll import PodRoll
-from memroll.detection.verdict import Healthy, Told, told
-from memroll.planning.rate_limit import Tally, tally
+from memroll.planning.rate_limit import RecentRolls, count_recent_rolls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
-    from memroll.reconcile.snapshot import Cluster, Scene
+    from memroll.reconcile.snapshot import PolicySnapshot
+    from memroll.rolling.protocols import PodRollStore
 
 
-async def count(scene: Scene, cluster: Cluster) -> tuple[tuple[PodRoll, ...], Tally]:
-    """Return the PodRolls of the policy's namespace, and those of all namespaces counted for the guard."""
-    own = scene.policy.namespace
-    namespaces = sorted({*scene.namespaces, own}) if scene.namespaces else [""]
-    raws = [raw for namespace in namespaces for raw in await cluster.rolls(namespace)]
-    here = _readable(raw for raw in raws if raw["metadata"]["namespace"] == own)
-    made = ((raw["metadata"]["namespace"], _made_at(raw, scene.now)) for raw in raws)
-    return tuple(here), tally(made, own, scene.now)
+async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollStore) -> tuple[tuple[PodRoll, ...], RecentRolls]:
+    """Return the PodRolls of the policy's namespace, and the count of those of all namespaces for the rate limit.
+
+    The PodRolls are read again, under the planning lock: since the snapshot another reconcile may have created some.
+    """
+    own = snapshot.policy.namespace
+    namespaces = sorted({*snapshot.namespaces, own}) if snapshot.namespaces else [""]
+    raws = [raw for namespace in namespaces for raw in await store.list_rolls(namespace)]
+    # invalid ones were logged when the snapshot was built
+    rolls = decode_valid((raw for raw in raws if raw["metadata"]["namespace"] == own), PodRoll.read)
+    created = ((raw["metadata"]["namespace"], _created_at(raw, snapshot.now)) for raw in raws)
+    return tuple(rolls), count_recent_rolls(created, own, snapshot.now)
 
 
-def healthy(policy: MemoryPolicy, assessments: Iterable[Assessment], now: datetime) -> frozenset[str]:
-    """Return the uids of the pods all of whose watched containers are past their warm-up and healthy."""
-    seen: dict[str, bool] = {}
+def healthy_pods(policy: MemoryPolicy, assessments: Iterable[Assessment], now: datetime) -> frozenset[str]:
+    """Return the uids of the pods all of whose watched containers are healthy and past their warm-up."""
+    healthy: dict[str, bool] = {}
     for a in assessments:
-        started = a.container.started_at
-        old_enough = started is not None and now - started >= policy.spec.growth.warm_up
-        well = old_enough and isinstance(a.verdict, Healthy) and told(a.verdict) is Told.NOTHING
-        seen[a.target.key.uid] = seen.get(a.target.key.uid, True) and well
-    return frozenset(uid for uid, well in seen.items() if well)
+        started, uid = a.container.started_at, a.pod.key.uid
+        is_warm = started is not None and now - started >= policy.spec.growth.warm_up
+        is_healthy = is_warm and a.verdict.is_healthy
+        healthy[uid] = healthy.get(uid, True) and is_healthy
+    return frozenset(uid for uid, is_healthy in healthy.items() if is_healthy)
 
 
-def watched_pods(scene: Scene, own: int) -> int:
-    """Return how many pods of the namespace are watched: the policy's own, and what the others said last."""
-    return own + sum(other.status.pods.total for other in scene.others)
+def count_watched_pods(snapshot: PolicySnapshot, own: int) -> int:
+    """Return the number of watched pods of the namespace: the policy's own, and those in the others' last status."""
+    return own + sum(other.status.pods.total for other in snapshot.others)
 
 
-def _readable(raws: Iterable[dict[str, Any]]) -> Iterator[PodRoll]:
-    for raw in raws:
-        try:
-            yield PodRoll.read(raw)
-        except ValidationError:
-            continue  # said in the log when the pass began
-
-
-def _made_at(raw: dict[str, Any], now: datetime) -> datetime:
-    """Return when a PodRoll was made; one that does not say so counts as new."""
+def _created_at(raw: dict[str, Any], now: datetime) -> datetime:
+    """Return the creation time of a PodRoll; one without a valid time counts as new."""
     try:
-        made = datetime.fromisoformat(raw["metadata"]["creationTimestamp"])
+        created = datetime.fromisoformat(raw["metadata"]["creationTimestamp"])
     except (KeyError, TypeError, ValueError):
         return now
-    return made if made.tzinfo else now
+    return created if created.tzinfo else now

@@ -1,82 +1,85 @@
-"""Creating the PodRolls of a plan: each attempt once, under a name that no earlier record has."""
+"""Create the PodRolls of a plan: each attempt once, under a name that no earlier PodRoll has.
+
+`reconcile.policy` calls it with a plan, and gets the plan without the rolls that could not be recorded.
+"""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from memroll.api.decode import decode_or_none
 from memroll.api.pod_roll import PodRoll
-from memroll.errors import Conflict, Waiting
-from memroll.planning.plan import Hold
-from memroll.planning.pod_roll_manifest import manifest, names_of
+from memroll.errors import ConflictError, RetryableError, TerminalError
+from memroll.planning.gate_result import Gate
+from memroll.planning.plan import Blocked
+from memroll.planning.pod_roll_manifest import pod_roll_manifest, roll_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memroll.planning.candidate import Candidate
     from memroll.planning.plan import Plan
-    from memroll.reconcile.snapshot import Cluster, Scene
+    from memroll.reconcile.snapshot import PolicySnapshot
+    from memroll.rolling.protocols import PodRollStore
 
 logger = logging.getLogger(__name__)
 
-NAMES_TRIED = 5
-"""Names of one attempt, where records that are about something else bear the first ones."""
-NAME_TAKEN = "name_taken"
-"""The gate that holds a pod whose attempt can't be recorded."""
+MAX_NAMES_TRIED = 5
+"""Maximum number of names that are tried for a PodRoll, chosen by hand. The first ones may belong to other pods."""
 
 
 async def create_rolls(
-    scene: Scene, plan: Plan, rolls: Sequence[PodRoll], cluster: Cluster
+    snapshot: PolicySnapshot, plan: Plan, rolls: Sequence[PodRoll], store: PodRollStore
 ) -> tuple[Plan, tuple[PodRoll, ...]]:
-    """Create a PodRoll for each planned roll; return them, and the plan with those held that could not be recorded.
+    """Create a PodRoll for each planned roll; return the plan and the PodRolls.
 
-    `rolls`: the PodRolls of the namespace as they stand now. Raises Waiting when the Lease is lost on the way.
+    Candidates whose PodRoll could not be created are blocked in the returned plan. `rolls` are the current PodRolls of
+    the namespace. Raise RetryableError when the Lease is lost.
     """
     created: list[PodRoll] = []
-    held: list[Hold] = []
+    blocked: list[Blocked] = []
     for candidate in plan.rolls:
-        if not scene.leads():
-            raise Waiting("NotLeader", "the Lease was lost before a roll was recorded: whoever leads now goes on")
-        made = await _create(scene, candidate, rolls, cluster)
-        if isinstance(made, Hold):
-            held.append(made)
-        elif made is not None:
-            created.append(made)
-    stopped = [h.candidate for h in held]
-    left = tuple(c for c in plan.rolls if c not in stopped)
-    return replace(plan, rolls=left, holds=(*plan.holds, *held)), tuple(created)
+        if not snapshot.leads():
+            raise RetryableError(
+                "NotLeader", "the Lease was lost before a PodRoll was created: the new leader continues"
+            )
+        result = await _create(snapshot, candidate, rolls, store)
+        if isinstance(result, Blocked):
+            blocked.append(result)
+        elif result is not None:
+            created.append(result)
+    blocked_candidates = [b.candidate for b in blocked]
+    planned = tuple(c for c in plan.rolls if c not in blocked_candidates)
+    return replace(plan, rolls=planned, blocked=(*plan.blocked, *blocked)), tuple(created)
 
 
 async def _create(
-    scene: Scene, candidate: Candidate, rolls: Sequence[PodRoll], cluster: Cluster
-) -> PodRoll | Hold | None:
-    """Create one PodRoll; None when this very attempt is recorded already, by another operator or a lost answer."""
-    pod, words = candidate.target.key, ""
-    for name in islice(names_of(pod, rolls), NAMES_TRIED):
+    snapshot: PolicySnapshot, candidate: Candidate, rolls: Sequence[PodRoll], store: PodRollStore
+) -> PodRoll | Blocked | None:
+    """Create one PodRoll; None if it exists already: another operator created it, or the response was lost."""
+    pod, message = candidate.pod.key, "its PodRolls are created and deleted too fast to create another one"
+    for name in islice(roll_names(pod, rolls), MAX_NAMES_TRIED):
+        manifest = pod_roll_manifest(snapshot.policy, name, candidate)
         try:
-            return PodRoll.read(await cluster.create_roll(pod.namespace, manifest(scene.policy, name, candidate)))
-        except Conflict:
-            found = await cluster.roll(pod.namespace, name)
-        if found is None:
+            return PodRoll.read(await store.create_roll(pod.namespace, manifest))
+        except ConflictError:
+            raw = await store.get_roll(pod.namespace, name)
+        except TerminalError as error:
+            return Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, f"its PodRoll can't be created: {error.message}")
+        if raw is None:
             continue
-        known = _read(found)
-        if known is not None and known.pod_uid == pod.uid:
-            return None if known.active else Hold(candidate, NAME_TAKEN, _ended(known))
-        words = f"PodRoll {name} bears the name of its next roll and is not about it: delete it"
-        logger.warning("%s", words, extra={"namespace": pod.namespace, "pod": pod.name})
-    return Hold(candidate, NAME_TAKEN, words or "its PodRolls come and go too fast for another to be recorded")
+        existing = decode_or_none(raw, PodRoll.read)
+        if existing is not None and existing.pod_uid == pod.uid:
+            return None if existing.active else Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, _has_ended(existing))
+        message = (
+            f"PodRoll {name} has the name that the pod's next PodRoll needs, but is about something else: delete it"
+        )
+        logger.warning("%s", message, extra={"namespace": pod.namespace, "pod": pod.name})
+    return Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, message)
 
 
-def _ended(roll: PodRoll) -> str:
-    return f"PodRoll {roll.name} of this pod ended as {roll.status.phase} just now: the next pass counts it"
-
-
-def _read(raw: dict[str, Any]) -> PodRoll | None:
-    try:
-        return PodRoll.read(raw)
-    except ValidationError:
-        return None
+def _has_ended(roll: PodRoll) -> str:
+    return f"PodRoll {roll.name} of this pod has just ended as {roll.status.phase}: the next reconcile counts it"

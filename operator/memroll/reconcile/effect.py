@@ -1,6 +1,7 @@
-"""What a policy learns of its ended rolls: which are old enough, the samples of both pods, the record of the answer.
+"""Compare the effects of ended rolls: find the replacements that are old enough, read samples, write the results.
 
-Nothing here fails a pass. What could not be read or written is asked again at the next one.
+The Outcome of a reconcile goes in, and comes out with updated PodRolls; `controller.policy_controller` calls it, and
+`rolling.effect` compares. No failure here fails the reconcile: the comparison is repeated in the next one.
 """
 
 from __future__ import annotations
@@ -9,105 +10,110 @@ import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
-from memroll.api.pod_roll import Memory, Phase, PodRoll
-from memroll.detection.assess import STEP_LEAST_S, STEPS_MOST, STEPS_PER_WINDOW, Prometheus, rule_of, subject_of
-from memroll.detection.samples import Span
-from memroll.detection.verdict import Code, Inconclusive
-from memroll.errors import Conflict, MemrollError, NotFound
-from memroll.rolling.effect import Ages, Pair, ages, compared, doubt, due_s, given_up
-from memroll.rolling.retention import expired
+from memroll.api import ROLL_PLURAL
+from memroll.api.pod_roll import Phase, PodRoll, RollEffect
+from memroll.detection.container_history import build_history
+from memroll.detection.parameters import build_parameters
+from memroll.detection.reasons import VerdictReason
+from memroll.detection.samples import ReadRequest, SampleRange
+from memroll.errors import ConflictError, MemrollError, NotFoundError
+from memroll.rolling.effect import (
+    Comparison,
+    ComparisonAges,
+    compare,
+    comparison_ages,
+    due_age_s,
+    mark_unknown,
+    why_unmeasurable,
+)
+from memroll.rolling.retention import garbage_collectable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from memroll.detection.assess import SampleReader
     from memroll.detection.assessment import Assessment
-    from memroll.detection.container_history import Rule, Subject
-    from memroll.detection.samples import Reading, SeriesRow
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
+    from memroll.detection.samples import QueryResult, SeriesRow
     from memroll.reporting.outcome import Outcome
+    from memroll.rolling.protocols import StatusWriter
 
 logger = logging.getLogger(__name__)
 
-COMPARED_MOST = 4
-"""Rolls that one pass learns of: at most two reads each."""
-
-
-class Cluster(Protocol):
-    """What learning needs of Kubernetes."""
-
-    async def write_status(
-        self, plural: str, namespace: str, name: str, resource_version: str, status: dict[str, Any]
-    ) -> dict[str, Any]: ...
+MAX_COMPARED = 4
+"""Maximum number of rolls compared in one reconcile, chosen by hand: each takes up to two queries."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    """One roll whose replacement has come to an age at which it is compared."""
+class PendingComparison:
+    """Roll whose replacement has reached an age at which the two pods are compared."""
 
     roll: PodRoll
     new: Assessment
     started: datetime
-    """When the replacement's container began."""
-    rule: Rule
-    ages: Ages
+    """Start time of the replacement's container."""
+    parameters: DetectionParameters
+    ages: ComparisonAges
     age_s: float
 
-    def at_s(self, now_s: float) -> float:
-        """Return the instant to read the replacement at: now, and its own only where that is long ago."""
+    def query_time_s(self, now_s: float) -> float:
+        """Return the query time: now, or the comparison age if it passed more than a window ago."""
         due_at_s = self.started.timestamp() + self.age_s
-        return now_s if now_s - due_at_s <= self.rule.window_s else due_at_s
+        return now_s if now_s - due_at_s <= self.parameters.window_s else due_at_s
 
     def old_started_s(self) -> float | None:
-        """Return when the old container began."""
-        finding = self.roll.spec.finding
-        return finding.container_started.timestamp() if finding and finding.container_started else None
+        """Return the start time of the old container."""
+        trigger = self.roll.spec.trigger
+        return trigger.container_started.timestamp() if trigger and trigger.container_started else None
 
 
-Learnt = tuple[PodRoll, Memory]
+EffectUpdate = tuple[PodRoll, RollEffect]
 
 
-async def learn(outcome: Outcome, cluster: Cluster, prometheus: Prometheus) -> Outcome:
-    """Compare the replacements that have come of age, a few at a time, and write it into their PodRolls."""
-    if outcome.trouble is not None or outcome.policy.spec.suspend:
+async def compare_effects(outcome: Outcome, writer: StatusWriter, samples: SampleReader) -> Outcome:
+    """Compare a few replacements that are old enough, and write the effects into the PodRolls."""
+    if outcome.error is not None or outcome.policy.spec.suspend:
         return outcome
-    turn = tuple(islice(_turns(outcome), COMPARED_MOST))
-    found = [t for t in turn if not isinstance(t, Question)]
-    found += await _answers([t for t in turn if isinstance(t, Question)], outcome, prometheus)
-    written = [w for roll, memory in found if (w := await _written(roll, memory, cluster)) is not None]
+    batch = tuple(islice(_pending(outcome), MAX_COMPARED))
+    updates = [item for item in batch if not isinstance(item, PendingComparison)]
+    updates += await _compare_all([item for item in batch if isinstance(item, PendingComparison)], outcome, samples)
+    written = [w for roll, effect in updates if (w := await _write(roll, effect, writer)) is not None]
     changed = {w.uid: w for w in written}
     return replace(
         outcome,
         rolls=tuple(changed.get(r.uid, r) for r in outcome.rolls),
-        learned=tuple(w for w in written if w.status.memory and w.status.memory.judged),
+        measured_rolls=tuple(w for w in written if w.status.effect and w.status.effect.compared_at),
     )
 
 
-def _turns(outcome: Outcome) -> Iterator[Question | Learnt]:
-    """Yield what can be asked, or settled without asking: the newest roll of each workload first."""
-    running = {(a.target.key.uid, a.container.name): a for a in outcome.assessments}
+def _pending(outcome: Outcome) -> Iterator[PendingComparison | EffectUpdate]:
+    """Yield the rolls to compare, and those that can be settled without samples; the newest of each workload first."""
+    running = {(a.pod.key.uid, a.container.name): a for a in outcome.assessments}
     rolled_by = {r.pod_uid: r.name for r in outcome.rolls}
-    leaving = {r.uid for r in expired(outcome.rolls, outcome.now)}  # the pass has just dropped them
-    for roll in _newest_of_each_first(r for r in outcome.rolls if _open(r) and r.uid not in leaving):
-        finding, replaced = roll.spec.finding, roll.status.replacement
-        new = running.get((replaced.uid, finding.container)) if finding and replaced else None
-        by = rolled_by.get(replaced.uid, "") if replaced else ""
-        why = doubt(roll, new.target if new else None, new.container if new else None, by)
+    deleted = {r.uid for r in garbage_collectable(outcome.rolls, outcome.now)}  # by this reconcile
+    for roll in _newest_per_workload_first(r for r in outcome.rolls if _is_unsettled(r) and r.uid not in deleted):
+        trigger, replacement = roll.spec.trigger, roll.status.replacement
+        new = running.get((replacement.uid, trigger.container)) if trigger and replacement else None
+        by = rolled_by.get(replacement.uid, "") if replacement else ""
+        why = why_unmeasurable(roll, new.pod if new else None, new.container if new else None, by)
         if why:
-            yield roll, given_up(roll.status.memory, why, outcome.now)
+            yield roll, mark_unknown(roll.status.effect, why, outcome.now)
         elif new is not None:
-            question = _question(roll, new, outcome)
-            if question is not None:
-                yield question
+            comparison = _pending_comparison(roll, new, outcome)
+            if comparison is not None:
+                yield comparison
 
 
-def _open(roll: PodRoll) -> bool:
-    memory = roll.status.memory
-    return roll.status.phase is Phase.SUCCEEDED and (memory is None or memory.judged is None)
+def _is_unsettled(roll: PodRoll) -> bool:
+    effect = roll.status.effect
+    return roll.status.phase is Phase.SUCCEEDED and (effect is None or effect.compared_at is None)
 
 
-def _newest_of_each_first(rolls: Iterable[PodRoll]) -> list[PodRoll]:
+def _newest_per_workload_first(rolls: Iterable[PodRoll]) -> list[PodRoll]:
     newest = sorted(rolls, key=lambda r: r.status.times.finished or r.created_at, reverse=True)
     seen: Counter[str] = Counter()
     ranked = []
@@ -118,94 +124,103 @@ def _newest_of_each_first(rolls: Iterable[PodRoll]) -> list[PodRoll]:
     return [roll for _, roll in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def _question(roll: PodRoll, new: Assessment, outcome: Outcome) -> Question | None:
-    """Return what to ask of this roll by now; None while its replacement is too young."""
+def _pending_comparison(roll: PodRoll, new: Assessment, outcome: Outcome) -> PendingComparison | None:
+    """Return the comparison that is due for this roll; None while its replacement is too young."""
     started = new.container.started_at
     if started is None:
         return None
-    rule = rule_of(outcome.policy, new.container.limit_bytes)
-    at = ages(rule, roll)
-    age_s = due_s(at, roll.status.memory, (outcome.now - started).total_seconds())
+    parameters = build_parameters(outcome.policy, new.container.limit_bytes)
+    ages = comparison_ages(parameters, roll)
+    age_s = due_age_s(ages, roll.status.effect, (outcome.now - started).total_seconds())
     if age_s is None:
         return None
-    unseen = isinstance(new.verdict, Inconclusive) and new.verdict.code is Code.NO_DATA
-    if unseen and at.grown_s is not None and age_s < at.grown_s:
-        return None  # this very pass found no samples: there may be some later
-    return Question(roll, new, started, rule, at, age_s)
+    has_no_data = new.verdict.is_inconclusive and new.verdict.reason is VerdictReason.NO_DATA
+    if has_no_data and ages.growth_age_s is not None and age_s < ages.growth_age_s:
+        return None  # this reconcile found no samples, but a later one may
+    return PendingComparison(roll, new, started, parameters, ages, age_s)
 
 
-async def _answers(questions: Sequence[Question], outcome: Outcome, prometheus: Prometheus) -> list[Learnt]:
-    """Read the replacements together, then each old pod as of the same age, and compare: as far as can be read."""
-    found = []
-    together: dict[float, list[Question]] = defaultdict(list)
-    for question in questions:
-        together[question.at_s(outcome.now.timestamp())].append(question)
-    try:
-        for at_s, group in together.items():
-            back_s = max(at_s - q.started.timestamp() for q in group)
-            reading = await _read(outcome, prometheus, [q.new.target.key.name for q in group], back_s, at_s)
-            for question in group:
-                memory = await _answer(question, reading, outcome, prometheus)
-                if memory is not None and memory != question.roll.status.memory:
-                    found.append((question.roll, memory))
-    except MemrollError as trouble:
-        logger.warning("policy %s/%s learns later: %s", outcome.policy.namespace, outcome.policy.name, trouble)
-    return found
+async def _compare_all(
+    pending: Sequence[PendingComparison], outcome: Outcome, samples: SampleReader
+) -> list[EffectUpdate]:
+    """Compare the replacements with their predecessors; stop at the first failed query.
 
-
-async def _answer(question: Question, reading: Reading, outcome: Outcome, prometheus: Prometheus) -> Memory | None:
-    old = await _old(question, outcome, prometheus)
-    pair = Pair(_new(question, reading), old, question.rule, question.ages, question.age_s)
-    return compared(question.roll, pair, outcome.now)
-
-
-async def _read(outcome: Outcome, prometheus: Prometheus, pods: Sequence[str], back_s: float, at_s: float) -> Reading:
-    """Read the last `back_s` seconds before `at_s`, as finely as the detector reads."""
-    policy = outcome.policy
-    step_s = max(policy.spec.growth.window.total_seconds() / STEPS_PER_WINDOW, back_s / STEPS_MOST)
-    span = Span(back_s, round(step_s, 3) if step_s >= STEP_LEAST_S else None)
-    return await prometheus.read(policy.spec.prometheus, policy.namespace, pods, span, at_s)
-
-
-def _new(question: Question, reading: Reading) -> Subject | None:
-    target, container, started_s = question.new.target, question.new.container, question.started.timestamp()
-    row = reading.row_for(target.key.name, container.name, container.id, started_s)
-    return None if row is None else subject_of(row, started_s, container.limit_bytes)
-
-
-async def _old(question: Question, outcome: Outcome, prometheus: Prometheus) -> Subject | None:
-    """Return the old pod's life up to the age at which it is compared; None where Prometheus has none of it."""
-    started_s, finding = question.old_started_s(), question.roll.spec.finding
-    if started_s is None or finding is None:
-        return None
-    pod = question.roll.spec.pod_name
-    reading = await _read(outcome, prometheus, [pod], question.age_s, started_s + question.age_s)
-    row = _predecessor(reading, pod, finding.container, question.new.container.id)
-    return None if row is None else subject_of(row, started_s, finding.limit_bytes)
-
-
-def _predecessor(reading: Reading, pod: str, container: str, new_id: str) -> SeriesRow | None:
-    """Return the row of the old container, whose ID nobody wrote down: the one that lived at the instant of the read.
-
-    A StatefulSet's pods come back under their names: the replacement's own ID is never the old one, and what ran
-    before the old one has older samples.
+    The replacements are read together, then each old pod up to the same age.
     """
-    named = [r for r in reading.rows if (r.pod, r.container) == (pod, container)]
-    return max((r for r in named if not r.container_id or r.container_id != new_id), key=_last_s, default=None)
+    updates = []
+    by_time: dict[float, list[PendingComparison]] = defaultdict(list)
+    for comparison in pending:
+        by_time[comparison.query_time_s(outcome.now.timestamp())].append(comparison)
+    try:
+        for at_s, group in by_time.items():
+            lookback_s = max(at_s - c.started.timestamp() for c in group)
+            result = await _read(outcome, samples, [c.new.pod.key.name for c in group], lookback_s, at_s)
+            for comparison in group:
+                effect = await _compare(comparison, result, outcome, samples)
+                if effect is not None and effect != comparison.roll.status.effect:
+                    updates.append((comparison.roll, effect))
+    except MemrollError as error:
+        policy = outcome.policy
+        logger.warning("policy %s/%s: effects are compared later: %s", policy.namespace, policy.name, error)
+    return updates
+
+
+async def _compare(
+    pending: PendingComparison, result: QueryResult, outcome: Outcome, samples: SampleReader
+) -> RollEffect | None:
+    old = await _old_history(pending, outcome, samples)
+    comparison = Comparison(_new_history(pending, result), old, pending.parameters, pending.ages, pending.age_s)
+    return compare(pending.roll, comparison, outcome.now)
+
+
+async def _read(
+    outcome: Outcome, samples: SampleReader, pods: Sequence[str], lookback_s: float, at_s: float
+) -> QueryResult:
+    """Read the samples of the last `lookback_s` seconds before `at_s`, at the detector's resolution."""
+    policy = outcome.policy
+    span = SampleRange.for_window(lookback_s, policy.spec.growth.window.total_seconds())
+    return await samples.read(policy.spec.prometheus, ReadRequest(policy.namespace, pods, span, at_s))
+
+
+def _new_history(pending: PendingComparison, result: QueryResult) -> ContainerHistory | None:
+    pod, container, started_s = pending.new.pod, pending.new.container, pending.started.timestamp()
+    row = result.row_for(pod.key.name, container.name, container.id, started_s)
+    return None if row is None else build_history(row, started_s, container.limit_bytes)
+
+
+async def _old_history(pending: PendingComparison, outcome: Outcome, samples: SampleReader) -> ContainerHistory | None:
+    """Return the samples of the old pod up to the comparison age; None if Prometheus has none."""
+    started_s, trigger = pending.old_started_s(), pending.roll.spec.trigger
+    if started_s is None or trigger is None:
+        return None
+    pod = pending.roll.spec.pod_name
+    result = await _read(outcome, samples, [pod], pending.age_s, started_s + pending.age_s)
+    row = _predecessor_row(result, pod, trigger.container, pending.new.container.id)
+    return None if row is None else build_history(row, started_s, trigger.limit_bytes)
+
+
+def _predecessor_row(result: QueryResult, pod: str, container: str, new_id: str) -> SeriesRow | None:
+    """Return the row of the old container. Its ID is not recorded: it is the container with the newest samples.
+
+    The pods of a StatefulSet keep their names: the replacement's own ID is never the old one, and the predecessors of
+    the old container have older samples.
+    """
+    rows = [r for r in result.rows if (r.pod, r.container) == (pod, container)]
+    return max((r for r in rows if not r.container_id or r.container_id != new_id), key=_last_s, default=None)
 
 
 def _last_s(row: SeriesRow) -> float:
     return row.last_s
 
 
-async def _written(roll: PodRoll, memory: Memory, cluster: Cluster) -> PodRoll | None:
-    """Write the memory into the roll's status; None when it was not written, and is asked for again."""
-    status = roll.status.model_copy(update={"memory": memory}).on_the_wire()
+async def _write(roll: PodRoll, effect: RollEffect, writer: StatusWriter) -> PodRoll | None:
+    """Write the effect into the roll's status; None if that failed, and the comparison is repeated."""
+    status = roll.status.model_copy(update={"effect": effect}).to_dict()
     try:
-        raw = await cluster.write_status("podrolls", roll.namespace, roll.name, roll.resource_version, status)
-    except (Conflict, NotFound):
-        return None  # someone else wrote or deleted the record: what stands there now is read with the next pass
-    except MemrollError as trouble:
-        logger.warning("PodRoll %s/%s: what it was worth is not written: %s", roll.namespace, roll.name, trouble)
+        raw = await writer.write_status(ROLL_PLURAL, roll.namespace, roll.name, roll.resource_version, status)
+    except (ConflictError, NotFoundError):
+        return None  # another client changed or deleted the PodRoll: the next reconcile reads it again
+    except MemrollError as error:
+        logger.warning("PodRoll %s/%s: its effect was not written: %s", roll.namespace, roll.name, error)
         return None
     return PodRoll.read(raw)

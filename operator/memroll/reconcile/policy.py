@@ -1,7 +1,8 @@
-"""One pass over one policy: targets, series, verdict, plan, act. The page to read first.
+"""Reconcile one MemoryPolicy: select its pods, assess them, plan rolls, create PodRolls. Read this module first.
 
-I/O happens at targets, series and act, through the Protocols of `scene` and `judging`; what lies between is pure and
-takes the time as an argument. Whatever goes wrong ends in an Outcome that names it: nothing is judged by halves.
+A PolicySnapshot goes in, an Outcome comes out; `controller.policy_controller` calls `reconcile`. Selecting pods,
+reading samples and creating PodRolls do I/O; everything in between is pure and takes the time as an argument. An error
+ends the reconcile with an Outcome that contains it: nothing is planned from incomplete data.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from memroll.detection.assess import Prometheus, Watch, assess
-from memroll.detection.verdict import Breach, seconds_left
-from memroll.errors import MemrollError, NotFound
+from memroll.detection.assess import Assessor, SampleReader
+from memroll.errors import MemrollError, NotFoundError
+from memroll.model.roll_duration import RollDurations
 from memroll.planning.candidate import Candidate, Context
 from memroll.planning.plan import Plan, make_plan
 from memroll.planning.rate_limit import PERIOD
-from memroll.reconcile.counts import count, healthy, watched_pods
+from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
 from memroll.reconcile.create_rolls import create_rolls
+from memroll.reconcile.workload_lookup import WorkloadLookup
 from memroll.reporting.outcome import Outcome
-from memroll.rolling.retention import expired
-from memroll.rolling.strategy import would_surge
+from memroll.rolling.retention import garbage_collectable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,139 +30,150 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
-    from memroll.model.pods import ObjectRef, Target, Workload
-    from memroll.reconcile.snapshot import Cluster, Scene
+    from memroll.model.pods import Pod
+    from memroll.reconcile.snapshot import PolicySnapshot
+    from memroll.rolling.protocols import KubernetesClient
 
 
-async def reconcile(scene: Scene, cluster: Cluster, prometheus: Prometheus) -> Outcome:
-    """Make one pass and return what was found and done."""
-    outcome = Outcome(scene.policy, scene.now, rolls=scene.own_rolls)
-    if scene.policy.spec.suspend:
+async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samples: SampleReader) -> Outcome:
+    """Reconcile a policy once; return what was found and created."""
+    policy, own_rolls, now = snapshot.policy, snapshot.own_rolls, snapshot.now
+    outcome = Outcome(policy, now, rolls=own_rolls)
+    if policy.spec.suspend:
         return outcome
     try:
-        targets, conflicts = await _targets(scene, cluster)
-        assessments = await assess(Watch(scene.policy, targets, scene.own_rolls, scene.now), prometheus)
-        candidates = await _candidates(scene, assessments, cluster)
-        context = await _context(scene, targets, assessments, cluster)
-        plan, created = await _act(scene, candidates, context, cluster)
-        await _tidy(scene, cluster)
-    except MemrollError as trouble:
-        return replace(outcome, trouble=trouble)
+        pods, conflicting_pods = await _select_pods(snapshot, kubernetes)
+        durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls)
+        assessments = await Assessor(policy, pods, durations, now).assess(samples)
+        candidates = await _find_candidates(snapshot, assessments, kubernetes)
+        context = await _build_context(snapshot, pods, assessments, durations, kubernetes)
+        plan, created = await _plan_and_create(snapshot, candidates, context, kubernetes)
+        await _delete_expired(snapshot, kubernetes)
+    except MemrollError as error:
+        return replace(outcome, error=error)
     return replace(
         outcome,
-        targets=len(targets),
+        watched_pods=len(pods),
         assessments=assessments,
         plan=plan,
-        rolls=(*created, *scene.own_rolls),
-        conflicts=conflicts,
+        rolls=(*created, *own_rolls),
+        conflicting_pods=conflicting_pods,
     )
 
 
-async def _targets(scene: Scene, cluster: Cluster) -> tuple[tuple[Target, ...], tuple[str, ...]]:
-    """Return the policy's pods, and those that an older policy watches already."""
-    selected = await _selected(scene.policy, cluster)
-    watched: dict[str, str] = {}
-    for other in scene.others:
-        if _age_key(other) < _age_key(scene.policy):
-            watched |= dict.fromkeys(await _shared(selected, other, cluster), other.name)
-    free = tuple(t for t in selected if t.key.uid not in watched and not t.deleting)
-    taken = tuple(f"{t.key.name} ({watched[t.key.uid]})" for t in selected if t.key.uid in watched)
-    return free, taken
+async def _select_pods(
+    snapshot: PolicySnapshot, kubernetes: KubernetesClient
+) -> tuple[tuple[Pod, ...], tuple[str, ...]]:
+    """Return the policy's pods, and as text those that an older policy watches already."""
+    selected = await _list_pods(snapshot.policy, kubernetes)
+    watched_by: dict[str, str] = {}
+    for other in snapshot.others:
+        if _age_key(other) < _age_key(snapshot.policy):
+            watched_by |= dict.fromkeys(await _also_selected(selected, other, kubernetes), other.name)
+    own = tuple(p for p in selected if p.key.uid not in watched_by and not p.deleting)
+    conflicting = tuple(f"{p.key.name} ({watched_by[p.key.uid]})" for p in selected if p.key.uid in watched_by)
+    return own, conflicting
 
 
-async def _shared(targets: Sequence[Target], other: MemoryPolicy, cluster: Cluster) -> set[str]:
-    """Return the uids of the pods that another policy selects, too; by their labels, where no workload is named."""
+async def _also_selected(pods: Sequence[Pod], other: MemoryPolicy, kubernetes: KubernetesClient) -> set[str]:
+    """Return the uids of the pods that another policy selects as well: by their labels, or those of its workload."""
     if other.spec.selector is not None:
-        return {t.key.uid for t in targets if other.spec.selector.matches(t.labels)}
-    return {t.key.uid for t in await _selected(other, cluster)} if targets else set()
+        return {p.key.uid for p in pods if other.spec.selector.matches(p.labels)}
+    return {p.key.uid for p in await _list_pods(other, kubernetes)} if pods else set()
 
 
 def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:
     return policy.created_at, policy.name
 
 
-async def _selected(policy: MemoryPolicy, cluster: Cluster) -> tuple[Target, ...]:
-    """Return the pods that a policy names; none where the workload that it names does not exist."""
+async def _list_pods(policy: MemoryPolicy, kubernetes: KubernetesClient) -> tuple[Pod, ...]:
+    """Return the pods that a policy selects; none if its target workload does not exist."""
     ref = policy.spec.target_ref
     if ref is None:
-        assert policy.spec.selector is not None, "the model holds exactly one of the two"
-        return await cluster.targets(policy.namespace, policy.spec.selector.query())
+        assert policy.spec.selector is not None, "the model requires exactly one of the two"
+        return await kubernetes.list_pods(policy.namespace, policy.spec.selector.to_query())
     try:
-        query = await cluster.selector_of(policy.namespace, ref.api_version, ref.kind, ref.name)
-    except NotFound:
+        query = await kubernetes.get_workload_selector(policy.namespace, ref.api_version, ref.kind, ref.name)
+    except NotFoundError:
         return ()
-    return await cluster.targets(policy.namespace, query)
+    return await kubernetes.list_pods(policy.namespace, query)
 
 
-async def _candidates(scene: Scene, assessments: Sequence[Assessment], cluster: Cluster) -> list[Candidate]:
-    """Return the pods in breach; the workload is looked up, once each, of those that may be due."""
-    urgent = _most_urgent(assessments)
-    families = Counter(c.target.controller for c in urgent)
-    known: dict[ObjectRef, tuple[Workload | None, str]] = {}
+async def _find_candidates(
+    snapshot: PolicySnapshot, assessments: Sequence[Assessment], kubernetes: KubernetesClient
+) -> list[Candidate]:
+    """Return the pods at risk. Workloads are looked up once each, and only for pods that may be due."""
+    urgent = _most_urgent_per_pod(assessments)
+    per_controller = Counter(c.pod.controller for c in urgent)
+    has_windows = snapshot.policy.spec.roll.maintenance_windows is not None
+    lookup = WorkloadLookup(snapshot, kubernetes)
     found = []
     for candidate in urgent:
-        ref = candidate.target.controller
-        movable = candidate.movable and (families[ref] > 1 or scene.policy.spec.roll.windows is not None)
-        if ref is not None and (candidate.breach.due or movable):
-            if ref not in known:
-                known[ref] = await _looked_up(scene, candidate.target, ref, cluster)
-            workload, by = known[ref]
-            candidate = replace(candidate, workload=workload, hash_selected_by=by)  # noqa: PLW2901 - the same, completed
+        ref = candidate.pod.controller
+        can_advance = candidate.can_advance and (per_controller[ref] > 1 or has_windows)
+        if ref is not None and (candidate.verdict.due or can_advance):
+            candidate = await lookup.complete(candidate, ref)  # noqa: PLW2901 - the same, completed
         found.append(candidate)
     return found
 
 
-async def _looked_up(
-    scene: Scene, target: Target, controller: ObjectRef, cluster: Cluster
-) -> tuple[Workload | None, str]:
-    """Return the workload of a pod, and what selects the pod by its template hash, where it would be surged."""
-    workload = await cluster.workload_of(scene.policy.namespace, controller)
-    if workload is None or not would_surge(scene.policy.spec.roll.strategy, target, workload, scene.permits):
-        return workload, ""
-    return workload, await cluster.hash_selected_by(target, workload.hash_label)
-
-
-def _most_urgent(assessments: Sequence[Assessment]) -> list[Candidate]:
-    """Return one breaching container per pod: one that is due, else the one that reaches its limit first."""
-    first: dict[str, Candidate] = {}
+def _most_urgent_per_pod(assessments: Sequence[Assessment]) -> list[Candidate]:
+    """Return one container per pod at risk: one that is due, else the one that reaches its limit first."""
+    most_urgent: dict[str, Candidate] = {}
     for a in assessments:
-        if not isinstance(a.verdict, Breach):
+        if not a.verdict.is_at_risk:
             continue
-        fresh = Candidate(a.target, a.container.name, a.verdict, a.container.limit_bytes)
-        first[a.target.key.uid] = min(
-            (first.get(a.target.key.uid, fresh), fresh), key=lambda c: (not c.due, seconds_left(c.breach))
+        candidate = Candidate(a.pod, a.container.name, a.verdict, a.container.limit_bytes)
+        most_urgent[a.pod.key.uid] = min(
+            (most_urgent.get(a.pod.key.uid, candidate), candidate), key=lambda c: (not c.due, c.verdict.remaining_s)
         )
-    return list(first.values())
+    return list(most_urgent.values())
 
 
-async def _context(
-    scene: Scene, targets: Sequence[Target], assessments: Sequence[Assessment], cluster: Cluster
+async def _build_context(
+    snapshot: PolicySnapshot,
+    pods: Sequence[Pod],
+    assessments: Sequence[Assessment],
+    durations: RollDurations,
+    kubernetes: KubernetesClient,
 ) -> Context:
-    policy = scene.policy
-    anything = any(isinstance(a.verdict, Breach) for a in assessments)
-    annotations = await cluster.namespace_annotations(policy.namespace) if anything else {}
+    policy = snapshot.policy
+    any_at_risk = any(a.verdict.is_at_risk for a in assessments)
+    annotations = await kubernetes.get_namespace_annotations(policy.namespace) if any_at_risk else {}
     return Context(
-        policy.name, policy.spec, scene.rolls, scene.now, annotations, scene.permits, leads=scene.leads(),
-        healthy=healthy(policy, assessments, scene.now), guard=scene.guard,
-        watched_pods=watched_pods(scene, len(targets)),
-    )  # fmt: skip
+        policy=policy.name,
+        spec=policy.spec,
+        rolls=snapshot.rolls,
+        roll_durations=durations,
+        now=snapshot.now,
+        namespace_annotations=annotations,
+        permissions=snapshot.permissions,
+        is_leader=snapshot.leads(),
+        healthy=healthy_pods(policy, assessments, snapshot.now),
+        rate_limit=snapshot.rate_limit,
+        watched_pods=count_watched_pods(snapshot, len(pods)),
+    )
 
 
-async def _act(
-    scene: Scene, candidates: Sequence[Candidate], context: Context, cluster: Cluster
+async def _plan_and_create(
+    snapshot: PolicySnapshot, candidates: Sequence[Candidate], context: Context, kubernetes: KubernetesClient
 ) -> tuple[Plan, tuple[PodRoll, ...]]:
-    """Plan, and record what is planned. Nothing is counted, and nobody waits, for a plan that rolls nothing."""
+    """Plan rolls and create their PodRolls.
+
+    A plan without rolls neither counts PodRolls nor takes the lock. Otherwise the plan is made again under the lock,
+    with the current PodRolls.
+    """
     plan = make_plan(candidates, context)
     if not plan.rolls:
         return plan, ()
-    async with scene.turn:
-        rolls, tally = await count(scene, cluster)
-        plan = make_plan(candidates, replace(context, rolls=rolls, tally=tally, leads=scene.leads()))
-        return await create_rolls(scene, plan, rolls, cluster)
+    async with snapshot.planning_lock:
+        rolls, recent_rolls = await count_pod_rolls(snapshot, kubernetes)
+        current = replace(context, rolls=rolls, recent_rolls=recent_rolls, is_leader=snapshot.leads())
+        return await create_rolls(snapshot, make_plan(candidates, current), rolls, kubernetes)
 
 
-async def _tidy(scene: Scene, cluster: Cluster) -> None:
-    """Drop the PodRolls that have served their time; those that the guard counts have not."""
-    for roll in expired(scene.rolls, scene.now):
-        if scene.now - roll.created_at > PERIOD:
-            await cluster.delete_roll(roll.namespace, roll.name, roll.uid)
+async def _delete_expired(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -> None:
+    """Delete the PodRolls that are no longer retained, but none that still counts for the rate limit."""
+    for roll in garbage_collectable(snapshot.rolls, snapshot.now):
+        if snapshot.now - roll.created_at > PERIOD:
+            await kubernetes.delete_roll(roll.namespace, roll.name, roll.uid)

@@ -1,1 +1,1 @@
-"""The leak ledger as a table, as JSON and as one page: values in, text out."""
+"""Leak report: MemoryPolicies and PodRolls in; a table, JSON or an HTML page out. Pure; called by `memroll report`."""

@@ -1,13 +1,14 @@
-"""What a report says in words and figures: the same in a table, in JSON and on a page."""
+"""Format the leak report's cells and sentences, for the table, the JSON and the HTML page alike."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.evidence.sanitize import cleaned
-from memroll.rendering import NONE
-from memroll.report.leaks import NOTABLE
+from memroll.api.quantity import format_bytes
+from memroll.evidence.sanitize import sanitize_line
+from memroll.rendering import EMPTY_CELL
+from memroll.report.leaks import MIN_NOTABLE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,102 +16,96 @@ if TYPE_CHECKING:
     from memroll.api.evidence import RisingType
     from memroll.api.policy import LeakingLine
     from memroll.rendering import Row
-    from memroll.report.leaks import Comparison, Leak, Leaks, Service
+    from memroll.report.leaks import Leak, LeakReport, RevisionComparison, ServiceLeaks
 
-HEAD: Row = (
+HEADER: Row = (
     "NAMESPACE", "WORKLOAD", "CONTAINER", "REVISION", "IMAGE", "PER HOUR", "PER REQUEST", "ROLLS", "OOM BEFORE",
     "OOM SINCE", "FREED", "GREW MOST", "LAST SEEN",
 )  # fmt: skip
-UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 
-def size(count: float) -> str:
-    """Write bytes in the unit that reads best: 3.2 GiB, 41.0 MiB, 1.5 KiB, 12 B."""
-    return next((f"{count / unit:.1f} {name}" for name, unit in UNITS if abs(count) >= unit), f"{count:.0f} B")
+def format_signed_bytes(count: int | None) -> str:
+    return EMPTY_CELL if count is None else f"{'+' if count >= 0 else ''}{format_bytes(count)}"
 
 
-def rate(count: int | None) -> str:
-    return NONE if count is None else f"{'+' if count >= 0 else ''}{size(count)}"
-
-
-def rows(found: Leaks) -> Iterator[Row]:
-    for service in found.services:
+def table_rows(report: LeakReport) -> Iterator[Row]:
+    for service in report.services:
         for leak in service.leaks:
-            whose = (service.namespace, service.workload, service.container)
-            yield (*map(cleaned, whose), *figures(leak))
+            key = (service.namespace, service.workload, service.container)
+            yield (*map(sanitize_line, key), *entry_cells(leak))
 
 
-def figures(leak: Leak) -> Row:
+def entry_cells(leak: Leak) -> Row:
     entry = leak.entry
     return (
-        cleaned(entry.revision) or NONE,
-        cleaned(entry.image) or NONE,
-        rate(entry.growth_bytes_per_hour),
-        rate(entry.growth_bytes_per_request),
+        sanitize_line(entry.revision) or EMPTY_CELL,
+        sanitize_line(entry.image) or EMPTY_CELL,
+        format_signed_bytes(entry.growth_bytes_per_hour),
+        format_signed_bytes(entry.growth_bytes_per_request),
         str(entry.rolls),
         str(entry.oom_kills - entry.oom_kills_since),
         str(entry.oom_kills_since),
-        size(entry.freed_bytes) if entry.freed_bytes else NONE,
-        next((grew(line) for line in entry.lines), NONE),
+        format_bytes(entry.freed_bytes) if entry.freed_bytes else EMPTY_CELL,
+        next((format_line(line) for line in entry.lines), EMPTY_CELL),
         rfc3339(entry.last_seen),
     )
 
 
-def grew(line: LeakingLine) -> str:
-    return f"{cleaned(line.at)} +{size(line.bytes)}"
+def format_line(line: LeakingLine) -> str:
+    return f"{sanitize_line(line.at)} +{format_bytes(line.bytes)}"
 
 
-def headline(service: Service) -> str:
-    """Say in a sentence or two what a service's team must know; of several revisions about the newest."""
+def headline(service: ServiceLeaks) -> str:
+    """Return one or two sentences that summarise the newest revision's leak for the service's team."""
     leak = service.leaks[0]
     entry = leak.entry
-    said = f"{service.workload}, container {service.container}, {_how_fast(leak)}"
+    summary = f"{service.workload}, container {service.container}, {_describe_growth(leak)}"
     first = next((line for line in entry.lines), None)
     if first is not None:
-        said += f"; {cleaned(first.at)} grew most (+{size(first.bytes)})"
-    freed = f", which freed {size(entry.freed_bytes)}" if entry.freed_bytes else ""
-    return cleaned(f"{said}. {_rolled(entry.rolls)}{freed}; {_kills(leak)}.")
+        summary += f"; {sanitize_line(first.at)} grew most (+{format_bytes(first.bytes)})"
+    freed = f", which freed {format_bytes(entry.freed_bytes)}" if entry.freed_bytes else ""
+    return sanitize_line(f"{summary}. {_describe_rolls(entry.rolls)}{freed}; {_describe_oom_kills(leak)}.")
 
 
-def _how_fast(leak: Leak) -> str:
+def _describe_growth(leak: Leak) -> str:
     entry = leak.entry
     if entry.growth_bytes_per_hour is None:
-        return "was rolled, and how fast it leaks is not known"
+        return "was rolled; its growth is unknown"
     per_request = entry.growth_bytes_per_request
-    each = "" if per_request is None else f", {size(per_request)} per request"
-    return f"leaks {size(entry.growth_bytes_per_hour)} per hour{each}"
+    each = "" if per_request is None else f", {format_bytes(per_request)} per request"
+    return f"leaks {format_bytes(entry.growth_bytes_per_hour)} per hour{each}"
 
 
-def _rolled(count: int) -> str:
+def _describe_rolls(count: int) -> str:
     return {0: "Not rolled yet", 1: "Rolled once", 2: "Rolled twice"}.get(count, f"Rolled {count} times")
 
 
-def _kills(leak: Leak) -> str:
+def _describe_oom_kills(leak: Leak) -> str:
     since = leak.entry.oom_kills_since
     before = leak.entry.oom_kills - since
     if not leak.entry.oom_kills:
-        return "no OOM kill was seen"
+        return "no OOM kill observed"
     if leak.entry.first_rolled is None:
-        return f"{_counted(before)}"
-    return f"{_counted(before)} before the first roll, {since or 'none'} since"
+        return f"{_count_oom_kills(before)}"
+    return f"{_count_oom_kills(before)} before the first roll, {since or 'none'} since"
 
 
-def _counted(kills: int) -> str:
+def _count_oom_kills(kills: int) -> str:
     return "no OOM kill" if not kills else "1 OOM kill" if kills == 1 else f"{kills} OOM kills"
 
 
-def comparison(compared: Comparison) -> str:
-    """Say how a revision's leak compares with that of the one before it."""
-    newer, older = (cleaned(leak.name) for leak in (compared.newer, compared.older))
-    if compared.times >= NOTABLE:
-        return f"Revision {newer} leaks {compared.times:.1f} times faster than {older}."
-    if compared.times <= 1 / NOTABLE:
-        return f"Revision {newer} leaks {1 / compared.times:.1f} times slower than {older}."
+def describe_comparison(comparison: RevisionComparison) -> str:
+    """Return a sentence that compares a revision's growth with that of the previous one."""
+    newer, older = (sanitize_line(leak.name) for leak in (comparison.newer, comparison.older))
+    if comparison.ratio >= MIN_NOTABLE_RATIO:
+        return f"Revision {newer} leaks {comparison.ratio:.1f} times faster than {older}."
+    if comparison.ratio <= 1 / MIN_NOTABLE_RATIO:
+        return f"Revision {newer} leaks {1 / comparison.ratio:.1f} times slower than {older}."
     return f"Revision {newer} leaks as fast as {older}."
 
 
-def rising(found: RisingType) -> str:
-    """Say what refers to the objects of a type that rises."""
-    held = f", held by {', '.join(map(cleaned, found.referrers))}" if found.referrers else ""
+def describe_rising_type(found: RisingType) -> str:
+    """Return count, growth and referrers of a type whose number of objects rises."""
+    held = f", held by {', '.join(map(sanitize_line, found.referrers))}" if found.referrers else ""
     grown = f" (+{found.growth})" if found.growth else ""
-    return f"{found.count}{grown} {cleaned(found.type)}{held}"
+    return f"{found.count}{grown} {sanitize_line(found.type)}{held}"

@@ -1,4 +1,4 @@
-"""The report as one HTML page without scripts and without anything from elsewhere: to be forwarded, and printed."""
+"""Write the leak report as one self-contained HTML page without scripts, to be forwarded or printed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from memroll import __version__
 from memroll.api.base import rfc3339
-from memroll.evidence.sanitize import cleaned
-from memroll.rendering import NONE, STYLE, html_table
+from memroll.api.quantity import format_bytes
+from memroll.evidence.sanitize import sanitize_line
+from memroll.rendering import EMPTY_CELL, STYLE, format_html_table
 from memroll.report import describe, sparkline
-from memroll.report.text import NOTHING
+from memroll.report.text import NO_LEAKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from memroll.api.evidence import Evidence
     from memroll.api.pod_roll import PodRoll
     from memroll.rendering import Row
-    from memroll.report.leaks import Leak, Leaks, Service
+    from memroll.report.leaks import Leak, LeakReport, ServiceLeaks
 
 ROLLS_SHOWN = 10
-LINES: Row = ("LINE", "GREW BY", "BLOCKS", "HOLDS")
-ROLLS: Row = ("POD", "ROLLED", "WHY", "WHAT IT WAS WORTH")
+"""Maximum number of rolls listed per service; chosen by hand."""
+LINES_HEADER: Row = ("LINE", "GROWTH", "BLOCKS", "TOTAL")
+ROLLS_HEADER: Row = ("POD", "ROLLED", "REASON", "EFFECT")
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
@@ -31,7 +33,7 @@ PAGE = Template("""<!DOCTYPE html>
 <title>Memory leaks</title><style>$style</style></head>
 <body>
 <h1>Memory leaks</h1>
-<p>What memroll saw leak from $since to $now. <span class="quiet">memroll $version</span></p>
+<p>Leaks that memroll observed from $since to $now. <span class="quiet">memroll $version</span></p>
 $summary
 $sections
 </body>
@@ -48,74 +50,78 @@ $rolls
 """)
 
 
-def page(found: Leaks) -> str:
-    """Return the whole page."""
-    summary = html_table([describe.HEAD, *describe.rows(found)]) if found.services else f"<p>{NOTHING}</p>"
+def render_page(report: LeakReport) -> str:
+    table = format_html_table([describe.HEADER, *describe.table_rows(report)])
     return PAGE.substitute(
         style=STYLE,
-        since=rfc3339(found.since),
-        now=rfc3339(found.now),
+        since=rfc3339(report.since),
+        now=rfc3339(report.now),
         version=escape(__version__),
-        summary=summary,
-        sections="".join(_section(s) for s in found.services),
+        summary=table if report.services else f"<p>{NO_LEAKS}</p>",
+        sections="".join(_section(s) for s in report.services),
     )
 
 
-def _section(service: Service) -> str:
-    said = (escape(describe.comparison(c)) for c in service.compared())
-    head = ("REVISION", *describe.HEAD[4:])
+def _section(service: ServiceLeaks) -> str:
+    comparisons = (escape(describe.describe_comparison(c)) for c in service.compare_revisions())
+    header = ("REVISION", *describe.HEADER[4:])
     return SECTION.substitute(
-        name=escape(cleaned(f"{service.namespace}/{service.workload}: {service.container}")),
+        name=escape(sanitize_line(f"{service.namespace}/{service.workload}: {service.container}")),
         headline=escape(describe.headline(service)),
-        comparisons="".join(f"<p>{line}</p>" for line in said),
-        figures=html_table([head, *map(describe.figures, service.leaks)]),
+        comparisons="".join(f"<p>{sentence}</p>" for sentence in comparisons),
+        figures=format_html_table([header, *map(describe.entry_cells, service.leaks)]),
         evidence=_evidence(service),
         rolls=_rolls(service),
     )
 
 
-def _evidence(service: Service) -> str:
-    """Show the evidence of the newest revision that has any."""
-    found = next(((leak, roll) for leak in service.leaks if (roll := leak.told)), None)
+def _evidence(service: ServiceLeaks) -> str:
+    """Return the evidence of the newest revision that has any."""
+    found = next(((leak, roll) for leak in service.leaks if (roll := leak.evidence_roll)), None)
     if found is None:
         rolled = any(leak.entry.rolls for leak in service.leaks)
-        return '<p class="quiet">No evidence is kept of its rolls any more.</p>' if rolled else ""
+        return '<p class="quiet">Its rolls and their evidence have been deleted.</p>' if rolled else ""
     leak, roll = found
-    assert roll.status.evidence is not None, "told"
-    return "".join(_parts(leak, roll, roll.status.evidence))
+    assert roll.status.evidence is not None, "a roll with evidence"
+    return "".join(_evidence_parts(leak, roll, roll.status.evidence))
 
 
-def _parts(leak: Leak, roll: PodRoll, evidence: Evidence) -> Iterator[str]:
+def _evidence_parts(leak: Leak, roll: PodRoll, evidence: Evidence) -> Iterator[str]:
     at = rfc3339(evidence.captured_at)
-    yield f"<h3>Before pod {escape(cleaned(roll.spec.pod_name))} was rolled</h3>"
-    yield f'<p class="quiet">Revision {escape(cleaned(leak.name))}, captured {at}</p>'
+    yield f"<h3>Before pod {escape(sanitize_line(roll.spec.pod_name))} was rolled</h3>"
+    yield f'<p class="quiet">Revision {escape(sanitize_line(leak.name))}, captured {at}</p>'
     if evidence.series is not None:
-        yield sparkline.svg(evidence.series)
-    if evidence.grown:
-        yield html_table([LINES, *_lines(evidence)])
+        yield sparkline.render_svg(evidence.series)
+    if evidence.grown_lines:
+        yield format_html_table([LINES_HEADER, *_lines(evidence)])
     if evidence.probe and evidence.probe.types:
-        items = "".join(f"<li>{escape(describe.rising(t))}</li>" for t in evidence.probe.types)
-        yield f"<p>Objects that go on rising over full garbage collections:</p><ul>{items}</ul>"
+        items = "".join(f"<li>{escape(describe.describe_rising_type(t))}</li>" for t in evidence.probe.types)
+        yield f"<p>Types whose number of objects keeps rising across full garbage collections:</p><ul>{items}</ul>"
     if evidence.missing:
-        missing = "; ".join(f"{m.part}: {m.reason}" for m in evidence.missing)
-        yield f'<p class="quiet">Not had: {escape(cleaned(missing))}</p>'
+        missing = "; ".join(f"{m.section}: {m.reason}" for m in evidence.missing)
+        yield f'<p class="quiet">Missing: {escape(sanitize_line(missing))}</p>'
 
 
 def _lines(evidence: Evidence) -> Iterator[Row]:
-    for line in evidence.grown:
-        held = NONE if line.total_bytes is None else describe.size(line.total_bytes)
-        blocks = NONE if line.blocks is None else str(line.blocks)
-        yield (cleaned(str(line)), f"+{describe.size(line.bytes)}", blocks, held)
+    for line in evidence.grown_lines:
+        total = EMPTY_CELL if line.total_bytes is None else format_bytes(line.total_bytes)
+        blocks = EMPTY_CELL if line.blocks is None else str(line.blocks)
+        yield (sanitize_line(str(line)), f"+{format_bytes(line.bytes)}", blocks, total)
 
 
-def _rolls(service: Service) -> str:
+def _rolls(service: ServiceLeaks) -> str:
     rolls = [r for leak in service.leaks for r in leak.rolls][:ROLLS_SHOWN]
     if not rolls:
         return ""
-    return f"<h3>Rolls</h3>{html_table([ROLLS, *map(_roll, rolls)])}"
+    return f"<h3>Rolls</h3>{format_html_table([ROLLS_HEADER, *map(_roll, rolls)])}"
 
 
 def _roll(roll: PodRoll) -> Row:
-    memory, ended = roll.status.memory, roll.status.times.finished or roll.created_at
-    worth = f"{memory.effect or ''} {memory.message}".strip() if memory else NONE
-    return (cleaned(roll.spec.pod_name), rfc3339(ended), cleaned(roll.spec.reason) or "by hand", cleaned(worth) or NONE)
+    effect, ended = roll.status.effect, roll.status.times.finished or roll.created_at
+    effect_text = f"{effect.result or ''} {effect.message}".strip() if effect else EMPTY_CELL
+    return (
+        sanitize_line(roll.spec.pod_name),
+        rfc3339(ended),
+        sanitize_line(roll.spec.reason) or "by hand",
+        sanitize_line(effect_text) or EMPTY_CELL,
+    )

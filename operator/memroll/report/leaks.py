@@ -1,4 +1,4 @@
-"""Policies and PodRolls as what leaks: by workload and container, and in each by revision or image. Pure."""
+"""Build the leak report from policies and PodRolls: leaks by workload and container, and by revision. Pure."""
 
 from __future__ import annotations
 
@@ -18,108 +18,113 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
 
-NOTABLE = 1.2
-"""Slopes that differ by less are the same."""
+MIN_NOTABLE_RATIO = 1.2
+"""Minimum ratio of two revisions' growth that is reported as faster or slower; chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """One revision's leak."""
+    """Leak of one revision."""
 
     entry: LedgerEntry
     policy: str
-    """Empty where only PodRolls tell of it: made by hand, or their policy is gone."""
+    """Name of the policy; empty for PodRolls without a ledger entry: created by hand, or their policy was deleted."""
     rolls: tuple[PodRoll, ...]
-    """Those that still exist, the newest first."""
+    """PodRolls of the revision that still exist, newest first."""
 
     @property
     def name(self) -> str:
-        """What people tell it by."""
+        """Revision and image, as far as they are known."""
         revision, image = self.entry.revision, self.entry.image
         return f"{revision} ({image})" if revision and image else revision or image or "the only revision"
 
     @property
-    def told(self) -> PodRoll | None:
-        """The newest roll with evidence; one with a report of the pod before one without."""
-        found = [r for r in self.rolls if r.status.evidence]
-        reported = (r for r in found if r.status.evidence and r.status.evidence.probe)
-        return next(reported, found[0] if found else None)
+    def evidence_roll(self) -> PodRoll | None:
+        """Newest roll with evidence; a roll with a probe report takes precedence."""
+        with_evidence = [r for r in self.rolls if r.status.evidence]
+        with_report = (r for r in with_evidence if r.status.evidence and r.status.evidence.probe)
+        return next(with_report, with_evidence[0] if with_evidence else None)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """How much faster the newer of two revisions leaks."""
+class RevisionComparison:
+    """Growth of a newer revision compared with an older one."""
 
     newer: Leak
     older: Leak
-    times: float
+    ratio: float
+    """Growth of the newer revision divided by that of the older one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
-    """One container of one workload."""
+class ServiceLeaks:
+    """Leaks of one container of one workload."""
 
     namespace: str
     workload: str
     container: str
     leaks: tuple[Leak, ...]
-    """One or more, the newest first."""
+    """Leaks by revision, newest first; at least one."""
 
-    def compared(self) -> Iterator[Comparison]:
-        """Compare each revision with the one before it, where the growth of both is known."""
+    def compare_revisions(self) -> Iterator[RevisionComparison]:
+        """Compare each revision with the previous one, if the growth of both is known."""
         known = [leak for leak in self.leaks if (leak.entry.growth_bytes_per_hour or 0) > 0]
         for newer, older in pairwise(known):
-            times = (newer.entry.growth_bytes_per_hour or 0) / (older.entry.growth_bytes_per_hour or 1)
-            yield Comparison(newer, older, times)
+            ratio = (newer.entry.growth_bytes_per_hour or 0) / (older.entry.growth_bytes_per_hour or 1)
+            yield RevisionComparison(newer, older, ratio)
 
 
 @dataclass(frozen=True, slots=True)
-class Leaks:
-    """All that was seen in a stretch of time."""
+class LeakReport:
+    """Leaks observed in an interval."""
 
     now: datetime
     since: datetime
-    services: tuple[Service, ...]
-    """The fastest leak first."""
+    services: tuple[ServiceLeaks, ...]
+    """Services sorted by the growth of their newest revision, fastest first."""
 
 
-def leaks(policies: Iterable[MemoryPolicy], rolls: Iterable[PodRoll], now: datetime, back: timedelta) -> Leaks:
-    """Return what was seen since then: the ledgers' entries, and what PodRolls alone tell of."""
-    since = now - back
-    unclaimed = sorted((r for r in rolls if r.created_at >= since), key=lambda r: r.created_at, reverse=True)
+def build_report(
+    policies: Iterable[MemoryPolicy], rolls: Iterable[PodRoll], now: datetime, lookback: timedelta
+) -> LeakReport:
+    """Return the leaks observed since `now - lookback`: ledger entries, and PodRolls without one."""
+    since = now - lookback
+    unmatched = sorted((r for r in rolls if r.created_at >= since), key=lambda r: r.created_at, reverse=True)
     found: dict[tuple[str, str, str], list[Leak]] = defaultdict(list)
     for policy in sorted(policies, key=lambda p: (p.namespace, p.name)):
         for entry in policy.status.ledger:
-            own = tuple(r for r in unclaimed if r.spec.policy == policy.name and _is_of(r, policy.namespace, entry))
-            unclaimed = [r for r in unclaimed if r not in own]
+            own = tuple(
+                r for r in unmatched if r.spec.policy == policy.name and _belongs_to(r, policy.namespace, entry)
+            )
+            unmatched = [r for r in unmatched if r not in own]
             if entry.last_seen >= since:
                 found[policy.namespace, entry.workload, entry.container].append(Leak(entry, policy.name, own))
-    for namespace, leak in _untold(unclaimed):
+    for namespace, leak in _leaks_without_ledger_entry(unmatched):
         found[namespace, leak.entry.workload, leak.entry.container].append(leak)
-    services = [Service(*key, tuple(sorted(some, key=_newest))) for key, some in found.items()]
-    return Leaks(now, since, tuple(sorted(services, key=_fastest)))
+    services = [ServiceLeaks(*key, tuple(sorted(some, key=_newest))) for key, some in found.items()]
+    return LeakReport(now, since, tuple(sorted(services, key=_fastest)))
 
 
 def _newest(leak: Leak) -> tuple[float, str]:
     return -leak.entry.first_seen.timestamp(), leak.name
 
 
-def _fastest(service: Service) -> tuple[int, str, str, str]:
+def _fastest(service: ServiceLeaks) -> tuple[int, str, str, str]:
     growth = service.leaks[0].entry.growth_bytes_per_hour or 0
     return -growth, service.namespace, service.workload, service.container
 
 
-def _is_of(roll: PodRoll, namespace: str, entry: LedgerEntry) -> bool:
-    """Whether the ledger's entry is about the pod that was rolled: by its revision, else by its image."""
-    finding, revision = roll.spec.finding, revision_of_roll(roll)
-    if finding is None or (roll.namespace, str(roll.status.workload)) != (namespace, entry.workload):
+def _belongs_to(roll: PodRoll, namespace: str, entry: LedgerEntry) -> bool:
+    """Return whether a roll belongs to a ledger entry: by the pod's revision, otherwise by its image."""
+    trigger, revision = roll.spec.trigger, revision_of_roll(roll)
+    if trigger is None or (roll.namespace, str(roll.status.workload)) != (namespace, entry.workload):
         return False
-    same = finding.image in ("", entry.image) if revision is None else revision == entry.revision
-    return same and finding.container == entry.container
+    same = trigger.image in ("", entry.image) if revision is None else revision == entry.revision
+    return same and trigger.container == entry.container
 
 
-def _untold(rolls: Sequence[PodRoll]) -> Iterator[tuple[str, Leak]]:
-    """Yield what no ledger holds, of pods that were rolled."""
+def _leaks_without_ledger_entry(rolls: Sequence[PodRoll]) -> Iterator[tuple[str, Leak]]:
+    """Yield namespace and leak for successful rolls without a ledger entry."""
     grouped: dict[tuple[str, str, str, str, str], list[PodRoll]] = defaultdict(list)
     for roll in rolls:
         container, image = _container(roll)
@@ -131,15 +136,15 @@ def _untold(rolls: Sequence[PodRoll]) -> Iterator[tuple[str, Leak]]:
 
 
 def _container(roll: PodRoll) -> tuple[str, str]:
-    """Return container and image of a roll; of one by hand its evidence knows."""
-    if roll.spec.finding is not None:
-        return roll.spec.finding.container, roll.spec.finding.image
+    """Return container and image of a roll. A roll created by hand has no trigger, so its evidence is used."""
+    if roll.spec.trigger is not None:
+        return roll.spec.trigger.container, roll.spec.trigger.image
     series = roll.status.evidence.series if roll.status.evidence else None
     return (series.container, "") if series else ("", "")
 
 
 def _entry(workload: str, revision: str, container: str, image: str, rolls: Sequence[PodRoll]) -> LedgerEntry:
-    growth = [f.growth_bytes_per_hour for r in rolls if (f := r.spec.finding) and f.growth_bytes_per_hour is not None]
+    growth = [f.growth_bytes_per_hour for r in rolls if (f := r.spec.trigger) and f.growth_bytes_per_hour is not None]
     return LedgerEntry(
         workload=workload,
         revision=revision[:63],

@@ -1,4 +1,4 @@
-"""The report for a terminal, and as JSON for a program."""
+"""Write the leak report as a table for the terminal, and as JSON for programs."""
 
 from __future__ import annotations
 
@@ -6,47 +6,53 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from memroll.api.base import rfc3339
-from memroll.rendering import aligned
+from memroll.rendering import format_text_table
 from memroll.report import describe
 
 if TYPE_CHECKING:
-    from memroll.report.leaks import Leak, Leaks, Service
+    from memroll.report.leaks import Leak, LeakReport, ServiceLeaks
 
-NOTHING = "No leak was seen."
-
-
-def to_text(found: Leaks) -> str:
-    if not found.services:
-        return f"{NOTHING} (since {rfc3339(found.since)})"
-    said = [describe.comparison(c) for service in found.services for c in service.compared()]
-    return "\n".join([aligned([describe.HEAD, *describe.rows(found)]), *([""] if said else []), *said])
+NO_LEAKS = "No leak observed."
 
 
-def to_json(found: Leaks) -> str:
+def to_text(report: LeakReport) -> str:
+    if not report.services:
+        return f"{NO_LEAKS} (since {rfc3339(report.since)})"
+    comparisons = [describe.describe_comparison(c) for s in report.services for c in s.compare_revisions()]
+    table = format_text_table([describe.HEADER, *describe.table_rows(report)])
+    return "\n".join([table, *([""] if comparisons else []), *comparisons])
+
+
+def to_json(report: LeakReport) -> str:
     content = {
-        "generated_at": rfc3339(found.now),
-        "since": rfc3339(found.since),
-        "services": [_service(s) for s in found.services],
+        "generated_at": rfc3339(report.now),
+        "since": rfc3339(report.since),
+        "services": [_service(s) for s in report.services],
     }
     return json.dumps(content, indent=1, allow_nan=False)
 
 
-def _service(service: Service) -> dict[str, Any]:
+def _service(service: ServiceLeaks) -> dict[str, Any]:
     return {
         "namespace": service.namespace,
         "workload": service.workload,
         "container": service.container,
         "headline": describe.headline(service),
         "comparisons": [
-            {"newer": c.newer.name, "older": c.older.name, "times": round(c.times, 2), "words": describe.comparison(c)}
-            for c in service.compared()
+            {
+                "newer": c.newer.name,
+                "older": c.older.name,
+                "ratio": round(c.ratio, 2),
+                "message": describe.describe_comparison(c),
+            }
+            for c in service.compare_revisions()
         ],
         "revisions": [_leak(leak) for leak in service.leaks],
     }
 
 
 def _leak(leak: Leak) -> dict[str, Any]:
-    entry, told = leak.entry, leak.told
+    entry, roll = leak.entry, leak.evidence_roll
     return {
         "revision": entry.revision,
         "image": entry.image,
@@ -61,5 +67,5 @@ def _leak(leak: Leak) -> dict[str, Any]:
         "first_seen": rfc3339(entry.first_seen),
         "last_seen": rfc3339(entry.last_seen),
         "podrolls": [r.name for r in leak.rolls],
-        "evidence": told.status.evidence.on_the_wire() if told and told.status.evidence else None,
+        "evidence": roll.status.evidence.to_dict() if roll and roll.status.evidence else None,
     }

@@ -1,1 +1,1 @@
-"""The outcome of a reconcile as status, conditions, Events, metrics and leak ledger."""
+"""Outcome of a reconcile as status, conditions, Events, metrics and leak ledger."""

@@ -1,178 +1,195 @@
-"""Outcomes and roll steps as events: on the pod, on its workload and on the policy."""
+"""Events about outcomes and roll steps: on the pod, on its workload, on the PodRoll and on the policy.
+
+The controllers pass in the outcome of each reconcile and each step of a roll, and publish the returned Events.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION
-from memroll.api.evidence import Part
-from memroll.api.pod_roll import Effect, Phase
-from memroll.api.quantity import about
-from memroll.detection.assessment import numbers
-from memroll.detection.verdict import Breach, Code, Inconclusive, Told, told
-from memroll.errors import PrometheusUnavailable, Stalled
-from memroll.evidence.describe import in_words
-from memroll.reporting.events import Event, EventType, Reason, Regarding
-from memroll.reporting.status import no_target
-from memroll.rolling.surge import HELD_BY_PDB
+from memroll.api.evidence import EvidenceSection
+from memroll.api.pod_roll import EffectResult, Phase
+from memroll.api.quantity import humanize_duration
+from memroll.detection.assessment import describe_growth
+from memroll.detection.reasons import VerdictReason
+from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.evidence.describe import describe_evidence
+from memroll.planning.gate_result import Gate
+from memroll.reporting.events import Event, EventReason, EventType, Regarding
+from memroll.reporting.status import describe_missing_target
+from memroll.rolling.reasons import BLOCKED_BY_PDB
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memroll.api.pod_roll import PodRoll, RollStatus
+    from memroll.api.pod_roll import PodRoll, PodRollStatus
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
-    from memroll.model.pods import Target
-    from memroll.planning.plan import Hold
+    from memroll.detection.verdict import ContainerVerdict
+    from memroll.model.pods import Pod
+    from memroll.planning.plan import Blocked
     from memroll.reporting.outcome import Outcome
 
-QUIET_GATES = frozenset({"not_due", "rolling", "released", "observing", "suspended", "leaving", "not_leading"})
-"""Gates whose holds are everyday business: status shows them, no event does."""
-RUNAWAY = "runaway_guard"
-WORTH_TELLING = frozenset({Code.NO_MEMORY_LIMIT, Code.NO_DATA, Code.STALE_DATA})
-"""Doubts that a person must end; the others end by themselves."""
+GATES_WITHOUT_EVENTS = frozenset(
+    {
+        Gate.POLICY_SUSPENDED,
+        Gate.OBSERVE_ONLY,
+        Gate.NOT_LEADER,
+        Gate.POD_TERMINATING,
+        Gate.POD_RELEASED,
+        Gate.ROLL_IN_PROGRESS,
+        Gate.NOT_DUE,
+    }
+)
+"""Gates that block in normal operation: status contains them, no Event does."""
+EVENTED_REASONS = frozenset({VerdictReason.NO_MEMORY_LIMIT, VerdictReason.NO_DATA, VerdictReason.STALE_DATA})
+"""Reasons of inconclusive verdicts that need a person's action; the others end without one."""
 
 
-def of_outcome(outcome: Outcome) -> Iterator[Event]:
-    """Build the events of one pass over a policy."""
-    policy = of_policy(outcome.policy)
-    if outcome.trouble is not None:
-        yield from _trouble(policy, outcome)
+def outcome_events(outcome: Outcome) -> Iterator[Event]:
+    """Build the Events of one reconcile of a policy."""
+    policy = _policy(outcome.policy)
+    if outcome.error is not None:
+        yield from _error_events(policy, outcome)
         return
-    if not (outcome.targets or outcome.conflicts or outcome.policy.spec.suspend):
-        text = f"Nothing to watch: {no_target(outcome)}"
-        yield Event(policy, EventType.WARNING, Reason.TARGET_NOT_FOUND, text)
+    if not (outcome.watched_pods or outcome.conflicting_pods or outcome.policy.spec.suspend):
+        text = f"No pod is watched: {describe_missing_target(outcome)}"
+        yield Event(policy, EventType.WARNING, EventReason.TARGET_NOT_FOUND, text)
     for assessment in outcome.assessments:
-        yield from _assessed(policy, assessment)
-    for hold in outcome.plan.holds:
-        if hold.candidate.due and hold.gate not in QUIET_GATES:
-            yield from _held(hold)
-    runaway = next((h.words for h in outcome.plan.holds if h.gate == RUNAWAY), "")
-    if runaway:
-        yield Event(policy, EventType.WARNING, Reason.RUNAWAY_GUARD, f"{runaway[0].upper()}{runaway[1:]}")
-    for roll in outcome.learned:
-        yield from _learned(roll, outcome.policy)
+        yield from _assessment_events(policy, assessment)
+    for blocked in outcome.plan.blocked:
+        if blocked.candidate.due and blocked.gate not in GATES_WITHOUT_EVENTS:
+            yield from _blocked_events(blocked)
+    limited = next((b.message for b in outcome.plan.blocked if b.gate is Gate.RATE_LIMITED), "")
+    if limited:
+        text = f"{limited[0].upper()}{limited[1:]}"
+        yield Event(policy, EventType.WARNING, EventReason.ROLL_RATE_LIMITED, text)
+    for roll in outcome.measured_rolls:
+        yield from _effect_events(roll, outcome.policy)
 
 
-def _trouble(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
-    trouble = outcome.trouble
-    if isinstance(trouble, PrometheusUnavailable):
-        text = f"Nothing is judged or rolled: {trouble.message}"
-        yield Event(policy, EventType.WARNING, Reason.PROMETHEUS_UNAVAILABLE, text, trouble.reason)
-    elif isinstance(trouble, Stalled):
-        yield Event(policy, EventType.WARNING, Reason.POLICY_INVALID, trouble.message, trouble.reason)
+def _error_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
+    error = outcome.error
+    if isinstance(error, PrometheusUnavailableError):
+        text = f"No pod is assessed or rolled: {error.message}"
+        yield Event(policy, EventType.WARNING, EventReason.PROMETHEUS_UNAVAILABLE, text, error.reason)
+    elif isinstance(error, TerminalError):
+        yield Event(policy, EventType.WARNING, EventReason.POLICY_INVALID, error.message, error.reason)
 
 
-def _assessed(policy: Regarding, assessment: Assessment) -> Iterator[Event]:
+def _assessment_events(policy: Regarding, assessment: Assessment) -> Iterator[Event]:
     verdict = assessment.verdict
-    pod, container = of_pod(assessment.target), assessment.container
-    if isinstance(verdict, Breach):
-        reason, verb = _headline(verdict)
-        text = f"Container {container.name} {verb}: {numbers(assessment)}"
+    pod, container = _pod(assessment.pod), assessment.container
+    if verdict.is_at_risk:
+        reason, verb = _risk(verdict)
+        text = f"Container {container.name} {verb}: {describe_growth(assessment)}"
         yield Event(pod, EventType.WARNING, reason, text, container.name)
         named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
         subject = f"{pod.uid}/{container.name}"
         yield Event(policy, EventType.WARNING, reason, named, subject)
-    elif told(verdict) is Told.SUSPECTED:
+    elif verdict.is_suspected:
         text = f"Container {container.name} may leak: {verdict.message}"
-        yield Event(pod, EventType.NORMAL, Reason.LEAK_SUSPECTED, text, container.name)
-    elif isinstance(verdict, Inconclusive) and verdict.code in WORTH_TELLING:
-        text = f"Container {container.name} can't be judged: {verdict.message}"
-        yield Event(pod, EventType.WARNING, Reason.NOT_ENOUGH_DATA, text, f"{container.name}/{verdict.code}")
+        yield Event(pod, EventType.NORMAL, EventReason.LEAK_SUSPECTED, text, container.name)
+    elif verdict.is_inconclusive and verdict.reason in EVENTED_REASONS:
+        text = f"Container {container.name} can't be assessed: {verdict.message}"
+        yield Event(pod, EventType.WARNING, EventReason.INSUFFICIENT_DATA, text, f"{container.name}/{verdict.reason}")
 
 
-def _headline(breach: Breach) -> tuple[Reason, str]:
-    """Return what a breach is called: one that was never recognised as a leak, but is due, is not called one."""
-    if told(breach) is Told.CONFIRMED:
-        return Reason.LEAK_CONFIRMED, "leaks"
-    return Reason.MEMORY_EXHAUSTING, "runs out of memory"
+def _risk(verdict: ContainerVerdict) -> tuple[EventReason, str]:
+    """Return the reason and the verb for a container at risk; only a confirmed leak is called a leak."""
+    if verdict.is_confirmed_leak:
+        return EventReason.LEAK_CONFIRMED, "leaks"
+    if verdict.is_above_threshold:
+        return EventReason.MEMORY_EXHAUSTING, "uses too much memory"
+    return EventReason.MEMORY_EXHAUSTING, "runs out of memory"
 
 
-def _held(hold: Hold) -> Iterator[Event]:
-    target = hold.candidate.target
-    text = f"Due to be rolled, but {hold.words}"
-    yield Event(of_pod(target), EventType.WARNING, Reason.ROLL_HELD, text, hold.gate)
-    if hold.candidate.workload is not None:
-        top = hold.candidate.workload.top
-        regarding = Regarding(top.api_version, top.kind, target.key.namespace, top.name, top.uid)
-        named = f"Pod {target.key.name} is due to be rolled, but {hold.words}"
-        yield Event(regarding, EventType.WARNING, Reason.ROLL_HELD, named, f"{target.key.uid}/{hold.gate}")
+def _blocked_events(blocked: Blocked) -> Iterator[Event]:
+    pod, gate, workload = blocked.candidate.pod, blocked.gate, blocked.candidate.workload
+    text = f"Pod {pod.key.name} is due, but gate {gate} blocks its roll: {blocked.message}"
+    yield Event(_pod(pod), EventType.WARNING, EventReason.ROLL_BLOCKED, text, gate)
+    if workload is not None:
+        owner = workload.owner
+        regarding = Regarding(owner.api_version, owner.kind, pod.key.namespace, owner.name, owner.uid)
+        yield Event(regarding, EventType.WARNING, EventReason.ROLL_BLOCKED, text, f"{pod.key.uid}/{gate}")
 
 
-def of_roll_step(before: RollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:
-    """Build the events of a roll that has just moved from `before` to its present status."""
-    for said in (_said(before, roll), _captured(before, roll)):
-        if said is None:
+def roll_step_events(before: PodRollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:
+    """Build the Events of a step that changed a roll's status from `before` to its current one."""
+    for described in (_describe_step(before, roll), _describe_evidence(before, roll)):
+        if described is None:
             continue
-        type_, reason, text = said
+        type_, reason, text = described
         for regarding in _involved(roll, policy):
             yield Event(regarding, type_, reason, text, roll.uid)
 
 
-def _said(before: RollStatus, roll: PodRoll) -> tuple[EventType, Reason, str] | None:
+def _describe_step(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
     status = roll.status
-    if before.reason != status.reason and status.reason == HELD_BY_PDB:
-        return EventType.WARNING, Reason.EVICTION_BLOCKED, f"Pod {roll.spec.pod_name}: {status.message}"
-    return None if before.phase == status.phase else _moved(roll)
+    if before.reason != status.reason and status.reason == BLOCKED_BY_PDB:
+        return EventType.WARNING, EventReason.EVICTION_BLOCKED, f"Pod {roll.spec.pod_name}: {status.message}"
+    return None if before.phase == status.phase else _describe_phase(roll)
 
 
-def _captured(before: RollStatus, roll: PodRoll) -> tuple[EventType, Reason, str] | None:
-    """Say what was found of the pod; nothing where nothing was captured."""
-    found = roll.status.evidence
-    if found is None or before.evidence is not None or any(m.part is Part.ALL for m in found.missing):
+def _describe_evidence(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
+    """Describe new evidence; None if there is none."""
+    new = roll.status.evidence
+    if new is None or before.evidence is not None or any(m.section is EvidenceSection.ALL for m in new.missing):
         return None
-    return EventType.NORMAL, Reason.EVIDENCE_CAPTURED, in_words(roll.spec.pod_name, found)
+    return EventType.NORMAL, EventReason.EVIDENCE_CAPTURED, describe_evidence(roll.spec.pod_name, new)
 
 
-def _moved(roll: PodRoll) -> tuple[EventType, Reason, str] | None:
-    """Say what it means that the roll is in a new phase."""
+def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
+    """Describe the phase that a roll has just entered; None if it needs no Event."""
     status, pod = roll.status, roll.spec.pod_name
     match status.phase:
         case Phase.ANNOUNCED:
-            why = roll.spec.reason or "asked for by hand"
-            return EventType.NORMAL, Reason.ROLL_ANNOUNCED, f"Replacing pod {pod} ({status.message}). {why}"
+            reason = roll.spec.reason or "The PodRoll was created by hand"
+            return EventType.NORMAL, EventReason.ROLL_ANNOUNCED, f"Replacing pod {pod} ({status.message}). {reason}"
         case Phase.DRAINING:
-            return EventType.NORMAL, Reason.DRAINING, f"Pod {pod} gets no new connections: {status.message}"
+            return EventType.NORMAL, EventReason.DRAINING, f"Pod {pod} gets no new connections: {status.message}"
         case Phase.EVICTING if status.replacement and not (status.detachment and status.detachment.labels):
             text = f"Replacement {status.replacement.name} of pod {pod} is Ready: evicting the old pod"
-            return EventType.NORMAL, Reason.REPLACEMENT_READY, text
+            return EventType.NORMAL, EventReason.REPLACEMENT_READY, text
         case Phase.SUCCEEDED:
-            return EventType.NORMAL, Reason.POD_ROLLED, _rolled(roll)
+            return EventType.NORMAL, EventReason.POD_ROLLED, _describe_success(roll)
         case Phase.FAILED if status.release:
-            return EventType.WARNING, Reason.ROLL_ROLLED_BACK, f"Pod {pod} was kept: {status.message}"
+            text = f"The roll of pod {pod} was rolled back: {status.message}"
+            return EventType.WARNING, EventReason.ROLL_REVERTED, text
         case Phase.FAILED:
-            return EventType.WARNING, Reason.ROLL_FAILED, f"Pod {pod} was not rolled: {status.message}"
+            return EventType.WARNING, EventReason.ROLL_FAILED, f"The roll of pod {pod} failed: {status.message}"
         case Phase.ABORTED:
-            return EventType.NORMAL, Reason.ROLL_ABORTED, f"The roll of pod {pod} was stopped: {status.message}"
+            return EventType.NORMAL, EventReason.ROLL_ABORTED, f"The roll of pod {pod} was stopped: {status.message}"
         case _:
             return None
 
 
-def _rolled(roll: PodRoll) -> str:
+def _describe_success(roll: PodRoll) -> str:
     status = roll.status
     times = status.times
     took = ""
     if times.finished and times.announced:
-        took = f" in {about((times.finished - times.announced).total_seconds())}"
+        took = f" in {humanize_duration((times.finished - times.announced).total_seconds())}"
     by = f" by {status.replacement.name}" if status.replacement else ""
-    why = f" ({roll.spec.reason})" if roll.spec.reason else ""
-    return f"Pod {roll.spec.pod_name} was replaced{by}{took}{why}"
+    reason = f" ({roll.spec.reason})" if roll.spec.reason else ""
+    return f"Pod {roll.spec.pod_name} was replaced{by}{took}{reason}"
 
 
-def _learned(roll: PodRoll, policy: MemoryPolicy) -> Iterator[Event]:
-    """Say once what a roll was worth when it was not worth what it should be. The old pod is gone by then."""
-    memory, pod = roll.status.memory, roll.spec.pod_name
-    match memory.effect if memory else None:
-        case Effect.INEFFECTIVE:
-            reason, head = Reason.ROLL_INEFFECTIVE, f"Rolling pod {pod} did not help, and is on hold for a while"
-        case Effect.LEAK_PERSISTS:
-            reason, head = Reason.LEAK_PERSISTS, f"The leak of pod {pod} is back in its replacement"
+def _effect_events(roll: PodRoll, policy: MemoryPolicy) -> Iterator[Event]:
+    """Build the Events about a roll that was ineffective or did not stop the leak. The old pod is gone by then."""
+    effect, pod = roll.status.effect, roll.spec.pod_name
+    match effect.result if effect else None:
+        case EffectResult.INEFFECTIVE:
+            reason = EventReason.ROLL_INEFFECTIVE
+            text = f"The roll of pod {pod} was ineffective, and further rolls of its workload are paused"
+        case EffectResult.LEAK_PERSISTS:
+            reason, text = EventReason.LEAK_PERSISTS, f"The replacement of pod {pod} leaks as well"
         case _:
             return
-    text = f"{head}: {memory.message if memory else ''}"
     for regarding in _involved(roll, policy):
         if regarding.kind != "Pod":
-            yield Event(regarding, EventType.WARNING, reason, text, roll.uid)
+            yield Event(regarding, EventType.WARNING, reason, f"{text}: {effect.message if effect else ''}", roll.uid)
 
 
 def _involved(roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Regarding]:
@@ -184,12 +201,12 @@ def _involved(roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Regarding]
         ref = status.workload
         yield Regarding(ref.api_version, ref.kind, roll.namespace, ref.name, status.workload_uid)
     if policy is not None:
-        yield of_policy(policy)
+        yield _policy(policy)
 
 
-def of_policy(policy: MemoryPolicy) -> Regarding:
+def _policy(policy: MemoryPolicy) -> Regarding:
     return Regarding(API_VERSION, "MemoryPolicy", policy.namespace, policy.name, policy.uid)
 
 
-def of_pod(target: Target) -> Regarding:
-    return Regarding("v1", "Pod", target.key.namespace, target.key.name, target.key.uid)
+def _pod(pod: Pod) -> Regarding:
+    return Regarding("v1", "Pod", pod.key.namespace, pod.key.name, pod.key.uid)

@@ -1,66 +1,72 @@
-"""Events as values: built here, deduplicated and written by the cluster's recorder."""
+"""Events as values.
+
+`event_builder` builds them; the event recorder deduplicates them and writes them to the API server.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-MESSAGE_BYTES_MAX = 1024
+MAX_MESSAGE_BYTES = 1024
+"""Maximum length of a message in bytes, a limit of the API server."""
 
 
-class Reason(StrEnum):
-    """Every reason an event of memroll can have; part of the API."""
+class EventReason(StrEnum):
+    """Reason of an Event. Part of the API."""
 
     LEAK_SUSPECTED = "LeakSuspected"
-    """A container's memory grows like a leak, but not for long enough, or something else may explain it."""
+    """A container's memory grows like a leak's, but not for long enough yet, or there may be another cause."""
     MEMORY_EXHAUSTING = "MemoryExhausting"
-    """A container is about to run out of memory; whether by a leak is not known."""
+    """A container is about to reach its memory limit, or is above `usageThreshold`; the cause may not be a leak."""
     LEAK_CONFIRMED = "LeakConfirmed"
-    """A container's memory grows like a leak; it will be rolled just in time."""
+    """A container leaks memory; its pod will be rolled before it reaches the limit."""
     ROLL_ANNOUNCED = "RollAnnounced"
     """A PodRoll was created; the pod is going to be replaced."""
     EVIDENCE_CAPTURED = "EvidenceCaptured"
-    """What was found of a pod before anything was changed: the lines that grew first."""
-    ROLL_HELD = "RollHeld"
-    """A pod is due but a gate holds it."""
+    """Evidence of the pod was captured before the roll changed anything; lines that grew come first."""
+    ROLL_BLOCKED = "RollBlocked"
+    """A pod is due, but a gate blocks its roll."""
     REPLACEMENT_READY = "ReplacementReady"
-    """The replacement of a released pod is Ready; the old pod may leave."""
+    """The replacement of a released pod is Ready; the old pod is evicted next."""
     DRAINING = "Draining"
-    """The replacement is Ready and the old pod is out of its Services; it finishes what it has."""
+    """The replacement is Ready, and the old pod is detached from its Services to finish its open requests."""
     EVICTION_BLOCKED = "EvictionBlocked"
-    """A PodDisruptionBudget does not allow the eviction now; memroll waits."""
+    """A PodDisruptionBudget does not allow the eviction now; memroll retries."""
     POD_ROLLED = "PodRolled"
-    """The old pod is gone and its replacement serves."""
-    ROLL_ROLLED_BACK = "RollRolledBack"
-    """The replacement did not become Ready: the old pod is back under its ReplicaSet."""
+    """The old pod is gone and its replacement is Ready."""
+    ROLL_REVERTED = "RollReverted"
+    """The roll was rolled back: the old pod belongs to its ReplicaSet again."""
     ROLL_FAILED = "RollFailed"
-    """A roll ended without replacing the pod and without anything to put back."""
+    """A roll failed before it changed anything that must be restored."""
     ROLL_ABORTED = "RollAborted"
-    """A roll was stopped: vetoed, or its reason disappeared before anything was touched."""
+    """A roll was canceled, or its cause disappeared before anything was changed."""
     ROLL_INEFFECTIVE = "RollIneffective"
-    """A roll freed next to nothing: rolling does not help, and the workload is on hold."""
+    """A roll freed too little memory; further rolls of the workload are paused."""
     LEAK_PERSISTS = "LeakPersists"
-    """The replacement leaks as the old pod did: rolling goes on and buys time, no more."""
+    """The replacement leaks as the old pod did: rolls free memory, but do not fix the leak."""
     PROMETHEUS_UNAVAILABLE = "PrometheusUnavailable"
-    """Prometheus can't be read: nothing is judged and nothing is rolled."""
-    NOT_ENOUGH_DATA = "NotEnoughData"
-    """A selected container can't be judged; the message says what to do."""
-    RUNAWAY_GUARD = "RunawayGuard"
-    """The operator has rolled as much as it may in an hour, whatever the policies say."""
+    """A query to Prometheus failed: no pod is assessed or rolled."""
+    INSUFFICIENT_DATA = "InsufficientData"
+    """A watched container can't be assessed; the message contains the remedy."""
+    ROLL_RATE_LIMITED = "RollRateLimited"
+    """The operator, or the namespace, has made its maximum number of rolls within an hour."""
     POLICY_INVALID = "PolicyInvalid"
-    """The policy can't be used as it is; the message names the field."""
+    """The policy is invalid; the message names the field."""
     TARGET_NOT_FOUND = "TargetNotFound"
     """The policy selects no pod."""
 
 
 class EventType(StrEnum):
+    """Type of an Event, as Kubernetes defines it."""
+
     NORMAL = "Normal"
     WARNING = "Warning"
 
 
 @dataclass(frozen=True, slots=True)
 class Regarding:
-    """The object an event is about."""
+    """Reference to the object that an Event is about."""
 
     api_version: str
     kind: str
@@ -71,15 +77,16 @@ class Regarding:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event. Two events with equal `key` are one event seen again: counted, not multiplied."""
+    """Event about an object. Events with equal `key` are repetitions of one event, which the recorder counts."""
 
     regarding: Regarding
     type: EventType
-    reason: Reason
+    reason: EventReason
     message: str
     subject: str = ""
-    """What tells this occurrence from others with the same object and reason: a roll's uid, a container."""
+    """Distinguishes Events with the same object and reason, for example by the UID of a roll or by a container."""
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """Identity of the Event for deduplication."""
         return (self.regarding.uid, self.reason.value, self.subject)

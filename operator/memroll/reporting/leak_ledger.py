@@ -1,6 +1,7 @@
-"""The leak ledger: what leaks, by workload, revision, container and image. It outlives the PodRolls that it is made of.
+"""Leak ledger: known leaks by workload, revision, container and image. It outlives the PodRolls it is derived from.
 
-Derived, not counted up: what is not newer than an entry's `lastSeen` is in it already, so that the same pass told
+`status` passes in the previous ledger and the outcome of a reconcile. The ledger is derived, not counted up: an
+observation that is not newer than an entry's `lastSeen` is already included. Therefore an outcome that is processed
 twice changes nothing.
 """
 
@@ -12,29 +13,31 @@ from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from memroll.api.evidence import NUMBER_MAX
+from memroll.api.base import MAX_IMAGE_CHARS
+from memroll.api.evidence import MAX_NUMBER
 from memroll.api.pod_roll import Phase
-from memroll.api.policy import LEDGER_LINES_MAX, LEDGER_MAX, LeakingLine, LedgerEntry
-from memroll.detection.verdict import Breach
-from memroll.model.revisions import revision_of, revision_of_roll, workload_of
+from memroll.api.policy import MAX_LEDGER_ENTRIES, MAX_LEDGER_LINES, LeakingLine, LedgerEntry
+from memroll.model.pod_names import workload_or_pod
+from memroll.model.revisions import revision_of, revision_of_roll
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from memroll.api.evidence import Evidence
-    from memroll.api.pod_roll import Finding, PodRoll
+    from memroll.api.pod_roll import PodRoll, RollTrigger
     from memroll.detection.assessment import Assessment
     from memroll.reporting.outcome import Outcome
 
-UNSEEN = timedelta(seconds=30)
-"""What happened so lately may not be reported yet: a leak was seen this long ago, and a kill after that is new."""
-IMAGE_CHARS_MAX = 512
-REVISION_CHARS_MAX = 63
+REPORT_DELAY = timedelta(seconds=30)
+"""Maximum delay with which the kubelet reports an OOM kill; a leak counts as seen that long ago, so that a kill which
+is reported late is still newer. Chosen by hand."""
+MAX_REVISION_CHARS = 63
+"""Maximum length of a revision in an entry, in characters."""
 
 
-class Key(NamedTuple):
-    """What tells entries apart. The image only where no revision does: a template names one."""
+class LedgerKey(NamedTuple):
+    """Identity of an entry. It contains the image only if there is no revision, which determines the image."""
 
     workload: str
     revision: str
@@ -43,8 +46,8 @@ class Key(NamedTuple):
 
 
 @dataclass(slots=True)
-class Found:
-    """What one pass knows of one key. Growth in bytes per hour."""
+class LeakObservations:
+    """Observations of one reconcile that belong to one entry. Growth is in bytes per hour."""
 
     image: str = ""
     growth_of_rolls: list[int] = field(default_factory=list)
@@ -55,137 +58,137 @@ class Found:
     rolls: list[PodRoll] = field(default_factory=list)
 
 
-def ledger(old: Sequence[LedgerEntry], outcome: Outcome) -> tuple[LedgerEntry, ...]:
-    """Return the ledger after a pass: old entries and those of what leaks now, the newest first."""
-    known = {_key(e.workload, e.revision, e.container, e.image): e for e in old}
-    every = _found(outcome)
-    for key, found in every.items():
-        entry = known.get(key)
-        if entry is not None or found.seen or found.rolled:
-            known[key] = _merged(key, entry, found)
-    newest = sorted(known.items(), key=lambda item: (-item[1].last_seen.timestamp(), item[0]))
-    return tuple(entry for _, entry in newest[:LEDGER_MAX])
+def update_ledger(old: Sequence[LedgerEntry], outcome: Outcome) -> tuple[LedgerEntry, ...]:
+    """Return the ledger after a reconcile: previous entries and those of current leaks, newest first."""
+    entries = {_key(e.workload, e.revision, e.container, e.image): e for e in old}
+    for key, observed in _observe(outcome).items():
+        entry = entries.get(key)
+        if entry is not None or observed.seen or observed.rolled:
+            entries[key] = _merge(key, entry, observed)
+    newest = sorted(entries.items(), key=lambda item: (-item[1].last_seen.timestamp(), item[0]))
+    return tuple(entry for _, entry in newest[:MAX_LEDGER_ENTRIES])
 
 
-def _key(workload: str, revision: str, container: str, image: str) -> Key:
-    return Key(workload, revision[:REVISION_CHARS_MAX], container, "" if revision else image[:IMAGE_CHARS_MAX])
+def _key(workload: str, revision: str, container: str, image: str) -> LedgerKey:
+    return LedgerKey(workload, revision[:MAX_REVISION_CHARS], container, "" if revision else image[:MAX_IMAGE_CHARS])
 
 
-def _found(outcome: Outcome) -> dict[Key, Found]:
-    every: dict[Key, Found] = defaultdict(Found)
+def _observe(outcome: Outcome) -> dict[LedgerKey, LeakObservations]:
+    observations: dict[LedgerKey, LeakObservations] = defaultdict(LeakObservations)
     for assessment in outcome.assessments:
-        target, container = assessment.target, assessment.container
-        if not target.released:  # its roll speaks for it, and it no longer says whose it is
-            key = _key(workload_of(target), revision_of(target), container.name, container.image)
-            _note_container(every[key], assessment, outcome.now)
-    for roll, finding, revision in _ended_rolls(outcome):
-        key = _key(str(roll.status.workload), revision, finding.container, finding.image)
-        _note_roll(every[key], roll, finding)
-    return every
+        pod, container = assessment.pod, assessment.container
+        if not pod.released:  # it no longer has an owner; its PodRoll is counted instead
+            key = _key(workload_or_pod(pod), revision_of(pod), container.name, container.image)
+            _add_container(observations[key], assessment, outcome.now)
+    for roll, trigger, revision in _ended_rolls(outcome):
+        key = _key(str(roll.status.workload), revision, trigger.container, trigger.image)
+        _add_roll(observations[key], roll, trigger)
+    return observations
 
 
-def _note_container(found: Found, assessment: Assessment, now: datetime) -> None:
+def _add_container(observed: LeakObservations, assessment: Assessment, now: datetime) -> None:
     container, verdict = assessment.container, assessment.verdict
-    found.image = found.image or container.image
+    observed.image = observed.image or container.image
     if container.oom_killed_at is not None:
-        found.killed.append(container.oom_killed_at)
-    if isinstance(verdict, Breach):
-        found.seen.append(now.replace(microsecond=0) - UNSEEN)
+        observed.killed.append(container.oom_killed_at)
+    if verdict.is_at_risk:
+        observed.seen.append(now.replace(microsecond=0) - REPORT_DELAY)
         if verdict.trend is not None:
-            found.growth_now.append(round(verdict.trend.slope_bytes_per_s * 3600))
+            observed.growth_now.append(round(verdict.trend.slope_bytes_per_s * 3600))
 
 
-def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, Finding, str]]:
+def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, RollTrigger, str]]:
     """Yield the successful rolls whose revision is known.
 
-    That of a StatefulSet's or DaemonSet's pod stands on the pod: it is counted when its replacement is seen, and not
-    guessed later.
+    A roll of a StatefulSet's or DaemonSet's pod does not contain the revision; the pod does. Such a roll is counted
+    when its replacement is observed, never by a guess.
     """
-    on_pods = {a.target.key.uid: revision_of(a.target) for a in outcome.assessments}
+    by_uid = {a.pod.key.uid: revision_of(a.pod) for a in outcome.assessments}
     for roll in outcome.rolls:
-        finding, new, revision = roll.spec.finding, roll.status.replacement, revision_of_roll(roll)
-        if roll.status.phase is not Phase.SUCCEEDED or roll.status.workload is None or finding is None:
+        trigger, replacement, revision = roll.spec.trigger, roll.status.replacement, revision_of_roll(roll)
+        if roll.status.phase is not Phase.SUCCEEDED or roll.status.workload is None or trigger is None:
             continue
-        if revision is None and new is not None:
-            revision = on_pods.get(new.uid)
+        if revision is None and replacement is not None:
+            revision = by_uid.get(replacement.uid)
         if revision is not None:
-            yield roll, finding, revision
+            yield roll, trigger, revision
 
 
-def _note_roll(found: Found, roll: PodRoll, finding: Finding) -> None:
-    found.image = found.image or finding.image
-    found.rolled.append((roll.status.times.finished or roll.created_at).replace(microsecond=0))
-    found.rolls.append(roll)
-    if finding.growth_bytes_per_hour is not None:
-        found.growth_of_rolls.append(finding.growth_bytes_per_hour)
+def _add_roll(observed: LeakObservations, roll: PodRoll, trigger: RollTrigger) -> None:
+    observed.image = observed.image or trigger.image
+    observed.rolled.append((roll.status.times.finished or roll.created_at).replace(microsecond=0))
+    observed.rolls.append(roll)
+    if trigger.growth_bytes_per_hour is not None:
+        observed.growth_of_rolls.append(trigger.growth_bytes_per_hour)
 
 
-def _merged(key: Key, entry: LedgerEntry | None, found: Found) -> LedgerEntry:
-    old = entry or _empty(key, found)
-    rolled, killed = (_since(entry, times) for times in (found.rolled, found.killed))
-    growth = found.growth_of_rolls or found.growth_now
+def _merge(key: LedgerKey, entry: LedgerEntry | None, observed: LeakObservations) -> LedgerEntry:
+    old = entry or _new_entry(key, observed)
+    rolled, killed = (_newer(entry, times) for times in (observed.rolled, observed.killed))
+    growth = observed.growth_of_rolls or observed.growth_now
     first_rolled = old.first_rolled or min(rolled, default=None)
-    learned, freed_bytes = _learned(old, found.rolls)
+    last_compared, freed_bytes = _newly_freed(old, observed.rolls)
     return old.model_copy(
         update={
-            "image": (found.image or old.image)[:IMAGE_CHARS_MAX],
+            "image": (observed.image or old.image)[:MAX_IMAGE_CHARS],
             "growth_bytes_per_hour": round(median(growth)) if growth else old.growth_bytes_per_hour,
             "rolls": old.rolls + len(rolled),
             "oom_kills": old.oom_kills + len(killed),
             "oom_kills_since": old.oom_kills_since + sum(1 for t in killed if first_rolled and t > first_rolled),
             "freed_bytes": old.freed_bytes + freed_bytes,
-            "last_seen": max((old.last_seen, *found.seen, *rolled, *killed)),
+            "last_seen": max((old.last_seen, *observed.seen, *rolled, *killed)),
             "first_rolled": first_rolled,
-            "last_learned": learned,
-            **_by_evidence(found.rolls),
+            "last_compared": last_compared,
+            **_fields_from_evidence(observed.rolls),
         }
     )
 
 
-def _empty(key: Key, found: Found) -> LedgerEntry:
-    first = min((*found.seen, *found.rolled, *found.killed))
+def _new_entry(key: LedgerKey, observed: LeakObservations) -> LedgerEntry:
+    first = min((*observed.seen, *observed.rolled, *observed.killed))
     return LedgerEntry(
         workload=key.workload, revision=key.revision, container=key.container, first_seen=first, last_seen=first
     )
 
 
-def _since(entry: LedgerEntry | None, times: Sequence[datetime]) -> list[datetime]:
+def _newer(entry: LedgerEntry | None, times: Sequence[datetime]) -> list[datetime]:
     return [t for t in times if entry is None or t > entry.last_seen]
 
 
-def _learned(old: LedgerEntry, rolls: Sequence[PodRoll]) -> tuple[datetime | None, int]:
-    """Return up to when it is counted what rolls were worth, and what those freed that are counted now.
+def _newly_freed(old: LedgerEntry, rolls: Sequence[PodRoll]) -> tuple[datetime | None, int]:
+    """Return the new `last_compared` of an entry, and the memory freed by the rolls compared since the previous one.
 
-    Their worth is known long after their end: `lastSeen` says nothing about which of them are counted.
+    A roll is compared long after its end, so that `lastSeen` does not determine which rolls are already included.
     """
-    judged = [m for r in rolls if (m := r.status.memory) and m.judged and m.before_bytes and m.after_bytes is not None]
-    fresh = [m for m in judged if m.judged and (old.last_learned is None or m.judged > old.last_learned)]
-    freed_bytes = sum(max(0, (m.before_bytes or 0) - (m.after_bytes or 0)) for m in fresh)
-    return max((m.judged for m in fresh if m.judged), default=old.last_learned), freed_bytes
+    effects = [e for r in rolls if (e := r.status.effect) and e.before_bytes and e.after_bytes is not None]
+    last = old.last_compared
+    new = [(e.compared_at, e) for e in effects if e.compared_at and (last is None or e.compared_at > last)]
+    freed_bytes = sum(max(0, (e.before_bytes or 0) - (e.after_bytes or 0)) for _, e in new)
+    return max((at for at, _ in new), default=last), freed_bytes
 
 
-def _by_evidence(rolls: Sequence[PodRoll]) -> dict[str, object]:
-    """Return what the evidence of the newest rolls tells; what none of them tells stays as it was."""
-    told: dict[str, object] = {}
+def _fields_from_evidence(rolls: Sequence[PodRoll]) -> dict[str, object]:
+    """Return the fields of an entry for which the rolls have evidence; the newest evidence wins."""
+    fields: dict[str, object] = {}
     for roll in sorted(rolls, key=lambda r: (r.created_at, r.name)):
         evidence = roll.status.evidence
         if evidence is None:
             continue
-        if evidence.grown:
-            lines = (LeakingLine(at=str(g), bytes=g.bytes) for g in evidence.grown[:LEDGER_LINES_MAX])
-            told["lines"] = tuple(lines)
+        if evidence.grown_lines:
+            lines = (LeakingLine(at=str(line), bytes=line.bytes) for line in evidence.grown_lines[:MAX_LEDGER_LINES])
+            fields["lines"] = tuple(lines)
         per_request = _bytes_per_request(roll, evidence)
         if per_request is not None:
-            told["growth_bytes_per_request"] = per_request
-    return told
+            fields["growth_bytes_per_request"] = per_request
+    return fields
 
 
 def _bytes_per_request(roll: PodRoll, evidence: Evidence) -> int | None:
-    """Divide the growth an hour by the requests an hour that the process has had on average."""
-    finding, probe = roll.spec.finding, evidence.probe
-    if finding is None or probe is None or not (probe.requests_total and probe.uptime_seconds):
+    """Divide the growth per hour by the average requests per hour of the process; None if either is not known."""
+    trigger, probe = roll.spec.trigger, evidence.probe
+    if trigger is None or probe is None or not (probe.requests_total and probe.uptime_seconds):
         return None
-    growth = finding.growth_bytes_per_hour
+    growth = trigger.growth_bytes_per_hour
     if growth is None or growth < 0:
         return None
-    return min(round(growth * probe.uptime_seconds / 3600 / probe.requests_total), NUMBER_MAX)
+    return min(round(growth * probe.uptime_seconds / 3600 / probe.requests_total), MAX_NUMBER)

@@ -1,112 +1,122 @@
-"""memroll's own metrics: bounded labels, never a pod's name."""
+"""Metrics of memroll itself.
+
+The controllers pass in each outcome and each ended roll; the HTTP server exposes the registry. Labels have bounded
+values: none contains the name of a pod.
+"""
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from memroll import __version__
-from memroll.errors import PrometheusUnavailable
+from memroll.api.pod_roll import Phase
+from memroll.errors import PrometheusUnavailableError
+from memroll.planning.gate_result import Gate
+from memroll.reporting.outcome import PodState, state_of
 
 if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
     from memroll.reporting.outcome import Outcome
 
-POLICY = ("namespace", "policy")
-RUNAWAY = "runaway_guard"
-UNKNOWN = "Unknown"
-"""The effect of a roll of which it can't be told."""
-VERDICTS = ("healthy", "breaching", "inconclusive")
+POLICY_LABELS = ("namespace", "policy")
+"""Labels of each metric of a policy."""
+UNKNOWN_EFFECT = "Unknown"
+"""Value of the label `effect` for rolls whose effect could not be measured."""
+SUCCEEDED = "Succeeded"
+"""Value of the label `result` for a reconcile without an error; otherwise it is the error's reason."""
+ROLL_DURATION_BUCKETS_S = (5, 10, 20, 30, 60, 120, 300, 600, 1800)
+"""Buckets of the duration of a roll, in seconds."""
 
 
 class Metrics:
-    """All metrics of one process, in a registry of its own."""
+    """All metrics of one process, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        build = Gauge("memroll_build_info", "Always 1; the version is a label", ("version",), registry=self.registry)
+        build = self._gauge("memroll_build_info", "Always 1; the version is a label", "version")
         build.labels(__version__).set(1)
-        self.leader = Gauge("memroll_leader", "1 while this process holds the Lease", registry=self.registry)
-        self.pods = Gauge("memroll_pods", "Selected pods by verdict", (*POLICY, "verdict"), registry=self.registry)
-        self.passes = Counter("memroll_passes_total", "Passes by result", (*POLICY, "result"), registry=self.registry)
-        self.pass_seconds = Histogram(
-            "memroll_pass_duration_seconds", "How long a pass over one policy takes", registry=self.registry
+        self.leader = self._gauge("memroll_leader", "1 while this process holds the Lease")
+        self.pods = self._gauge("memroll_pods", "Watched pods by verdict", *POLICY_LABELS, "verdict")
+        self.reconciles = self._counter("memroll_reconcile_total", "Reconciles by result", *POLICY_LABELS, "result")
+        self.reconcile_seconds = Histogram(
+            "memroll_reconcile_duration_seconds", "Duration of a reconcile of one policy", registry=self.registry
         )
-        self.last_pass = Gauge(
-            "memroll_last_pass_timestamp_seconds", "When the last pass without trouble ended", POLICY,
-            registry=self.registry,
-        )  # fmt: skip
-        self.connection_up = Gauge(
-            "memroll_connection_up", "1 when the last query of this Prometheus connection was answered",
-            ("connection",), registry=self.registry,
-        )  # fmt: skip
-        self.holds = Gauge("memroll_holds", "Due pods that a gate holds", (*POLICY, "gate"), registry=self.registry)
-        self.runaway_guard = Gauge(
-            "memroll_runaway_guard", "1 while the runaway guard holds rolls of a policy", POLICY, registry=self.registry
+        self.last_reconcile = self._gauge(
+            "memroll_last_reconcile_timestamp_seconds", "End of the last reconcile without an error", *POLICY_LABELS
         )
-        self.rolls = Counter("memroll_rolls_total", "Ended rolls", (*POLICY, "outcome"), registry=self.registry)
-        self.effects = Counter(
-            "memroll_roll_effects_total", "Rolls by what they were worth", (*POLICY, "effect"), registry=self.registry
+        self.connection_up = self._gauge(
+            "memroll_connection_up", "1 if the last query of this Prometheus connection succeeded", "connection"
         )
+        self.blocked_pods = self._gauge(
+            "memroll_blocked_pods", "Due pods whose roll a gate blocks", *POLICY_LABELS, "gate"
+        )
+        self.roll_rate_limited = self._gauge(
+            "memroll_roll_rate_limited", "1 while the roll rate limit blocks rolls of a policy", *POLICY_LABELS
+        )
+        self.rolls = self._counter("memroll_rolls_total", "Ended rolls", *POLICY_LABELS, "outcome")
+        self.effects = self._counter("memroll_roll_effects_total", "Rolls by effect", *POLICY_LABELS, "effect")
         self.roll_seconds = Histogram(
-            "memroll_roll_duration_seconds", "How long a successful roll takes", registry=self.registry,
-            buckets=(5, 10, 20, 30, 60, 120, 300, 600, 1800),
-        )  # fmt: skip
-        self.loop_lag = Gauge(
-            "memroll_event_loop_lag_seconds", "How late the event loop woke at its last check", registry=self.registry
+            "memroll_roll_duration_seconds",
+            "Duration of a successful roll",
+            registry=self.registry,
+            buckets=ROLL_DURATION_BUCKETS_S,
         )
-        self.rss = Gauge("memroll_resident_memory_bytes", "memroll's own resident memory", registry=self.registry)
-        self.events_dropped = Gauge(
-            "memroll_events_dropped", "Events given up because the queue was full", registry=self.registry
-        )
+        self.loop_lag = self._gauge("memroll_event_loop_lag_seconds", "Delay of the event loop at the last measurement")
+        self.rss = self._gauge("memroll_resident_memory_bytes", "memroll's own resident memory")
+        self.events_dropped = self._gauge("memroll_events_dropped", "Events dropped because the queue was full")
 
-    def observe_pass(self, outcome: Outcome, seconds: float) -> None:
-        """Count one pass."""
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
+
+    def observe_reconcile(self, outcome: Outcome, seconds: float) -> None:
+        """Count one reconcile."""
         labels = (outcome.policy.namespace, outcome.policy.name)
         connection = self.connection_up.labels(outcome.policy.spec.prometheus)
-        self.pass_seconds.observe(seconds)
-        self.passes.labels(*labels, outcome.trouble.reason if outcome.trouble else "Judged").inc()
-        if isinstance(outcome.trouble, PrometheusUnavailable):
+        self.reconcile_seconds.observe(seconds)
+        self.reconciles.labels(*labels, outcome.error.reason if outcome.error else SUCCEEDED).inc()
+        if isinstance(outcome.error, PrometheusUnavailableError):
             connection.set(0)
-        if outcome.trouble is not None:
+        if outcome.error is not None:
             return
-        self.last_pass.labels(*labels).set(outcome.now.timestamp())
+        self.last_reconcile.labels(*labels).set(outcome.now.timestamp())
         if outcome.assessments:
             connection.set(1)
         self._set_pods(outcome, labels)
-        for roll in outcome.learned:
-            effect = roll.status.memory.effect if roll.status.memory else None
-            self.effects.labels(*labels, effect.value if effect else UNKNOWN).inc()
+        for roll in outcome.measured_rolls:
+            result = roll.status.effect.result if roll.status.effect else None
+            self.effects.labels(*labels, result.value if result else UNKNOWN_EFFECT).inc()
 
     def _set_pods(self, outcome: Outcome, labels: tuple[str, str]) -> None:
-        counts = dict.fromkeys(VERDICTS, 0)
-        names = {"Breach": "breaching", "Healthy": "healthy", "Inconclusive": "inconclusive"}
-        for _, group in outcome.by_pod():
-            counts[names[outcome.verdict_of(group).__name__]] += 1
-        for verdict, count in counts.items():
-            self.pods.labels(*labels, verdict).set(count)
-        self.holds.remove_by_labels(dict(zip(POLICY, labels, strict=True)))
-        self.runaway_guard.labels(*labels).set(int(any(h.gate == RUNAWAY for h in outcome.plan.holds)))
-        for hold in outcome.plan.holds:
-            if hold.candidate.due:
-                self.holds.labels(*labels, hold.gate).inc()
+        counts = Counts(state_of(assessments) for _, assessments in outcome.group_by_pod())
+        for state in PodState:
+            self.pods.labels(*labels, state.value).set(counts[state])
+        self.blocked_pods.remove_by_labels(dict(zip(POLICY_LABELS, labels, strict=True)))
+        blocked = outcome.plan.blocked
+        self.roll_rate_limited.labels(*labels).set(int(any(b.gate is Gate.RATE_LIMITED for b in blocked)))
+        for gate in (b.gate for b in blocked if b.candidate.due):
+            self.blocked_pods.labels(*labels, gate.value).inc()
 
     def observe_roll(self, roll: PodRoll) -> None:
         """Count one ended roll."""
         phase, times = roll.status.phase, roll.status.times
         self.rolls.labels(roll.namespace, roll.spec.policy, str(phase)).inc()
-        if phase == "Succeeded" and times.announced and times.finished:
+        if phase is Phase.SUCCEEDED and times.announced and times.finished:
             self.roll_seconds.observe((times.finished - times.announced).total_seconds())
 
     def forget(self, namespace: str, policy: str) -> None:
-        """Drop the series of a policy that does not exist any more."""
+        """Remove the series of a policy that no longer exists."""
         for metric in (
             self.pods,
-            self.passes,
-            self.last_pass,
-            self.holds,
-            self.runaway_guard,
+            self.reconciles,
+            self.last_reconcile,
+            self.blocked_pods,
+            self.roll_rate_limited,
             self.rolls,
             self.effects,
         ):

@@ -1,58 +1,88 @@
-"""What one pass over one policy found and did: status, events, metrics and logs are all read from here."""
+"""Outcome of one reconcile of a policy: findings, plan and PodRolls.
+
+`reconcile.policy` builds it; the policy's status, Events, metrics and log records are all derived from it.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from memroll.detection.verdict import Breach, Healthy, Inconclusive
 from memroll.planning.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
-    from memroll.detection.verdict import Verdict
+    from memroll.detection.verdict import ContainerVerdict
     from memroll.errors import MemrollError
-    from memroll.model.pods import Target
+    from memroll.model.pods import Pod
 
 
-NOTHING = Plan()
+NO_PLAN = Plan()
+"""Plan of a reconcile that planned nothing."""
+
+
+class PodState(StrEnum):
+    """State of a pod in counts, the most severe first. The value is that of the label `verdict` of `memroll_pods`."""
+
+    AT_RISK = "at_risk"
+    """It leaks, is about to reach its limit, or is above `usageThreshold`."""
+    INCONCLUSIVE = "inconclusive"
+    """There is not enough data for a verdict."""
+    SUSPECTED = "suspected"
+    """Its memory grows like a leak's, not yet confirmed."""
+    HEALTHY = "healthy"
+    """There is no sign of a leak."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One pass. With `trouble` nothing was judged and nothing is rolled."""
+    """Outcome of one reconcile. With an error no pod is assessed and none is rolled."""
 
     policy: MemoryPolicy
     now: datetime
-    targets: int = 0
+    watched_pods: int = 0
+    """Number of pods that the policy watches."""
     assessments: tuple[Assessment, ...] = ()
-    plan: Plan = NOTHING
+    plan: Plan = NO_PLAN
     rolls: tuple[PodRoll, ...] = ()
-    """The policy's PodRolls, those of this pass included."""
-    trouble: MemrollError | None = None
-    learned: tuple[PodRoll, ...] = ()
-    """Those of which this pass has found out what they were worth, or that it can't be told."""
-    conflicts: tuple[str, ...] = ()
-    """Each as "pod (policy)", for each pod that an older policy watches already."""
+    """The policy's PodRolls, including those created in this reconcile."""
+    error: MemrollError | None = None
+    measured_rolls: tuple[PodRoll, ...] = ()
+    """PodRolls whose effect was measured in this reconcile, or settled as unknown."""
+    conflicting_pods: tuple[str, ...] = ()
+    """Selected pods that an older policy already watches, each as "pod (policy)"."""
 
-    def by_pod(self) -> Iterator[tuple[Target, tuple[Assessment, ...]]]:
+    def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
+        """Yield each pod with the assessments of its containers."""
         grouped: dict[str, list[Assessment]] = defaultdict(list)
         for assessment in self.assessments:
-            grouped[assessment.target.key.uid].append(assessment)
+            grouped[assessment.pod.key.uid].append(assessment)
         for group in grouped.values():
-            yield group[0].target, tuple(group)
+            yield group[0].pod, tuple(group)
 
     @property
-    def breaching(self) -> tuple[Assessment, ...]:
-        return tuple(a for a in self.assessments if isinstance(a.verdict, Breach))
+    def at_risk(self) -> tuple[Assessment, ...]:
+        """Assessments of the containers at risk, the most urgent first: those that are due, then by time to limit."""
+        at_risk = (a for a in self.assessments if a.verdict.is_at_risk)
+        return tuple(sorted(at_risk, key=lambda a: (not a.verdict.due, a.verdict.remaining_s)))
 
-    def verdict_of(self, group: tuple[Assessment, ...]) -> type[Verdict]:
-        """Return the worst verdict of a pod's containers: Breach before Inconclusive before Healthy."""
-        kinds = {type(a.verdict) for a in group}
-        return next((k for k in (Breach, Inconclusive) if k in kinds), Healthy)
+
+def state_of(assessments: Sequence[Assessment]) -> PodState:
+    """Return the state of a pod: the most severe state of its containers."""
+    states = {_container_state(a.verdict) for a in assessments}
+    return next(state for state in PodState if state in states)
+
+
+def _container_state(verdict: ContainerVerdict) -> PodState:
+    if verdict.is_at_risk:
+        return PodState.AT_RISK
+    if verdict.is_inconclusive:
+        return PodState.INCONCLUSIVE
+    return PodState.SUSPECTED if verdict.is_suspected else PodState.HEALTHY

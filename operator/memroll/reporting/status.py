@@ -1,17 +1,31 @@
-"""An outcome as the policy's status: conditions, counts, the pods nearest exhaustion, the last rolls, the ledger."""
+"""Status of a policy: conditions, counts, the containers closest to their limit, the last rolls, the leak ledger.
+
+The policy controller passes in the outcome of each reconcile and writes the returned status.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from memroll.api.conditions import Condition, ConditionType, Status, condition, merge
+from memroll.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions, new_condition
 from memroll.api.pod_roll import Phase
-from memroll.api.policy import LAST_ROLLS_MAX, NEAREST_MAX, LastRoll, Mode, NearPod, PodCounts, PolicyStatus, RollCounts
-from memroll.api.quantity import about
-from memroll.detection.verdict import Breach, Healthy, Inconclusive, seconds_left
-from memroll.errors import PrometheusUnavailable, Stalled
-from memroll.reporting.leak_ledger import ledger
+from memroll.api.policy import (
+    MAX_AT_RISK,
+    MAX_LAST_ROLLS,
+    AtRiskPod,
+    BlockedBy,
+    LastRoll,
+    Mode,
+    PodCounts,
+    PolicyStatus,
+    RollCounts,
+)
+from memroll.api.quantity import humanize_duration
+from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.planning.gate_result import MAX_GATE_MESSAGE_CHARS
+from memroll.reporting.leak_ledger import update_ledger
+from memroll.reporting.outcome import PodState, state_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,119 +34,141 @@ if TYPE_CHECKING:
     from memroll.detection.assessment import Assessment
     from memroll.reporting.outcome import Outcome
 
+MAX_MESSAGE_CHARS = 1024
+"""Maximum length of a verdict's message in status, in characters."""
+MAX_AT_RISK_NAMED = 10
+"""Maximum number of pods that the condition AtRisk names."""
+MAX_CONFLICTS_NAMED = 5
+"""Maximum number of pods that the condition Accepted names."""
 
-def status_of(outcome: Outcome) -> PolicyStatus:
-    """Return the whole new status; what a troubled pass could not see is kept from before."""
+
+def build_status(outcome: Outcome) -> PolicyStatus:
+    """Return the complete new status; after an error, keep the parts that could not be determined again."""
     old = outcome.policy.status
-    fresh = PolicyStatus(
+    new = PolicyStatus(
         observed_generation=outcome.policy.generation,
-        conditions=merge(old.conditions, _conditions(outcome)),
+        conditions=merge_conditions(old.conditions, _conditions(outcome)),
         rolls=_roll_counts(outcome),
         last_rolls=_last_rolls(outcome),
-        pods=_counts(outcome),
-        nearest=_nearest(outcome),
-        next_limit=_next_limit(outcome),
-        ledger=old.ledger if outcome.trouble else ledger(old.ledger, outcome),
+        pods=_pod_counts(outcome),
+        at_risk=_at_risk(outcome),
+        time_to_limit=_time_to_limit(outcome),
+        ledger=old.ledger if outcome.error else update_ledger(old.ledger, outcome),
     )
-    if outcome.trouble is None:
-        return fresh
-    kept = {"rolls": old.rolls, "last_rolls": old.last_rolls, "pods": old.pods, "nearest": (), "next_limit": ""}
-    return fresh.model_copy(update=kept)
+    if outcome.error is None:
+        return new
+    kept = {"rolls": old.rolls, "last_rolls": old.last_rolls, "pods": old.pods, "at_risk": (), "time_to_limit": ""}
+    return new.model_copy(update=kept)
 
 
 def _conditions(outcome: Outcome) -> Iterator[Condition]:
-    def say(type_: ConditionType, status: Status, reason: str, message: str) -> Condition:
+    results = {
+        ConditionType.READY: _ready(outcome),
+        ConditionType.ACCEPTED: _accepted(outcome),
+        ConditionType.PROMETHEUS_REACHABLE: _prometheus_reachable(outcome),
+        ConditionType.AT_RISK: _any_at_risk(outcome),
+    }
+    if isinstance(outcome.error, TerminalError):
+        results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
+    for type_, (status, reason, message) in results.items():
         generation = outcome.policy.generation
-        return condition(type_, status, reason, message, generation=generation, now=outcome.now)
-
-    trouble = outcome.trouble
-    yield say(ConditionType.READY, *_ready(outcome))
-    yield say(ConditionType.ACCEPTED, *_accepted(outcome))
-    if isinstance(trouble, PrometheusUnavailable):
-        yield say(ConditionType.PROMETHEUS_REACHABLE, Status.FALSE, trouble.reason, trouble.message)
-    elif trouble is None and outcome.targets and not outcome.policy.spec.suspend:
-        yield say(ConditionType.PROMETHEUS_REACHABLE, Status.TRUE, "Answered", "the last query was answered")
-    else:
-        yield say(ConditionType.PROMETHEUS_REACHABLE, Status.UNKNOWN, "NotAsked", "the last pass asked nothing")
-    yield say(ConditionType.BREACHING, *_breaching(outcome))
-    if isinstance(trouble, Stalled):
-        yield say(ConditionType.STALLED, Status.TRUE, trouble.reason, trouble.message)
+        yield new_condition(type_, status, reason, message, generation=generation, now=outcome.now)
 
 
-def _ready(outcome: Outcome) -> tuple[Status, str, str]:
-    trouble, spec = outcome.trouble, outcome.policy.spec
-    if trouble is not None:
-        return Status.FALSE, trouble.reason, f"nothing is judged or rolled: {trouble.message}"
+def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
+    error, spec = outcome.error, outcome.policy.spec
+    if error is not None:
+        return ConditionStatus.FALSE, error.reason, f"no pod is assessed or rolled: {error.message}"
     if spec.suspend:
-        return Status.TRUE, "Suspended", "suspended: nothing is judged or rolled"
-    if not outcome.targets and outcome.conflicts:
-        return Status.FALSE, "Conflicted", "an older policy watches all of its pods"
-    if not outcome.targets:
-        return Status.FALSE, "TargetNotFound", no_target(outcome)
-    return Status.TRUE, "Watching", _in_words(outcome)
+        return ConditionStatus.TRUE, "Suspended", "suspended: no pod is assessed or rolled"
+    if not outcome.watched_pods and outcome.conflicting_pods:
+        return ConditionStatus.FALSE, "Conflicted", "an older policy watches all of its pods"
+    if not outcome.watched_pods:
+        return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
+    return ConditionStatus.TRUE, "Watching", _summary(outcome)
 
 
-def no_target(outcome: Outcome) -> str:
-    """Say what was looked for in vain."""
+def describe_missing_target(outcome: Outcome) -> str:
+    """Return why the policy selects no pod."""
     ref = outcome.policy.spec.target_ref
     if ref is None:
         return "the selector matches no pod of this namespace"
     return f"{ref} does not exist in this namespace, or has no pods"
 
 
-def _in_words(outcome: Outcome) -> str:
-    """Say in one line what a person wants to know first."""
+def _summary(outcome: Outcome) -> str:
+    """Return the most important fact in one line: the rolls in progress, else the pods at risk, else the counts."""
     active = [r for r in outcome.rolls if r.active]
     if active:
         return "; ".join(f"rolling {r.spec.pod_name}: {r.status.phase or Phase.ANNOUNCED}" for r in active[:3])
-    counts = _counts(outcome)
-    verb = "watching" if outcome.policy.spec.mode is Mode.ENFORCE else "observing"
-    nearest = min(outcome.breaching, key=lambda a: seconds_left(a.verdict), default=None)
+    counts = _pod_counts(outcome)
+    nearest = min(outcome.at_risk, key=lambda a: a.verdict.remaining_s, default=None)
     if nearest is not None:
-        held = outcome.plan.held_by(nearest.target.key.uid)
-        return f"{counts.breaching} of {_pods(counts.total)} leak; {nearest.target.key.name}: {held or 'to be rolled'}"
-    rest = f", {counts.inconclusive} not judged ({_doubt(outcome)})" if counts.inconclusive else ""
-    return f"{verb} {_pods(counts.total)}: {counts.healthy} healthy{rest}"
+        pod = nearest.pod.key
+        blocked = outcome.plan.blocked_by(pod.uid)
+        action = blocked.message if blocked else "to be rolled"
+        return f"{counts.at_risk} of {_format_pods(counts.total)} at risk; {pod.name}: {action}"
+    verb = "watching" if outcome.policy.spec.mode is Mode.ENFORCE else "observing"
+    others = f", {counts.suspected} suspected" if counts.suspected else ""
+    others += f", {counts.inconclusive} inconclusive ({_why_inconclusive(outcome)})" if counts.inconclusive else ""
+    return f"{verb} {_format_pods(counts.total)}: {counts.healthy} healthy{others}"
 
 
-def _pods(count: int) -> str:
+def _format_pods(count: int) -> str:
     return "1 pod" if count == 1 else f"{count} pods"
 
 
-def _doubt(outcome: Outcome) -> str:
-    """Say why most of the containers that were not judged were not."""
-    doubts = [a.verdict for a in outcome.assessments if isinstance(a.verdict, Inconclusive)]
-    if not doubts:
+def _why_inconclusive(outcome: Outcome) -> str:
+    """Return the message of the most common reason of inconclusive verdicts."""
+    verdicts = [a.verdict for a in outcome.assessments if a.verdict.is_inconclusive]
+    if not verdicts:
         return "no watched container"
-    ((most, _),) = Counter(d.code for d in doubts).most_common(1)
-    return next(d.message for d in doubts if d.code is most)
+    ((most_common, _),) = Counter(v.reason for v in verdicts).most_common(1)
+    return next(v.message for v in verdicts if v.reason is most_common)
 
 
-def _accepted(outcome: Outcome) -> tuple[Status, str, str]:
-    if isinstance(outcome.trouble, Stalled):
-        return Status.FALSE, "Invalid", outcome.trouble.message
-    if outcome.conflicts:
-        names = ", ".join(outcome.conflicts[:5])
-        return Status.FALSE, "Conflicted", f"an older policy watches already: {names}"
-    if outcome.trouble is None and not outcome.targets and not outcome.policy.spec.suspend:
-        return Status.FALSE, "TargetNotFound", no_target(outcome)
-    return Status.TRUE, "Accepted", "the policy is understood"
+def _accepted(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
+    if isinstance(outcome.error, TerminalError):
+        return ConditionStatus.FALSE, "Invalid", outcome.error.message
+    if outcome.conflicting_pods:
+        names = ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
+        return ConditionStatus.FALSE, "Conflicted", f"an older policy already watches: {names}"
+    if outcome.error is None and not outcome.watched_pods and not outcome.policy.spec.suspend:
+        return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
+    return ConditionStatus.TRUE, "Accepted", "the policy is valid"
 
 
-def _breaching(outcome: Outcome) -> tuple[Status, str, str]:
-    if outcome.trouble is not None or outcome.policy.spec.suspend:
-        return Status.UNKNOWN, "NotJudged", "the last pass judged nothing"
-    pods = sorted({a.target.key.name for a in outcome.breaching})
-    if pods:
-        return Status.TRUE, "LeakConfirmed", f"leaking: {', '.join(pods[:10])}"
-    return Status.FALSE, "NoLeak", "no pod leaks"
+def _prometheus_reachable(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
+    if isinstance(outcome.error, PrometheusUnavailableError):
+        return ConditionStatus.FALSE, outcome.error.reason, outcome.error.message
+    if outcome.error is None and outcome.watched_pods and not outcome.policy.spec.suspend:
+        return ConditionStatus.TRUE, "QuerySucceeded", "the last query succeeded"
+    return ConditionStatus.UNKNOWN, "NotQueried", "the last reconcile made no query"
 
 
-def _counts(outcome: Outcome) -> PodCounts:
-    kinds = Counter(outcome.verdict_of(group) for _, group in outcome.by_pod())
-    judged = kinds[Healthy] + kinds[Breach]
-    total = max(outcome.targets, kinds.total())
-    return PodCounts(total=total, healthy=kinds[Healthy], breaching=kinds[Breach], inconclusive=total - judged)
+def _any_at_risk(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
+    if outcome.error is not None or outcome.policy.spec.suspend:
+        return ConditionStatus.UNKNOWN, "NotAssessed", "the last reconcile assessed no pod"
+    if not outcome.at_risk:
+        return ConditionStatus.FALSE, "NoneAtRisk", "no pod is at risk"
+    reasons: dict[str, str] = {}
+    for assessment in outcome.at_risk:
+        reasons.setdefault(assessment.pod.key.name, assessment.verdict.reason.value)
+    pods = ", ".join(f"{pod} ({reason})" for pod, reason in sorted(reasons.items())[:MAX_AT_RISK_NAMED])
+    return ConditionStatus.TRUE, outcome.at_risk[0].verdict.reason.value, f"at risk: {pods}"
+
+
+def _pod_counts(outcome: Outcome) -> PodCounts:
+    states = Counter(state_of(assessments) for _, assessments in outcome.group_by_pod())
+    total = max(outcome.watched_pods, states.total())
+    return PodCounts(
+        total=total,
+        healthy=states[PodState.HEALTHY],
+        suspected=states[PodState.SUSPECTED],
+        at_risk=states[PodState.AT_RISK],
+        # A pod without a watched container has no assessment: it is inconclusive as well.
+        inconclusive=total - states.total() + states[PodState.INCONCLUSIVE],
+    )
 
 
 def _roll_counts(outcome: Outcome) -> RollCounts:
@@ -141,44 +177,48 @@ def _roll_counts(outcome: Outcome) -> RollCounts:
     return RollCounts(succeeded=ended[Phase.SUCCEEDED], failed=ended[Phase.FAILED], active=active)
 
 
-def _next_limit(outcome: Outcome) -> str:
-    left = min((seconds_left(a.verdict) for a in outcome.breaching), default=float("inf"))
-    return "" if left == float("inf") else about(left)
+def _time_to_limit(outcome: Outcome) -> str:
+    left_s = min((a.verdict.remaining_s for a in outcome.at_risk), default=float("inf"))
+    return "" if left_s == float("inf") else humanize_duration(left_s)
 
 
-def _nearness(assessment: Assessment) -> tuple[int, float, float, str]:
-    """Order by: breaching first, least time left, largest share of the limit, name."""
+def _closeness(assessment: Assessment) -> tuple[int, float, float, str]:
+    """Return the sort key of `status.atRisk`: at risk first, then least time to limit, highest usage ratio, name."""
     verdict = assessment.verdict
-    share = (verdict.usage_bytes or 0.0) / (assessment.container.limit_bytes or float("inf"))
-    rank = {Breach: 0, Healthy: 1, Inconclusive: 2}[type(verdict)]
-    return rank, seconds_left(assessment.verdict), -share, assessment.target.key.name
+    usage_ratio = (verdict.usage_bytes or 0.0) / (assessment.container.limit_bytes or float("inf"))
+    rank = 0 if verdict.is_at_risk else 2 if verdict.is_inconclusive else 1
+    return rank, verdict.remaining_s, -usage_ratio, assessment.pod.key.name
 
 
-def _nearest(outcome: Outcome) -> tuple[NearPod, ...]:
-    first = sorted(outcome.assessments, key=_nearness)[:NEAREST_MAX]
-    return tuple(_near_pod(outcome, a) for a in first)
+def _at_risk(outcome: Outcome) -> tuple[AtRiskPod, ...]:
+    closest = sorted(outcome.assessments, key=_closeness)[:MAX_AT_RISK]
+    return tuple(_at_risk_pod(outcome, a) for a in closest)
 
 
-def _near_pod(outcome: Outcome, assessment: Assessment) -> NearPod:
+def _at_risk_pod(outcome: Outcome, assessment: Assessment) -> AtRiskPod:
     verdict = assessment.verdict
-    trend = None if isinstance(verdict, Inconclusive) else verdict.trend
-    left = seconds_left(assessment.verdict)
-    return NearPod(
-        pod=assessment.target.key.name,
+    trend, left_s = verdict.trend, verdict.remaining_s
+    return AtRiskPod(
+        pod=assessment.pod.key.name,
         container=assessment.container.name,
-        verdict=type(verdict).__name__,
-        reason=verdict.code.value,
-        message=verdict.message[:1024],
+        verdict=verdict.verdict.value,
+        reason=verdict.reason.value,
+        message=verdict.message[:MAX_MESSAGE_CHARS],
         usage_bytes=None if verdict.usage_bytes is None else int(verdict.usage_bytes),
         limit_bytes=assessment.container.limit_bytes,
         growth_bytes_per_hour=None if trend is None else int(trend.slope_bytes_per_s * 3600),
-        time_to_limit_seconds=None if left == float("inf") else int(left),
-        held_by=outcome.plan.held_by(assessment.target.key.uid)[:256],
+        time_to_limit_seconds=None if left_s == float("inf") else int(left_s),
+        blocked_by=_blocked_by(outcome, assessment),
     )
 
 
+def _blocked_by(outcome: Outcome, assessment: Assessment) -> BlockedBy | None:
+    blocked = outcome.plan.blocked_by(assessment.pod.key.uid)
+    return None if blocked is None else BlockedBy(gate=blocked.gate, message=blocked.message[:MAX_GATE_MESSAGE_CHARS])
+
+
 def _last_rolls(outcome: Outcome) -> tuple[LastRoll, ...]:
-    newest = sorted(outcome.rolls, key=lambda r: r.created_at, reverse=True)[:LAST_ROLLS_MAX]
+    newest = sorted(outcome.rolls, key=lambda r: r.created_at, reverse=True)[:MAX_LAST_ROLLS]
     return tuple(_last_roll(r) for r in newest)
 
 

@@ -1,1 +1,1 @@
-"""One PodRoll: its state machine, its strategies, and what is checked around them."""
+"""One PodRoll: its state machine and strategies, the actions on the cluster, and the checks around them."""

@@ -1,4 +1,4 @@
-"""What the Eviction API can answer."""
+"""Responses of the Eviction API, as `PodWriter.evict` returns them."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Eviction(StrEnum):
-    """What the API server made of an eviction."""
+class EvictionResult(StrEnum):
+    """Outcome of one request to the Eviction API."""
 
     ACCEPTED = "Accepted"
-    """The pod is going, or was going already."""
+    """The pod is terminating, by this request or an earlier one."""
     GONE = "Gone"
-    """No pod with this uid exists any more."""
+    """No pod with this uid exists."""
     BLOCKED = "Blocked"
-    """A PodDisruptionBudget allows none now: wait."""
+    """A PodDisruptionBudget does not allow the eviction now: retry later."""
     THROTTLED = "Throttled"
-    """The API server has too much to do: come back later."""
+    """Too many requests: retry later."""
     MISCONFIGURED = "Misconfigured"
-    """Several PodDisruptionBudgets cover the pod: the API server will never evict it as things are."""
+    """Several PodDisruptionBudgets cover the pod: the API server will not evict it until one of them is changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class EvictionAnswer:
-    result: Eviction
+class EvictionResponse:
+    result: EvictionResult
     message: str
-    retry_after_s: float | None = None

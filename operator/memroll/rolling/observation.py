@@ -1,164 +1,202 @@
-"""What a step of a roll sees, what it may do, and what can be read from the two."""
+"""Types of a step of a roll: what the cluster shows, what the step decides from that, and predicates on both.
+
+The observer builds an `Observation`; the state machine and the strategies read it through a `StepInput` and return a
+`Transition`; `reconcile.roll` writes the transition's status and then performs its actions. Pure.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pydantic.alias_generators import to_snake
 
-from memroll.api.pod_roll import Replacement
-from memroll.api.quantity import about
-from memroll.model.permissions import EVERYTHING, Permits
+from memroll.api.pod_roll import ReplacementPod
+from memroll.api.quantity import humanize_duration
+from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.pods import DETACHED_VALUE, RELEASED_HASH
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from memroll.api.pod_roll import Detachment, Phase, PodRoll, RollStatus
-    from memroll.model.pods import Target, Workload
+    from memroll.api.pod_roll import Detachment, Phase, PodRoll, PodRollStatus
+    from memroll.api.policy import MemoryPolicy
+    from memroll.model.pods import Pod, Workload
+    from memroll.rolling.actions import Action
 
 RETRY_S = 600.0
-"""How long after a failed roll a policy tries again, where none says (`roll.cooldown`)."""
-
-
-class Act(StrEnum):
-    CAPTURE = "capture"
-    """Ask for evidence of the pod, and write it into the record. Changes nothing else."""
-    RELEASE = "release"
-    """Change the template hash of the pod: its ReplicaSet lets go of it and creates a replacement."""
-    RESTORE = "restore"
-    """Put back every label that was changed: the ReplicaSet adopts the pod again and deletes the newcomer."""
-    OWN = "own"
-    """Let the PodRoll own the pod: deleting the PodRoll then leaves no stray."""
-    DETACH = "detach"
-    """Change the labels by which Services select the pod: no new connection reaches it."""
-    EVICT = "evict"
-    RESTART = "restart"
-    """Have the workload's own controller restart all of its pods."""
+"""Seconds between a failed roll and the next attempt of a policy, for a roll without a policy: the default of
+`roll.cooldown`."""
+MAX_MESSAGE_CHARS = 1024
+"""Maximum length of a message in a PodRoll: the bound in its CRD."""
 
 
 @dataclass(frozen=True, slots=True)
-class Observed:
-    """What the cluster shows right before a step."""
+class Observation:
+    """State of the cluster right before a step."""
 
-    pod: Target | None
-    """The pod that is rolled; None when no pod with its uid exists any more."""
+    pod: Pod | None
+    """The pod that is rolled; None when no pod with its uid exists."""
     workload: Workload | None
-    """None when neither its controller nor what owns that exists any more."""
-    others: tuple[Target, ...] = ()
-    """The pods of the whole workload, of all its revisions, the rolled one left out."""
-    withdrawn: str = ""
-    """Why the roll is not wanted any more (policy deleted, suspended, set to Observe), or empty."""
-    permits: Permits = EVERYTHING
-    forbidden: str = ""
-    """Why this pod must not be rolled at all (it is protected, another roll has it), or empty."""
-    retiring: str = ""
-    """Why every roll is to be taken back (memroll is being uninstalled), or empty."""
-    hash_selected_by: str = ""
-    """What selects the pod by its template hash, in words; empty when nothing does, and once the pod is released."""
+    """None when neither the pod's controller nor the owner of that exists."""
+    other_pods: tuple[Pod, ...] = ()
+    """The pods of all revisions of the workload, without the rolled one."""
+    policy_withdrawn: str = ""
+    """Reason why the policy no longer permits the roll (deleted, suspended, set to Observe), or empty."""
+    permissions: Permissions = ALL_PERMISSIONS
+    must_not_roll_because: str = ""
+    """Why this pod must not be rolled at all (do-not-disrupt annotation, another roll in progress), or empty."""
+    uninstalling: str = ""
+    """Why every roll must be rolled back ("memroll is being uninstalled"), or empty."""
+    hash_selector: str = ""
+    """Sentence that names the Service or NetworkPolicy that selects the pod by its template hash; empty when there is
+    none, and once the pod is released."""
     detachment: Detachment | None = None
-    """How the pod can be taken out of its Services; None when that was not asked."""
+    """Labels to change to take the pod out of its Services; None when they were not looked up."""
     in_flight: float | None = None
-    """What the pod's in-flight metric says; None when it is not known."""
+    """Value of the pod's in-flight gauge; None when it is unknown."""
     retry_s: float = RETRY_S
-    """How long after a failure the policy would try again, in seconds."""
+    """Seconds between a failed roll and the next attempt of the policy."""
 
     @property
     def ready_others(self) -> int:
-        return sum(1 for p in self.others if p.ready and not p.deleting)
+        return sum(1 for p in self.other_pods if p.ready and not p.deleting)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    status: RollStatus
-    acts: tuple[Act, ...] = ()
+class Transition:
+    """Decision of a step: the status to write, then the actions to perform, in this order."""
+
+    status: PodRollStatus
+    actions: tuple[Action, ...] = ()
 
 
-def moved(status: RollStatus, phase: Phase, now: datetime, message: str, **more: object) -> RollStatus:
+@dataclass(frozen=True, slots=True)
+class StepInput:
+    """Everything that a step decides from."""
+
+    roll: PodRoll
+    observation: Observation
+    now: datetime
+    policy: MemoryPolicy | None = None
+    """The policy that created the roll; None for a roll without one, and when the policy is gone."""
+
+    @property
+    def status(self) -> PodRollStatus:
+        return self.roll.status
+
+    @property
+    def pod(self) -> Pod:
+        """The rolled pod, where the caller has checked that it exists."""
+        assert self.observation.pod is not None, "the caller checked"
+        return self.observation.pod
+
+    @property
+    def workload(self) -> Workload | None:
+        return self.observation.workload
+
+    def with_status(self, **changes: object) -> StepInput:
+        """Return the same step on a record with these changes in its status."""
+        status = self.status.model_copy(update=changes)
+        return replace(self, roll=self.roll.model_copy(update={"status": status}))
+
+    def to_phase(self, phase: Phase, message: str, *actions: Action, **changes: object) -> Transition:
+        """Return the transition to another phase, with its time."""
+        return Transition(to_phase(self.status, phase, self.now, message, **changes), actions)
+
+    def wait(self, message: str, *actions: Action, **changes: object) -> Transition:
+        """Return a transition that stays in the phase, with a new message."""
+        return Transition(with_message(self.status, message, **changes), actions)
+
+    def repeat(self, *actions: Action) -> Transition:
+        """Return a transition that leaves the record as it is: wait, or perform its actions again."""
+        return Transition(self.status, actions)
+
+    @property
+    def is_replaced(self) -> bool:
+        """Return whether the workload has as many Ready pods as before, not counting the old one.
+
+        Fewer are enough when the workload was scaled down meanwhile. All its revisions count: in a rollout that
+        somebody starts in the middle of a roll, the replacement may be of the next one.
+        """
+        assert self.workload is not None, "the caller checked"
+        return self.observation.ready_others >= min(self.workload.replicas, self.status.ready_before)
+
+    @property
+    def can_restore(self) -> bool:
+        """Return whether the pod may be restored: a ReplicaSet with 0 replicas deletes the pods that it adopts.
+
+        That is right for a workload that is scaled to zero, but not in the middle of a rollout.
+        """
+        return self.workload is not None and self.workload.can_readopt
+
+    @property
+    def replacement_pod(self) -> Pod | None:
+        """The youngest pod of the workload created since the roll was recorded, by the API server's clock."""
+        young = [p for p in self.observation.other_pods if p.created_at >= self.roll.created_at and not p.deleting]
+        return max(young, key=lambda p: (p.created_at, p.key.name), default=None)
+
+    @property
+    def replacement(self) -> ReplacementPod | None:
+        pod = self.replacement_pod
+        return None if pod is None else ReplacementPod(name=pod.key.name, uid=pod.key.uid)
+
+    @property
+    def not_replaced_because(self) -> str:
+        pod = self.replacement_pod
+        failure = self.workload.replica_failure if self.workload else ""
+        if pod is None:
+            return f"no replacement exists yet ({failure})" if failure else "no replacement exists yet"
+        if pod.ready:
+            return "more pods must be Ready"
+        detail = f" ({pod.not_ready_reason})" if pod.not_ready_reason else ""
+        return f"replacement {pod.key.name} is {pod.phase} and not Ready{detail}"
+
+    @property
+    def has_no_room(self) -> bool:
+        """Return whether the replacement lacks only the room that the old pod occupies; a broken one does not."""
+        pod = self.replacement_pod
+        if pod is not None:
+            return pod.unschedulable
+        return self.workload is not None and "exceeded quota" in self.workload.replica_failure
+
+    @property
+    def retry_too_late_because(self) -> str:
+        """Why the pod reaches its limit before another roll could be completed, or empty."""
+        trigger = self.roll.spec.trigger
+        if trigger is None or trigger.time_to_limit_seconds is None:
+            return ""
+        remaining_s = trigger.time_to_limit_seconds - (self.now - self.roll.created_at).total_seconds()
+        if remaining_s > self.observation.retry_s + self.roll.spec.replacement_timeout_seconds:
+            return ""
+        return f"the pod reaches its limit in {humanize_duration(max(0.0, remaining_s))}, before a retry could finish"
+
+    def is_overdue(self, since: datetime | None, times: int = 1) -> bool:
+        """Return whether `times` replacement timeouts have passed since then."""
+        timeout_s = times * self.roll.spec.replacement_timeout_seconds
+        return since is not None and (self.now - since).total_seconds() > timeout_s
+
+
+def to_phase(status: PodRollStatus, phase: Phase, now: datetime, message: str, **changes: object) -> PodRollStatus:
     """Return the status in a new phase, with its time."""
     moment = "finished" if phase.final else to_snake(phase.value)
     times = status.times.model_copy(update={moment: now})
-    return status.model_copy(update={"phase": phase, "times": times, "message": message[:1024], **more})
+    return with_message(status, message, phase=phase, times=times, **changes)
 
 
-def saying(status: RollStatus, message: str, **more: object) -> RollStatus:
-    return status.model_copy(update={"message": message[:1024], **more})
+def with_message(status: PodRollStatus, message: str, **changes: object) -> PodRollStatus:
+    return status.model_copy(update={"message": message[:MAX_MESSAGE_CHARS], **changes})
 
 
-def is_released(pod: Target, status: RollStatus) -> bool:
+def is_released(pod: Pod, status: PodRollStatus) -> bool:
     return status.release is not None and pod.labels.get(status.release.hash_label) == RELEASED_HASH
 
 
-def is_detached(pod: Target, status: RollStatus) -> bool:
-    known = status.detachment.labels if status.detachment else {}
-    return bool(known) and all(pod.labels.get(key) == DETACHED_VALUE for key in known)
+def is_detached(pod: Pod, status: PodRollStatus) -> bool:
+    labels = status.detachment.labels if status.detachment else {}
+    return bool(labels) and all(pod.labels.get(key) == DETACHED_VALUE for key in labels)
 
 
-def is_relabelled(pod: Target, status: RollStatus) -> bool:
-    """Whether a label of the pod is still changed."""
+def has_changed_labels(pod: Pod, status: PodRollStatus) -> bool:
+    """Return whether a label of the pod still has the value that memroll gave it."""
     return is_released(pod, status) or DETACHED_VALUE in pod.labels.values()
-
-
-def is_replaced(status: RollStatus, seen: Observed) -> bool:
-    """Whether the workload has as many ready pods as before, the old one not counted.
-
-    Fewer are enough when the workload was scaled down meanwhile. All its revisions count: in a rollout that
-    somebody starts in the middle of a roll, the replacement may be of the next one.
-    """
-    assert seen.workload is not None, "the caller checked"
-    return seen.ready_others >= min(seen.workload.replicas, status.ready_before)
-
-
-def is_wanted_back(seen: Observed) -> bool:
-    """Whether the pod may be put back: a ReplicaSet that wants no pods deletes what it adopts.
-
-    That is what is wanted of a workload that is scaled to zero, but not in the middle of a rollout.
-    """
-    return seen.workload is not None and seen.workload.wants_back
-
-
-def newcomer(roll: PodRoll, seen: Observed) -> Target | None:
-    """Return the youngest pod of the workload that was made since the roll was recorded, by the server's clock."""
-    young = [p for p in seen.others if p.created_at >= roll.created_at and not p.deleting]
-    return max(young, key=lambda p: (p.created_at, p.key.name), default=None)
-
-
-def replacement(roll: PodRoll, seen: Observed) -> Replacement | None:
-    pod = newcomer(roll, seen)
-    return None if pod is None else Replacement(name=pod.key.name, uid=pod.key.uid)
-
-
-def waiting_for(roll: PodRoll, seen: Observed) -> str:
-    pod = newcomer(roll, seen)
-    failure = seen.workload.failure if seen.workload else ""
-    if pod is None:
-        return f"no replacement exists yet ({failure})" if failure else "no replacement exists yet"
-    if pod.ready:
-        return "more pods must be Ready"
-    why = f" ({pod.stuck})" if pod.stuck else ""
-    return f"replacement {pod.key.name} is {pod.phase} and not Ready{why}"
-
-
-def has_no_room(roll: PodRoll, seen: Observed) -> bool:
-    """Whether the replacement fails for want of room, not because it is broken: the pod's own room would do."""
-    pod = newcomer(roll, seen)
-    if pod is not None:
-        return pod.unschedulable
-    return seen.workload is not None and "exceeded quota" in seen.workload.failure
-
-
-def dies_before_retry(roll: PodRoll, seen: Observed, now: datetime) -> str:
-    """Say so when the pod would reach its limit before the next try could be through, or return nothing."""
-    finding = roll.spec.finding
-    if finding is None or finding.time_to_limit_seconds is None:
-        return ""
-    left_s = finding.time_to_limit_seconds - (now - roll.created_at).total_seconds()
-    if left_s > seen.retry_s + roll.spec.replacement_timeout_seconds:
-        return ""
-    return f"it has {about(max(0.0, left_s))} to its limit, and the next try would come too late"
-
-
-def overdue(roll: PodRoll, since: datetime | None, now: datetime, times: int = 1) -> bool:
-    return since is not None and (now - since).total_seconds() > times * roll.spec.replacement_timeout_seconds

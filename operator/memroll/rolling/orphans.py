@@ -1,120 +1,119 @@
-"""Released pods that no roll is about any more: put back, or taken away where nobody wants them back.
+"""Orphaned pods: released pods without an active PodRoll. They are restored, or evicted when nothing needs them.
 
-This is what a deleted PodRoll means while the replacement is not Ready, and what is left of an operator that was
-killed at the wrong moment. It is done at start, at each resync, and when a PodRoll is deleted.
+A deleted PodRoll leaves one while the replacement is not Ready, and so does an operator that was killed between two
+writes. The controller calls `restore_orphans` at start, at each resync, and when a PodRoll is deleted.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from memroll.api.pod_roll import PodRoll
-from memroll.errors import MemrollError
-from memroll.model.annotations import Owners
-from memroll.model.pods import HASH_LABELS, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef
+from memroll.errors import MemrollError, TerminalError
+from memroll.model.annotations import RecordedOwners
+from memroll.model.pods import HASH_LABELS, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from memroll.model.pods import PodKey, Target, Workload
-    from memroll.rolling.eviction import EvictionAnswer
+    from memroll.model.pods import Pod, PodKey
+    from memroll.rolling.protocols import KubernetesClient
 
 logger = logging.getLogger(__name__)
 
+RESTORED = "restored"
 
-class Cluster(Protocol):
-    """What sweeping needs of Kubernetes."""
 
-    async def released_pods(self, namespace: str | None) -> tuple[Target, ...]: ...
-    async def roll(self, namespace: str, name: str) -> dict[str, Any] | None: ...
-    async def workload_of(
-        self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None
-    ) -> Workload | None: ...
-    async def owned_pods(self, workload: Workload, namespace: str) -> tuple[Target, ...]: ...
-    async def restore(self, target: Target, hash_label: str) -> None: ...
-    async def evict(self, target: Target, roll_name: str) -> EvictionAnswer: ...
+UNUSABLE_RECORD = frozenset({"Unrestorable", "Rejected", "Unreadable"})
+"""Reasons of errors that the labels and annotations of the pod itself cause: anyone may have written them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
-    """A released pod without a roll, and what became of it, in words."""
+class OrphanedPod:
+    """A released pod without an active PodRoll, and what was done about it."""
 
     pod: PodKey
-    done: str
+    outcome: str
+    can_be_restored: bool = True
+    """False if no retry can restore or evict the pod: what its own labels and annotations record is unusable."""
 
 
-async def sweep(
-    cluster: Cluster, namespaces: tuple[str, ...], leads: Callable[[], bool], excluded: Collection[str] = ()
-) -> tuple[Stray, ...]:
-    """Settle every stray outside of the excluded namespaces.
+async def restore_orphans(
+    kubernetes: KubernetesClient,
+    namespaces: tuple[str, ...],
+    leads: Callable[[], bool],
+    excluded: Collection[str] = (),
+) -> tuple[OrphanedPod, ...]:
+    """Restore or evict every orphaned pod outside of the excluded namespaces.
 
-    Trouble with one is told and does not keep the others waiting. Trouble with listing the pods of a namespace is
-    raised once those of the others are settled.
+    An error of one pod goes into its outcome, and the other pods are still handled. An error of listing the pods of a
+    namespace is raised once those of the other namespaces are handled.
     """
-    strays: list[Stray] = []
-    troubles: list[MemrollError] = []
+    orphans: list[OrphanedPod] = []
+    errors: list[MemrollError] = []
     for namespace in namespaces or (None,):
         try:
-            found = await cluster.released_pods(namespace)
-        except MemrollError as trouble:
-            troubles.append(trouble)
+            released = await kubernetes.list_released_pods(namespace)
+        except MemrollError as error:
+            errors.append(error)
             continue
-        for pod in found:
-            stray = None if pod.key.namespace in excluded else await _looked_at(pod, cluster, leads)
-            strays += [] if stray is None else [stray]
-    if troubles:
-        raise troubles[0]
-    return tuple(strays)
+        for pod in released:
+            orphan = None if pod.key.namespace in excluded else await _handle(pod, kubernetes, leads)
+            orphans += [] if orphan is None else [orphan]
+    if errors:
+        raise errors[0]
+    return tuple(orphans)
 
 
-async def _looked_at(pod: Target, cluster: Cluster, leads: Callable[[], bool]) -> Stray | None:
-    """Settle one released pod; None when it is no stray. Whatever fails is told, and stays this pod's own."""
+async def _handle(pod: Pod, kubernetes: KubernetesClient, leads: Callable[[], bool]) -> OrphanedPod | None:
+    """Restore or evict one released pod; None when it is not orphaned. Errors stay those of this pod."""
     try:
-        if pod.deleting or await _is_rolling(pod, cluster) or not leads():
+        if pod.deleting or await _has_active_roll(pod, kubernetes) or not leads():
             return None
-        return Stray(pod.key, await _settle(pod, cluster))
-    except MemrollError as trouble:
-        return Stray(pod.key, f"left: {trouble}")
+        return OrphanedPod(pod.key, await _restore_or_evict(pod, kubernetes))
+    except MemrollError as error:
+        unusable = isinstance(error, TerminalError) and error.reason in UNUSABLE_RECORD
+        return OrphanedPod(pod.key, f"not restored: {error}", can_be_restored=not unusable)
     except Exception as bug:
-        logger.exception("a bug: settling pod %s/%s failed", pod.key.namespace, pod.key.name)
-        return Stray(pod.key, f"left: {type(bug).__name__}, a bug")
+        logger.exception("bug: restoring the orphaned pod %s/%s failed", pod.key.namespace, pod.key.name)
+        return OrphanedPod(pod.key, f"not restored: {type(bug).__name__}, a bug", can_be_restored=False)
 
 
-async def _settle(pod: Target, cluster: Cluster) -> str:
-    """Put a stray back where its ReplicaSet wants it; evict it where its workload is complete without it."""
-    owners = Owners.read(pod.annotations.get(OWNER_ANNOTATION, ""))
+async def _restore_or_evict(pod: Pod, kubernetes: KubernetesClient) -> str:
+    """Restore a pod that its ReplicaSet can adopt; evict it when its workload is complete without it."""
+    owners = RecordedOwners.from_annotation(pod.annotations.get(OWNER_ANNOTATION, ""))
     if owners.controller is None:
-        await cluster.restore(pod, hash_label_of(pod))
-        return "put back"
-    workload = await cluster.workload_of(pod.key.namespace, owners.controller, owners.top)
-    if workload is not None and workload.wants_back:
-        await cluster.restore(pod, hash_label_of(pod))
-        return "put back"
+        await kubernetes.restore(pod, hash_label_of(pod))
+        return RESTORED
+    workload = await kubernetes.find_workload(pod.key.namespace, owners.controller, owners.owner)
+    if workload is not None and workload.can_readopt:
+        await kubernetes.restore(pod, hash_label_of(pod))
+        return RESTORED
     if workload is not None:
-        others = await cluster.owned_pods(workload, pod.key.namespace)
+        others = await kubernetes.list_workload_pods(workload, pod.key.namespace)
         ready = sum(1 for p in others if p.ready and not p.deleting)
         if ready < workload.replicas:
-            return f"left: {ready} of {workload.replicas} pods of {workload.top} are Ready"
-    answer = await cluster.evict(pod, pod.annotations.get(ROLL_ANNOTATION, ""))
-    return f"evicted, for nothing wants it back: {answer.result}"
+            return f"not restored: {ready} of {workload.replicas} pods of {workload.owner} are Ready"
+    response = await kubernetes.evict(pod, pod.annotations.get(ROLL_ANNOTATION, ""))
+    return f"evicted, because no workload needs it: {response.result}"
 
 
-async def _is_rolling(pod: Target, cluster: Cluster) -> bool:
+async def _has_active_roll(pod: Pod, kubernetes: KubernetesClient) -> bool:
     name = pod.annotations.get(ROLL_ANNOTATION)
-    raw = await cluster.roll(pod.key.namespace, name) if name else None
+    raw = await kubernetes.get_roll(pod.key.namespace, name) if name else None
     if raw is None:
         return False
     try:
         roll = PodRoll.read(raw)
     except ValidationError:
-        return True  # a record of a newer memroll, perhaps: not ours to undo
+        return True  # perhaps the record of a newer memroll: not this one's to undo
     return roll.active and roll.pod_uid == pod.key.uid
 
 
-def hash_label_of(pod: Target) -> str:
-    """Return the label by which a released pod was let go."""
+def hash_label_of(pod: Pod) -> str:
+    """Return the label by which a pod was released."""
     return next((label for label in HASH_LABELS if pod.labels.get(label) == RELEASED_HASH), "")

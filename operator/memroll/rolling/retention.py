@@ -1,11 +1,11 @@
-"""Which finished PodRolls have served their time."""
+"""Retention of finished PodRolls: `reconcile.policy` deletes what `garbage_collectable` returns."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from memroll.api.pod_roll import Effect
+from memroll.api.pod_roll import EffectResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,19 +13,21 @@ if TYPE_CHECKING:
 
     from memroll.api.pod_roll import PodRoll
 
-KEPT_FOR = timedelta(days=7)
-KEPT_INEFFECTIVE_FOR = timedelta(days=30)
-"""Rolls that did not help hold their workload for up to 7 days each: those in a row must be remembered."""
-KEPT_MOST = 100
-"""Finished rolls kept in one namespace."""
+RETENTION = timedelta(days=7)
+"""Time for which a finished roll is kept. Chosen by hand."""
+INEFFECTIVE_RETENTION = timedelta(days=30)
+"""Time for which an ineffective roll is kept. Each one blocks its workload for up to 7 days, twice as long as the one
+before: the consecutive ones must be remembered."""
+MAX_FINISHED_ROLLS = 100
+"""Maximum number of finished rolls kept in one namespace. Chosen by hand."""
 
 
-def expired(rolls: Iterable[PodRoll], now: datetime) -> tuple[PodRoll, ...]:
+def garbage_collectable(rolls: Iterable[PodRoll], now: datetime) -> tuple[PodRoll, ...]:
     """Return the finished rolls of one namespace that are too old, or too many; active ones never are."""
     finished = sorted((r for r in rolls if not r.active), key=lambda r: r.created_at, reverse=True)
-    return tuple(r for rank, r in enumerate(finished) if rank >= KEPT_MOST or now - r.created_at > _kept_for(r))
+    return tuple(r for rank, r in enumerate(finished) if rank >= MAX_FINISHED_ROLLS or now - r.created_at > _kept(r))
 
 
-def _kept_for(roll: PodRoll) -> timedelta:
-    in_vain = roll.status.memory is not None and roll.status.memory.effect is Effect.INEFFECTIVE
-    return KEPT_INEFFECTIVE_FOR if in_vain else KEPT_FOR
+def _kept(roll: PodRoll) -> timedelta:
+    ineffective = roll.status.effect is not None and roll.status.effect.result is EffectResult.INEFFECTIVE
+    return INEFFECTIVE_RETENTION if ineffective else RETENTION

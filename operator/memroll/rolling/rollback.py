@@ -1,7 +1,7 @@
-"""Taking a roll back: the record says why, the labels are put back, and the roll ends when the pod is seen to be back.
+"""Steps that roll back: the record names the reason, the labels are restored, and the roll ends when that is observed.
 
-A pod whose ReplicaSet wants no pods any more, because somebody rolled out another revision meanwhile, is not put back:
-the ReplicaSet would adopt it and delete it at once, Ready or not. It serves on until the rollout's own pods are Ready.
+A pod whose ReplicaSet has 0 replicas, because somebody rolled out another revision meanwhile, is not restored: the
+ReplicaSet would adopt it and delete it at once, Ready or not. It keeps serving until the rollout's own pods are Ready.
 """
 
 from __future__ import annotations
@@ -10,91 +10,123 @@ from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Phase
 from memroll.api.roll_spec import Strategy
-from memroll.rolling.observation import Act, Step, is_relabelled, is_replaced, is_wanted_back, moved, saying
+from memroll.rolling.actions import ADD_OWNER, EVICT_POD, RESTORE_POD
+from memroll.rolling.observation import has_changed_labels
+from memroll.rolling.reasons import (
+    CANCELED,
+    EVICTING,
+    EVICTION_REFUSED,
+    EVICTION_TIMED_OUT,
+    FALLING_BACK,
+    REPLACEMENT_LOST,
+    REPLACEMENT_NOT_READY,
+    SCALED_TO_ZERO,
+    UNINSTALLED,
+    VERIFYING,
+    WORKLOAD_CHANGING,
+)
+from memroll.rolling.strategy import recreate_conflict
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from memroll.rolling.observation import StepInput, Transition
 
-    from memroll.api.pod_roll import PodRoll, RollStatus
-    from memroll.model.pods import Target
-    from memroll.rolling.observation import Observed
-
-VETOED = "Vetoed"
-RETIRED = "Retired"
-TIMED_OUT = "ReplacementNotReady"
-LOST = "ReplacementLost"
-BLOCKED = "EvictionBlocked"
-MISCONFIGURED = "EvictionRefused"
-SCALED_TO_ZERO = "ScaledToZero"
-CHANGING = "WorkloadChanging"
-FALLING_BACK = "FallingBack"
-"""There is no room for two: the pod is put back and then evicted."""
-ROLLED_BACK = {
-    VETOED: Phase.ABORTED,
-    RETIRED: Phase.ABORTED,
+FINAL_PHASES = {
+    CANCELED: Phase.ABORTED,
+    UNINSTALLED: Phase.ABORTED,
     SCALED_TO_ZERO: Phase.ABORTED,
-    CHANGING: Phase.ABORTED,
-    TIMED_OUT: Phase.FAILED,
-    LOST: Phase.FAILED,
-    BLOCKED: Phase.FAILED,
-    MISCONFIGURED: Phase.FAILED,
+    WORKLOAD_CHANGING: Phase.ABORTED,
+    REPLACEMENT_NOT_READY: Phase.FAILED,
+    REPLACEMENT_LOST: Phase.FAILED,
+    EVICTION_TIMED_OUT: Phase.FAILED,
+    EVICTION_REFUSED: Phase.FAILED,
 }
-"""Reasons for which a roll is taken back, and how it ends then."""
-PUTTING_BACK = "putting the pod back"
-IS_BACK = "the pod is back"
+"""Phase in which a roll ends that is rolled back for this reason."""
+RESTORING = "restoring the pod"
+"""Part of the message while a roll is rolled back."""
+RESTORED = "the pod is restored"
+"""Part of the message once it is rolled back."""
 
 
-def asked_back(roll: PodRoll, seen: Observed) -> tuple[str, str] | None:
-    """Return reason and message when a person, or the end of memroll, takes the roll back."""
-    if roll.spec.veto:
-        return VETOED, f"vetoed: {PUTTING_BACK}"
-    if roll.status.release and seen.workload and seen.workload.replicas == 0:
-        return SCALED_TO_ZERO, f"{seen.workload.top} is scaled to zero: {PUTTING_BACK}, to go with the others"
-    return (RETIRED, f"{seen.retiring}: {PUTTING_BACK}") if seen.retiring else None
+def interruption(step: StepInput) -> Transition | None:
+    """Return the transition of a step that something other than its phase decides, or None."""
+    status, pod = step.status, step.observation.pod
+    if pod is None:
+        return step.to_phase(Phase.VERIFYING, "the old pod is gone", reason=VERIFYING)
+    if pod.deleting:
+        return step.wait("the old pod is terminating")
+    if status.reason in FINAL_PHASES:
+        return _continue_rollback(step)
+    if status.reason == FALLING_BACK:
+        return _continue_fallback(step)
+    cancellation = _cancellation(step)
+    if cancellation is not None:
+        transition = roll_back(step, *cancellation)
+        if transition.status.reason in FINAL_PHASES:
+            return transition
+    return None
 
 
-def roll_back(status: RollStatus, seen: Observed, reason: str, message: str) -> Step:
-    """Begin to take a roll back; where the pod is not wanted back, say so and wait."""
-    if status.release is None:
-        return Step(saying(status, message, reason=reason))
-    if not is_wanted_back(seen):
-        return Step(saying(status, "its ReplicaSet wants no pods any more: the pod serves on until others are Ready"))
-    return Step(saying(status, message, reason=reason), (Act.RESTORE,))
+def _cancellation(step: StepInput) -> tuple[str, str] | None:
+    """Return reason and message when a person, or the removal of memroll, ends the roll."""
+    workload, uninstalling = step.workload, step.observation.uninstalling
+    if step.roll.spec.cancel:
+        return CANCELED, f"canceled: {RESTORING}"
+    if step.status.release and workload and workload.replicas == 0:
+        return SCALED_TO_ZERO, f"{workload.owner} is scaled to zero: {RESTORING}, to be deleted with the others"
+    return (UNINSTALLED, f"{uninstalling}: {RESTORING}") if uninstalling else None
 
 
-def rolling_back(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> Step:
-    """Go on taking back. End when the pod is seen to be back, or was never released."""
-    status = roll.status
-    if status.release is None:
-        return _back(status, now)
-    if is_relabelled(pod, status):
-        if is_wanted_back(seen):
-            return Step(status, (Act.RESTORE,))
-        if seen.workload is None or is_replaced(status, seen):
-            message = "its ReplicaSet wants no pods any more, and others are Ready: evicting the pod"
-            return Step(moved(status, Phase.EVICTING, now, message, reason="Evicting"), (Act.OWN, Act.EVICT))
-        return Step(status)
-    if pod.noted:
-        return Step(status, (Act.RESTORE,))  # somebody put the labels back by hand, and left our notes
-    if pod.controller is None and seen.workload is not None:
-        return Step(status)  # not adopted yet
-    return _back(status, now)
+def roll_back(step: StepInput, reason: str, message: str) -> Transition:
+    """Begin to roll back; where the pod can't be restored, wait without the reason."""
+    if step.status.release is None:
+        return step.wait(message, reason=reason)
+    if not step.can_restore:
+        return step.wait("its ReplicaSet has 0 replicas: the pod keeps serving until others are Ready")
+    return step.wait(message, RESTORE_POD, reason=reason)
 
 
-def _back(status: RollStatus, now: datetime) -> Step:
-    message = status.message.replace(PUTTING_BACK, IS_BACK)
-    return Step(moved(status, ROLLED_BACK[status.reason], now, message))
+def roll_back_if_lost(step: StepInput) -> Transition | None:
+    """Roll back at once when the replacement fails while the old pod is detached from its Services."""
+    if step.workload is None or step.is_replaced:
+        return None
+    return roll_back(step, REPLACEMENT_LOST, f"the replacement is no longer Ready: {RESTORING}")
 
 
-def falling_back(roll: PodRoll, seen: Observed, pod: Target, now: datetime) -> Step:
-    """Put the pod back, and evict it once its ReplicaSet has it again."""
-    status = roll.status
-    if is_relabelled(pod, status):
-        return Step(status, (Act.RESTORE,) if is_wanted_back(seen) else ())
-    if pod.noted:
-        return Step(status, (Act.RESTORE,))
-    if pod.controller is None and seen.workload is not None:
-        return Step(status)
-    message = "the pod is back under its ReplicaSet: evicting it to make room for its replacement"
-    fallen = moved(status, Phase.EVICTING, now, message, reason="Evicting", strategy=Strategy.EVICT, release=None)
-    return Step(fallen, (Act.EVICT,))
+def _continue_rollback(step: StepInput) -> Transition:
+    """Continue to roll back. The roll ends when the pod is observed to be restored, or was never released."""
+    if step.status.release is None:
+        return _rolled_back(step)
+    if has_changed_labels(step.pod, step.status):
+        if step.can_restore:
+            return step.repeat(RESTORE_POD)
+        if step.workload is None or step.is_replaced:
+            message = "its ReplicaSet has 0 replicas, and others are Ready: evicting the pod"
+            return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=EVICTING)
+        return step.repeat()
+    if step.pod.has_roll_annotation:
+        return step.repeat(RESTORE_POD)  # somebody restored the labels by hand, and left memroll's annotations
+    if step.pod.controller is None and step.workload is not None:
+        return step.repeat()  # not adopted yet
+    return _rolled_back(step)
+
+
+def _rolled_back(step: StepInput) -> Transition:
+    message = step.status.message.replace(RESTORING, RESTORED)
+    return step.to_phase(FINAL_PHASES[step.status.reason], message)
+
+
+def _continue_fallback(step: StepInput) -> Transition:
+    """Restore the pod, and evict it once its ReplicaSet has adopted it."""
+    pod = step.pod
+    if has_changed_labels(pod, step.status):
+        return step.repeat(RESTORE_POD) if step.can_restore else step.repeat()
+    if pod.has_roll_annotation:
+        return step.repeat(RESTORE_POD)
+    if pod.controller is None and step.workload is not None:
+        return step.repeat()
+    if step.workload is not None and step.workload.has_recreate_strategy:
+        message = f"the pod is restored, and not evicted: {recreate_conflict(step.workload)}"
+        return step.to_phase(Phase.FAILED, message, reason=REPLACEMENT_NOT_READY)
+    message = "the pod is restored: evicting it to make room for its replacement"
+    changes = {"reason": EVICTING, "strategy": Strategy.EVICT, "release": None}
+    return step.to_phase(Phase.EVICTING, message, EVICT_POD, **changes)

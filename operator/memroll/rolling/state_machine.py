@@ -1,15 +1,15 @@
-"""The state machine of a PodRoll: what is recorded and what is observed give the next record and the next acts.
+"""State machine of a PodRoll: from the record and the observed cluster to the next record and the next actions.
 
     Announced ──> CapturingEvidence ── Surge ───> Replacing ──> (Draining) ──> Evicting ──> Verifying ──> Succeeded
                          ├──────────── Evict ─────────────────────────────────────┘             │
                          └──────────── Restart ─> Replacing ────────────────────────────────────┘
 
-Pure. The caller writes the returned status *before* it carries out the acts (write-ahead), one step at a
-time. Every act can be done twice, and every step starts from what the cluster shows, so a process that is
-killed between the two repeats an act that is already done, and nothing else.
+Pure. `reconcile.roll` writes the returned status *before* it performs the actions (write-ahead), one step at a time.
+Every action can be repeated, and every step starts from what the cluster shows, so a process that is killed between
+the two repeats an action that is already done, and nothing else.
 
-Rolling back is a step like any other (`rollback.py`): the record first says why, the labels are put back, and only
-when the pod is seen to be back does the roll end.
+The steps of Replacing, Draining and Evicting belong to the strategies (`surge.py`, `evict.py`, `restart.py`). A
+rollback is a step like any other (`rollback.py`).
 """
 
 from __future__ import annotations
@@ -17,171 +17,152 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.api.base import WorkloadRef
-from memroll.api.pod_roll import ControllerRef, Phase, PhaseTimes, Release, RollStatus
-from memroll.api.roll_spec import Strategy
-from memroll.evidence.time_budget import LEAST_S, left_s, skipped
-from memroll.rolling import restart, surge
-from memroll.rolling.observation import (
-    Act,
-    Observed,
-    Step,
-    is_replaced,
-    moved,
-    overdue,
-    replacement,
-    saying,
-    waiting_for,
+from memroll.api.pod_roll import ControllerRef, Phase, PhaseTimes, PodRollStatus
+from memroll.evidence.time_budget import MIN_CAPTURE_S, remaining_s, skipped
+from memroll.rolling.actions import CAPTURE_EVIDENCE
+from memroll.rolling.observation import Transition, to_phase
+from memroll.rolling.reasons import (
+    CANCELED,
+    POD_GONE,
+    REFUSED,
+    REPLACEMENT_NOT_READY,
+    UNINSTALLED,
+    WORKLOAD_CHANGING,
+    WORKLOAD_GONE,
 )
-from memroll.rolling.rollback import CHANGING, RETIRED, TIMED_OUT, VETOED
-from memroll.rolling.strategy import Refusal, choose
+from memroll.rolling.strategy import StrategyChoice, Unsupported
+from memroll.rolling.strategy_choice import choose, strategy_of
+from memroll.rolling.surge import SURGE
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable
 
-    from memroll.api.pod_roll import PodRoll
-    from memroll.model.pods import Target, Workload
-    from memroll.rolling.strategy import Choice
-
-
-def next_step(roll: PodRoll, seen: Observed, now: datetime) -> Step:
-    """Return the next record and acts of an active roll; the same record and no act means: wait."""
-    status = roll.status
-    if status.phase is Phase.REPLACING and status.strategy is Strategy.RESTART:
-        return restart.replacing(roll, seen, now)
-    step = STEPS.get(status.phase)
-    return Step(status) if step is None else step(roll, seen, now)
+    from memroll.model.pods import Pod, Workload
+    from memroll.rolling.observation import StepInput
 
 
-def _announce(roll: PodRoll, seen: Observed, now: datetime) -> Step:
-    """Resolve who and how. Nothing is touched; what can't be rolled ends here with its reason."""
-    status = RollStatus(times=PhaseTimes(), pod_uid=roll.pod_uid)
-    pod, workload = seen.pod, seen.workload
+def next_transition(step: StepInput) -> Transition:
+    """Return the next record and actions of a roll; the same record without actions means: wait."""
+    phase = step.status.phase
+    take = STEPS.get(phase)
+    if take is None and phase is not None:
+        strategy = strategy_of(step.status.strategy) or SURGE
+        take = strategy.steps.get(phase) or SURGE.steps.get(phase)  # Surge can end a roll from each phase
+    return step.repeat() if take is None else take(step)
+
+
+def _announce(step: StepInput) -> Transition:
+    """Choose the strategy. Nothing is changed; a roll of a pod that can't be rolled ends here with the reason."""
+    roll, observation, now = step.roll, step.observation, step.now
+    status = PodRollStatus(times=PhaseTimes(), pod_uid=roll.pod_uid)
+    pod, workload = observation.pod, observation.workload
     if pod is None:
-        return Step(moved(status, Phase.ABORTED, now, f"no pod {roll.spec.pod_name}", reason="PodGone"))
-    if seen.forbidden:
-        return Step(moved(status, Phase.ABORTED, now, seen.forbidden, reason="Refused", pod_uid=pod.key.uid))
-    choice = choose(roll.spec.strategy, pod, workload, seen.permits, seen.hash_selected_by)
-    if isinstance(choice, Refusal) or workload is None:
-        return Step(moved(status, Phase.FAILED, now, choice.reason, reason="Refused", pod_uid=pod.key.uid))
-    return Step(_announced(status, pod, workload, choice, seen, now))
+        message = f"pod {roll.spec.pod_name} does not exist"
+        return Transition(to_phase(status, Phase.ABORTED, now, message, reason=POD_GONE))
+    status = status.model_copy(update={"pod_uid": pod.key.uid})
+    if observation.must_not_roll_because:
+        return Transition(to_phase(status, Phase.ABORTED, now, observation.must_not_roll_because, reason=REFUSED))
+    choice = choose(roll.spec.strategy, pod, workload, observation.permissions, observation.hash_selector)
+    if isinstance(choice, Unsupported) or workload is None:
+        return Transition(to_phase(status, Phase.FAILED, now, choice.reason, reason=REFUSED))
+    message = f"{choice.strategy}: {choice.reason}"
+    found = _announced(pod, workload, choice, observation.ready_others)
+    return Transition(to_phase(status, Phase.ANNOUNCED, now, message, reason="Announced", **found))
 
 
-def _announced(
-    status: RollStatus, pod: Target, workload: Workload, choice: Choice, seen: Observed, now: datetime
-) -> RollStatus:
-    top, owner = workload.top, workload.controller
-    return moved(
-        status,
-        Phase.ANNOUNCED,
-        now,
-        f"{choice.strategy}: {choice.reason}",
-        reason="Announced",
-        pod_uid=pod.key.uid,
-        strategy=choice.strategy,
-        strategy_reason=choice.reason,
-        workload=WorkloadRef(api_version=top.api_version, kind=top.kind, name=top.name),
-        workload_uid=top.uid,
-        controller=ControllerRef(api_version=owner.api_version, kind=owner.kind, name=owner.name, uid=owner.uid),
-        ready_before=seen.ready_others + int(pod.ready),
-    )
+def _announced(pod: Pod, workload: Workload, choice: StrategyChoice, ready_others: int) -> dict[str, object]:
+    """Return the fields of the record that must outlive the pod's own references to its owners."""
+    owner, ref = workload.owner, workload.controller
+    return {
+        "strategy": choice.strategy,
+        "strategy_reason": choice.reason,
+        "workload": WorkloadRef(api_version=owner.api_version, kind=owner.kind, name=owner.name),
+        "workload_uid": owner.uid,
+        "controller": ControllerRef(api_version=ref.api_version, kind=ref.kind, name=ref.name, uid=ref.uid),
+        "ready_before": ready_others + int(pod.ready),
+    }
 
 
-def _begin(roll: PodRoll, seen: Observed, now: datetime) -> Step:
-    """Check once more against the fresh state, then capture evidence of what is about to go."""
-    ended = _ended(roll, seen, now)
+def _begin(step: StepInput) -> Transition:
+    """Check the fresh state once more, then capture evidence of the pod."""
+    ended = _aborted(step)
     if ended is not None:
         return ended
-    assert seen.pod is not None, "against"
-    if left_s(roll, seen.pod, now) < LEAST_S:
-        return _first_change(roll, _without_evidence(roll, seen.pod, now), seen, now)
-    message = "capturing evidence: nothing is touched yet"
-    captured = moved(roll.status, Phase.CAPTURING_EVIDENCE, now, message, reason="CapturingEvidence")
-    return Step(captured, (Act.CAPTURE,))
+    if remaining_s(step.roll, step.pod, step.now) < MIN_CAPTURE_S:
+        return _first_change(_without_evidence(step))
+    message = "capturing evidence: nothing is changed yet"
+    return step.to_phase(Phase.CAPTURING_EVIDENCE, message, CAPTURE_EVIDENCE, reason="CapturingEvidence")
 
 
-def _capturing(roll: PodRoll, seen: Observed, now: datetime) -> Step:
-    """Go on with what was captured; what a process that died did not capture is asked for in the time that is left."""
-    ended = _ended(roll, seen, now)
+def _capturing(step: StepInput) -> Transition:
+    """Continue with the captured evidence; if a process died before it was written, capture it in the time left."""
+    ended = _aborted(step)
     if ended is not None:
         return ended
-    assert seen.pod is not None, "against"
-    if roll.status.evidence is not None:
-        return _first_change(roll, roll.status, seen, now)
-    if left_s(roll, seen.pod, now) < LEAST_S:
-        return _first_change(roll, _without_evidence(roll, seen.pod, now), seen, now)
-    return Step(roll.status, (Act.CAPTURE,))
+    if step.status.evidence is not None:
+        return _first_change(step)
+    if remaining_s(step.roll, step.pod, step.now) < MIN_CAPTURE_S:
+        return _first_change(_without_evidence(step))
+    return step.repeat(CAPTURE_EVIDENCE)
 
 
-def _without_evidence(roll: PodRoll, pod: Target, now: datetime) -> RollStatus:
-    return roll.status.model_copy(update={"evidence": skipped(roll, pod, now)})
+def _without_evidence(step: StepInput) -> StepInput:
+    return step.with_status(evidence=skipped(step.roll, step.pod, step.now))
 
 
-def _ended(roll: PodRoll, seen: Observed, now: datetime) -> Step | None:
-    """End a roll that has touched nothing yet, where something speaks against it."""
-    against = _against(roll, seen)
-    if against is None:
-        return None
-    reason, message = against
-    return Step(moved(roll.status, Phase.ABORTED, now, message, reason=reason))
+def _first_change(step: StepInput) -> Transition:
+    """Choose again: since the announcement, the workload or an object that selects the pod may have changed."""
+    requested, observation = step.roll.spec.strategy, step.observation
+    choice = choose(requested, step.pod, step.workload, observation.permissions, observation.hash_selector)
+    if isinstance(choice, Unsupported):
+        return step.to_phase(Phase.FAILED, choice.reason, reason=REFUSED)
+    strategy = strategy_of(choice.strategy)
+    assert strategy is not None, "the choice is never Auto"
+    return strategy.first_change(step.with_status(strategy=choice.strategy, strategy_reason=choice.reason))
 
 
-def _first_change(roll: PodRoll, status: RollStatus, seen: Observed, now: datetime) -> Step:
-    pod, workload = seen.pod, seen.workload
-    assert pod is not None, "against"
-    assert workload is not None, "against"
-    if status.strategy is Strategy.SURGE:  # since it was announced, a Service or the workload may have changed
-        choice = choose(roll.spec.strategy, pod, workload, seen.permits, seen.hash_selected_by)
-        if isinstance(choice, Refusal):
-            return Step(moved(status, Phase.FAILED, now, choice.reason, reason="Refused"))
-        status = status.model_copy(update={"strategy": choice.strategy, "strategy_reason": choice.reason})
-    if status.strategy is Strategy.EVICT:
-        return Step(moved(status, Phase.EVICTING, now, "evicting the pod", reason="Evicting"), (Act.EVICT,))
-    if status.strategy is Strategy.RESTART:
-        message = f"restarting {workload.top}"
-        restarted = moved(status, Phase.REPLACING, now, message, reason="Restarting", restarted_at=now)
-        return Step(restarted, (Act.RESTART,))
-    release = Release(hash_label=workload.hash_label, template_hash=pod.labels.get(workload.hash_label, ""))
-    released = moved(status, Phase.REPLACING, now, "waiting for the replacement", reason="Releasing", release=release)
-    return Step(released, (Act.RELEASE,))
+def _aborted(step: StepInput) -> Transition | None:
+    """Return the transition of a roll that ends before anything was changed, or None."""
+    reason = _abort_reason(step)
+    return None if reason is None else step.to_phase(Phase.ABORTED, reason[1], reason=reason[0])
 
 
-def _against(roll: PodRoll, seen: Observed) -> tuple[str, str] | None:
-    """Return why a roll that has touched nothing yet ends here, as reason and message."""
-    if roll.spec.veto:
-        return VETOED, "vetoed before anything was changed"
-    if seen.retiring:
-        return RETIRED, f"{seen.retiring} before anything was changed"
-    if seen.pod is None or seen.pod.deleting:
-        return "PodGone", "the pod left by itself"
-    if seen.withdrawn:
-        return "Withdrawn", seen.withdrawn
-    if seen.workload is None or seen.workload.mid_rollout:
-        return CHANGING, seen.workload.mid_rollout if seen.workload else "the workload is gone"
+def _abort_reason(step: StepInput) -> tuple[str, str] | None:
+    """Return reason and message to end a roll that has not changed anything yet."""
+    observation, workload = step.observation, step.workload
+    if step.roll.spec.cancel:
+        return CANCELED, "canceled before anything was changed"
+    if observation.uninstalling:
+        return UNINSTALLED, f"{observation.uninstalling} before anything was changed"
+    if observation.pod is None or observation.pod.deleting:
+        return POD_GONE, "the pod is already gone or terminating"
+    if observation.policy_withdrawn:
+        return "Withdrawn", observation.policy_withdrawn
+    if workload is None or workload.rollout_in_progress:
+        return WORKLOAD_CHANGING, workload.rollout_in_progress if workload else "the workload is gone"
     return None
 
 
-def _verifying(roll: PodRoll, seen: Observed, now: datetime) -> Step:
-    status, made = roll.status, replacement(roll, seen)
-    if seen.workload is None:
-        return Step(moved(status, Phase.SUCCEEDED, now, "the old pod and its workload are gone", reason="WorkloadGone"))
-    if is_replaced(status, seen):
-        message = f"replaced by {made.name}" if made else "the workload has its ready pods"
-        return Step(moved(status, Phase.SUCCEEDED, now, message, reason="Rolled", replacement=made))
-    if seen.retiring:
-        return Step(moved(status, Phase.SUCCEEDED, now, f"the old pod is gone; {seen.retiring}", reason=RETIRED))
-    waiting = f"the old pod is gone, but {waiting_for(roll, seen)}"
-    if overdue(roll, status.times.verifying, now):
-        return Step(moved(status, Phase.FAILED, now, waiting, reason=TIMED_OUT, replacement=made))
-    return Step(saying(status, waiting, replacement=made))
+def _verifying(step: StepInput) -> Transition:
+    """Wait until the workload has as many Ready pods as before."""
+    replacement, uninstalling = step.replacement, step.observation.uninstalling
+    if step.workload is None:
+        return step.to_phase(Phase.SUCCEEDED, "the old pod and its workload are gone", reason=WORKLOAD_GONE)
+    if step.is_replaced:
+        message = f"replaced by {replacement.name}" if replacement else "the workload has its Ready pods"
+        return step.to_phase(Phase.SUCCEEDED, message, reason="Rolled", replacement=replacement)
+    if uninstalling:
+        return step.to_phase(Phase.SUCCEEDED, f"the old pod is gone; {uninstalling}", reason=UNINSTALLED)
+    waiting = f"the old pod is gone, but {step.not_replaced_because}"
+    if step.is_overdue(step.status.times.verifying):
+        return step.to_phase(Phase.FAILED, waiting, reason=REPLACEMENT_NOT_READY, replacement=replacement)
+    return step.wait(waiting, replacement=replacement)
 
 
-STEPS = {
+STEPS: dict[Phase | None, Callable[[StepInput], Transition]] = {
     None: _announce,
     Phase.ANNOUNCED: _begin,
     Phase.CAPTURING_EVIDENCE: _capturing,
-    Phase.REPLACING: surge.replacing,
-    Phase.DRAINING: surge.draining,
-    Phase.EVICTING: surge.evicting,
     Phase.VERIFYING: _verifying,
 }
-"""What is done in each phase; nothing in a final one."""
+"""Steps that all strategies share, by phase. Final phases have none."""

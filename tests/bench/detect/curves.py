@@ -1,4 +1,4 @@
-"""Shapes of memory over time. Minutes in; a curve that starts at 0 and is about 1 at its height comes out."""
+"""Shapes of memory over time: functions from minutes to a curve that starts at 0 and is about 1 at its maximum."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def warm_up(age_min: Curve, tau_min: float) -> Curve:
 
 
 def ramp(clock_min: Curve, start_min: float, over_min: float) -> Curve:
-    """A logistic ramp: 5 % to 95 % within `over_min`."""
+    """Return a logistic ramp: 5 % to 95 % within `over_min`."""
     return np.asarray(0.5 + 0.5 * np.tanh(3 * ((clock_min - start_min) / over_min - 0.5)))
 
 
 def daily(clock_min: Curve, phase_min: float, sharp: float) -> Curve:
-    """A day of load between 0 and 1; `sharp` above 1 narrows the peak."""
+    """Return daily load between 0 and 1; `sharp` above 1 narrows the peak."""
     wave = (1 + np.sin(2 * np.pi * (clock_min - phase_min) / DAY_MIN)) / 2
     return np.asarray(wave**sharp)
 
 
 def weekend(clock_min: Curve, phase_min: float, sharp: float, monday_min: float) -> Curve:
-    """Two quiet days, then working days of full load."""
+    """Return two quiet days, then working days of full load."""
     busy = np.where(((clock_min - monday_min) % (7 * DAY_MIN)) < 5 * DAY_MIN, 1.0, 0.35)
     smooth = np.convolve(busy, np.ones(121) / 121, mode="same")
     smooth[:61], smooth[-61:] = busy[:61], busy[-61:]
@@ -39,12 +39,12 @@ def weekend(clock_min: Curve, phase_min: float, sharp: float, monday_min: float)
 
 
 def cache_fill(age_min: Curve, full_min: float) -> Curve:
-    """A straight line, then an abrupt plateau."""
+    """Return a straight line, then an abrupt plateau."""
     return np.asarray(np.clip(age_min / full_min, 0, 1))
 
 
 def arenas(rng: Generator, age_min: Curve, steps: int, first_min: float) -> Curve:
-    """Steps that grow rarer and smaller: allocator arenas."""
+    """Return steps that become rarer and smaller: allocator arenas."""
     out = np.zeros(age_min.size)
     at = 0.0
     for k in range(steps):
@@ -54,7 +54,7 @@ def arenas(rng: Generator, age_min: Curve, steps: int, first_min: float) -> Curv
 
 
 def jvm(rng: Generator, age_min: Curve, tau_min: float, blocks: int) -> Curve:
-    """A heap committed in blocks until its maximum."""
+    """Return a heap that is committed in blocks up to its maximum."""
     return np.asarray(np.ceil(blocks * warm_up(age_min + rng.uniform(0, 5), tau_min)) / blocks)
 
 
@@ -68,21 +68,21 @@ def random_walk(rng: Generator, minutes: int, pull: float) -> Curve:
 
 
 def high_water(rng: Generator, age_min: Curve, jumps: int) -> Curve:
-    """A burst raises the level for good."""
+    """Return a level that bursts raise permanently."""
     out = np.zeros(age_min.size)
     for at in rng.uniform(0.1, 0.9, jumps) * age_min[-1]:
         out += (age_min >= at) / jumps
     return out
 
 
-def leak(rng: Generator, growing_min: Curve, shape: str, step_most_min: float = 90.0) -> Curve:
-    """Bytes lost so far in units of `minutes of growth`, for one of the leaks' shapes; zero before the onset."""
+def leak(rng: Generator, growing_min: Curve, shape: str, max_step_min: float = 90.0) -> Curve:
+    """Return the leaked memory in units of minutes of growth, for a shape of leak; zero before the onset."""
     x = np.clip(growing_min, 0, None)
     match shape:
         case "steady":
             return x
         case "stairs":
-            step = min(rng.uniform(20, 90), step_most_min)
+            step = min(rng.uniform(20, 90), max_step_min)
             return np.asarray(np.floor(x / step) * step)
         case "irregular":
             rate = np.repeat(rng.gamma(1.5, 1 / 1.5, x.size // 30 + 1), 30)[: x.size]

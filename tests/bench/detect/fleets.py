@@ -1,4 +1,4 @@
-"""Fleets of replicas on one clock, labelled: who is innocent, who leaks and is bound for its limit."""
+"""Fleets of replicas on one clock, labelled as harmless or leaking."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.bench.detect import curves
-from tests.bench.detect.noise import Texture, roughen, texture
+from tests.bench.detect.noise import NoiseParameters, draw_noise_parameters, sample_noise
 from tests.bench.detect.trace import LIMIT_BYTES, Trace
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ HARMLESS = (
     "batch", "walk", "high-water",
 )  # fmt: skip
 LEAKING = ("alone", "all", "one-sick", "by-load", "revision", "restarts")
-RESTART_LEAST_MIN = 120
-STEP_MOST = 0.04
-"""No single step of a leak is larger than this share of the limit."""
+MIN_RESTART_MIN = 120
+MAX_STEP = 0.04
+"""Maximum ratio of a single step of a leak to the limit."""
 LEAK_SHAPES = ("steady", "stairs", "irregular", "accelerating", "slowing")
 
 
@@ -40,23 +40,23 @@ class _Pod:
     start_min: int
     end_min: int
     level: Curve = field(default_factory=lambda: np.empty(0))
-    """Shares of the limit, over the pod's own minutes."""
+    """Ratio of the limit in each minute of the pod."""
     extra: Curve | None = None
-    """Page cache: in the working set, not in the anonymous memory."""
+    """Page cache, which is part of the working set only."""
     onset_min: float | None = None
 
 
 def harmless(kind: str, rng: Generator, *, tight: bool, hours: int = HOURS) -> list[Trace]:
-    """Build one innocent fleet; its highest pod peaks in the band that `tight` says."""
+    """Build one harmless fleet whose highest pod peaks in the band of `tight`."""
     total = hours * 60
     clock = np.arange(total, dtype=float)
     load = _load(kind, rng, clock)
-    pods = _lives(kind, rng, total, load)
-    rough = texture(rng)
+    pods = _pods(kind, rng, total, load)
+    noise_parameters = draw_noise_parameters(rng)
     weights = rng.uniform(0.4, 0.9), rng.uniform(0.2, 0.6)
     for pod in pods:
-        pod.level = _innocent(kind, rng, pod, load, weights)
-    _scale(pods, rng, TIGHT if tight else ROOMY, rough, kind)
+        pod.level = _harmless_level(kind, rng, pod, load, weights)
+    _scale(pods, rng, TIGHT if tight else ROOMY, noise_parameters, kind)
     return list(_traces(f"{kind}-{'tight' if tight else 'roomy'}", rng, pods, load))
 
 
@@ -89,7 +89,7 @@ def _smooth(curve: Curve, width: int) -> Curve:
     return np.convolve(padded, np.ones(width) / width, mode="same")[width:-width]
 
 
-def _lives(kind: str, rng: Generator, total: int, load: Curve) -> list[_Pod]:
+def _pods(kind: str, rng: Generator, total: int, load: Curve) -> list[_Pod]:
     """Return the pods of a fleet with their starts and ends, in minutes."""
     replicas = int(rng.integers(3, 11))
     if kind == "rolling" or (kind in ("cache", "jvm", "arenas") and rng.random() < 0.3):
@@ -102,7 +102,7 @@ def _lives(kind: str, rng: Generator, total: int, load: Curve) -> list[_Pod]:
 
 
 def _rolled(rng: Generator, total: int, replicas: int) -> list[_Pod]:
-    """A rollout every day or so: each pod is replaced, one after another."""
+    """Return pods with a rollout every day or so, which replaces them one after another."""
     cuts = [0, *sorted(rng.uniform(0.15, 0.95, int(rng.integers(1, 5))) * total), total]
     pods = []
     for i in range(replicas):
@@ -112,21 +112,21 @@ def _rolled(rng: Generator, total: int, replicas: int) -> list[_Pod]:
 
 
 def _scaled(rng: Generator, total: int, load: Curve, replicas: int) -> list[_Pod]:
-    """An autoscaler adds pods by load, and takes the youngest away."""
+    """Return pods of an autoscaler that adds pods by load and removes the youngest."""
     wanted = np.clip(np.ceil(_smooth(load, 15) * replicas), 2, None).astype(int)
     pods: list[_Pod] = []
-    alive: list[_Pod] = []
+    running: list[_Pod] = []
     for minute in range(0, total, 5):
-        while len(alive) < wanted[minute]:
-            alive.append(_Pod(minute, total))
-            pods.append(alive[-1])
-        while len(alive) > wanted[minute] and rng.random() < 0.2:
-            alive.pop().end_min = minute
+        while len(running) < wanted[minute]:
+            running.append(_Pod(minute, total))
+            pods.append(running[-1])
+        while len(running) > wanted[minute] and rng.random() < 0.2:
+            running.pop().end_min = minute
     return [p for p in pods if p.end_min - p.start_min > 30]
 
 
-def _innocent(kind: str, rng: Generator, pod: _Pod, load: Curve, weights: tuple[float, float]) -> Curve:
-    """Return a pod's level without noise, in arbitrary units: it is scaled later."""
+def _harmless_level(kind: str, rng: Generator, pod: _Pod, load: Curve, weights: tuple[float, float]) -> Curve:
+    """Return a pod's level without noise, in arbitrary units, to be scaled later."""
     minutes = pod.end_min - pod.start_min
     age = np.arange(minutes, dtype=float)
     mine = load[pod.start_min : pod.end_min]
@@ -142,8 +142,8 @@ def _innocent(kind: str, rng: Generator, pod: _Pod, load: Curve, weights: tuple[
         return base * 0.6
     if kind not in OWN:
         return base
-    share, times, curve = OWN[kind]
-    return np.asarray(share * base + times * own * curve(rng, age))
+    ratio, times, curve = OWN[kind]
+    return np.asarray(ratio * base + times * own * curve(rng, age))
 
 
 OWN: dict[str, tuple[float, float, Callable[[Generator, Curve], Curve]]] = {
@@ -154,18 +154,20 @@ OWN: dict[str, tuple[float, float, Callable[[Generator, Curve], Curve]]] = {
     "walk": (1.0, 0.5, lambda rng, age: curves.random_walk(rng, age.size, rng.uniform(0.0005, 0.005))),
     "high-water": (0.7, 1.0, lambda rng, age: curves.high_water(rng, age, int(rng.integers(1, 4)))),
 }
-"""What a pod does by itself: the share of its base that stays, the weight of its own curve, the curve."""
+"""Own curve of a pod by kind: the ratio of its base that remains, the weight of its own curve, the curve."""
 
 
-def _scale(pods: list[_Pod], rng: Generator, band: tuple[float, float], rough: Texture, kind: str) -> None:
-    """Scale a fleet so that its highest pod peaks where the band says, noise included."""
+def _scale(
+    pods: list[_Pod], rng: Generator, band: tuple[float, float], noise_parameters: NoiseParameters, kind: str
+) -> None:
+    """Scale a fleet so that its highest pod peaks in the band, noise included."""
     for pod in pods:
         pod.level = pod.level * rng.uniform(0.95, 1.0)
     tops = [float((p.level + (0 if p.extra is None else p.extra)).max()) for p in pods]
     peak = float(rng.uniform(*band))
     factor = 0.95 * peak / max(tops)
     for pod in pods:
-        noise = roughen(rng, pod.level.size, rough)
+        noise = sample_noise(rng, pod.level.size, noise_parameters)
         pod.level = pod.level * factor + noise * min(1.0, peak)
         if pod.extra is not None:
             pod.extra = pod.extra * factor
@@ -182,68 +184,68 @@ class _Leak:
     shape: str
     base: float
     rate: float
-    """Share of the limit a minute."""
+    """Ratio of the limit per minute."""
     onset_min: float
-    rough: Texture
+    noise_parameters: NoiseParameters
 
 
 def leaking(kind: str, rng: Generator, *, hours: int = HOURS) -> list[Trace]:
-    """Build one fleet with at least one pod that leaks until it meets its limit."""
+    """Build one fleet with at least one pod that leaks until it reaches its limit."""
     total = hours * 60
     clock = np.arange(total, dtype=float)
     load = _load("daily" if kind == "by-load" or rng.random() < 0.3 else "steady", rng, clock)
     replicas = 1 if kind == "alone" else int(rng.integers(3, 11))
-    lives = _rolled(rng, total, replicas) if kind == "revision" else [_Pod(0, total) for _ in range(replicas)]
+    pods = _rolled(rng, total, replicas) if kind == "revision" else [_Pod(0, total) for _ in range(replicas)]
     if kind in ("all", "by-load") and rng.random() < 0.5:
-        lives = [_Pod(int(rng.uniform(0, 0.4) * total) if i else 0, total) for i in range(replicas)]
-    revision_min = float(np.median([p.start_min for p in lives if p.start_min] or [0])) if kind == "revision" else 0.0
+        pods = [_Pod(int(rng.uniform(0, 0.4) * total) if i else 0, total) for i in range(replicas)]
+    revision_min = float(np.median([p.start_min for p in pods if p.start_min] or [0])) if kind == "revision" else 0.0
     leak = _Leak(
         kind,
         str(rng.choice(LEAK_SHAPES)),
         base=float(rng.uniform(0.15, 0.5)),
         rate=float(np.exp(rng.uniform(np.log(7), np.log(400)))) * 2**20 / LIMIT_BYTES / 60,
         onset_min=float(rng.uniform(0, 0.4) * total) if rng.random() < 0.4 else 0.0,
-        rough=texture(rng),
+        noise_parameters=draw_noise_parameters(rng),
     )
     out: list[_Pod] = []
-    for i, pod in enumerate(lives):
-        sick = {"one-sick": i == 0, "revision": pod.start_min >= revision_min - 60}.get(kind, True)
+    for i, pod in enumerate(pods):
+        leaks = {"one-sick": i == 0, "revision": pod.start_min >= revision_min - 60}.get(kind, True)
         rate = leak.rate * rng.uniform(0.8, 1.2)
-        out += _leaky(rng, pod, load, replace(leak, rate=rate if sick else 0.0))
+        out += _leaky(rng, pod, load, replace(leak, rate=rate if leaks else 0.0))
     return list(_traces(f"leak-{kind}", rng, out, load))
 
 
 def _leaky(rng: Generator, pod: _Pod, load: Curve, leak: _Leak) -> list[_Pod]:
-    """Fill in a pod that may leak; those that come after it when it dies and is restarted as well."""
+    """Compute the level of a pod that may leak, and of the instances after its OOM kills."""
     minutes = pod.end_min - pod.start_min
     age = np.arange(minutes, dtype=float)
     mine = load[pod.start_min : pod.end_min]
     began = max(0.0, leak.onset_min - pod.start_min)
     level = leak.base * (0.6 + 0.1 * curves.warm_up(age, rng.uniform(2, 30)) + 0.3 * _smooth(mine, 15))
-    grown = curves.leak(rng, age - began, leak.shape, STEP_MOST / leak.rate if leak.rate else 1.0)
+    grown = curves.leak(rng, age - began, leak.shape, MAX_STEP / leak.rate if leak.rate else 1.0)
     if leak.kind == "by-load":
         grown = np.cumsum((age >= began) * mine / max(0.05, float(mine.mean())))
-    pod.level = level + leak.rate * grown + roughen(rng, minutes, leak.rough)
+    pod.level = level + leak.rate * grown + sample_noise(rng, minutes, leak.noise_parameters)
     pod.onset_min = began if leak.rate else None
-    dead = np.flatnonzero(pod.level >= 1.0)
-    if dead.size == 0:
+    at_limit = np.flatnonzero(pod.level >= 1.0)
+    if at_limit.size == 0:
         return [pod]
-    died = int(dead[0]) + 1
-    first = _Pod(pod.start_min, pod.start_min + died, pod.level[:died], None, pod.onset_min)
-    if leak.kind != "restarts" or pod.end_min - first.end_min < RESTART_LEAST_MIN or not leak.rate:
+    end = int(at_limit[0]) + 1
+    first = _Pod(pod.start_min, pod.start_min + end, pod.level[:end], None, pod.onset_min)
+    if leak.kind != "restarts" or pod.end_min - first.end_min < MIN_RESTART_MIN or not leak.rate:
         return [first]
     again = _Pod(first.end_min + 1, pod.end_min)
     return [first, *_leaky(rng, again, load, replace(leak, onset_min=0.0))]
 
 
 def _traces(kind: str, rng: Generator, pods: list[_Pod], load: Curve) -> Iterator[Trace]:
-    """Sample the pods as a scraper does: 15 to 60 s apart, with gaps."""
+    """Yield a trace for each pod, with a sample a minute; a quarter of the fleets have gaps."""
     workload = f"{kind}-{int(rng.integers(2**31))}"
-    gappy = rng.random() < 0.25
+    has_gaps = rng.random() < 0.25
     with_load = rng.random() < 0.5
     for i, pod in enumerate(pods):
         keep = np.ones(pod.level.size, dtype=bool)
-        if gappy:
+        if has_gaps:
             for at in rng.integers(0, pod.level.size, max(1, pod.level.size // 700)):
                 keep[at : at + int(rng.integers(2, 40))] = False
             keep[0] = keep[-1] = True

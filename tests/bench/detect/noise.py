@@ -1,4 +1,4 @@
-"""What lies over every memory series: correlated noise, collections, bursts. Shares of the limit, per minute."""
+"""Noise of a memory series: correlated noise, collections, bursts. Ratios of the limit, per minute."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ MINUTES_PER_HOUR = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Texture:
-    """How rough a service's memory is. All sizes are shares of the limit."""
+class NoiseParameters:
+    """Noise parameters of a service. All sizes are ratios of the limit."""
 
     sigma: float
     phi: float
@@ -29,9 +29,9 @@ class Texture:
     burst: float
 
 
-def texture(rng: Generator) -> Texture:
-    """Draw a service: real ones have a lag-1 correlation of 0.8 to 0.98 and a scatter under 1 %."""
-    return Texture(
+def draw_noise_parameters(rng: Generator) -> NoiseParameters:
+    """Draw the noise of a service: real ones have a lag-1 correlation of 0.8 to 0.98 and a scatter under 1 %."""
+    return NoiseParameters(
         sigma=float(rng.uniform(0.0005, 0.006)),
         phi=float(rng.uniform(0.7, 0.98)),
         saw=float(rng.choice([0.0, 0.0, 0.01, 0.03, 0.06])),
@@ -41,9 +41,13 @@ def texture(rng: Generator) -> Texture:
     )
 
 
-def roughen(rng: Generator, minutes: int, kind: Texture) -> Curve:
-    """Return noise, saw and bursts for so many minutes; the saw and the bursts are never below zero."""
-    return autoregressive(rng, minutes, kind.sigma, kind.phi) + _saw(rng, minutes, kind) + _bursts(rng, minutes, kind)
+def sample_noise(rng: Generator, minutes: int, kind: NoiseParameters) -> Curve:
+    """Return noise, collections and bursts for this many minutes; the latter two are never below zero."""
+    return (
+        autoregressive(rng, minutes, kind.sigma, kind.phi)
+        + _collections(rng, minutes, kind)
+        + _bursts(rng, minutes, kind)
+    )
 
 
 def autoregressive(rng: Generator, minutes: int, sigma: float, phi: float) -> Curve:
@@ -56,14 +60,14 @@ def autoregressive(rng: Generator, minutes: int, sigma: float, phi: float) -> Cu
     return out
 
 
-def _saw(rng: Generator, minutes: int, kind: Texture) -> Curve:
+def _collections(rng: Generator, minutes: int, kind: NoiseParameters) -> Curve:
     if not kind.saw:
         return np.zeros(minutes)
     phase = np.cumsum(rng.uniform(0.6, 1.4, minutes)) / kind.saw_min + rng.uniform()
     return np.asarray(kind.saw * (phase % 1.0))
 
 
-def _bursts(rng: Generator, minutes: int, kind: Texture) -> Curve:
+def _bursts(rng: Generator, minutes: int, kind: NoiseParameters) -> Curve:
     out = np.zeros(minutes)
     for at in np.flatnonzero(rng.random(minutes) < kind.bursts_per_hour / MINUTES_PER_HOUR):
         out[at : at + int(rng.integers(1, 12))] += kind.burst * rng.uniform(0.3, 1.5)

@@ -1,4 +1,4 @@
-"""The sets of traces: what is told of single containers, and what is done to fleets."""
+"""Sets of labelled traces: single containers, for reports, and fleets, for rolls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.backtest import trace as backtest
-from memroll.detection.container_history import Subject
+from memroll.detection.container_history import ContainerHistory
 from memroll.detection.series import EMPTY, Series
 from tests.bench.detect import fleets, singles
 
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from tests.bench.detect.trace import Trace
 
 DESIGN, TEST = 0, 100_000
-"""The first seed of the set that the detector was designed on, and of the one that it is measured on."""
+"""First seeds of the set that the detector was designed on, and of the set that it is measured on."""
 YOUNG_ONSET_H = 0.5
+"""Age at which the leak of a young container begins, in hours."""
 SINGLES = (*singles.CORE_LEAKS, *singles.CORE_HARMLESS, *singles.LOOKALIKES, *singles.HARD_LEAKS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Case:
-    """One trace and what is true of it."""
+    """Trace with its labels."""
 
     trace: backtest.Trace
     set: str
@@ -33,20 +34,21 @@ class Case:
     leaks: bool
 
     @property
-    def life_s(self) -> float:
+    def lifetime_s(self) -> float:
         return (self.trace.oom_s or self.trace.end_s) - self.trace.start_s
 
     @property
-    def doomed(self) -> bool:
+    def is_oom_bound(self) -> bool:
+        """True if a leak brings the container to its limit."""
         return self.leaks and self.trace.oom_s is not None
 
 
 def _case(made: Trace, set_: str, kind: str) -> Case:
     load = Series(made.t_s, made.load) if made.load.size else EMPTY
     rss, working_set = Series(made.t_s, made.rss), Series(made.t_s, made.working_set)
-    subject = Subject(rss, working_set, float(made.t_s[0]), made.limit_bytes, load)
+    history = ContainerHistory(rss, working_set, float(made.t_s[0]), made.limit_bytes, load)
     label = "leak" if made.leaks else "no-leak"
-    trace = backtest.Trace(made.name, subject, made.workload, label, made.onset_s, made.oom_s)
+    trace = backtest.Trace(made.name, history, made.workload, label, made.onset_s, made.oom_s)
     return Case(trace, set_, kind, made.leaks)
 
 
@@ -55,7 +57,7 @@ def _rng(*seed: int) -> np.random.Generator:
 
 
 def fleets_of(seed: int, count: int) -> Iterator[Case]:
-    """Yield innocent fleets, roomy and tight, and leaking ones; `count` of each kind."""
+    """Yield harmless fleets, roomy and tight, and leaking ones; `count` of each kind."""
     for s in range(seed, seed + count):
         for number, kind in enumerate(fleets.HARMLESS):
             for tight in (False, True):

@@ -1,4 +1,4 @@
-"""Single containers: six leaks and six innocents that every detector meets, and the look-alikes that few survive."""
+"""Single containers: six leaks and six harmless shapes that every detector meets, and look-alikes that few pass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tests.bench.detect import curves
-from tests.bench.detect.noise import Texture, roughen
+from tests.bench.detect.noise import NoiseParameters, sample_noise
 from tests.bench.detect.trace import LIMIT_BYTES, Trace
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOURS = 72
 MIB = 2**20 / LIMIT_BYTES
-"""One MiB as a share of the limit."""
+"""One MiB as a ratio of the limit."""
 
 CORE_LEAKS = ("steady", "noisy", "stairs", "daily-leak", "gc-leak", "accelerating")
 CORE_HARMLESS = ("flat", "daily", "warm-up", "cache", "gc-saw", "one-step")
@@ -32,11 +32,11 @@ HARD_LEAKS = ("big-gc-leak", "stop-and-go", "small-noisy", "per-request")
 
 
 def single(kind: str, rng: Generator, onset_h: float = 30.0) -> Trace:
-    """Build one container. A leak begins at `onset_h` and ends the trace where it meets the limit."""
+    """Build one container. A leak begins at `onset_h` and ends the trace where it reaches the limit."""
     minutes = HOURS * 60
     age = np.arange(minutes, dtype=float)
     leaks = kind in CORE_LEAKS or kind in HARD_LEAKS
-    rough = _texture(kind, rng)
+    noise_parameters = _texture(kind, rng)
     extra = np.zeros(minutes)
     level = rng.uniform(0.2, 0.45) + 0.03 * curves.warm_up(age, rng.uniform(2, 30))
     if leaks:
@@ -44,10 +44,10 @@ def single(kind: str, rng: Generator, onset_h: float = 30.0) -> Trace:
     elif kind == "page-cache":
         extra = rng.uniform(0.3, 0.5) * curves.cache_fill(age - rng.uniform(0, 20) * 60, rng.uniform(6, 30) * 60)
     else:
-        level = level + INNOCENT[kind](rng, age)
-    level = np.clip(level + roughen(rng, minutes, rough), 0.01, None)
-    dead = np.flatnonzero(level >= 1.0)
-    end = int(dead[0]) + 1 if leaks and dead.size else minutes
+        level = level + HARMLESS_LEVELS[kind](rng, age)
+    level = np.clip(level + sample_noise(rng, minutes, noise_parameters), 0.01, None)
+    at_limit = np.flatnonzero(level >= 1.0)
+    end = int(at_limit[0]) + 1 if leaks and at_limit.size else minutes
     times = np.arange(end) * 60.0
     rss = np.clip(level[:end], 0, 1.0)
     return Trace(
@@ -60,11 +60,11 @@ def single(kind: str, rng: Generator, onset_h: float = 30.0) -> Trace:
         working_set=np.round(np.clip(rss + extra[:end], 0, 1.0) * LIMIT_BYTES),
         load=np.empty(0),
         onset_s=onset_h * 3600 if leaks else None,
-        oom_s=float(times[-1]) if leaks and dead.size else None,
+        oom_s=float(times[-1]) if leaks and at_limit.size else None,
     )
 
 
-def _texture(kind: str, rng: Generator) -> Texture:
+def _texture(kind: str, rng: Generator) -> NoiseParameters:
     sigma, saw = rng.uniform(0.001, 0.004), 0.0
     phi, saw_min = rng.uniform(0.5, 0.9), rng.uniform(8, 40)
     if kind in ("noisy", "small-noisy"):
@@ -75,7 +75,7 @@ def _texture(kind: str, rng: Generator) -> Texture:
         saw, saw_min = rng.uniform(0.1, 0.2), rng.uniform(60, 240)
     if kind == "correlated":
         sigma, phi = rng.uniform(0.01, 0.02), rng.uniform(0.98, 0.995)
-    return Texture(float(sigma), float(phi), float(saw), float(saw_min), float(rng.choice([0.0, 0.3])), 0.02)
+    return NoiseParameters(float(sigma), float(phi), float(saw), float(saw_min), float(rng.choice([0.0, 0.3])), 0.02)
 
 
 def _leak(kind: str, rng: Generator, age: Curve, onset_min: float) -> Curve:
@@ -129,7 +129,7 @@ def _lru(rng: Generator, age: Curve) -> Curve:
     return np.asarray(rng.uniform(0.15, 0.35) * np.where(x < 1, x, 1 - 0.25 * ((x - 1) * 2 % 1.0)))
 
 
-INNOCENT: dict[str, Callable[[Generator, Curve], Curve]] = {
+HARMLESS_LEVELS: dict[str, Callable[[Generator, Curve], Curve]] = {
     "flat": lambda _, age: np.zeros(age.size),
     "gc-saw": lambda _, age: np.zeros(age.size),
     "correlated": lambda _, age: np.zeros(age.size),

@@ -1,4 +1,4 @@
-"""One labelled container."""
+"""Labelled trace of one container."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMIT_BYTES = 2**30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """One container: `t_s`, `rss`, `working_set` and `load` have the same shape (n,)."""
+    """Trace of one container: `t_s`, `rss`, `working_set` and `load` have the same shape (n,)."""
 
     name: str
     workload: str

@@ -1,9 +1,9 @@
-"""What a roll costs, beside an eviction and a restart of the same workload: `make bench-roll`.
+"""Cost of a roll, compared with an eviction and a restart of the same workload: `make bench-roll`.
 
-On the local cluster, under 20 requests/s with a new connection each and 10 over kept ones. No PodDisruptionBudget: an
-eviction of the only replica would be refused. A pod needs 6 s to become Ready, twice as long as a terminating one still
-serves: one that is Ready at once would hide what an eviction costs. A way is timed from the user's request to
-the moment when the old pods are gone and the workload has all its pods Ready again.
+On the local cluster, under 20 requests/s with a new connection each and 10 over kept ones. There is no
+PodDisruptionBudget: it would refuse the eviction of the only replica. A pod needs 6 s to become Ready, twice as long as
+a terminating one still serves: with a pod that is Ready at once, an eviction would seem to cost nothing. The time
+counts from the user's request until the old pods are gone and the workload has all its pods Ready again.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from memroll_demo import site
+from memroll_demo import cluster as demo_cluster
 from tests.bench.roll.counted import operator
-from tests.soak.kube import Kube
-from tests.soak.stage import APP, Stage
+from tests.soak.kubectl_proxy import KubectlProxy
+from tests.soak.roll_scenario import APP, RollScenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from memroll_demo.site import Site
+    from memroll_demo.cluster import DemoCluster
     from tests.bench.roll.counted import CountedApi
 
 OWN = "memroll-bench"
@@ -39,7 +39,7 @@ START = {"READY_AFTER_S": "6"}
 
 @dataclass
 class Cost:
-    """What one way costs on one workload."""
+    """Cost of one way to replace pods of one workload."""
 
     way: str
     replicas: int
@@ -50,65 +50,65 @@ class Cost:
     calls: Counter[str] = field(default_factory=Counter)
 
 
-def roll(stage: Stage) -> int:
-    status = stage.ended(stage.roll(stage.oldest(), strategy="Surge"))
+def roll(scenario: RollScenario) -> int:
+    status = scenario.wait_until_ended(scenario.create_roll(scenario.get_oldest_pod(), strategy="Surge"))
     assert status["phase"] == "Succeeded", status
     return 1
 
 
-def evict(stage: Stage) -> int:
-    name = stage.oldest()["metadata"]["name"]
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": stage.namespace}}
-    stage.kube.post("pods", stage.namespace, name, "eviction", body)
+def evict(scenario: RollScenario) -> int:
+    name = scenario.get_oldest_pod()["metadata"]["name"]
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": scenario.namespace}}
+    scenario.kube.post("pods", scenario.namespace, name, "eviction", body)
     return 1
 
 
-def restart(stage: Stage) -> int:
-    pods = len(stage.pods())
-    stage.site.kubectl("rollout", "restart", f"deployment/{APP}", "-n", stage.namespace)
+def restart(scenario: RollScenario) -> int:
+    pods = len(scenario.list_pods())
+    scenario.cluster.kubectl("rollout", "restart", f"deployment/{APP}", "-n", scenario.namespace)
     return pods
 
 
-WAYS: dict[str, Callable[[Stage], int]] = {"memroll, Surge": roll, "eviction": evict, "rollout restart": restart}
+WAYS: dict[str, Callable[[RollScenario], int]] = {"memroll, Surge": roll, "eviction": evict, "rollout restart": restart}
 
 
-def measure(stage: Stage, api: CountedApi, rolls: int) -> list[Cost]:
+def measure(scenario: RollScenario, api: CountedApi, rolls: int) -> list[Cost]:
     costs = []
     for replicas in (1, 3):
-        stage.open()
-        stage.deploy(replicas, env=START)
-        costs += [cost_of(way, stage, replicas, api, rolls) for way in WAYS]
-        stage.close()
+        scenario.create_namespace()
+        scenario.deploy(replicas, env=START)
+        costs += [cost_of(way, scenario, replicas, api, rolls) for way in WAYS]
+        scenario.delete_namespace()
     return costs
 
 
-def cost_of(way: str, stage: Stage, replicas: int, api: CountedApi, rolls: int) -> Cost:
+def cost_of(way: str, scenario: RollScenario, replicas: int, api: CountedApi, rolls: int) -> Cost:
     cost = Cost(way, replicas)
-    stage.loads.clear()
-    stage.load()
+    scenario.loads.clear()
+    scenario.start_load()
     api.calls.clear()
     for _ in range(rolls):
-        old = {p["metadata"]["uid"] for p in stage.settled(replicas)}
+        old = {p["metadata"]["uid"] for p in scenario.wait_until_settled(replicas)}
         began = time.monotonic()
-        replaced = WAYS[way](stage)
-        changed(stage, replicas, old, replaced)
+        replaced = WAYS[way](scenario)
+        changed(scenario, replicas, old, replaced)
         cost.seconds.append(time.monotonic() - began)
         cost.pods += replaced
     cost.calls = Counter(api.calls) if way == "memroll, Surge" else Counter({"by the user": rolls})
-    stage.unload()
-    cost.failed = sum(len(load.failures) for load in stage.loads)
-    cost.requests = sum(load.served for load in stage.loads) + cost.failed
+    scenario.stop_load()
+    cost.failed = sum(len(load.failures) for load in scenario.loads)
+    cost.requests = sum(load.served for load in scenario.loads) + cost.failed
     return cost
 
 
-def changed(stage: Stage, replicas: int, old: set[str], replaced: int) -> None:
-    """Wait until so many of the old pods are gone and all is settled."""
-    while len(old - {p["metadata"]["uid"] for p in stage.settled(replicas)}) < replaced:
+def changed(scenario: RollScenario, replicas: int, old: set[str], replaced: int) -> None:
+    """Wait until this many of the old pods are gone and all pods are Ready."""
+    while len(old - {p["metadata"]["uid"] for p in scenario.wait_until_settled(replicas)}) < replaced:
         time.sleep(0.1)
 
 
 def show(costs: Sequence[Cost], rolls: int) -> None:
-    print(f"\n{rolls} times each; seconds: mean (least to most)\n")
+    print(f"\n{rolls} times each; seconds: mean (min to max)\n")
     print(f"{'way':<18}{'replicas':>9}{'pods':>6}{'seconds':>22}{'requests':>10}{'failed':>8}{'API calls each':>16}")
     for c in costs:
         took = f"{statistics.mean(c.seconds):.1f} ({min(c.seconds):.1f} to {max(c.seconds):.1f})"
@@ -120,23 +120,23 @@ def show(costs: Sequence[Cost], rolls: int) -> None:
             print(f"\nAPI calls per roll, {c.replicas} replicas: {each}")
 
 
-async def bench(cluster: Site, rolls: int) -> list[Cost]:
-    with Kube(cluster) as kube, tempfile.TemporaryDirectory() as folder:
-        stage = Stage(cluster, kube, NAMESPACE, cluster.service_image)
+async def bench(cluster: DemoCluster, rolls: int) -> list[Cost]:
+    with KubectlProxy(cluster) as kube, tempfile.TemporaryDirectory() as folder:
+        scenario = RollScenario(cluster, kube, NAMESPACE, cluster.service_image)
         async with operator(cluster, NAMESPACE, OWN, Path(folder)) as api:
-            return await asyncio.to_thread(measure, stage, api, rolls)
+            return await asyncio.to_thread(measure, scenario, api, rolls)
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.roll", description=__doc__)
-    parser.add_argument("--rolls", type=int, default=ROLLS, help=f"how often each way is tried (default {ROLLS})")
+    parser.add_argument("--rolls", type=int, default=ROLLS, help=f"number of rolls for each way (default {ROLLS})")
     rolls: int = parser.parse_args(arguments).rolls
-    if site.is_current():
+    if demo_cluster.is_current():
         print("the load comes from the node itself: the benchmark needs the local cluster", file=sys.stderr)
         return 2
-    cluster = site.status() or site.boot()
+    cluster = demo_cluster.status() or demo_cluster.boot()
     os.environ["KUBECONFIG"] = cluster.kubeconfig  # for kopf's own client
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(site.ROOT / "deploy/crds"))
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(demo_cluster.ROOT / "deploy/crds"))
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": OWN}})
     try:
         costs = asyncio.run(bench(cluster, rolls))

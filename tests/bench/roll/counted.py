@@ -1,4 +1,4 @@
-"""memroll in this very process, on the real cluster, with every call to the API server counted."""
+"""memroll in this process, on the real cluster, with every call to the API server counted."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from memroll.cli import logs
-from memroll.cli.operator import _operate
-from memroll.clients.kube.api_client import Api
+from memroll import logs
+from memroll.clients.kube.api_client import KubeApi
 from memroll.clients.prometheus.credentials import ConnectionsFile
+from memroll.controller.manager import Manager
 from memroll.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from memroll.clients.kube.api_client import Answer, Call
-    from memroll_demo.site import Site
+    from memroll.clients.kube.api_client import ApiRequest, ApiResponse
+    from memroll_demo.cluster import DemoCluster
 
 
-class CountedApi(Api):
-    """Counts the calls about one namespace; the Lease is in another one, and the watches are not calls."""
+class CountedApi(KubeApi):
+    """API client that counts the calls for one namespace, without those for the Lease and the watches."""
 
     def __init__(self, client: Any) -> None:
         super().__init__(client)
         self.namespace = ""
         self.calls: Counter[str] = Counter()
 
-    async def answer(self, call: Call) -> Answer:
-        before, _, after = call.path.partition(f"/namespaces/{self.namespace}/")
-        if self.namespace and before != call.path:
+    async def send(self, request: ApiRequest) -> ApiResponse:
+        before, _, after = request.path.partition(f"/namespaces/{self.namespace}/")
+        if self.namespace and before != request.path:
             kind, *more = after.split("/")
-            self.calls[f"{call.method} {'/'.join([kind, *more[1:]])}"] += 1
-        return await super().answer(call)
+            self.calls[f"{request.method} {'/'.join([kind, *more[1:]])}"] += 1
+        return await super().send(request)
 
 
 @asynccontextmanager
-async def operator(site: Site, namespace: str, own: str, folder: Path) -> AsyncIterator[CountedApi]:
+async def operator(site: DemoCluster, namespace: str, own: str, folder: Path) -> AsyncIterator[CountedApi]:
     """Run memroll for one namespace, with its Lease in the namespace `own`, until the block ends."""
     connections = folder / "connections.yaml"
     connections.write_text(yaml.safe_dump({"connections": {"default": {"url": site.prometheus_url}}}))
@@ -60,7 +60,7 @@ async def operator(site: Site, namespace: str, own: str, folder: Path) -> AsyncI
     api = await CountedApi.connect(site.kubeconfig)
     assert isinstance(api, CountedApi), "connect() makes one of the class that it is called on"
     api.namespace = namespace
-    running = asyncio.create_task(_operate(settings, ConnectionsFile(connections), api))
+    running = asyncio.create_task(Manager.build(settings, ConnectionsFile(connections), api).run())
     try:
         yield api
     finally:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from memroll.clients.kube.api_client import Api
+from memroll.clients.kube.api_client import KubeApi
 from tests.contract.cluster.fake_api import FakeApi
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ def kubeconfig(server: FakeApi, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-async def api(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+async def api(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KubeApi]:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    connected = await Api.connect(kubeconfig)
+    connected = await KubeApi.connect(kubeconfig)
     yield connected
     await connected.close()

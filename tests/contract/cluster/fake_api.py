@@ -1,7 +1,7 @@
-"""A small API server for tests: objects of any kind in memory, with the refusals that matter to memroll.
+"""Fake API server for tests: objects of any kind in memory, with the error responses that matter to memroll.
 
-It knows resourceVersions, uids, merge and JSON patches, the status and eviction subresources, label selectors and
-pages; and it can be told to hang, to reset the connection, or to answer what a loaded server answers.
+It supports resourceVersions, uids, merge and JSON patches, the status and eviction subresources, label selectors and
+pages. A `Fault` makes it hang, reset the connection, or return an error.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.contract.cluster.semantics import Refused, json_patched, merged, selects
+from tests.contract.cluster.api_semantics import RefusedError, apply_json_patch, apply_merge_patch, selects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +32,10 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 @dataclass
 class Fault:
-    """What happens instead of an answer (or, with `after`, after the work was done) to matching requests."""
+    """Fault instead of the response to matching requests; with `after`, the request is executed first."""
 
     kind: str
-    """hang, reset, deep (JSON that is nested 100,000 times), or a status code as text."""
+    """One of hang, reset, deep (JSON that is nested 100,000 times), or a status code as text."""
     method: str = ""
     path: str = ""
     times: int = 1
@@ -44,8 +44,8 @@ class Fault:
     headers: dict[str, str] = field(default_factory=dict)
 
     def hits(self, request: web.Request) -> bool:
-        asked = f"{request.path}?{request.query_string}"
-        return self.times > 0 and self.method in ("", request.method) and self.path in asked
+        requested = f"{request.path}?{request.query_string}"
+        return self.times > 0 and self.method in ("", request.method) and self.path in requested
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class At:
 
 
 class FakeApi:
-    """The store, the faults and the log of requests. `port` is set while it serves."""
+    """Store of objects, faults and log of requests. `port` is set while it serves."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str, str, str], Json] = {}
@@ -70,10 +70,10 @@ class FakeApi:
         self.requests: list[tuple[str, str, Json]] = []
         self.tokens: list[str] = []
         self.evictions: dict[str, str] = {}
-        """By pod name: what its eviction meets (blocked, throttled, two-budgets)."""
+        """Obstacle of the eviction by pod name (blocked, throttled, two-budgets)."""
         self.evicted: list[str] = []
         self.logs: dict[str, bytes] = {}
-        """By pod name."""
+        """Log by pod name."""
         self.port = 0
         self._version = 0
         self._runner: web.AppRunner | None = None
@@ -93,7 +93,7 @@ class FakeApi:
         if self._runner:
             await self._runner.cleanup()
 
-    # What tests put in and look at.
+    # Access for tests.
 
     def add(self, path: str, obj: Json) -> Json:
         """Create an object at the path of its list."""
@@ -103,7 +103,7 @@ class FakeApi:
         return self.objects[_at(path).key]
 
     def touch(self, path: str, change: Callable[[Json], None]) -> None:
-        """Change an object as someone else would."""
+        """Change an object as another client would."""
         obj = self.get(path)
         change(obj)
         self._stamp(obj)
@@ -114,7 +114,7 @@ class FakeApi:
     def calls(self, method: str, path: str = "") -> list[str]:
         return [p for m, p, _ in self.requests if m == method and path in p]
 
-    # Serving.
+    # HTTP.
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.json() if request.can_read_body else {}
@@ -126,14 +126,14 @@ class FakeApi:
         if request.path.endswith("/log"):
             return web.Response(body=self.logs.get(_at(request.path).name, b""), content_type="text/plain")
         try:
-            answer = self._answer(request, body)
+            response = self._respond(request, body)
             status = 201 if request.method == "POST" else 200
-        except Refused as refused:
-            answer, status = refused.body, refused.status
+        except RefusedError as refused:
+            response, status = refused.body, refused.status
         if fault:
             return await self._fail(request, fault)
-        headers = {"Retry-After": "10"} if answer.get("message", "") == "throttled" else {}
-        return web.json_response(answer, status=status, headers=headers)
+        headers = {"Retry-After": "10"} if response.get("message", "") == "throttled" else {}
+        return web.json_response(response, status=status, headers=headers)
 
     async def _fail(self, request: web.Request, fault: Fault) -> web.StreamResponse:
         fault.times -= 1
@@ -148,7 +148,7 @@ class FakeApi:
         body = {"kind": "Status", "message": fault.message, "code": int(fault.kind)}
         return web.json_response(body, status=int(fault.kind), headers=fault.headers)
 
-    def _answer(self, request: web.Request, body: Json) -> Json:
+    def _respond(self, request: web.Request, body: Json) -> Json:
         at = _at(request.path)
         match request.method, bool(at.name), at.sub:
             case "GET", False, _:
@@ -166,11 +166,11 @@ class FakeApi:
             case "DELETE", True, _:
                 return self._delete(at, body)
             case _:
-                raise Refused(405, "MethodNotAllowed", "this method is not allowed on this resource")
+                raise RefusedError(405, "MethodNotAllowed", "this method is not allowed on this resource")
 
     def _find(self, at: At) -> Json:
         if at.key not in self.objects:
-            raise Refused(404, "NotFound", f'{at.plural} "{at.name}" not found')
+            raise RefusedError(404, "NotFound", f'{at.plural} "{at.name}" not found')
         return self.objects[at.key]
 
     def _list(self, at: At, query: Any) -> Json:
@@ -190,7 +190,7 @@ class FakeApi:
             metadata["namespace"] = at.namespace
         key = (*at.key[:3], metadata["name"])
         if key in self.objects:
-            raise Refused(409, "AlreadyExists", f'{at.plural} "{metadata["name"]}" already exists')
+            raise RefusedError(409, "AlreadyExists", f'{at.plural} "{metadata["name"]}" already exists')
         self.objects[key] = obj
         self._stamp(obj)
         return obj
@@ -209,10 +209,10 @@ class FakeApi:
     def _patch(self, at: At, body: Any, content_type: str) -> Json:
         old = self._find(at)
         if content_type == "application/json-patch+json":
-            new = json_patched(old, body)
+            new = apply_json_patch(old, body)
         else:
             self._same(old, body.get("metadata", {}))
-            new = merged(old, body)
+            new = apply_merge_patch(old, body)
         if new == old:
             return old
         old.clear()
@@ -232,14 +232,16 @@ class FakeApi:
         match self.evictions.get(at.name):
             case "blocked":
                 message = "Cannot evict pod as it would violate the pod's disruption budget."
-                raise Refused(429, "TooManyRequests", message, causes=[{"reason": "DisruptionBudget", "message": "1"}])
+                raise RefusedError(
+                    429, "TooManyRequests", message, causes=[{"reason": "DisruptionBudget", "message": "1"}]
+                )
             case "throttled":
-                raise Refused(429, "TooManyRequests", "throttled")
+                raise RefusedError(429, "TooManyRequests", "throttled")
             case "two-budgets":
                 message = (
                     "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support."
                 )
-                raise Refused(500, "InternalError", message)
+                raise RefusedError(500, "InternalError", message)
             case _:
                 pass
         self.evicted.append(at.name)
@@ -248,16 +250,16 @@ class FakeApi:
         return {"kind": "Status", "status": "Success"}
 
     def _precondition(self, obj: Json, options: Json) -> None:
-        wanted = options.get("preconditions", {}).get("uid")
-        if wanted and wanted != obj["metadata"]["uid"]:
-            raise Refused(409, "Conflict", f"Precondition failed: UID in precondition: {wanted}")
+        expected_uid = options.get("preconditions", {}).get("uid")
+        if expected_uid and expected_uid != obj["metadata"]["uid"]:
+            raise RefusedError(409, "Conflict", f"Precondition failed: UID in precondition: {expected_uid}")
 
     def _same(self, old: Json, metadata: Json) -> None:
         version = metadata.get("resourceVersion")
         if version and version != old["metadata"]["resourceVersion"]:
-            raise Refused(409, "Conflict", "the object has been modified")
+            raise RefusedError(409, "Conflict", "the object has been modified")
         if metadata.get("uid", old["metadata"]["uid"]) != old["metadata"]["uid"]:
-            raise Refused(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
+            raise RefusedError(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
 
     def _stamp(self, obj: Json) -> None:
         self._version += 1
@@ -267,7 +269,7 @@ class FakeApi:
 def _at(path: str) -> At:
     found = PATH.fullmatch(path)
     if not found:
-        raise Refused(404, "NotFound", "the server could not find the requested resource")
+        raise RefusedError(404, "NotFound", "the server could not find the requested resource")
     parts = {k: v or "" for k, v in found.groupdict().items()}
     return At(parts["prefix"], parts["plural"], parts["namespace"], parts["name"], parts["sub"])
 

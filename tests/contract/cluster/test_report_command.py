@@ -1,4 +1,4 @@
-"""`memroll report` as a person runs it, against a server that speaks like the API server."""
+"""`memroll report` as a process, against a fake API server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll import clock
-from tests import reported
+from tests import report_objects
 from tests.builders import NOW
 from tests.contract.cluster.fake_api import Fault
 
@@ -24,10 +24,10 @@ KINDS = "/apis/memroll.dev/v1alpha1/namespaces/ai/"
 
 
 @pytest.fixture
-def told(server: FakeApi) -> FakeApi:
-    for plural, objects in (("memorypolicies", reported.policies()), ("podrolls", reported.rolls())):
+def reported_objects(server: FakeApi) -> FakeApi:
+    for plural, objects in (("memorypolicies", report_objects.policies()), ("podrolls", report_objects.rolls())):
         for obj in objects:
-            server.add(f"{KINDS}{plural}", reported.moved(obj, clock.now() - NOW))
+            server.add(f"{KINDS}{plural}", report_objects.shift_times(obj, clock.now() - NOW))
     return server
 
 
@@ -43,41 +43,44 @@ async def report(kubeconfig: str, *arguments: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_namespace_is_reported_as_a_table(told: FakeApi, kubeconfig: str) -> None:
+async def test_a_namespace_is_reported_as_a_table(reported_objects: FakeApi, kubeconfig: str) -> None:
     code, out, err = await report(kubeconfig, "-n", "ai")
     assert (code, err) == (0, "")
     assert "Deployment/chat" in out
-    assert {path.partition("?")[0] for path in told.calls("GET")} == {f"{KINDS}memorypolicies", f"{KINDS}podrolls"}
+    assert {path.partition("?")[0] for path in reported_objects.calls("GET")} == {
+        f"{KINDS}memorypolicies",
+        f"{KINDS}podrolls",
+    }
 
 
-async def test_the_current_context_s_namespace_is_the_default(told: FakeApi, kubeconfig: str) -> None:
+async def test_the_current_context_s_namespace_is_the_default(reported_objects: FakeApi, kubeconfig: str) -> None:
     code, out, _ = await report(kubeconfig)
-    assert (code, out.startswith("No leak was seen.")) == (0, True)
-    assert all("/namespaces/default/" in path for path in told.calls("GET"))
+    assert (code, out.startswith("No leak observed.")) == (0, True)
+    assert all("/namespaces/default/" in path for path in reported_objects.calls("GET"))
 
 
-async def test_all_namespaces_are_reported_as_json(told: FakeApi, kubeconfig: str) -> None:
+async def test_all_namespaces_are_reported_as_json(reported_objects: FakeApi, kubeconfig: str) -> None:
     code, out, _ = await report(kubeconfig, "-A", "-o", "json")
     assert code == 0
     assert [s["workload"] for s in json.loads(out)["services"]] == ["Deployment/chat", "StatefulSet/agent"]
-    assert not any("/namespaces/" in path for path in told.calls("GET"))
+    assert not any("/namespaces/" in path for path in reported_objects.calls("GET"))
 
 
-async def test_a_file_s_name_says_its_format(told: FakeApi, kubeconfig: str, tmp_path: Path) -> None:
+async def test_the_file_suffix_selects_the_format(reported_objects: FakeApi, kubeconfig: str, tmp_path: Path) -> None:
     code, out, _ = await report(kubeconfig, "-n", "ai", "--write", str(tmp_path / "leaks.html"))
     assert (code, out) == (0, "")
     assert (tmp_path / "leaks.html").read_text().startswith("<!DOCTYPE html>")
 
 
-async def test_what_can_t_be_read_is_left_out_and_counted(told: FakeApi, kubeconfig: str) -> None:
-    told.add(f"{KINDS}podrolls", {"metadata": {"name": "odd"}, "spec": {"podName": 7}})
+async def test_invalid_objects_are_skipped_and_counted(reported_objects: FakeApi, kubeconfig: str) -> None:
+    reported_objects.add(f"{KINDS}podrolls", {"metadata": {"name": "odd"}, "spec": {"podName": 7}})
     code, out, err = await report(kubeconfig, "-n", "ai")
     assert (code, "Deployment/chat" in out) == (0, True)
-    assert err == "memroll report: 1 PodRolls can't be read and are left out\n"
+    assert err == "memroll report: skipped invalid PodRolls: 1\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "message"),
     [
         (["--write", "/nowhere/x.html"], 2, "must be a file in a folder that exists"),
         (["-n", "ai", "-A"], 2, "not allowed with argument"),
@@ -85,10 +88,10 @@ async def test_what_can_t_be_read_is_left_out_and_counted(told: FakeApi, kubecon
         (["-n", "ai"], 1, "injected"),
     ],
 )
-async def test_what_goes_wrong_has_its_exit_code(
-    told: FakeApi, kubeconfig: str, arguments: list[str], code: int, words: str
+async def test_every_failure_has_its_exit_code(
+    reported_objects: FakeApi, kubeconfig: str, arguments: list[str], code: int, message: str
 ) -> None:
-    told.faults.append(Fault("403", times=9))
+    reported_objects.faults.append(Fault("403", times=9))
     got, out, err = await report(kubeconfig, *arguments)
     assert (got, out) == (code, "")
-    assert words in err
+    assert message in err

@@ -1,4 +1,4 @@
-"""A throw-away certificate authority, a server and a client under it."""
+"""Temporary CA with a server and a client certificate."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Certificates:
     def ca(self) -> Path:
         return self.folder / "ca.pem"
 
-    def certificate(self, who: str) -> Path:
-        return self.folder / f"{who}.pem"
+    def certificate(self, holder: str) -> Path:
+        return self.folder / f"{holder}.pem"
 
-    def key(self, who: str) -> Path:
-        return self.folder / f"{who}.key"
+    def key(self, holder: str) -> Path:
+        return self.folder / f"{holder}.key"
 
     def server_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.ca))
@@ -38,7 +38,7 @@ class Certificates:
 
 
 def make_certificates(folder: Path, *san: x509.GeneralName) -> Certificates:
-    """Make a CA, a server certificate for these names (by default 127.0.0.1) and a client certificate."""
+    """Create a CA, a server certificate for these names (default: 127.0.0.1) and a client certificate."""
     made = Certificates(folder)
     ca_key = ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("memroll test CA")
@@ -50,15 +50,15 @@ def make_certificates(folder: Path, *san: x509.GeneralName) -> Certificates:
     )
     made.ca.write_bytes(_pem(authority.sign(ca_key, hashes.SHA256())))
     names = san or (x509.IPAddress(ipaddress.ip_address("127.0.0.1")),)
-    for who in ("server", "client"):
+    for holder in ("server", "client"):
         key = ec.generate_private_key(ec.SECP256R1())
         leaf = (
-            _builder(_name(who), ca_name, key)
+            _builder(_name(holder), ca_name, key)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
         )
-        made.certificate(who).write_bytes(_pem(leaf.sign(ca_key, hashes.SHA256())))
-        made.key(who).write_bytes(
+        made.certificate(holder).write_bytes(_pem(leaf.sign(ca_key, hashes.SHA256())))
+        made.key(holder).write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )

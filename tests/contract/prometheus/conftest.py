@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from memroll.clients.prometheus.client import PrometheusProvider
+from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from tests.contract.prometheus.certificates import make_certificates
-from tests.contract.prometheus.live import need_prometheus, need_prometheus_3
-from tests.contract.prometheus.scripted import Exchange, Scripted
+from tests.contract.prometheus.real_prometheus import need_prometheus, need_prometheus_3
+from tests.contract.prometheus.scripted_server import Exchange, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class Opens(Protocol):
-    def __call__(self, url: str, *, limits: Limits | None = None, **fields: Any) -> PrometheusProvider: ...
+    def __call__(self, url: str, *, limits: Limits | None = None, **fields: Any) -> PrometheusClient: ...
 
 
 @pytest.fixture
-def provider_of() -> Iterator[Opens]:
-    """A provider whose connection `default` is the URL."""
+def client_of() -> Iterator[Opens]:
+    """Return a client whose connection `default` has the URL."""
     with contextlib.ExitStack() as stack:
 
-        def make(url: str, *, limits: Limits | None = None, **fields: Any) -> PrometheusProvider:
+        def make(url: str, *, limits: Limits | None = None, **fields: Any) -> PrometheusClient:
             connection = Connection.model_validate({"url": url, "timeoutSeconds": 10.0, **fields})
-            made = PrometheusProvider(Connections(connections={"default": connection}), limits)
+            made = PrometheusClient(Connections(connections={"default": connection}), limits)
             stack.callback(made.close)
             return made
 
@@ -37,19 +37,19 @@ def provider_of() -> Iterator[Opens]:
 
 
 @pytest.fixture
-def serving() -> Iterator[Callable[..., Scripted]]:
-    """A server that gives these answers in turn."""
+def serving() -> Iterator[Callable[..., ScriptedServer]]:
+    """Return a server that sends these responses in turn."""
     with contextlib.ExitStack() as stack:
 
-        def start(*script: Callable[[Exchange], None], **options: Any) -> Scripted:
-            return stack.enter_context(Scripted(list(script), **options))
+        def start(*script: Callable[[Exchange], None], **options: Any) -> ScriptedServer:
+            return stack.enter_context(ScriptedServer(list(script), **options))
 
         yield start
 
 
 @pytest.fixture(scope="module", params=[need_prometheus, need_prometheus_3], ids=["Debian's", "3"])
 def program(request: pytest.FixtureRequest) -> str:
-    """A real Prometheus: one of each kind there is, as 3 counts windows and steps in another way than 2."""
+    """Return a real Prometheus, once version 2 and once 3, which differ in the bounds of windows and steps."""
     return str(request.param())
 
 

@@ -1,7 +1,8 @@
-"""The generated CRDs: what is committed is what the models say, and Kubernetes' structural rules hold."""
+"""The generated CRDs: the committed files match the models and Kubernetes' rules for structural schemas."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,15 @@ from memroll.api import crd
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("deploy/crds", "deploy/helm/memroll/files/crds")
+CEL_RESERVED = {
+    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
+    "namespace", "null", "package", "return", "true", "var", "void", "while",
+}  # fmt: skip
+"""Words of CEL that Kubernetes requires to be written as `__word__` where they are the name of a field."""
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_the_committed_crds_are_those_of_the_models(folder):
+def test_the_committed_crds_match_the_models(folder):
     committed = {p.name: p.read_text() for p in (ROOT / folder).glob("*.yaml")}
     assert committed == crd.files(), "run `make crds`"
 
@@ -41,7 +47,7 @@ def schemas() -> list[tuple[str, dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("word", ["$ref", "anyOf", "allOf", "oneOf", "title", "const", "$defs"])
-def test_no_schema_has_what_a_structural_schema_may_not(word):
+def test_no_schema_has_a_keyword_that_a_structural_schema_must_not_have(word):
     assert [path for path, node in schemas() if word in node and not path.endswith(".properties")] == []
 
 
@@ -58,18 +64,18 @@ def test_every_string_list_and_map_is_bounded():
     assert unbounded == []
 
 
-def test_defaults_stand_in_the_schema_as_a_person_would_write_them():
+def test_defaults_are_written_in_the_schema_as_in_yaml():
     spec = crd.memory_policy_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert spec["required"] == ["mode"]
     properties = spec["properties"]
     assert properties["interval"]["default"] == "5m"
-    assert properties["growth"]["default"] == {"perHour": "0.5%", "window": "6h", "warmUp": "30m", "persist": "30m"}
-    assert properties["exhaustion"]["properties"]["lead"]["default"] == "Auto"
+    assert properties["growth"]["default"] == {"perHour": "0.5%", "window": "6h", "warmUp": "30m", "for": "30m"}
+    assert properties["exhaustion"]["properties"]["leadTime"]["default"] == "Auto"
     assert properties["roll"]["properties"]["maxConcurrent"]["default"] == 1
     assert "default" not in properties["mode"]
 
 
-def test_a_union_that_kubernetes_can_t_express_is_refused_loudly():
+def test_a_union_that_kubernetes_can_t_express_is_an_error():
     class Loose(BaseModel):
         either: int | str
 
@@ -77,5 +83,25 @@ def test_a_union_that_kubernetes_can_t_express_is_refused_loudly():
         crd.structural(Loose, defaults=True)
 
 
-def test_the_files_are_readable_yaml():
+def field(spec: dict[str, Any], path: str) -> dict[str, Any] | None:
+    """Return the schema at a path such as ".growth.for", or None."""
+    node: dict[str, Any] | None = spec
+    for name in path.strip(".").split("."):
+        node = (node or {}).get("properties", {}).get(name)
+    return node
+
+
+def test_cel_rules_name_fields_that_exist_and_escape_reserved_words():
+    for made in (crd.memory_policy_crd(), crd.pod_roll_crd()):
+        spec = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        for rule in spec["x-kubernetes-validations"]:
+            paths = re.findall(r"\b(?:self|oldSelf)((?:\.\w+)+)", rule["rule"])
+            assert paths
+            for path in paths:
+                assert not CEL_RESERVED & set(path.split(".")), path
+                assert field(spec, re.sub(r"__(\w+?)__", r"\1", path)) is not None, path
+            assert "fieldPath" not in rule or field(spec, rule["fieldPath"]) is not None
+
+
+def test_the_files_are_valid_yaml():
     assert [yaml.safe_load(text)["kind"] for text in crd.files().values()] == ["CustomResourceDefinition"] * 2

@@ -1,11 +1,11 @@
-"""Reading a folder: what is in it, and every way in which it can be wrong."""
+"""Reading a folder of traces: its content, and every way in which it can be invalid."""
 
 from __future__ import annotations
 
 import pytest
 
 from memroll.backtest import csv_traces
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 from tests.unit.backtest.histories import folder as make
 
 MANIFEST = "name,limit_bytes\na,1000\n"
@@ -16,18 +16,18 @@ def test_every_column_is_read(tmp_path):
     manifest = "name,limit_bytes,workload,label,onset_s,else\na,1000.0,web,leak,30,x\nb,,,,,\n"
     full = "t_s,bytes,working_set_bytes,load\n5,10,15,0.5\n65,20,,\n125,30,990,0.7\n"
     a, b = csv_traces.read(make(tmp_path, manifest, a=full, b=SAMPLES))
-    assert (a.name, a.workload, a.label, a.onset_s, a.subject.limit_bytes) == ("a", "web", "leak", 30.0, 1000)
-    assert a.subject.rss.values.tolist() == [10, 20, 30]
-    assert (a.subject.working_set.times_s.tolist(), a.subject.working_set.values.tolist()) == ([5, 125], [15, 990])
-    assert a.subject.load.values.tolist() == [0.5, 0.7]
+    assert (a.name, a.workload, a.label, a.onset_s, a.history.limit_bytes) == ("a", "web", "leak", 30.0, 1000)
+    assert a.history.rss.values.tolist() == [10, 20, 30]
+    assert (a.history.working_set.times_s.tolist(), a.history.working_set.values.tolist()) == ([5, 125], [15, 990])
+    assert a.history.load.values.tolist() == [0.5, 0.7]
     assert (a.start_s, a.end_s, a.days) == (5, 125, 120 / 86400)
-    assert (b.workload, b.label, b.onset_s, b.subject.limit_bytes, b.oom_s) == ("", "", None, None, None)
+    assert (b.workload, b.label, b.onset_s, b.history.limit_bytes, b.oom_s) == ("", "", None, None, None)
 
 
 def test_the_working_set_falls_back_to_bytes(tmp_path):
     (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=SAMPLES))
-    assert a.subject.working_set.values.tolist() == [10, 20]
-    assert len(a.subject.load) == 0
+    assert a.history.working_set.values.tolist() == [10, 20]
+    assert len(a.history.load) == 0
 
 
 @pytest.mark.parametrize(("last", "oom_s"), [(990, 60.0), (1000, 60.0), (989, None)])
@@ -54,7 +54,7 @@ BAD_MANIFESTS = {
 
 @pytest.mark.parametrize("text", BAD_MANIFESTS)
 def test_a_bad_manifest_is_named_by_line_field_value_and_what_is_allowed(tmp_path, text):
-    with pytest.raises(Stalled) as caught:
+    with pytest.raises(TerminalError) as caught:
         csv_traces.read(make(tmp_path, text, a=SAMPLES))
     for part in ("MANIFEST.csv", *BAD_MANIFESTS[text]):
         assert part in caught.value.message
@@ -77,21 +77,21 @@ BAD_TRACES = {
 
 @pytest.mark.parametrize("text", BAD_TRACES)
 def test_a_bad_trace_is_named_by_line_field_value_and_what_is_allowed(tmp_path, text):
-    with pytest.raises(Stalled) as caught:
+    with pytest.raises(TerminalError) as caught:
         csv_traces.read(make(tmp_path, MANIFEST, a=text))
     for part in ("a.csv", *BAD_TRACES[text]):
         assert part in caught.value.message
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(Stalled, match=r"a\.csv: No such file"):
+    with pytest.raises(TerminalError, match=r"a\.csv: No such file"):
         csv_traces.read(make(tmp_path, MANIFEST))
-    with pytest.raises(Stalled, match=r"MANIFEST\.csv: No such file"):
+    with pytest.raises(TerminalError, match=r"MANIFEST\.csv: No such file"):
         csv_traces.read(tmp_path / "nowhere")
 
 
-def test_what_is_not_text_is_refused(tmp_path):
+def test_a_file_that_is_not_text_is_rejected(tmp_path):
     make(tmp_path, MANIFEST)
     (tmp_path / "a.csv").write_bytes(b"t_s,bytes\n\xff,1\n")
-    with pytest.raises(Stalled, match=r"a\.csv: not CSV in UTF-8"):
+    with pytest.raises(TerminalError, match=r"a\.csv: not CSV in UTF-8"):
         csv_traces.read(tmp_path)

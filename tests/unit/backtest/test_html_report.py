@@ -1,4 +1,4 @@
-"""The report: one page that needs nothing else, whatever the data hold."""
+"""The HTML report: one self-contained page, whatever the data contain."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import pytest
 
 from memroll.backtest import html_report, policy
-from memroll.backtest.replay import Moment
-from memroll.backtest.runner import Result, Work, run
+from memroll.backtest.replay import Evaluation
+from memroll.backtest.runner import BacktestJob, BacktestResult, run
 from memroll.cli import run as command
 from tests.unit.backtest.histories import LIMIT, line, three, trace
 
@@ -19,11 +19,11 @@ VOID = {"meta", "link", "br", "img", "hr"}
 
 
 class Checker(HTMLParser):
-    """Fails on tags that do not match, and collects what could load something."""
+    """Parser that fails on unmatched tags and collects references that could load something."""
 
     def __init__(self):
         super().__init__()
-        self.open, self.loads, self.ids, self.tags, self.words = [], [], [], set(), ""
+        self.open, self.loads, self.ids, self.tags, self.description = [], [], [], set(), ""
 
     def handle_starttag(self, tag, attributes):
         self.tags.add(tag)
@@ -41,7 +41,7 @@ class Checker(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words += data
+        self.description += data
 
 
 def checked(text):
@@ -59,12 +59,12 @@ def results():
         trace(*line(12), name=HOSTILE, workload=HOSTILE, label=HOSTILE),
         trace(*line(12), name="free", limit=None),
     ]
-    return run(Work(traces, policy.default(), rules=True), 1, lambda _: None)
+    return run(BacktestJob(traces, policy.default_policy(), rules=True), 1, lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def page(results):
-    return html_report.page(results, policy.default(), rules=True, plots=200)
+    return html_report.render_page(results, policy.default_policy(), rules=True, plots=200)
 
 
 def test_the_page_is_well_formed_and_loads_nothing(page):
@@ -76,55 +76,58 @@ def test_the_page_is_well_formed_and_loads_nothing(page):
     assert len(found.ids) == len(set(found.ids))
 
 
-def test_what_a_picture_refers_to_is_there(page):
+def test_every_reference_in_a_plot_resolves_within_the_page(page):
     referred = {v.removeprefix("#") for v in checked(page).loads} | set(re.findall(r"url\(#([^)]*)\)", page))
     assert referred
     assert referred <= set(checked(page).ids)
 
 
-def test_every_trace_is_named_and_nothing_of_the_data_is_markup(page):
-    words = checked(page).words
+def test_every_trace_is_named_and_no_data_becomes_markup(page):
+    words = checked(page).description
     for name in ("leaking", HOSTILE, "free"):
         assert name in words
     assert "<script" not in page
 
 
 def test_the_same_results_make_the_same_page(results, page):
-    assert html_report.page(results, policy.default(), rules=True, plots=200) == page
+    assert html_report.render_page(results, policy.default_policy(), rules=True, plots=200) == page
 
 
-def test_the_acted_on_come_first_and_plots_are_bounded(results):
-    one = html_report.page(results[::-1], policy.default(), rules=True, plots=1)
+def test_rolled_traces_come_first_and_plots_are_bounded(results):
+    one = html_report.render_page(results[::-1], policy.default_policy(), rules=True, plots=1)
     assert one.count("<svg") == 1
     assert re.findall(r"<h3>(.*?)</h3>", one) == ["leaking"]
     assert "2 more containers are not drawn: --plots 1." in one
 
 
-def test_a_picture_shows_what_was_told_and_done(page):
+def test_a_plot_shows_stages_limit_and_kills(page):
     first = page[page.index("<svg") : page.index("</svg>")]
-    for words in ("suspected", "confirmed", "acted", "limit", "OOM kill", "anonymous memory", "age in hours"):
-        assert f">{words}<" in first
+    for text in ("suspected", "confirmed", "rolled", "limit", "OOM kill", "anonymous memory", "age in hours"):
+        assert f">{text}<" in first
     assert "OOM kill" not in page[page.index("</svg>") :].split("<svg", 1)[1]
 
 
-def test_the_numbers_of_each_moment_are_beside_it(results):
+def test_the_figures_of_each_evaluation_are_shown(results):
     leaking = results[0]
-    acted = leaking.found.acted
-    rows = {name: rest for name, *rest in html_report.numbers_of(leaking, (acted, acted))}
-    assert rows["verdict"] == [acted.words] * 2
-    assert rows["working set"][0].endswith(f"({acted.verdict.usage_bytes / LIMIT:.0%} of the limit)")
-    assert {"age", "slope of the floor", "its 99 % bounds", "time to the limit", "lead"} <= set(rows)
+    rolled = leaking.replay.rolled
+    rows = {name: rest for name, *rest in html_report.evaluation_rows(leaking, (rolled, rolled))}
+    assert rows["verdict"] == [rolled.description] * 2
+    assert rows["working set"][0].endswith(f"({rolled.verdict.usage_bytes / LIMIT:.0%} of the limit)")
+    assert {"age", "slope of the lower envelope", "99 % confidence bounds of the slope"} <= set(rows)
+    assert {"time to the limit", "lead time"} <= set(rows)
 
 
 def test_without_rules_the_page_compares_nothing(results):
-    assert "working-set-80" not in html_report.page(results, policy.default(), rules=False, plots=1)
+    assert "working-set-80" not in html_report.render_page(results, policy.default_policy(), rules=False, plots=1)
 
 
 def test_a_verdict_without_a_trend_is_drawn_as_well(results):
     bare = results[0]
-    acted = Moment(bare.found.acted.at_s, replace(bare.found.acted.verdict, trend=None))
-    found = replace(bare.found, acted=acted)
-    checked(html_report.page([Result(bare.trace, found, {})], policy.default(), rules=False, plots=1))
+    rolled = Evaluation(bare.replay.rolled.at_s, replace(bare.replay.rolled.verdict, trend=None))
+    found = replace(bare.replay, rolled=rolled)
+    checked(
+        html_report.render_page([BacktestResult(bare.trace, found, {})], policy.default_policy(), rules=False, plots=1)
+    )
 
 
 def test_the_command_writes_it(tmp_path, capsys):
@@ -142,6 +145,6 @@ def test_without_matplotlib_the_error_names_the_remedy(tmp_path, monkeypatch, ca
     assert "pip install 'memroll[report]'" in capsys.readouterr().err
 
 
-def test_a_report_that_can_t_be_written_is_said_before_the_work(tmp_path, capsys):
+def test_a_report_that_can_t_be_written_is_an_error_before_the_replay(tmp_path, capsys):
     assert command(["memroll", "backtest", "--traces", "nowhere", "--report", str(tmp_path / "no" / "r.html")]) == 2
     assert "--report" in capsys.readouterr().err

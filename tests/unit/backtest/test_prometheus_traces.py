@@ -1,4 +1,4 @@
-"""The second source, against a real Prometheus over back-filled days."""
+"""Traces from Prometheus, against a real server with back-filled days."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from memroll.backtest import policy, prometheus_traces
 from memroll.cli import run
-from memroll.errors import PrometheusUnavailable, Stalled
-from tests.contract.prometheus.live import back_fill, need_prometheus, running
-from tests.contract.prometheus.recorded import T0, Past
+from memroll.errors import PrometheusUnavailableError, TerminalError
+from tests.contract.prometheus.real_prometheus import back_fill, need_prometheus, running
+from tests.contract.prometheus.sample_history import T0, SampleHistory
 
 HOUR = 3600.0
 NOW_S = T0 + 60 * HOUR
@@ -40,8 +40,8 @@ def status(past, metric, pod, start_s, value, **labels):
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    """A pod whose first container instance leaks into its limit, and one that does nothing; elsewhere another one."""
-    program, folder, past = need_prometheus(), tmp_path_factory.mktemp("prometheus"), Past()
+    """Serve a pod whose first container instance leaks into its limit, idle pods, and a pod in another namespace."""
+    program, folder, past = need_prometheus(), tmp_path_factory.mktemp("prometheus"), SampleHistory()
     memory(past, WEB, FIRST, T0 + 60, KILLED_S, per_hour_mib=10)
     memory(past, WEB, SECOND, KILLED_S + 60, NOW_S)
     memory(past, DB, ONLY, T0 + 60, NOW_S - HOUR)
@@ -59,43 +59,45 @@ def url(tmp_path_factory):
 
 
 def read(url, policy_=None, **scope):
-    wanted = prometheus_traces.Scope(url, **{"namespace": "ai", "since_s": 59 * HOUR, **scope})
-    return prometheus_traces.read(wanted, policy_ or policy.default(), NOW_S, lambda _: None)
+    wanted = prometheus_traces.HistoryScope(url, **{"namespace": "ai", "lookback_s": 59 * HOUR, **scope})
+    return prometheus_traces.read(wanted, policy_ or policy.default_policy(), NOW_S, lambda _: None)
 
 
 def test_each_instance_is_read_whole_with_its_limit_and_its_end(url):
     db, free, first, second = read(url)
     assert [t.name for t in (db, first, second)] == ["db-0/app", f"{WEB}/app/aaaaaaaa", f"{WEB}/app/bbbbbbbb"]
     assert [t.workload for t in (db, first, second)] == ["db/app", "web/app", "web/app"]
-    assert [t.subject.limit_bytes for t in (db, free, first, second)] == [256 * MIB, None, LIMIT, LIMIT]
+    assert [t.history.limit_bytes for t in (db, free, first, second)] == [256 * MIB, None, LIMIT, LIMIT]
     assert [t.oom_s for t in (db, free, first, second)] == [None, None, pytest.approx(KILLED_S, abs=60), None]
     assert (second.start_s, second.end_s) == (pytest.approx(KILLED_S + 60, abs=60), pytest.approx(NOW_S, abs=60))
     for trace in (db, first, second):
-        assert np.diff(trace.subject.rss.times_s).max() <= 120, "no gap where two days meet"
-        assert np.diff(trace.subject.rss.times_s).min() > 0
-    assert first.subject.rss.values.max() == pytest.approx((130 + 380) * MIB, rel=0.001)
+        assert np.diff(trace.history.rss.times_s).max() <= 120, "no gap where two days meet"
+        assert np.diff(trace.history.rss.times_s).min() > 0
+    assert first.history.rss.values.max() == pytest.approx((130 + 380) * MIB, rel=0.001)
 
 
-def test_the_history_is_as_long_as_asked_for(url):
-    for trace in read(url, since_s=10 * HOUR):
+def test_the_history_is_as_long_as_requested(url):
+    for trace in read(url, lookback_s=10 * HOUR):
         assert trace.start_s >= NOW_S - 10 * HOUR
 
 
 def test_a_prefix_narrows_it_and_is_no_pattern(url):
     assert {t.workload for t in read(url, workload="web-")} == {"web/app"}
-    with pytest.raises(Stalled, match=r"pods named we\.\* in namespace ai"):
+    with pytest.raises(TerminalError, match=r"pods named we\.\* in namespace ai"):
         read(url, workload="we.")
 
 
-def test_no_history_is_said(url):
-    with pytest.raises(Stalled, match=r"holds no container_memory_rss of nowhere: are -n and --since right\?"):
+def test_no_history_is_an_error(url):
+    with pytest.raises(TerminalError, match=r"has no container_memory_rss of nowhere: check -n and --since"):
         read(url, namespace="nowhere")
 
 
 def test_progress_ends_at_the_whole(url):
-    told = []
-    prometheus_traces.read(prometheus_traces.Scope(url, "ai", 59 * HOUR), policy.default(), NOW_S, told.append)
-    assert told == [11 * HOUR, 35 * HOUR, 59 * HOUR]
+    calls = []
+    prometheus_traces.read(
+        prometheus_traces.HistoryScope(url, "ai", 59 * HOUR), policy.default_policy(), NOW_S, calls.append
+    )
+    assert calls == [11 * HOUR, 35 * HOUR, 59 * HOUR]
 
 
 def test_the_command_replays_it(url, monkeypatch, capsys):
@@ -104,8 +106,8 @@ def test_the_command_replays_it(url, monkeypatch, capsys):
     assert run(["memroll", "backtest", *arguments]) == 0
     by_name = {t["name"]: t for t in json.loads(capsys.readouterr().out)["traces"]}
     leaking = by_name[f"{WEB}/app/aaaaaaaa"]
-    assert T0 < leaking["first_action_s"] < leaking["oom_s"]
-    assert by_name["db-0/app"]["first_action_s"] is None
+    assert T0 < leaking["first_roll_s"] < leaking["oom_s"]
+    assert by_name["db-0/app"]["first_roll_s"] is None
 
 
 class _At:
@@ -117,10 +119,10 @@ def backtest(*arguments):
     return run(["memroll", "backtest", *arguments])
 
 
-def test_nobody_there_ends_with_1(capsys):
+def test_an_unreachable_server_ends_with_1(capsys):
     assert backtest("--prometheus", "http://127.0.0.1:9", "-n", "ai") == 1
     assert "127.0.0.1:9 refused the connection" in capsys.readouterr().err
-    with pytest.raises(PrometheusUnavailable):
+    with pytest.raises(PrometheusUnavailableError):
         read("http://127.0.0.1:9")
 
 
@@ -134,9 +136,9 @@ def test_nobody_there_ends_with_1(capsys):
 )
 def test_a_wrong_address_ends_with_2_and_repeats_no_secret(arguments, words, capsys):
     assert backtest(*arguments) == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert "secret" not in said
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert "secret" not in printed
 
 
 @pytest.mark.parametrize("since", ["0d", "366d", "1w", "-3d", "0s"])

@@ -1,4 +1,4 @@
-"""Replays: what is found, on the past alone, whatever the number of processes."""
+"""Replays: each evaluation uses earlier samples only, and results do not depend on the number of processes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pytest
 
 from memroll.backtest import csv_traces, json_output, policy
 from memroll.backtest.replay import replay
-from memroll.backtest.runner import Work, run
+from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.trace import Trace
-from memroll.detection.verdict import judge
+from memroll.detection.verdict import verdict_for
 from tests.unit.backtest.histories import HOUR, RULE, line, three, trace
 
 
@@ -19,62 +19,62 @@ def leak():
     return trace(*line(60, per_hour_mib=40, from_hour=30))
 
 
-def test_looks_begin_an_interval_after_the_start_and_go_through_the_last_sample():
-    assert trace([100.0, 400.0, 1000.0], [1, 1, 1]).looks_s(300.0).tolist() == [400, 700, 1000]
-    assert trace([100.0, 999.0], [1, 1]).looks_s(300.0).tolist() == [400, 700]
-    assert trace([100.0], [1]).looks_s(300.0).size == 0
+def test_evaluations_begin_an_interval_after_the_start_and_end_at_the_last_sample():
+    assert trace([100.0, 400.0, 1000.0], [1, 1, 1]).evaluation_times_s(300.0).tolist() == [400, 700, 1000]
+    assert trace([100.0, 999.0], [1, 1]).evaluation_times_s(300.0).tolist() == [400, 700]
+    assert trace([100.0], [1]).evaluation_times_s(300.0).size == 0
 
 
-def test_a_leak_is_told_before_it_is_acted_on_and_acted_on_before_its_limit():
-    judged = leak()
-    found = replay(judged, RULE, ())
-    assert found.whole
-    assert 30 * HOUR < found.suspected.at_s <= found.confirmed.at_s < found.acted.at_s < judged.end_s
-    assert judged.end_s - found.acted.at_s < 3 * HOUR
-    assert found.reason == found.acted.words
+def test_a_leak_is_confirmed_before_its_pod_is_rolled_and_rolled_before_the_limit():
+    leaking = leak()
+    found = replay(leaking, RULE, ())
+    assert found.complete
+    assert 30 * HOUR < found.suspected.at_s <= found.confirmed.at_s < found.rolled.at_s < leaking.end_s
+    assert leaking.end_s - found.rolled.at_s < 3 * HOUR
+    assert found.reason == found.rolled.description
 
 
-def test_a_flat_container_is_never_told_of():
+def test_a_flat_container_is_never_suspected():
     found = replay(trace(*line(24)), RULE, ())
-    assert (found.suspected, found.confirmed, found.acted) == (None, None, None)
-    assert found.reason == "neither grows nor stands near its limit"
+    assert (found.suspected, found.confirmed, found.rolled) == (None, None, None)
+    assert found.reason == "no growth, and not close to the limit"
 
 
-def test_the_reason_is_that_of_the_last_look_where_none_acts():
+def test_the_reason_is_that_of_the_last_evaluation_if_none_rolls():
     found = replay(trace(*line(40, per_hour_mib=8), limit=None), replace(RULE, threshold_bytes_per_s=None), ())
-    assert found.acted is None
+    assert found.rolled is None
     assert found.reason.startswith("NoMemoryLimit: ")
 
 
-def test_what_comes_later_changes_nothing():
+def test_later_samples_change_nothing():
     whole = leak()
     found = replay(whole, RULE, ())
-    cut_s = found.acted.at_s
-    seen = Trace("cut", whole.subject.seen(cut_s))
+    cut_s = found.rolled.at_s
+    seen = Trace("cut", whole.history.as_of(cut_s))
     again = replay(seen, RULE, ())
-    assert [m.at_s for m in (again.suspected, again.confirmed, again.acted)] == [
-        m.at_s for m in (found.suspected, found.confirmed, found.acted)
+    assert [m.at_s for m in (again.suspected, again.confirmed, again.rolled)] == [
+        m.at_s for m in (found.suspected, found.confirmed, found.rolled)
     ]
 
 
-def test_only_looks_that_the_screen_passes_on_are_judged_and_none_once_all_is_known(monkeypatch):
-    judged = []
+def test_only_prefiltered_times_are_evaluated_and_none_after_the_result_is_complete(monkeypatch):
+    evaluated = []
 
-    def counting(subject, rule, at_s, peers):
-        judged.append(at_s)
-        return judge(subject, rule, at_s, peers)
+    def counting(history, rule, at_s, peers):
+        evaluated.append(at_s)
+        return verdict_for(history, rule, at_s, peers)
 
-    monkeypatch.setattr("memroll.backtest.replay.judge", counting)
+    monkeypatch.setattr("memroll.backtest.replay.verdict_for", counting)
     flat = trace(*line(24))
     replay(flat, RULE, ())
-    assert len(judged) < flat.looks_s(300.0).size / 10
-    judged.clear()
+    assert len(evaluated) < flat.evaluation_times_s(300.0).size / 10
+    evaluated.clear()
     found = replay(leak(), RULE, ())
-    assert max(judged) == max(m.at_s for m in (found.suspected, found.confirmed, found.acted))
+    assert max(evaluated) == max(m.at_s for m in (found.suspected, found.confirmed, found.rolled))
 
 
-def test_a_trace_of_one_sample_is_no_trouble():
-    assert replay(trace([0.0], [5.0]), RULE, ()).acted is None
+def test_a_trace_of_one_sample_is_replayed():
+    assert replay(trace([0.0], [5.0]), RULE, ()).rolled is None
 
 
 @pytest.fixture(scope="module")
@@ -84,16 +84,18 @@ def traces(tmp_path_factory):
 
 def test_the_number_of_processes_changes_nothing(traces):
     one, three_at_once = (
-        json_output.to_json(run(Work(traces, policy.default(), rules=True), jobs, lambda _: None), rules=True)
+        json_output.to_json(
+            run(BacktestJob(traces, policy.default_policy(), rules=True), jobs, lambda _: None), rules=True
+        )
         for jobs in (1, 3)
     )
     assert one == three_at_once
 
 
-def test_progress_is_told_of_each_trace(traces):
-    told = []
-    run(Work(traces, policy.default(), rules=False), 1, told.append)
-    assert told == [1, 2, 3]
+def test_progress_is_reported_after_each_trace(traces):
+    calls = []
+    run(BacktestJob(traces, policy.default_policy(), rules=False), 1, calls.append)
+    assert calls == [1, 2, 3]
 
 
 def test_traces_of_one_workload_are_peers(monkeypatch):
@@ -102,17 +104,19 @@ def test_traces_of_one_workload_are_peers(monkeypatch):
     ]
     seen = {}
     monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers: seen.update({t.name: list(peers)}))
-    work = Work(shared, policy.default(), rules=False)
+    job = BacktestJob(shared, policy.default_policy(), rules=False)
     for n in range(5):
-        work.carry_out(n)
-    subjects = [t.subject for t in shared]
+        job.run(n)
+    subjects = [t.history for t in shared]
     assert seen == {"a": [subjects[1]], "b": [subjects[0]], "c": [], "d": [], "e": []}
 
 
-def test_the_limit_makes_the_threshold():
+def test_the_threshold_is_relative_to_the_limit():
     small, large = (
-        Work([trace(np.arange(3) * 300.0, [1, 1, 1], limit=limit)], policy.default(), rules=False)
+        BacktestJob([trace(np.arange(3) * 300.0, [1, 1, 1], limit=limit)], policy.default_policy(), rules=False)
         for limit in (1000, 2000)
     )
-    rules = [policy.rule_for(w.policy, w.traces[0].subject.limit_bytes).threshold_bytes_per_s for w in (small, large)]
+    rules = [
+        policy.parameters_for(w.policy, w.traces[0].history.limit_bytes).threshold_bytes_per_s for w in (small, large)
+    ]
     assert rules[1] == 2 * rules[0]

@@ -1,4 +1,4 @@
-"""`memroll backtest` from its arguments to what it prints, and how it ends."""
+"""`memroll backtest` from its arguments to its output and exit code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from memroll.cli import run
 from tests.unit.backtest.histories import HOUR, folder, three
 
 TRACE_KEYS = {
-    "name", "workload", "label", "limit_bytes", "first_action_s", "confirmed_s", "suspected_s", "reason",
+    "name", "workload", "label", "limit_bytes", "first_roll_s", "confirmed_s", "suspected_s", "reason",
     "time_to_limit_s", "oom_s",
 }  # fmt: skip
 
@@ -34,30 +34,30 @@ def test_json_holds_every_trace_the_summary_and_the_rules(history, capsys):
     assert [set(t) for t in found["traces"]] == [TRACE_KEYS] * 3
     leak, flat, free = found["traces"]
     assert (leak["name"], flat["name"], free["name"]) == ("leak", "flat", "free")
-    assert 30 * HOUR < leak["suspected_s"] <= leak["confirmed_s"] < leak["first_action_s"] < leak["oom_s"]
+    assert 30 * HOUR < leak["suspected_s"] <= leak["confirmed_s"] < leak["first_roll_s"] < leak["oom_s"]
     assert 0 < leak["time_to_limit_s"] < 2 * HOUR
-    nothing = ("first_action_s", "confirmed_s", "suspected_s", "time_to_limit_s", "oom_s")
+    nothing = ("first_roll_s", "confirmed_s", "suspected_s", "time_to_limit_s", "oom_s")
     assert [[t[key] for key in nothing] for t in (flat, free)] == [[None] * 5] * 2
     assert free["limit_bytes"] is None
-    assert found["summary"]["acted_on"] == found["summary"]["saved"] == 1
+    assert found["summary"]["rolled"] == found["summary"]["saved"] == 1
     assert found["summary"]["labels"]["no-leak"]["traces"] == 2
     assert list(found["rules"]) == [r.name for r in RULES]
-    first = found["rules"]["working-set-80"]["first_action_s"]
+    first = found["rules"]["working-set-80"]["first_roll_s"]
     assert first["leak"] > 30 * HOUR
     assert first["flat"] is None
 
 
-def test_without_rules_none_is_asked(history, capsys):
+def test_without_rules_none_is_evaluated(history, capsys):
     assert backtest("--traces", history, "--output", "json", "--rules", "none") == 0
     assert json.loads(capsys.readouterr().out)["rules"] == {}
 
 
-def test_the_table_names_what_was_told_of_and_compares(history, capsys):
+def test_the_table_has_suspected_traces_and_a_comparison(history, capsys):
     assert backtest("--traces", history) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split()[:5] == ["TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ACTED"]
+    assert lines[0].split()[:5] == ["TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ROLLED"]
     assert lines[1].startswith("leak ")
-    assert "and 2 of which nothing was told. Times are ages." in lines
+    assert "Never suspected: 2. Times are container ages." in lines
     compared = [line.split()[:3] for line in lines if line.startswith(("memroll", "working-set-80"))]
     assert compared == [
         ["memroll", "leak", "1"],
@@ -67,14 +67,14 @@ def test_the_table_names_what_was_told_of_and_compares(history, capsys):
     ]
 
 
-def test_a_policy_counts(history, tmp_path, capsys):
+def test_a_policy_file_is_replayed(history, tmp_path, capsys):
     file = tmp_path / "p.yaml"
     file.write_text("kind: MemoryPolicy\nspec: {growth: {perHour: 90%}}\n")
     assert backtest("--traces", history, "--policy", file, "--output", "json", "--rules", "none") == 0
     assert json.loads(capsys.readouterr().out)["summary"]["suspected"] == 0
 
 
-def test_bad_input_ends_with_2_and_words_on_standard_error_alone(tmp_path, capsys):
+def test_invalid_input_ends_with_2_and_prints_to_standard_error_only(tmp_path, capsys):
     assert backtest("--traces", folder(tmp_path, "name,limit_bytes\na,x\n")) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -90,7 +90,7 @@ def test_bad_input_ends_with_2_and_words_on_standard_error_alone(tmp_path, capsy
         (["--traces", "x", "--output", "xml"], "'xml'"),
     ],
 )
-def test_bad_arguments_end_with_2(arguments, words, capsys):
+def test_invalid_arguments_end_with_2(arguments, words, capsys):
     with pytest.raises(SystemExit) as caught:
         backtest(*arguments)
     assert caught.value.code == 2

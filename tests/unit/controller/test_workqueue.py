@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from memroll.controller.workqueue import Key, Schedule, supervise
+from memroll.controller.workqueue import Key, WorkQueue, supervise
 
 A, B = Key("demo", "a"), Key("demo", "b")
 
@@ -17,105 +17,105 @@ async def until(condition, what="the condition"):
     assert condition(), what
 
 
-class Work:
-    """Counts its runs, never two at once for one key, and waits at a gate that the test opens."""
+class Handler:
+    """Handler that records its calls, rejects concurrent calls for one key, and waits for an event of the test."""
 
     def __init__(self, wait_s=3600.0):
-        self.wait_s, self.runs, self.at_once, self.most_at_once = wait_s, [], set(), 0
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self.wait_s, self.calls, self.running, self.max_running = wait_s, [], set(), 0
+        self.may_finish = asyncio.Event()
+        self.may_finish.set()
 
     async def __call__(self, key):
-        assert key not in self.at_once, "one key ran twice at once"
-        self.at_once.add(key)
-        self.most_at_once = max(self.most_at_once, len(self.at_once))
-        self.runs.append(key)
-        await self.gate.wait()
-        self.at_once.discard(key)
+        assert key not in self.running, "one key ran twice at once"
+        self.running.add(key)
+        self.max_running = max(self.max_running, len(self.running))
+        self.calls.append(key)
+        await self.may_finish.wait()
+        self.running.discard(key)
         return self.wait_s
 
 
 @pytest.fixture
 def start():
-    """Run schedules until the test ends."""
+    """Run queues until the test ends."""
     tasks = []
 
-    def run(schedule):
-        tasks.append(asyncio.get_running_loop().create_task(schedule.run()))
-        return schedule
+    def run(queue):
+        tasks.append(asyncio.get_running_loop().create_task(queue.run()))
+        return queue
 
     yield run
     for task in tasks:
         task.cancel()
 
 
-async def test_a_woken_key_runs_and_then_waits_for_its_time(start):
-    work = Work()
-    schedule = start(Schedule(work, at_once=4))
-    schedule.wake(A)
-    await until(lambda: work.runs == [A] and not work.at_once)
-    schedule.wake(B)
-    await until(lambda: work.runs == [A, B])
+async def test_an_enqueued_key_is_handled_and_then_waits(start):
+    handler = Handler()
+    queue = start(WorkQueue(handler, concurrency=4))
+    queue.enqueue(A)
+    await until(lambda: handler.calls == [A] and not handler.running)
+    queue.enqueue(B)
+    await until(lambda: handler.calls == [A, B])
 
 
-async def test_a_key_comes_back_when_it_is_due(start):
-    work = Work(wait_s=0.01)
-    schedule = start(Schedule(work, at_once=4))
-    schedule.wake(A)
-    await until(lambda: len(work.runs) >= 3)
+async def test_a_key_is_handled_again_when_it_is_due(start):
+    handler = Handler(wait_s=0.01)
+    queue = start(WorkQueue(handler, concurrency=4))
+    queue.enqueue(A)
+    await until(lambda: len(handler.calls) >= 3)
 
 
-async def test_a_key_that_is_woken_while_it_runs_runs_once_more(start):
-    work = Work()
-    work.gate.clear()
-    schedule = start(Schedule(work, at_once=4))
-    schedule.wake(A)
-    await until(lambda: work.at_once)
-    schedule.wake(A)
-    schedule.wake(A)
-    work.gate.set()
-    await until(lambda: work.runs == [A, A] and not work.at_once)
+async def test_a_key_enqueued_while_it_is_handled_is_handled_once_more(start):
+    handler = Handler()
+    handler.may_finish.clear()
+    queue = start(WorkQueue(handler, concurrency=4))
+    queue.enqueue(A)
+    await until(lambda: handler.running)
+    queue.enqueue(A)
+    queue.enqueue(A)
+    handler.may_finish.set()
+    await until(lambda: handler.calls == [A, A] and not handler.running)
 
 
-async def test_no_more_run_at_once_than_allowed(start):
-    work = Work(wait_s=None)
-    work.gate.clear()
-    schedule = start(Schedule(work, at_once=2))
+async def test_the_concurrency_is_bounded(start):
+    handler = Handler(wait_s=None)
+    handler.may_finish.clear()
+    queue = start(WorkQueue(handler, concurrency=2))
     for i in range(20):
-        schedule.wake(Key("demo", str(i)))
-    await until(lambda: len(work.at_once) == 2)
-    work.gate.set()
-    await until(lambda: len(work.runs) == 20 and not work.at_once)
-    assert work.most_at_once == 2
+        queue.enqueue(Key("demo", str(i)))
+    await until(lambda: len(handler.running) == 2)
+    handler.may_finish.set()
+    await until(lambda: len(handler.calls) == 20 and not handler.running)
+    assert handler.max_running == 2
 
 
-async def test_a_key_without_a_next_time_is_forgotten(start):
-    work = Work(wait_s=None)
-    schedule = start(Schedule(work, at_once=2))
-    schedule.wake(A)
-    await until(lambda: work.runs == [A] and not schedule.knows(A))
-    assert len(schedule) == 0
+async def test_a_key_without_a_delay_is_removed(start):
+    handler = Handler(wait_s=None)
+    queue = start(WorkQueue(handler, concurrency=2))
+    queue.enqueue(A)
+    await until(lambda: handler.calls == [A] and A not in queue)
+    assert len(queue) == 0
 
 
-async def test_a_bug_in_one_key_is_logged_and_stops_no_other(start, caplog):
+async def test_a_bug_in_one_key_is_logged_and_stops_no_other_key(start, caplog):
     runs = []
 
-    async def work(key):
+    async def handler(key):
         runs.append(key)
         if key == A:
             raise KeyError("a bug")
         return 3600.0
 
-    schedule = start(Schedule(work, at_once=1))
+    queue = start(WorkQueue(handler, concurrency=1))
     with caplog.at_level(logging.ERROR):
-        schedule.wake(A)
-        schedule.wake(B)
+        queue.enqueue(A)
+        queue.enqueue(B)
         await until(lambda: runs == [A, B])
-    assert "a bug: work on demo/a failed" in caplog.text
-    assert schedule.knows(A), "it is tried again later"
+    assert "bug: handling demo/a failed" in caplog.text
+    assert A in queue, "it is handled again later"
 
 
-async def test_supervision_names_what_ended_and_stops_the_rest():
+async def test_supervise_names_the_ended_task_and_cancels_the_others():
     stopped = []
 
     async def forever():
@@ -131,7 +131,7 @@ async def test_supervision_names_what_ended_and_stops_the_rest():
     assert stopped == ["forever"]
 
 
-async def test_supervision_lets_a_failure_out():
+async def test_supervise_raises_the_error_of_a_task():
     async def broken():
         raise RuntimeError("died")
 
@@ -140,16 +140,16 @@ async def test_supervision_lets_a_failure_out():
 
 
 @pytest.mark.parametrize("turns", range(6))
-async def test_a_wake_up_in_the_moment_of_a_cancellation_does_not_swallow_it(turns):
-    """What swallowed it would go on for ever: the process would not end when it is told to."""
-    schedule = Schedule(Work(), at_once=1)
-    running = asyncio.create_task(schedule.run())
+async def test_a_key_enqueued_during_a_cancellation_does_not_swallow_it(turns):
+    """A queue that swallows the cancellation never ends, and neither does the process."""
+    queue = WorkQueue(Handler(), concurrency=1)
+    running = asyncio.create_task(queue.run())
     for _ in range(10):
         await asyncio.sleep(0)
-    schedule.wake(A)
+    queue.enqueue(A)
     for _ in range(turns):
         await asyncio.sleep(0)
-    schedule.wake(B)
+    queue.enqueue(B)
     running.cancel()
     await asyncio.wait({running}, timeout=1)
     assert running.done()

@@ -1,4 +1,4 @@
-"""What is read for which pods, and beside whom a container is judged."""
+"""Assessment of a policy's pods: batches, peers, and parameters."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from memroll.detection import assess
-from memroll.detection.assess import Watch, _peers, rule_of, span_of, subject_of
-from memroll.detection.batches import BATCH_PODS, SIBLINGS_MOST, batches, family_of
-from memroll.detection.samples import PodPattern, Reading, SeriesRow
+from memroll.detection.assess import Assessor, peer_histories
+from memroll.detection.batches import MAX_BATCH_PODS, MAX_PEERS_READ, peer_group_of, split_into_batches
+from memroll.detection.container_history import build_history
+from memroll.detection.samples import QueryResult, SeriesRow
 from memroll.detection.series import EMPTY, Series
+from memroll.model.pod_names import PodPattern
 from memroll.model.pods import ObjectRef
+from memroll.model.roll_duration import RollDurations
 from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
 from tests.fakes import FakePrometheus
 
@@ -25,65 +28,49 @@ def owned(name: str, kind: str, owner: str, **labels: str):
     return pod(name, controller=ObjectRef("apps/v1", kind, owner, f"uid-{owner}"), labels={"app": "leaky"} | labels)
 
 
-FAMILIES = [
-    pytest.param(owned("web-5d-abcde", "ReplicaSet", "web-5d", **{"pod-template-hash": "5d"}), "Deployment", "web"),
-    pytest.param(
-        owned("web-5d-abcde", "ReplicaSet", "web-5d", **{"rollouts-pod-template-hash": "5d"}), "Deployment", "web"
-    ),
-    pytest.param(owned("rs-one-abcde", "ReplicaSet", "rs-one"), "ReplicaSet", "rs-one"),
-    pytest.param(owned("db-0", "StatefulSet", "db"), "StatefulSet", "db"),
-    pytest.param(owned("agent-abcde", "DaemonSet", "agent"), "DaemonSet", "agent"),
-]
+def test_a_pod_without_a_controller_has_no_peers():
+    assert peer_group_of(pod("bare", controller=None)) is None
+    (batch,) = split_into_batches([pod("bare", controller=None), pod("other", controller=None)], {"uid-bare"})
+    assert (batch.pods, batch.patterns) == (("bare",), ())
 
 
-@pytest.mark.parametrize(("target", "kind", "name"), FAMILIES)
-def test_a_pod_s_workload_is_told_by_its_controller_s_name(target, kind, name):
-    family = family_of(target)
-    assert family is not None
-    assert (family.kind, family.name) == (kind, name)
-
-
-def test_a_bare_pod_has_no_siblings():
-    assert family_of(pod("bare", controller=None)) is None
-    (batch,) = batches([pod("bare", controller=None), pod("other", controller=None)], {"uid-bare"})
-    assert (batch.pods, batch.like) == (("bare",), ())
-
-
-def test_a_suspect_is_read_with_its_siblings_and_earlier_pods_but_not_with_strangers():
+def test_a_candidate_is_read_with_its_peers_and_earlier_pods_but_no_other_workload():
     hashed = {"pod-template-hash": "5d"}
     ours = [owned(f"web-5d-{i}", "ReplicaSet", "web-5d", **hashed) for i in "ab"]
     canary = owned("web-7f-c", "ReplicaSet", "web-7f", **{"pod-template-hash": "7f"})
-    stranger = owned("api-5d-a", "ReplicaSet", "api-5d", **hashed)
-    (batch,) = batches([*ours, canary, stranger], {ours[0].key.uid})
-    assert sorted(batch.pods) == ["web-5d-a", "web-5d-b", "web-7f-c"], "another revision is a sibling, too"
-    assert batch.like == (PodPattern("web", 2),)
-    assert batch.suspects == {ours[0].key.uid}
+    other = owned("api-5d-a", "ReplicaSet", "api-5d", **hashed)
+    (batch,) = split_into_batches([*ours, canary, other], {ours[0].key.uid})
+    assert sorted(batch.pods) == ["web-5d-a", "web-5d-b", "web-7f-c"], "a pod of another revision is a peer as well"
+    assert batch.patterns == (PodPattern("web", 2),)
+    assert batch.candidates == {ours[0].key.uid}
 
 
-def test_the_pods_of_a_statefulset_come_back_under_their_names():
-    (batch,) = batches([owned("db-0", "StatefulSet", "db"), owned("db-1", "StatefulSet", "db")], {"uid-db-0"})
-    assert (batch.pods, batch.like) == (("db-0", "db-1"), ())
+def test_earlier_pods_of_a_statefulset_have_the_same_names():
+    (batch,) = split_into_batches(
+        [owned("db-0", "StatefulSet", "db"), owned("db-1", "StatefulSet", "db")], {"uid-db-0"}
+    )
+    assert (batch.pods, batch.patterns) == (("db-0", "db-1"), ())
 
 
-def test_a_thousand_suspects_are_read_in_pieces():
+def test_a_thousand_candidates_are_read_in_batches():
     many = [owned(f"web-{i}", "ReplicaSet", "web") for i in range(1000)]
-    found = list(batches(many, {t.key.uid for t in many}))
-    assert frozenset().union(*(b.suspects for b in found)) == {t.key.uid for t in many}
-    assert max(len(b.pods) for b in found) <= BATCH_PODS
-    assert all(b.like == () for b in found), "a large workload's past is left out"
+    found = list(split_into_batches(many, {t.key.uid for t in many}))
+    assert frozenset().union(*(b.candidates for b in found)) == {t.key.uid for t in many}
+    assert max(len(b.pods) for b in found) <= MAX_BATCH_PODS
+    assert all(b.patterns == () for b in found), "earlier pods of a large workload are not read"
 
 
 def test_small_workloads_are_read_together():
     many = [owned(f"web-{i}-abcde", "ReplicaSet", f"web-{i}") for i in range(150)]
-    found = list(batches(many, {t.key.uid for t in many}))
+    found = list(split_into_batches(many, {t.key.uid for t in many}))
     assert [len(b.pods) for b in found] == [100, 50]
-    assert [len(b.like) for b in found] == [100, 50]
+    assert [len(b.patterns) for b in found] == [100, 50]
 
 
-def test_one_suspect_of_a_thousand_is_read_beside_a_few_siblings_of_all_ages():
+def test_one_candidate_of_a_thousand_is_read_with_a_few_peers_of_all_ages():
     many = [replace(owned(f"web-{i}", "ReplicaSet", "web"), created_at=at(-i)) for i in range(1000)]
-    (batch,) = batches(many, {"uid-web-500"})
-    assert len(batch.pods) == 1 + SIBLINGS_MOST
+    (batch,) = split_into_batches(many, {"uid-web-500"})
+    assert len(batch.pods) == 1 + MAX_PEERS_READ
     assert {"web-500", "web-0", "web-999"} <= set(batch.pods)
 
 
@@ -92,7 +79,7 @@ def row(name: str, id_: str, samples: Series = EMPTY, **parts) -> SeriesRow:
     return replace(SeriesRow(name, "app", id_, held, held), **parts)
 
 
-def test_peers_are_the_siblings_and_the_earlier_instances_of_the_same_container():
+def test_peers_are_the_running_and_the_earlier_instances_of_the_same_container():
     hashed = {"pod-template-hash": "5d"}
     ours = [owned(f"web-5d-abcd{i}", "ReplicaSet", "web-5d", **hashed) for i in "bcd"]
     ours = [replace(p, containers=(container(id=f"id-{p.key.name[-1]}", started_at=at(-100)),)) for p in ours]
@@ -102,44 +89,37 @@ def test_peers_are_the_siblings_and_the_earlier_instances_of_the_same_container(
         row("web-5d-abcdc", "id-c"),
         row("web-7f-xxxxx", "id-earlier"),
         row("web-5d-abcdd", "id-sidecar", container="proxy"),
-        row("api-5d-abcdb", "id-stranger"),
+        row("api-5d-abcdb", "id-other"),
     )
-    found = list(_peers(ours, ours[0], ours[0].containers[0], Reading(rows, NOW.timestamp()), rows[0]))
-    assert len(found) == 3, "its predecessor, a sibling and an earlier pod"
+    found = list(peer_histories(ours, ours[0], ours[0].containers[0], QueryResult(rows, NOW.timestamp()), rows[0]))
+    assert len(found) == 3, "its predecessor, a running peer and an earlier pod"
     starts = sorted(p.started_at_s for p in found)
-    assert starts[-1] == NOW.timestamp() - 100, "a running one began when its pod says, not with its first sample"
+    assert starts[-1] == NOW.timestamp() - 100, "the start of a running one is that in its status, not its first sample"
 
 
-def test_a_kill_is_where_the_counter_rises():
+def test_an_oom_kill_is_where_the_counter_rises():
     times = NOW.timestamp() + np.arange(0, 50, 10.0)
-    subject = subject_of(row("a", "x", ooms=Series(times, np.array([0.0, 0, 1, 1, 3]))), 0.0, LIMIT)
-    assert subject.ooms_s == (times[2], times[4])
+    history = build_history(row("a", "x", ooms=Series(times, np.array([0.0, 0, 1, 1, 3]))), 0.0, LIMIT)
+    assert history.oom_kills_s == (times[2], times[4])
 
 
-@pytest.mark.parametrize(
-    ("growth", "lookback_h", "step_s"),
-    [
-        pytest.param({}, 30.5, 60, id="the defaults: a day, a window and persist, a point a minute"),
-        pytest.param({"window": "24h"}, 120.5, 240, id="long windows are read more coarsely"),
-        pytest.param({"window": "3m", "warmUp": "20s", "persist": "30s"}, 15.5 / 60, None, id="short ones whole"),
-    ],
-)
-def test_what_is_read_is_bounded(growth, lookback_h, step_s):
-    span = span_of(policy(growth=growth))
-    assert span.lookback_s == pytest.approx(lookback_h * 3600)
-    assert span.step_s == step_s
-    assert step_s is None or span.lookback_s / step_s <= 2000
+def durations(*rolls: PodRoll, **spec):
+    made = policy(**spec)
+    return RollDurations.measure(made.name, made.spec.roll.drain, rolls)
 
 
-def test_the_lead_covers_three_rolls_as_they_were_measured():
+def min_lead_s(*rolls: PodRoll) -> float:
+    (watched,) = Assessor(policy(), (pod(),), durations(*rolls), NOW).containers
+    return watched.parameters.lead_time.min_s
+
+
+def test_the_minimum_lead_time_is_three_measured_rolls():
     measured = roll(
         "Succeeded",
         times={"announced": "2026-03-01T11:00:00Z", "finished": "2026-03-01T11:00:40Z"},
     )
-    watch = Watch(policy(), (pod(),), (measured,), NOW)
-    assert watch.rule(pod(), container()).lead.least_s == 3 * 40 + 5
-    guessed = Watch(policy(), (pod(),), (), NOW).rule(pod(), container())
-    assert guessed.lead.least_s == 3 * (5 + 10) + 5, "before one was: what the pod took to become Ready, and a little"
+    assert min_lead_s(measured) == 3 * 40 + 5
+    assert min_lead_s() == 3 * (5 + 10) + 5, "without one: the time to become Ready, and an overhead"
 
 
 def took(seconds: int, **workload: str) -> PodRoll:
@@ -148,46 +128,47 @@ def took(seconds: int, **workload: str) -> PodRoll:
     return roll("Succeeded", workload=ref, times=times)
 
 
-def test_a_workload_s_own_rolls_tell_what_one_takes_before_those_of_others():
+def test_a_workload_s_own_rolls_count_before_those_of_the_policy():
     hashed = {"pod-template-hash": "5d"}
     web, api = owned("web-5d-a", "ReplicaSet", "web-5d", **hashed), owned("api-5d-a", "ReplicaSet", "api-5d", **hashed)
     database = owned("web-0", "StatefulSet", "web")
     argo = owned("shop-5d-a", "ReplicaSet", "shop-5d", **{"rollouts-pod-template-hash": "5d"})
     rolls = (took(30, name="web"), took(50, name="shop", kind="Rollout"), took(20, name="other"))
-    watch = Watch(policy(), (web, api, database, argo), rolls, NOW)
-    assert [watch.roll_s(t) for t in (web, argo, api, database)] == [30, 50, 50, 50]
+    assert [durations(*rolls).of_pod_s(p) for p in (web, argo, api, database)] == [30, 50, 50, 50]
+
+
+def test_rolls_of_other_policies_count_for_their_workload_only():
+    others = took(30, name="web"), took(50, name="shop")
+    own = RollDurations.measure("another", policy().spec.roll.drain, others)
+    web = owned("web-5d-a", "ReplicaSet", "web-5d", **{"pod-template-hash": "5d"})
+    assert [own.of_pod_s(p) for p in (web, pod())] == [30, 5 + 10]
 
 
 @pytest.mark.parametrize(
     ("drain", "more_s"),
     [
         ({}, 0),
-        ({"mode": "Detach", "wait": "20s"}, 20),
+        ({"mode": "Detach", "minDuration": "20s"}, 20),
         ({"mode": "Detach", "timeout": "4m", "until": {"metric": "inflight"}}, 240),
     ],
 )
-def test_a_pod_that_may_be_left_to_drain_is_begun_with_earlier(drain, more_s):
-    watch = Watch(policy(roll={"drain": drain}), (pod(),), (), NOW)
-    assert watch.roll_s(pod()) == 5 + 10 + more_s
+def test_the_estimated_duration_of_a_roll_includes_the_drain(drain, more_s):
+    assert durations(roll={"drain": drain}).of_pod_s(pod()) == 5 + 10 + more_s
 
 
-def test_a_fixed_lead_is_handed_on():
-    assert rule_of(policy(exhaustion={"lead": "2h"}), LIMIT).lead.fixed_s == 7200
-
-
-async def test_a_bug_that_one_container_s_numbers_meet_keeps_no_other_from_being_judged(monkeypatch, caplog):
+async def test_an_exception_in_one_assessment_affects_no_other_container(monkeypatch, caplog):
     pods = tuple(pod(name, containers=(container(id=f"id-{name}"),)) for name in ("odd", "even"))
     series = {f"id-{p.key.name}": line(0.6) for p in pods}
-    judge = assess.judge
+    original = assess.verdict_for
 
-    def sometimes(subject, rule, now_s, peers):
-        if subject.limit_bytes == 7:
+    def fail_once(history, parameters, now_s, peers):
+        if history.limit_bytes == 7:
             raise ZeroDivisionError
-        return judge(subject, rule, now_s, peers)
+        return original(history, parameters, now_s, peers)
 
-    monkeypatch.setattr(assess, "judge", sometimes)
+    monkeypatch.setattr(assess, "verdict_for", fail_once)
     odd = replace(pods[0], containers=(container(id="id-odd", limit_bytes=7),))
-    watched = policy(growth={"perHour": "50%", "window": "60s", "warmUp": "20s", "persist": "10s"})
-    found = await assess.assess(Watch(watched, (odd, pods[1]), (), NOW), FakePrometheus(series))
-    assert [a.verdict.code for a in found] == ["JudgingFailed", "Growing"]
-    assert "a bug: judging container app of pod demo/odd failed" in caplog.text
+    watched = policy(growth={"perHour": "50%", "window": "60s", "warmUp": "20s", "for": "10s"})
+    found = await Assessor(watched, (odd, pods[1]), durations(), NOW).assess(FakePrometheus(series))
+    assert [a.verdict.reason for a in found] == ["AssessmentFailed", "Leaking"]
+    assert "a bug: assessing container app of pod demo/odd failed" in caplog.text

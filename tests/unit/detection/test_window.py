@@ -1,4 +1,4 @@
-"""One window: what it holds, where its climb ends, and how far it is to the limit."""
+"""One window: its samples, the plateau that it approaches, and the time to the limit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from memroll.detection.time_to_limit import recurring_peak_bytes, time_to_limit_s
-from memroll.detection.window import RECENT_BINS, plateau_bytes
+from memroll.detection.shape_checks import plateau_bytes
+from memroll.detection.time_to_limit import recurring_peak_bytes, time_to_limit_at_recurring_peak_s
+from memroll.detection.window import LEVEL_BINS
 from tests.builders import MIB
-from tests.unit.detection.days import HOUR_S, LIMIT_MIB, NOW_H, NOW_S, RULE, flat, leak, lived, look, ramp
+from tests.unit.detection.days import HOUR_S, LIMIT_MIB, NOW_H, NOW_S, PARAMETERS, flat, leak, lived, ramp, trend_window
 
 
 def settling(tau_h):
@@ -18,35 +19,35 @@ def settling(tau_h):
 
 
 @pytest.mark.parametrize("tau_h", [8, 12, 16])
-def test_the_end_of_an_exponential_is_seen_from_two_windows(tau_h):
-    assert plateau_bytes(look(settling(tau_h))) == pytest.approx(700 * MIB, rel=0.05)
+def test_the_plateau_of_an_exponential_is_projected_from_two_windows(tau_h):
+    assert plateau_bytes(trend_window(settling(tau_h))) == pytest.approx(700 * MIB, rel=0.05)
 
 
 @pytest.mark.parametrize(
-    "subject",
+    "history",
     [
         pytest.param(lived(leak(20)), id="a line"),
-        pytest.param(lived(lambda h: 200 + 0.5 * h**2), id="a climb that grows steeper"),
-        pytest.param(lived(ramp(300, 20, 14), noise_mib=0), id="one that came to a halt"),
+        pytest.param(lived(lambda h: 200 + 0.5 * h**2), id="growth that accelerates"),
+        pytest.param(lived(ramp(300, 20, 14), noise_mib=0), id="growth that stopped"),
         pytest.param(lived(leak(-10, base_mib=900)), id="a fall"),
-        pytest.param(lived(leak(20), born_h=NOW_H - 8), id="one known for a window only"),
+        pytest.param(lived(leak(20), born_h=NOW_H - 8), id="only one window of history"),
     ],
 )
-def test_what_does_not_slow_down_has_no_plateau_ahead(subject):
-    assert plateau_bytes(look(subject)) == float("inf")
+def test_growth_that_does_not_slow_down_approaches_no_plateau(history):
+    assert plateau_bytes(trend_window(history)) == float("inf")
 
 
 def test_warm_up_is_no_part_of_the_window():
-    young = look(lived(lambda h: np.where(h < 35.5, 900, 300), born_h=35))
-    assert young.start_s == young.judged_from_s == 35 * HOUR_S + RULE.warm_up_s
-    assert young.points.values_bytes.max() < 310 * MIB
-    assert replace(young, warm_up_s=0.0).points.values_bytes.max() > 800 * MIB
-    assert look(lived(flat(300))).start_s == NOW_S - RULE.window_s
+    young = trend_window(lived(lambda h: np.where(h < 35.5, 900, 300), born_h=35))
+    assert young.start_s == young.valid_from_s == 35 * HOUR_S + PARAMETERS.warm_up_s
+    assert young.envelope.values_bytes.max() < 310 * MIB
+    assert replace(young, warm_up_s=0.0).envelope.values_bytes.max() > 800 * MIB
+    assert trend_window(lived(flat(300))).start_s == NOW_S - PARAMETERS.window_s
 
 
-def test_the_level_is_that_of_the_last_bins():
-    seen = look(lived(leak(24), noise_mib=0))
-    assert seen.level_bytes == sorted(seen.points.values_bytes[-RECENT_BINS:])[RECENT_BINS // 2]
+def test_the_level_is_the_median_of_the_newest_bins():
+    window = trend_window(lived(leak(24), noise_mib=0))
+    assert window.level_bytes == sorted(window.envelope.values_bytes[-LEVEL_BINS:])[LEVEL_BINS // 2]
 
 
 @pytest.mark.parametrize(
@@ -60,31 +61,33 @@ def test_the_level_is_that_of_the_last_bins():
         pytest.param(lambda t: np.abs(t - NOW_S + 3 * HOUR_S) > HOUR_S, True, id="with a gap in the middle"),
     ],
 )
-def test_a_window_is_looked_at_when_its_samples_suffice_and_span_it(keep, enough):
+def test_a_window_needs_enough_samples_that_span_it(keep, enough):
     whole = lived(leak(20))
     kept = keep(whole.rss.times_s)
     thin = replace(whole.rss, times_s=whole.rss.times_s[kept], values=whole.rss.values[kept])
-    assert (look(replace(whole, rss=thin)).shortage == "") is enough
+    assert (trend_window(replace(whole, rss=thin)).insufficient_data == "") is enough
 
 
 @pytest.mark.parametrize("mib_per_h", [20, 100])
-def test_the_limit_is_met_by_the_peaks_that_recur_not_by_the_floor(mib_per_h):
+def test_the_time_to_the_limit_is_that_of_the_recurring_peak_not_of_the_lower_envelope(mib_per_h):
     base = LIMIT_MIB - 100 - mib_per_h * NOW_H
-    plain = look(lived(leak(mib_per_h, base_mib=base), noise_mib=0))
-    assert time_to_limit_s(plain) == pytest.approx(100 / mib_per_h * HOUR_S, rel=0.01)
-    saw = look(lived(lambda h: leak(mib_per_h, base_mib=base)(h) + 40 * (h * 6 % 1), noise_mib=0))
-    assert time_to_limit_s(saw) == pytest.approx(64 / mib_per_h * HOUR_S, rel=0.1)
-    burst = look(lived(lambda h: leak(mib_per_h, base_mib=base)(h) + 90 * (np.abs(h - 39.8) < 0.01), noise_mib=0))
-    assert time_to_limit_s(burst) == pytest.approx(time_to_limit_s(plain), rel=0.01)
+    plain = trend_window(lived(leak(mib_per_h, base_mib=base), noise_mib=0))
+    assert time_to_limit_at_recurring_peak_s(plain) == pytest.approx(100 / mib_per_h * HOUR_S, rel=0.01)
+    saw = trend_window(lived(lambda h: leak(mib_per_h, base_mib=base)(h) + 40 * (h * 6 % 1), noise_mib=0))
+    assert time_to_limit_at_recurring_peak_s(saw) == pytest.approx(64 / mib_per_h * HOUR_S, rel=0.1)
+    burst = trend_window(
+        lived(lambda h: leak(mib_per_h, base_mib=base)(h) + 90 * (np.abs(h - 39.8) < 0.01), noise_mib=0)
+    )
+    assert time_to_limit_at_recurring_peak_s(burst) == pytest.approx(time_to_limit_at_recurring_peak_s(plain), rel=0.01)
 
 
-def test_without_a_limit_or_a_climb_it_is_never_met():
-    assert time_to_limit_s(look(lived(leak(20), limit_bytes=None))) == float("inf")
-    assert time_to_limit_s(look(lived(leak(-5, base_mib=900)))) == float("inf")
-    assert time_to_limit_s(look(lived(leak(20, base_mib=LIMIT_MIB)))) == 0.0
+def test_without_a_limit_or_growth_the_time_to_the_limit_is_infinite():
+    assert time_to_limit_at_recurring_peak_s(trend_window(lived(leak(20), limit_bytes=None))) == float("inf")
+    assert time_to_limit_at_recurring_peak_s(trend_window(lived(leak(-5, base_mib=900)))) == float("inf")
+    assert time_to_limit_at_recurring_peak_s(trend_window(lived(leak(20, base_mib=LIMIT_MIB)))) == 0.0
 
 
-def test_the_last_known_usage_counts_where_none_is_recent():
-    subject = lived(flat(300), noise_mib=0)
-    late = replace(subject, working_set=subject.working_set.until(NOW_S - 3 * HOUR_S))
-    assert recurring_peak_bytes(look(late)) == 300 * MIB
+def test_the_newest_usage_counts_if_none_is_recent():
+    history = lived(flat(300), noise_mib=0)
+    late = replace(history, working_set=history.working_set.until(NOW_S - 3 * HOUR_S))
+    assert recurring_peak_bytes(trend_window(late)) == 300 * MIB

@@ -6,385 +6,424 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.model.permissions import Permits
+from memroll.model.permissions import Permissions
 from memroll.model.pods import ObjectRef
 from memroll.planning import gates
-from memroll.planning.answer import Answer
-from memroll.planning.gate_result import in_words
-from memroll.planning.gates import GATES, explain, first_hold
+from memroll.planning.gate_result import MAX_GATE_MESSAGE_CHARS, Gate, GateResult
+from memroll.planning.gates import GATES, explain, first_blocking_gate
 from memroll.planning.plan import make_plan
-from memroll.planning.rate_limit import Tally
-from tests.builders import at, breach, candidate, context, ended, pod, roll, workload
+from memroll.planning.rate_limit import RecentRolls
+from tests.builders import at, candidate, context, ended_roll, leak_verdict, pod, roll, workload
 
 if TYPE_CHECKING:
-    from memroll.planning.candidate import Candidate, Context
+    from memroll.planning.candidate import Candidate
 
 BARE = pod(controller=None)
-JOB = workload(top=ObjectRef("batch/v1", "Job", "once", "job-1"), hash_label="")
+JOB = workload(owner=ObjectRef("batch/v1", "Job", "once", "job-1"), hash_label="")
 ACTIVE = roll(
     "Replacing", spec={"podUID": "another"}, workload={"apiVersion": "apps/v1", "kind": "Deployment", "name": "leaky"}
 )
 NIGHTS = {"allow": [{"start": "01:00", "end": "05:00"}]}
 
-HOLDS = [
-    pytest.param({}, {"policy": {"suspend": True}}, "suspended", "the policy is suspended", id="a suspended policy"),
+BLOCKED = [
     pytest.param(
-        {}, {"policy": {"mode": "Observe"}}, "observing", "the policy observes only (mode: Observe)", id="an observer"
+        {}, {"policy": {"suspend": True}}, "PolicySuspended", "the policy is suspended", id="a suspended policy"
+    ),
+    pytest.param(
+        {}, {"policy": {"mode": "Observe"}}, "ObserveOnly", "the policy only observes (mode: Observe)", id="an observer"
     ),
     pytest.param(
         {},
-        {"leads": False},
-        "not_leading",
-        "this process does not hold the Lease: another one acts",
-        id="a process that does not lead",
+        {"is_leader": False},
+        "NotLeader",
+        "this process does not hold the Lease: another replica rolls the pods",
+        id="a process that is not the leader",
     ),
     pytest.param(
-        {"target": pod(deleting=True)}, {}, "leaving", "the pod is already being deleted", id="a pod that is leaving"
-    ),
-    pytest.param(
-        {"target": pod(annotations={"memroll.dev/roll": "x"}, labels={"pod-template-hash": "memroll-released"})},
+        {"pod": pod(deleting=True)},
         {},
-        "released",
-        "a roll of this pod is under way",
+        "PodTerminating",
+        "the pod is already being deleted",
+        id="a pod that is terminating",
+    ),
+    pytest.param(
+        {"pod": pod(annotations={"memroll.dev/roll": "x"}, labels={"pod-template-hash": "memroll-released"})},
+        {},
+        "PodReleased",
+        "a roll of this pod is in progress",
         id="a pod that is released already",
     ),
     pytest.param(
-        {"breach": breach(400, due=False)},
+        {"verdict": leak_verdict(400, due=False)},
         {},
-        "not_due",
-        "not due: 7m to the limit, rolled within 30s of it",
+        "NotDue",
+        "not due: 7m to the limit, rolled when 30s are left",
         id="a leak whose limit is far",
     ),
     pytest.param(
-        {"breach": breach(None, lead_s=None, due=False)},
+        {"verdict": leak_verdict(None, lead_s=None, due=False)},
         {},
-        "not_due",
+        "NotDue",
         "not due: without a memory limit there is no deadline",
         id="a leak without a limit",
     ),
     pytest.param(
-        {"target": pod(ready=False)},
+        {"pod": pod(ready=False)},
         {},
-        "not_ready",
-        "the pod is not Ready: replacing it might hide another trouble",
+        "PodNotReady",
+        "the pod is not Ready: replacing it might hide another problem",
         id="a pod that is not Ready",
     ),
     pytest.param(
-        {"target": pod(annotations={"memroll.dev/protect": "true"})},
+        {"pod": pod(annotations={"memroll.dev/do-not-disrupt": "true"})},
         {},
-        "protected",
-        "the pod is protected (memroll.dev/protect: 'true')",
+        "DoNotDisrupt",
+        "the pod is marked memroll.dev/do-not-disrupt: 'true'",
         id="a protected pod",
     ),
     pytest.param(
-        {"target": pod(annotations={"memroll.dev/protect": ""})},
+        {"pod": pod(annotations={"memroll.dev/do-not-disrupt": ""})},
         {},
-        "protected",
-        "the pod is protected (memroll.dev/protect: '')",
-        id="protection that can't be read protects",
+        "DoNotDisrupt",
+        "the pod is marked memroll.dev/do-not-disrupt: ''",
+        id="an invalid annotation protects",
     ),
     pytest.param(
-        {"target": pod(annotations={"memroll.dev/protect": "2026-03-01T13:00:00Z"})},
+        {"pod": pod(annotations={"memroll.dev/do-not-disrupt": "2026-03-01T13:00:00Z"})},
         {},
-        "protected",
-        "the pod is protected until 2026-03-01T13:00:00Z",
+        "DoNotDisrupt",
+        "the pod is marked memroll.dev/do-not-disrupt until 2026-03-01T13:00:00Z",
         id="protection that still lasts",
     ),
     pytest.param(
         {},
-        {"namespace_annotations": {"memroll.dev/protect": "true"}},
-        "protected",
-        "the namespace is protected (memroll.dev/protect: 'true')",
+        {"namespace_annotations": {"memroll.dev/do-not-disrupt": "true"}},
+        "DoNotDisrupt",
+        "the namespace is marked memroll.dev/do-not-disrupt: 'true'",
         id="a protected namespace",
     ),
     pytest.param(
-        {"target": pod(annotations={"karpenter.sh/do-not-disrupt": "true"})},
+        {"pod": pod(annotations={"karpenter.sh/do-not-disrupt": "true"})},
         {},
-        "protected",
+        "DoNotDisrupt",
         "the pod is marked karpenter.sh/do-not-disrupt: true",
         id="another autoscaler's mark",
     ),
     pytest.param(
-        {"target": BARE, "workload": None},
+        {"pod": BARE, "workload": None},
         {},
-        "refused",
-        "a pod without a controller would not come back: run it by a Deployment or StatefulSet",
+        "Unsupported",
+        "a pod without a controller would not be replaced: run it by a Deployment or StatefulSet",
         id="a bare pod",
     ),
     pytest.param(
         {"workload": JOB},
         {},
-        "refused",
+        "Unsupported",
         "pods of a Job are not rolled: one that ends early would lose its work",
         id="a Job's pod",
     ),
     pytest.param(
-        {"target": pod(mirror=True)},
+        {"pod": pod(static=True)},
         {},
-        "refused",
+        "Unsupported",
         "a static pod is owned by its node's kubelet: the API server can't evict it",
         id="a static pod",
     ),
     pytest.param(
+        {"workload": None, "unreadable_because": "ReplicaSet/leaky-5d can't be read: replicasets is forbidden"},
         {},
-        {"permits": Permits(acting=False)},
-        "refused",
+        "Unsupported",
+        "ReplicaSet/leaky-5d can't be read: replicasets is forbidden",
+        id="a workload that can't be read",
+    ),
+    pytest.param(
+        {},
+        {"permissions": Permissions(acting=False)},
+        "Unsupported",
         "memroll was installed without the right to act on pods",
         id="an installation that may only watch",
     ),
     pytest.param(
         {},
-        {"permits": Permits(surge=False), "policy": {"roll": {"strategy": "Surge"}}},
-        "refused",
-        "the policy asks for Surge, but memroll was installed without the right to surge",
-        id="a surge without the right to it",
+        {"permissions": Permissions(surge=False), "policy": {"roll": {"strategy": "Surge"}}},
+        "Unsupported",
+        "strategy Surge is set in the spec, but memroll was installed without the right to surge",
+        id="a surge without the permission for it",
     ),
     pytest.param(
-        {"workload": workload(mid_rollout="1 of 3 pods are updated")},
+        {"workload": workload(rollout_in_progress="1 of 3 pods are updated")},
         {},
-        "mid_rollout",
+        "RolloutInProgress",
         "1 of 3 pods are updated",
         id="a workload in a rollout",
     ),
     pytest.param(
         {},
-        {"policy": {"roll": {"windows": NIGHTS}}},
-        "outside_windows",
-        "outside of the windows: the next one opens at 2026-03-02T01:00:00Z",
-        id="a time outside of the windows",
+        {"policy": {"roll": {"maintenanceWindows": NIGHTS}}},
+        "OutsideMaintenanceWindow",
+        "outside the maintenance windows: the next one opens at 2026-03-02T01:00:00Z",
+        id="a time outside the windows",
     ),
     pytest.param(
         {},
-        {"policy": {"roll": {"windows": NIGHTS | {"actEarly": False}}}},
-        "outside_windows",
-        "outside of the windows: the next one opens at 2026-03-02T01:00:00Z, after its limit, and actEarly is false",
+        {"policy": {"roll": {"maintenanceWindows": NIGHTS | {"whenLimitComesFirst": "Hold"}}}},
+        "OutsideMaintenanceWindow",
+        "outside the maintenance windows: the next one opens at 2026-03-02T01:00:00Z"
+        ", after the pod reaches its limit, and whenLimitComesFirst is Hold",
         id="the same, when that is too late",
     ),
     pytest.param(
         {},
-        {"policy": {"roll": {"windows": {"deny": [{}]}}}},
-        "outside_windows",
-        "the windows never open",
+        {"policy": {"roll": {"maintenanceWindows": {"deny": [{}]}}}},
+        "OutsideMaintenanceWindow",
+        "the maintenance windows never open",
         id="windows that never open",
     ),
     pytest.param(
         {},
-        {"tally": Tally((at(-1800),) * 30, ())},
-        "runaway_guard",
-        "the runaway guard stops all rolls until 2026-03-01T12:30:00Z: 30 within an hour, at most 30",
-        id="an operator that has run away",
+        {"recent_rolls": RecentRolls((at(-1800),) * 30, ())},
+        "RateLimited",
+        "the roll rate limit blocks all rolls until 2026-03-01T12:30:00Z: 30 within an hour, at most 30",
+        id="an operator that has made too many rolls",
     ),
     pytest.param(
         {},
-        {"tally": Tally((at(-60),) * 3, (at(-60),) * 3), "watched_pods": 5},
-        "runaway_guard",
-        "the runaway guard stops the rolls of this namespace until 2026-03-01T12:59:00Z:"
+        {"recent_rolls": RecentRolls((at(-60),) * 3, (at(-60),) * 3), "watched_pods": 5},
+        "RateLimited",
+        "the roll rate limit blocks the rolls of this namespace until 2026-03-01T12:59:00Z:"
         " 3 within an hour, at most 3 with 5 watched pods",
-        id="a namespace that has had too much",
+        id="a namespace with too many rolls",
     ),
 ]
 
 
-@pytest.mark.parametrize(("parts", "around", "gate", "words"), HOLDS)
-def test_a_gate_holds(parts, around, gate, words):
-    assert first_hold(candidate(**parts), context(**around)) == (gate, words)
+@pytest.mark.parametrize(("parts", "around", "gate", "message"), BLOCKED)
+def test_a_gate_blocks(parts, around, gate, message):
+    assert first_blocking_gate(candidate(**parts), context(**around)) == (gate, message)
 
 
-def test_nothing_holds_a_due_pod_of_an_idle_workload():
-    assert first_hold(candidate(), context()) is None
+def test_nothing_blocks_a_due_pod_of_an_idle_workload():
+    assert first_blocking_gate(candidate(), context()) is None
 
 
-def test_protection_that_has_ended_does_not_hold():
-    marked = pod(annotations={"memroll.dev/protect": "2026-03-01T11:59:59Z"})
-    assert first_hold(candidate(target=marked), context()) is None
-    assert first_hold(candidate(target=pod(annotations={"memroll.dev/protect": "false"})), context()) is None
+def test_protection_that_has_ended_does_not_block():
+    marked = pod(annotations={"memroll.dev/do-not-disrupt": "2026-03-01T11:59:59Z"})
+    assert first_blocking_gate(candidate(pod=marked), context()) is None
+    assert (
+        first_blocking_gate(candidate(pod=pod(annotations={"memroll.dev/do-not-disrupt": "false"})), context()) is None
+    )
 
 
-def test_an_active_roll_of_the_same_pod_holds():
-    assert first_hold(candidate(), context(roll("Evicting"))) == ("rolling", "PodRoll leaky-abc-1 is under way")
+def test_an_active_roll_of_the_same_pod_blocks():
+    assert first_blocking_gate(candidate(), context(roll("Evicting"))) == (
+        "RollInProgress",
+        "PodRoll leaky-abc-1 is in progress",
+    )
 
 
 def test_one_roll_of_a_workload_at_a_time():
-    assert first_hold(candidate(), context(ACTIVE)) == (
-        "concurrency",
-        "1 of at most 1 concurrent rolls of Deployment/leaky are under way",
+    assert first_blocking_gate(candidate(), context(ACTIVE)) == (
+        "Concurrency",
+        "1 of at most 1 concurrent rolls of Deployment/leaky are in progress",
     )
-    four = candidate(workload=workload(desired=4))
-    assert first_hold(four, context(ACTIVE, policy={"roll": {"maxConcurrent": "50%", "cooldown": "0s"}})) is None
+    four = candidate(workload=workload(controller_replicas=4))
+    assert (
+        first_blocking_gate(four, context(ACTIVE, policy={"roll": {"maxConcurrent": "50%", "cooldown": "0s"}})) is None
+    )
 
 
 def test_another_workload_s_rolls_do_not_count():
-    other = candidate(workload=workload(top=ObjectRef("apps/v1", "Deployment", "other", "d-2")))
-    assert first_hold(other, context(ACTIVE)) is None
+    other = candidate(workload=workload(owner=ObjectRef("apps/v1", "Deployment", "other", "d-2")))
+    assert first_blocking_gate(other, context(ACTIVE)) is None
 
 
-@pytest.mark.parametrize(("ago_s", "held"), [(599, True), (600, False)])
-def test_a_cooldown_after_each_roll(ago_s, held):
-    hold = first_hold(candidate(), context(ended("Succeeded", -ago_s)))
-    assert (hold == ("cooldown", "cooling down until 2026-03-01T12:00:01Z")) is held
+@pytest.mark.parametrize(("ago_s", "blocked"), [(599, True), (600, False)])
+def test_a_cooldown_after_each_roll(ago_s, blocked):
+    found = first_blocking_gate(candidate(), context(ended_roll("Succeeded", -ago_s)))
+    assert (found == ("Cooldown", "cooling down until 2026-03-01T12:00:01Z")) is blocked
 
 
 def test_failures_in_a_row_double_the_pause():
     spec = {"policy": {"roll": {"cooldown": "0s"}}}
-    once, twice = (ended("Failed", -40),), (ended("Failed", -40), ended("Failed", -50))
-    assert first_hold(candidate(), context(*once, **spec)) is None
-    assert first_hold(candidate(), context(*twice, **spec)) == (
-        "backing_off",
-        "2 failed rolls in a row: tried again at 2026-03-01T12:00:20Z",
+    once, twice = (ended_roll("Failed", -40),), (ended_roll("Failed", -40), ended_roll("Failed", -50))
+    assert first_blocking_gate(candidate(), context(*once, **spec)) is None
+    assert first_blocking_gate(candidate(), context(*twice, **spec)) == (
+        "FailureBackoff",
+        "2 failed rolls in a row: next attempt at 2026-03-01T12:00:20Z",
     )
-    assert first_hold(candidate(), context(*twice, ended("Succeeded", -1), **spec)) is None
+    assert first_blocking_gate(candidate(), context(*twice, ended_roll("Succeeded", -1), **spec)) is None
 
 
 def test_the_most_restrictive_budget_wins():
     budgets = [{"rolls": 9, "per": "24h"}, {"rolls": 1, "per": "1h"}]
     spec = {"policy": {"roll": {"cooldown": "0s", "budgets": budgets}}}
-    words = "the budget of 1 rolls per 1h is spent until 2026-03-01T12:29:50Z"
-    assert first_hold(candidate(), context(ended("Succeeded", -1800), **spec)) == ("budget", words)
-    assert first_hold(candidate(), context(ended("Succeeded", -3700), **spec)) is None
-    assert first_hold(candidate(), context(ended("Aborted", -1800), **spec)) is None
+    message = "the budget of 1 rolls per 1h is spent until 2026-03-01T12:29:50Z"
+    assert first_blocking_gate(candidate(), context(ended_roll("Succeeded", -1800), **spec)) == ("Budget", message)
+    assert first_blocking_gate(candidate(), context(ended_roll("Succeeded", -3700), **spec)) is None
+    assert first_blocking_gate(candidate(), context(ended_roll("Aborted", -1800), **spec)) is None
 
 
-def test_of_several_spent_budgets_the_one_that_frees_last_is_named():
+def test_of_several_spent_budgets_the_one_that_is_free_last_is_named():
     budgets = [{"rolls": 1, "per": "1h"}, {"rolls": 2, "per": "24h"}]
-    rolls = (ended("Succeeded", -600), ended("Failed", -7200))
-    hold = first_hold(candidate(), context(*rolls, policy={"roll": {"cooldown": "0s", "budgets": budgets}}))
-    assert hold == ("budget", "the budget of 2 rolls per 24h is spent until 2026-03-02T09:59:50Z")
+    rolls = (ended_roll("Succeeded", -600), ended_roll("Failed", -7200))
+    found = first_blocking_gate(candidate(), context(*rolls, policy={"roll": {"cooldown": "0s", "budgets": budgets}}))
+    assert found == ("Budget", "the budget of 2 rolls per 24h is spent until 2026-03-02T09:59:50Z")
 
 
-def test_a_budget_of_none_allows_none():
+def test_a_budget_of_zero_allows_no_roll():
     spec = {"policy": {"roll": {"budgets": [{"rolls": 0, "per": "1h"}]}}}
-    assert first_hold(candidate(), context(**spec)) == ("budget", "the budget of 0 rolls per 1h is spent")
+    assert first_blocking_gate(candidate(), context(**spec)) == ("Budget", "the budget of 0 rolls per 1h is spent")
 
 
-def test_the_pod_nearest_its_limit_goes_first_and_counts_for_the_next():
-    near = candidate(target=pod("near"), breach=breach(5))
-    far = candidate(target=pod("far"), breach=breach(25))
+def test_the_pod_nearest_its_limit_is_planned_first_and_counts_for_the_next():
+    near = candidate(pod=pod("near"), verdict=leak_verdict(5))
+    far = candidate(pod=pod("far"), verdict=leak_verdict(25))
     plan = make_plan([far, near], context())
-    assert [c.target.key.name for c in plan.rolls] == ["near"]
-    assert [(h.candidate.target.key.name, h.gate) for h in plan.holds] == [("far", "concurrency")]
-    assert plan.held_by("uid-far") == "1 of at most 1 concurrent rolls of Deployment/leaky are under way"
-    assert plan.held_by("uid-near") == ""
+    assert [c.pod.key.name for c in plan.rolls] == ["near"]
+    assert [(b.candidate.pod.key.name, b.gate) for b in plan.blocked] == [("far", "Concurrency")]
+    (blocked,) = plan.blocked
+    assert plan.blocked_by("uid-far") == blocked
+    assert (blocked.gate, blocked.message) == (
+        Gate.CONCURRENCY,
+        "1 of at most 1 concurrent rolls of Deployment/leaky are in progress",
+    )
+    assert plan.blocked_by("uid-near") is None
 
 
 def test_no_plan_ever_exceeds_concurrency_or_budget():
-    many = [candidate(target=pod(f"p{i}"), workload=workload(desired=50)) for i in range(50)]
+    many = [candidate(pod=pod(f"p{i}"), workload=workload(controller_replicas=50)) for i in range(50)]
     spec = {"roll": {"maxConcurrent": "10%", "budgets": [{"rolls": 3, "per": "1h"}]}}
     assert len(make_plan(many, context(policy=spec)).rolls) == 3
 
 
-COUNTED = {"rolling", "concurrency", "cooldown", "backing_off", "budget", "fleet", "on_hold"}
+COUNTED = {"RollInProgress", "Concurrency", "Cooldown", "FailureBackoff", "Budget", "CanaryPending", "Ineffective"}
 
 
 def test_each_gate_has_a_test_here():
-    assert {param.values[2] for param in HOLDS} | COUNTED == {gate.__name__ for gate in GATES}
+    assert {param.values[2] for param in BLOCKED} | COUNTED == set(GATES)
 
 
-def test_all_gates_explain_themselves_with_value_and_threshold():
-    spec = {"roll": {"windows": NIGHTS, "budgets": [{"rolls": 2, "per": "24h"}]}, "suspend": True}
-    found = explain(candidate(), context(ended("Failed", -300), policy=spec, tally=Tally((), ())))
-    assert [f.gate for f in found] == [gate.__name__ for gate in GATES]
-    assert all(f.value and f.threshold for f in found)
-    by_gate = {f.gate: f for f in found}
-    assert [f.gate for f in found if f.holds] == ["suspended", "cooldown", "backing_off", "outside_windows"]
-    assert (by_gate["not_due"].value, by_gate["not_due"].threshold) == ("20s to the limit", "within 30s of it")
-    assert (by_gate["concurrency"].value, by_gate["concurrency"].threshold) == ("0 under way", "under 1")
-    assert (by_gate["cooldown"].value, by_gate["cooldown"].threshold) == (
-        "the last roll ended 5m ago",
-        "10m ago or more",
-    )
-    assert (by_gate["budget"].value, by_gate["budget"].threshold) == ("1 rolls", "under 2 rolls per 24h")
-    assert by_gate["outside_windows"].value == "closed until 2026-03-02T01:00:00Z"
-    assert by_gate["runaway_guard"].threshold == "under 30 in an hour, under 3 of them in the namespace"
-    assert by_gate["refused"].value == "Surge: the replacement can be Ready before the pod leaves"
+def test_the_names_are_in_order_of_evaluation():
+    assert [*GATES, Gate.POD_ROLL_NOT_CREATED] == list(Gate)
 
 
-def test_gates_after_the_first_that_holds_are_not_asked():
-    asked = []
+def test_all_gates_explain_themselves_with_the_observed_and_the_required_value():
+    spec = {"roll": {"maintenanceWindows": NIGHTS, "budgets": [{"rolls": 2, "per": "24h"}]}, "suspend": True}
+    results = explain(candidate(), context(ended_roll("Failed", -300), policy=spec, recent_rolls=RecentRolls((), ())))
+    assert list(results) == list(GATES)
+    assert all(result.observed and result.required for result in results.values())
+    assert [gate for gate, result in results.items() if result.blocks] == [
+        "PolicySuspended",
+        "Cooldown",
+        "FailureBackoff",
+        "OutsideMaintenanceWindow",
+    ]
+    values = {gate: (result.observed, result.required) for gate, result in results.items()}
+    assert values["NotDue"] == ("20s to the limit", "at most 30s to the limit")
+    assert values["Concurrency"] == ("0 in progress", "under 1")
+    assert values["Cooldown"] == ("the last roll ended 5m ago", "10m ago or more")
+    assert values["Budget"] == ("1 rolls", "under 2 rolls per 24h")
+    assert results["OutsideMaintenanceWindow"].observed == "closed until 2026-03-02T01:00:00Z"
+    assert results["RateLimited"].required == "under 30 in an hour, under 3 of them in the namespace"
+    assert results["Unsupported"].observed == "Surge: the replacement can be Ready before the pod leaves"
 
-    def spy(*_: object) -> Answer:
-        asked.append("spy")
-        return Answer("", "", "")
+
+def test_gates_after_the_first_that_blocks_are_not_evaluated():
+    evaluated = []
+
+    def spy(*_: object) -> GateResult:
+        evaluated.append("spy")
+        return GateResult("", "", "")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gates, "GATES", (gates.suspended, spy))
-        assert first_hold(candidate(), context(policy={"suspend": True})) is not None
-        assert asked == []
-        assert first_hold(candidate(), context()) is None
-        assert asked == ["spy"]
+        both = {Gate.POLICY_SUSPENDED: gates.check_policy_active, Gate.OBSERVE_ONLY: spy}
+        patch.setattr(gates, "GATES", both)
+        assert first_blocking_gate(candidate(), context(policy={"suspend": True})) is not None
+        assert evaluated == []
+        assert first_blocking_gate(candidate(), context()) is None
+        assert evaluated == ["spy"]
 
 
-def test_a_gate_that_only_has_words_can_stand_among_the_others():
-    def on_hold(_: object, context: Context) -> str | None:
-        return "rolling it did not help" if context.leads else None
-
-    gate = in_words(on_hold)
-    assert gate.__name__ == "on_hold"
-    assert gate(candidate(), context()).words == "rolling it did not help"
-    assert gate(candidate(), context(leads=False)).words == ""
+def test_a_long_message_is_cut_to_what_status_allows():
+    blocking = {"workload": workload(rollout_in_progress="x" * 300)}
+    assert first_blocking_gate(candidate(**blocking), context()) == ("RolloutInProgress", "x" * MAX_GATE_MESSAGE_CHARS)
 
 
-def fleet_of(replicas: int, breaching: int) -> list[Candidate]:
+def pods_at_risk(replicas: int, at_risk: int) -> list[Candidate]:
     """Build pods of one workload that leak and are due an hour from now."""
     return [
         candidate(
-            target=pod(f"p{i}"), breach=breach(7200 + i, lead_s=3600, due=False), workload=workload(desired=replicas)
+            pod=pod(f"p{i}"),
+            verdict=leak_verdict(7200 + i, lead_s=3600, due=False),
+            workload=workload(controller_replicas=replicas),
         )
-        for i in range(breaching)
+        for i in range(at_risk)
     ]
 
 
-HURRIED = {"hurried": "before its deadline"}
-HELPED = {"memory": {"effect": "Helped"}}
-USELESS = {"memory": {"effect": "Ineffective"}}
-WELL = {"replacement": {"name": "new", "uid": "uid-new"}}
-FLEETS = [
-    pytest.param(2, 2, (), {}, None, id="two pods are no fleet"),
+ADVANCED = {"advanced_because": "before its deadline"}
+EFFECTIVE = {"effect": {"result": "Effective"}}
+INEFFECTIVE = {"effect": {"result": "Ineffective"}}
+REPLACED = {"replacement": {"name": "new", "uid": "uid-new"}}
+CANARIES = [
+    pytest.param(2, 2, (), {}, None, id="two replicas need no canary"),
     pytest.param(4, 2, (("Succeeded", -60, {}),), {}, None, id="half of the pods"),
-    pytest.param(4, 3, (), {}, None, id="the first goes as the canary"),
-    pytest.param(4, 3, (("Succeeded", -60, {}),), {}, "leaky-abc", id="one went, and nothing is known of it yet"),
-    pytest.param(4, 3, (("Succeeded", -60, HELPED),), {}, None, id="it helped"),
-    pytest.param(4, 3, (("Succeeded", -60, USELESS),), {}, "leaky-abc", id="it did not"),
-    pytest.param(4, 3, (("Succeeded", -60, WELL),), {}, "leaky-abc", id="its replacement warms up"),
-    pytest.param(4, 3, (("Succeeded", -60, WELL),), {"healthy": frozenset({"uid-new"})}, None, id="it is well"),
+    pytest.param(4, 3, (), {}, None, id="the first is the canary"),
+    pytest.param(4, 3, (("Succeeded", -60, {}),), {}, "leaky-abc", id="one was rolled, with unknown effect"),
+    pytest.param(4, 3, (("Succeeded", -60, EFFECTIVE),), {}, None, id="the roll was effective"),
+    pytest.param(4, 3, (("Succeeded", -60, INEFFECTIVE),), {}, "leaky-abc", id="the roll was ineffective"),
+    pytest.param(4, 3, (("Succeeded", -60, REPLACED),), {}, "leaky-abc", id="its replacement warms up"),
     pytest.param(
         4,
         3,
-        (("Evicting", -60, WELL),),
+        (("Succeeded", -60, REPLACED),),
+        {"healthy": frozenset({"uid-new"})},
+        None,
+        id="its replacement is healthy",
+    ),
+    pytest.param(
+        4,
+        3,
+        (("Evicting", -60, REPLACED),),
         {"healthy": frozenset({"uid-new"})},
         "leaky-abc",
-        id="it is, but the roll has not ended",
+        id="its replacement is healthy, but the roll has not ended",
     ),
     pytest.param(4, 3, (("Failed", -60, {}),), {}, None, id="the canary's roll failed: another one"),
-    pytest.param(4, 3, (("Succeeded", -30_000, {}),), {}, None, id="a roll from before it began"),
+    pytest.param(4, 3, (("Succeeded", -30_000, {}),), {}, None, id="a roll from before the growth began"),
 ]
 
 
-@pytest.mark.parametrize(("replicas", "breaching", "rolls", "around", "first"), FLEETS)
-def test_when_most_of_a_workload_breach_at_once_one_goes_first(replicas, breaching, rolls, around, first):
-    family = fleet_of(replicas, breaching)
+@pytest.mark.parametrize(("replicas", "at_risk", "rolls", "around", "first"), CANARIES)
+def test_when_most_of_a_workload_is_at_risk_at_once_one_is_rolled_first(replicas, at_risk, rolls, around, first):
+    peers = pods_at_risk(replicas, at_risk)
     spec = {"roll": {"cooldown": "0s", "maxConcurrent": 9}}
     seen = context(
-        *(ended(phase, at_s, **more) for phase, at_s, more in rolls), policy=spec, breaching=tuple(family), **around
+        *(ended_roll(phase, at_s, **more) for phase, at_s, more in rolls),
+        policy=spec,
+        candidates=tuple(peers),
+        **around,
     )
-    hold = first_hold(replace(family[-1], **HURRIED), seen)
-    words = f"{breaching} of {replicas} pods breach at once: waiting to see whether rolling {first} helps"
-    assert hold == (None if first is None else ("fleet", words))
-    own = replace(family[-1], breach=breach(20))
-    assert first_hold(own, seen) is None, "its own deadline has come: it does not wait"
-    pressed = replace(family[-1], **HURRIED, pressed=True)
-    assert first_hold(pressed, seen) is None, "the deadline of one behind it has come"
+    found = first_blocking_gate(replace(peers[-1], **ADVANCED), seen)
+    message = f"{at_risk} of {replicas} pods are at risk at once: waiting until the roll of {first} proves effective"
+    assert found == (None if first is None else ("CanaryPending", message))
+    own = replace(peers[-1], verdict=leak_verdict(20))
+    assert first_blocking_gate(own, seen) is None, "its own deadline has come: it does not wait"
+    holds_up_queue = replace(peers[-1], **ADVANCED, holds_up_queue=True)
+    assert first_blocking_gate(holds_up_queue, seen) is None, "the deadline of one behind it has come"
 
 
-def test_the_second_of_a_fleet_waits_for_the_first_within_one_pass():
-    family = tuple(fleet_of(4, 4))
-    seen = context(policy={"roll": {"maxConcurrent": 9}}, breaching=family, planned=family[:1])
-    hold = first_hold(replace(family[1], **HURRIED), seen)
-    assert hold == ("fleet", "4 of 4 pods breach at once: waiting to see whether rolling p0 helps")
+def test_the_second_of_many_waits_for_the_first_within_one_reconcile():
+    peers = tuple(pods_at_risk(4, 4))
+    seen = context(policy={"roll": {"maxConcurrent": 9}}, candidates=peers, planned=peers[:1])
+    found = first_blocking_gate(replace(peers[1], **ADVANCED), seen)
+    assert found == ("CanaryPending", "4 of 4 pods are at risk at once: waiting until the roll of p0 proves effective")
 
 
-def test_a_back_off_ends_somewhere():
-    failures = [ended("Failed", -i * 10) for i in range(60)]
-    hold = first_hold(candidate(), context(*failures, policy={"roll": {"cooldown": "0s"}}))
-    assert hold is not None
+def test_the_backoff_is_bounded():
+    failures = [ended_roll("Failed", -i * 10) for i in range(60)]
+    found = first_blocking_gate(candidate(), context(*failures, policy={"roll": {"cooldown": "0s"}}))
+    assert found is not None
     latest = at(0) + timedelta(hours=6)
-    assert hold[1].endswith(latest.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    assert found[1].endswith(latest.strftime("%Y-%m-%dT%H:%M:%SZ"))

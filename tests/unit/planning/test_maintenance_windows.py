@@ -1,4 +1,4 @@
-"""Windows as people write them, on the days on which clocks are changed."""
+"""Open intervals of maintenance windows, also on days on which clocks are changed."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from memroll.api.roll_spec import Window, Windows
-from memroll.planning.maintenance_windows import allowed
+from memroll.api.roll_spec import MaintenanceWindows, WeeklyWindow
+from memroll.planning.maintenance_windows import open_intervals
 
 
 def moment(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def berlin(*allow: Window, deny: tuple[Window, ...] = ()) -> Windows:
-    return Windows(time_zone="Europe/Berlin", allow=allow, deny=deny)
+def berlin(*allow: WeeklyWindow, deny: tuple[WeeklyWindow, ...] = ()) -> MaintenanceWindows:
+    return MaintenanceWindows(time_zone="Europe/Berlin", allow=allow, deny=deny)
 
 
-NIGHT = Window(start="01:00", end="05:00")
-WEEKEND = Window(days=("fri-mon",), start="22:00", end="04:00")
+NIGHT = WeeklyWindow(start="01:00", end="05:00")
+WEEKEND = WeeklyWindow(days=("fri-mon",), start="22:00", end="04:00")
 
 OPENINGS = [
     pytest.param(NIGHT, "2026-03-10T12:00+01:00", "2026-03-11T01:00+01:00", "2026-03-11T05:00+01:00", id="a night"),
@@ -34,21 +34,21 @@ OPENINGS = [
         NIGHT, "2026-10-24T12:00+02:00", "2026-10-25T01:00+02:00", "2026-10-25T05:00+01:00", id="the one in autumn: 5 h"
     ),
     pytest.param(
-        Window(start="02:30", end="05:00"),
+        WeeklyWindow(start="02:30", end="05:00"),
         "2026-03-28T12:00+01:00",
         "2026-03-29T03:00+02:00",
         "2026-03-29T05:00+02:00",
         id="a start that does not exist: as soon as the clock is past it",
     ),
     pytest.param(
-        Window(start="02:30", end="05:00"),
+        WeeklyWindow(start="02:30", end="05:00"),
         "2026-10-24T12:00+02:00",
         "2026-10-25T02:30+02:00",
         "2026-10-25T02:00+01:00",
         id="a start that comes twice: the first time, until the clock is put back",
     ),
     pytest.param(
-        Window(start="02:00", end="02:30"),
+        WeeklyWindow(start="02:00", end="02:30"),
         "2026-03-28T12:00+01:00",
         "2026-03-30T02:00+02:00",
         "2026-03-30T02:30+02:00",
@@ -72,14 +72,14 @@ OPENINGS = [
         WEEKEND, "2026-03-17T12:00+01:00", "2026-03-20T22:00+01:00", "2026-03-21T04:00+01:00", id="over the week's end"
     ),
     pytest.param(
-        Window(days=("sat", "mon-tue")),
+        WeeklyWindow(days=("sat", "mon-tue")),
         "2026-03-11T12:00+01:00",
         "2026-03-14T00:00+01:00",
         "2026-03-15T00:00+01:00",
         id="whole days",
     ),
     pytest.param(
-        Window(days=("sat",), start="06:00", end="06:00"),
+        WeeklyWindow(days=("sat",), start="06:00", end="06:00"),
         "2026-03-11T12:00+01:00",
         "2026-03-14T06:00+01:00",
         "2026-03-15T06:00+01:00",
@@ -91,41 +91,41 @@ OPENINGS = [
 @pytest.mark.parametrize(("window", "now", "opens", "closes"), OPENINGS)
 def test_the_next_window(window, now, opens, closes):
     windows = berlin(window)
-    assert allowed(windows, moment(now)).opens == moment(opens)
-    found = allowed(windows, moment(opens))
+    assert open_intervals(windows, moment(now)).opens == moment(opens)
+    found = open_intervals(windows, moment(opens))
     assert (found.is_open, found.closes) == (True, moment(closes))
-    assert not allowed(windows, moment(opens) - timedelta(seconds=1)).is_open
-    assert allowed(windows, moment(closes) - timedelta(seconds=1)).is_open
-    assert not allowed(windows, moment(closes)).is_open
+    assert not open_intervals(windows, moment(opens) - timedelta(seconds=1)).is_open
+    assert open_intervals(windows, moment(closes) - timedelta(seconds=1)).is_open
+    assert not open_intervals(windows, moment(closes)).is_open
 
 
 def test_deny_wins_over_allow():
-    windows = berlin(NIGHT, deny=(Window(days=("wed",), start="02:00", end="03:00"),))
-    found = allowed(windows, moment("2026-03-11T01:30+01:00"))
+    windows = berlin(NIGHT, deny=(WeeklyWindow(days=("wed",), start="02:00", end="03:00"),))
+    found = open_intervals(windows, moment("2026-03-11T01:30+01:00"))
     assert (found.is_open, found.closes) == (True, moment("2026-03-11T02:00+01:00"))
     assert found.opens == moment("2026-03-11T03:00+01:00")
 
 
-def test_nothing_allowed_means_always_but_what_is_denied():
-    found = allowed(berlin(deny=(Window(days=("sun",)),)), moment("2026-03-14T12:00+01:00"))
+def test_an_empty_allow_means_always_except_what_is_denied():
+    found = open_intervals(berlin(deny=(WeeklyWindow(days=("sun",)),)), moment("2026-03-14T12:00+01:00"))
     assert (found.is_open, found.closes) == (True, moment("2026-03-15T00:00+01:00"))
-    always = allowed(berlin(), moment("2026-03-14T12:00+01:00"))
+    always = open_intervals(berlin(), moment("2026-03-14T12:00+01:00"))
     assert (always.is_open, always.closes, always.opens) == (True, None, None)
-    without = allowed(None, moment("2026-03-14T12:00+01:00"))
-    assert (without.is_open, without.closes, without.windowed) == (True, None, False)
+    without = open_intervals(None, moment("2026-03-14T12:00+01:00"))
+    assert (without.is_open, without.closes, without.has_windows) == (True, None, False)
 
 
-def test_the_latest_allowed_moment():
-    found = allowed(berlin(NIGHT), moment("2026-03-10T12:00+01:00"))
-    assert found.latest(moment("2026-03-11T00:59+01:00")) is None, "none before the first window"
-    assert found.latest(moment("2026-03-11T03:00+01:00")) == moment("2026-03-11T03:00+01:00")
-    assert found.latest(moment("2026-03-11T23:00+01:00")) == moment("2026-03-11T05:00+01:00")
+def test_the_latest_open_time():
+    found = open_intervals(berlin(NIGHT), moment("2026-03-10T12:00+01:00"))
+    assert found.latest_open(moment("2026-03-11T00:59+01:00")) is None, "none before the first window"
+    assert found.latest_open(moment("2026-03-11T03:00+01:00")) == moment("2026-03-11T03:00+01:00")
+    assert found.latest_open(moment("2026-03-11T23:00+01:00")) == moment("2026-03-11T05:00+01:00")
     far = moment("2027-03-11T23:00+01:00")
-    assert found.latest(far) == far, "asked again when it is nearer"
+    assert found.latest_open(far) == far, "checked again when it is nearer"
 
 
-def test_what_can_t_be_read_allows_nothing():
-    broken = Windows.model_construct(time_zone="Nowhere/Land", allow=(), deny=(), act_early=True)
-    found = allowed(broken, moment("2026-03-14T12:00+01:00"))
+def test_invalid_windows_are_never_open():
+    broken = MaintenanceWindows.model_construct(time_zone="Nowhere/Land", allow=(), deny=())
+    found = open_intervals(broken, moment("2026-03-14T12:00+01:00"))
     assert (found.is_open, found.opens, found.closes) == (False, None, None)
-    assert found.trouble.startswith("windows can't be read: ")
+    assert found.error.startswith("maintenanceWindows can't be read: ")

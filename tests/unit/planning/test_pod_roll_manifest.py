@@ -1,7 +1,8 @@
-"""What is recorded of a planned roll."""
+"""Manifests and names of PodRolls for planned rolls."""
 
 from __future__ import annotations
 
+import re
 from itertools import islice
 
 import pytest
@@ -9,55 +10,59 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memroll.api.pod_roll import PodRoll
-from memroll.detection.verdict import Breach
-from memroll.detection.window import Code
-from memroll.planning.pod_roll_manifest import manifest, names_of
-from tests.builders import at, candidate, container, pod, policy, roll_json
+from memroll.planning.pod_roll_manifest import MAX_POD_NAME_CHARS, pod_roll_manifest, roll_names
+from tests.builders import above_threshold_verdict, at, candidate, container, pod, policy, roll_json
+
+VALID_NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""Name of an object, as the API server requires it."""
 
 
 def recorded(made, **spec):
-    raw = manifest(policy(**spec), "leaky-abc-1", made)
+    raw = pod_roll_manifest(policy(**spec), "leaky-abc-1", made)
     raw["metadata"] |= {"uid": "roll-1", "creationTimestamp": "2026-03-01T12:00:00Z"}
     return PodRoll.read(raw).spec
 
 
-def test_a_roll_says_which_container_it_is_for():
+def test_a_roll_contains_the_container_that_triggered_it():
     target = pod(containers=(container(image="registry/chat:2", started_at=at(-90)),))
-    finding = recorded(candidate(target=target)).finding
-    assert (finding.container, finding.image, finding.container_started) == ("app", "registry/chat:2", at(-90))
-    assert finding.time_to_limit_seconds == 20
+    trigger = recorded(candidate(pod=target)).trigger
+    assert (trigger.container, trigger.image, trigger.container_started) == ("app", "registry/chat:2", at(-90))
+    assert trigger.time_to_limit_seconds == 20
 
 
-def test_a_pod_above_the_ceiling_that_does_not_grow_is_not_said_to_die():
-    """It would be evicted without a replacement, were it known to reach its limit soon."""
-    above = Breach(Code.CEILING, "above the ceiling of 50% of the limit for 10 s", None, 90.0, 0.0, due=True)
-    assert recorded(candidate(breach=above)).finding.time_to_limit_seconds is None
+def test_a_pod_above_the_usage_threshold_that_does_not_grow_has_no_time_to_limit():
+    """With a time to limit, the pod could be evicted before its replacement is ready."""
+    above = above_threshold_verdict(90.0, message="above 50% of the limit for 10 s")
+    assert recorded(candidate(verdict=above)).trigger.time_to_limit_seconds is None
 
 
 @pytest.mark.parametrize("image", ["", "x" * 600])
-def test_an_odd_image_stops_no_roll(image):
+def test_an_unusual_image_stops_no_roll(image):
     target = pod(containers=(container(image=image, started_at=None),))
-    finding = recorded(candidate(target=target)).finding
-    assert (finding.image, finding.container_started) == (image[:512], None)
+    trigger = recorded(candidate(pod=target)).trigger
+    assert (trigger.image, trigger.container_started) == (image[:512], None)
 
 
-def test_the_workload_is_named_from_the_first_moment_on():
+def test_the_spec_contains_the_workload():
     spec = recorded(candidate())
     assert str(spec.workload) == "Deployment/leaky"
     assert recorded(candidate(workload=None)).workload is None
 
 
 def test_the_drain_is_that_of_the_policy():
-    drain = {"mode": "Detach", "wait": "30s", "timeout": "5m", "until": {"metric": "inflight", "atMost": 1}}
+    drain = {"mode": "Detach", "minDuration": "30s", "timeout": "5m", "until": {"metric": "inflight", "maxValue": 1}}
     spec = recorded(candidate(), roll={"drain": drain})
-    assert spec.drain.on_the_wire() == drain
+    assert spec.drain.to_dict() == drain
     assert spec.drain == policy(roll={"drain": drain}).spec.roll.drain
 
 
-def test_the_reason_says_why_now():
-    early = candidate(hurried="2h before its deadline: siblings", outside="outside of the windows: too late")
+def test_the_reason_contains_why_the_pod_is_rolled_now():
+    early = candidate(
+        advanced_because="2h before its deadline: peers",
+        outside_window_because="outside the maintenance windows: too late",
+    )
     assert recorded(early).reason.endswith(
-        "limit in 20s; 2h before its deadline: siblings; outside of the windows: too late"
+        "limit in 20s; 2h before its deadline: peers; outside the maintenance windows: too late"
     )
     assert recorded(candidate()).reason.endswith("limit in 20s")
 
@@ -68,20 +73,20 @@ def record(uid: str, seconds: float, pod_uid: str = "uid-leaky-abc", phase: str 
 
 
 def name_of(records: list[PodRoll]) -> str:
-    return next(names_of(pod().key, records))
+    return next(roll_names(pod().key, records))
 
 
-def test_an_attempt_has_the_same_name_for_whoever_records_it():
+def test_every_operator_uses_the_same_name_for_an_attempt():
     records = [record("a", 0), record("b", 60)]
     assert name_of(records) == name_of(records[::-1])
     assert name_of(records) == name_of([*records, record("c", 90, pod_uid="another")])
     assert name_of([]).startswith("leaky-abc-")
 
 
-def test_each_attempt_has_a_name_of_its_own():
+def test_each_attempt_has_its_own_name():
     first, second, third = [], [record("a", 0)], [record("a", 0), record("b", 60)]
     assert len({name_of(records) for records in (first, second, third)}) == 3
-    assert name_of(third[1:]) == name_of(third), "whether the older record is there still"
+    assert name_of(third[1:]) == name_of(third), "with or without the older record"
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.randoms(use_true_random=False))
@@ -96,11 +101,19 @@ def test_no_attempt_has_the_name_of_a_record_that_exists(kept, random):
             del records[random.choice(list(records))]
 
 
-def test_names_that_others_took_are_passed_over():
-    names = list(islice(names_of(pod().key, []), 3))
+def test_taken_names_are_skipped():
+    names = list(islice(roll_names(pod().key, []), 3))
     squatter = record("x", 0, pod_uid="another").model_copy(update={"name": names[0]})
-    assert list(islice(names_of(pod().key, [squatter]), 2)) == names[1:]
+    assert list(islice(roll_names(pod().key, [squatter]), 2)) == names[1:]
 
 
 def test_a_long_name_fits():
-    assert len(next(names_of(pod("x" * 253).key, []))) <= 253
+    assert len(next(roll_names(pod("x" * 253).key, []))) <= 253
+
+
+@pytest.mark.parametrize("position", [MAX_POD_NAME_CHARS - 1, MAX_POD_NAME_CHARS])
+@pytest.mark.parametrize("separators", [".", "-", "--"])
+def test_a_long_name_is_not_cut_at_a_separator(separators, position):
+    """The API server refuses a name with a part that begins or ends with a hyphen."""
+    made = next(roll_names(pod(("x" * position + separators).ljust(253, "x")).key, []))
+    assert VALID_NAME.fullmatch(made)

@@ -1,82 +1,92 @@
-"""What the runaway guard and the fleet's canary are counted from."""
+"""Counts for the rate limit and the canary gate."""
 
 from __future__ import annotations
 
 import pytest
 
 from memroll.detection.assessment import Assessment
-from memroll.detection.verdict import Code, Healthy, Inconclusive
-from memroll.planning.rate_limit import Tally
-from memroll.reconcile.counts import count, healthy, watched_pods
-from memroll.reconcile.snapshot import Scene
-from tests.builders import NOW, at, breach, container, pod, policy, roll_json
+from memroll.planning.rate_limit import RecentRolls
+from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
+from memroll.reconcile.snapshot import PolicySnapshot
+from tests.builders import (
+    NOW,
+    at,
+    container,
+    healthy_verdict,
+    inconclusive_verdict,
+    leak_verdict,
+    pod,
+    policy,
+    roll_json,
+    suspected_verdict,
+)
 
 
 class Listing:
-    """A cluster that only lists PodRolls."""
+    """Store that only lists PodRolls."""
 
     def __init__(self, *raws):
-        self.raws, self.asked = raws, []
+        self.raws, self.listed = raws, []
 
-    async def rolls(self, namespace):
-        self.asked.append(namespace)
+    async def list_rolls(self, namespace):
+        self.listed.append(namespace)
         return tuple(r for r in self.raws if namespace in ("", r["metadata"]["namespace"]))
 
 
-def made(name, namespace="demo", **meta):
+def raw_roll(name, namespace="demo", **meta):
     raw = roll_json(created=at(-60))
     return raw | {"metadata": raw["metadata"] | {"name": name, "namespace": namespace} | meta}
 
 
-def scene(**changes):
-    return Scene(policy(), (), (), NOW, **changes)
+def snapshot(**changes):
+    return PolicySnapshot(policy(), (), (), NOW, **changes)
 
 
-async def test_rolls_are_counted_in_all_namespaces_and_returned_of_one():
-    cluster = Listing(made("a"), made("b", "other"), made("c", creationTimestamp="2026-03-01T10:00:00Z"))
-    rolls, tally = await count(scene(), cluster)
+async def test_rolls_of_all_namespaces_are_counted_and_those_of_one_returned():
+    store = Listing(raw_roll("a"), raw_roll("b", "other"), raw_roll("c", creationTimestamp="2026-03-01T10:00:00Z"))
+    rolls, recent = await count_pod_rolls(snapshot(), store)
     assert [r.name for r in rolls] == ["a", "c"]
-    assert tally == Tally((at(-60), at(-60)), (at(-60),))
-    assert cluster.asked == [""]
+    assert recent == RecentRolls((at(-60), at(-60)), (at(-60),))
+    assert store.listed == [""]
 
 
-async def test_where_namespaces_are_watched_only_they_are_asked_and_always_the_policy_s_own():
-    cluster = Listing(made("a"), made("b", "other"), made("c", "unwatched"))
-    _, tally = await count(scene(namespaces=("other",)), cluster)
-    assert cluster.asked == ["demo", "other"]
-    assert len(tally.everywhere) == 2
+async def test_rolls_are_counted_in_watched_namespaces_and_always_in_the_policy_s_own():
+    store = Listing(raw_roll("a"), raw_roll("b", "other"), raw_roll("c", "unwatched"))
+    _, recent = await count_pod_rolls(snapshot(namespaces=("other",)), store)
+    assert store.listed == ["demo", "other"]
+    assert len(recent.all_namespaces) == 2
 
 
 @pytest.mark.parametrize("stamp", [None, "", "soon", 7, "2026-03-01T10:00:00"])
-async def test_a_roll_that_can_t_be_read_counts_as_new(stamp):
-    raw = made("odd", creationTimestamp=stamp)
+async def test_an_invalid_roll_counts_as_new(stamp):
+    raw = raw_roll("odd", creationTimestamp=stamp)
     raw["spec"] = {"podName": "UPPER"}
-    rolls, tally = await count(scene(), Listing(raw))
+    rolls, recent = await count_pod_rolls(snapshot(), Listing(raw))
     assert rolls == ()
-    assert tally.here == (NOW,)
+    assert recent.in_namespace == (NOW,)
 
 
-def test_the_pods_of_other_policies_are_taken_from_their_status():
+def test_watched_pods_of_other_policies_are_read_from_their_status():
     other = policy()
     other = other.model_copy(update={"status": other.status.model_copy(update={"pods": other.status.pods.model_copy(
         update={"total": 7})})})  # fmt: skip
-    assert watched_pods(Scene(policy(), (other, other), (), NOW), own=2) == 16
+    assert count_watched_pods(PolicySnapshot(policy(), (other, other), (), NOW), own=2) == 16
 
 
-def test_only_a_pod_past_its_warm_up_is_healthy_and_with_all_its_containers():
-    well, suspected = (Healthy(code, "", None, 1.0) for code in (Code.NOT_GROWING, Code.SUSPECTED))
+def test_a_pod_is_healthy_if_all_its_containers_are_and_past_their_warm_up():
+    well, suspected = healthy_verdict(), suspected_verdict()
     old, young = container(started_at=at(-120)), container(started_at=at(-30))
-    found = healthy(
+    found = healthy_pods(
         policy(growth={"warmUp": "1m"}),
         [
             Assessment(pod("well"), old, well),
             Assessment(pod("young"), young, well),
             Assessment(pod("gone"), container(started_at=None), well),
             Assessment(pod("suspected"), old, suspected),
-            Assessment(pod("unknown"), old, Inconclusive(Code.NO_DATA, "")),
+            Assessment(pod("unknown"), old, inconclusive_verdict()),
             Assessment(pod("half"), old, well),
-            Assessment(pod("half"), old, breach()),
-            Assessment(pod("other-half"), old, breach()),
+            Assessment(pod("half"), old, leak_verdict()),
+            Assessment(pod("other-half"), old, leak_verdict()),
             Assessment(pod("other-half"), old, well),
         ],
         NOW,

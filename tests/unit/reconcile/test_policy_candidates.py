@@ -1,18 +1,19 @@
-"""Which of a pod's containers counts, and whose workload is looked up."""
+"""Candidates of a reconcile: the most urgent container of each pod, and the lookup of its workload."""
 
 from __future__ import annotations
 
 import pytest
 
 from memroll.detection.assessment import Assessment
-from memroll.detection.verdict import Breach, Code
-from memroll.reconcile.policy import _candidates
-from memroll.reconcile.snapshot import Scene
-from tests.builders import MIB, NOW, breach, container, pod, policy, workload
+from memroll.errors import TerminalError
+from memroll.model.pods import ObjectRef
+from memroll.reconcile.policy import _find_candidates
+from memroll.reconcile.snapshot import PolicySnapshot
+from tests.builders import NOW, container, exhausting_verdict, leak_verdict, pod, policy, workload
 
-FAR = breach(90_000, lead_s=3600, due=False)
-DOUBTED = breach(1800, lead_s=3600, due=False)
-EXHAUSTING = Breach(Code.EXHAUSTING, "", None, 100.0 * MIB, 7200.0, 9000.0, due=True)
+FAR = leak_verdict(90_000, lead_s=3600, due=False)
+DOUBTED = leak_verdict(1800, lead_s=3600, due=False)
+EXHAUSTING = exhausting_verdict(7200.0, 9000.0)
 
 
 BY_HASH = "Service chat selects the pod by its label pod-template-hash"
@@ -24,31 +25,31 @@ class Lookup:
         self.services_asked = 0
         self.workload = workload(**changes)
 
-    async def workload_of(self, namespace, controller):
+    async def find_workload(self, namespace, controller):
         self.asked.append(controller.name)
         return self.workload
 
-    async def hash_selected_by(self, target, hash_label):
+    async def find_hash_selector(self, target, hash_label):
         self.services_asked += 1
         return BY_HASH
 
 
-async def candidates(*assessments, **spec):
+async def find(*assessments, **spec):
     cluster = Lookup()
-    found = await _candidates(Scene(policy(**spec), (), (), NOW), assessments, cluster)
+    found = await _find_candidates(PolicySnapshot(policy(**spec), (), (), NOW), assessments, cluster)
     return found, cluster.asked
 
 
-async def test_a_container_that_is_due_counts_before_one_that_is_nearer_its_limit():
+async def test_a_due_container_is_more_urgent_than_one_nearer_its_limit():
     app, sidecar = container(), container(name="sidecar")
     for order in ((app, DOUBTED), (sidecar, EXHAUSTING)), ((sidecar, EXHAUSTING), (app, DOUBTED)):
-        (found,), _ = await candidates(*(Assessment(pod(), c, verdict) for c, verdict in order))
+        (found,), _ = await find(*(Assessment(pod(), c, verdict) for c, verdict in order))
         assert (found.container, found.due) == ("sidecar", True)
 
 
-async def test_of_two_the_nearer_one_counts():
+async def test_the_container_nearer_its_limit_is_more_urgent():
     app, sidecar = Assessment(pod(), container(), FAR), Assessment(pod(), container(name="sidecar"), DOUBTED)
-    (found,), _ = await candidates(app, sidecar)
+    (found,), _ = await find(app, sidecar)
     assert found.container == "sidecar"
 
 
@@ -63,28 +64,67 @@ async def test_of_two_the_nearer_one_counts():
         pytest.param([DOUBTED], {}, [], id="one that the judgement doubts"),
     ],
 )
-async def test_a_workload_is_looked_up_for_what_may_be_due(verdicts, windows, asked):
-    spec = {} if windows is None else {"roll": {"windows": windows}}
+async def test_a_workload_is_looked_up_for_pods_that_may_be_due(verdicts, windows, asked):
+    spec = {} if windows is None else {"roll": {"maintenanceWindows": windows}}
     found = [Assessment(pod(f"p{i}"), container(), verdict) for i, verdict in enumerate(verdicts)]
-    assert (await candidates(*found, **spec))[1] == asked
+    assert (await find(*found, **spec))[1] == asked
 
 
 async def looked_up(strategy: str = "Auto", **changes):
     cluster = Lookup(**changes)
-    scene = Scene(policy(roll={"strategy": strategy}), (), (), NOW)
+    snapshot = PolicySnapshot(policy(roll={"strategy": strategy}), (), (), NOW)
     two = [Assessment(pod(f"p{i}"), container(), EXHAUSTING) for i in range(2)]
-    return await _candidates(scene, two, cluster), cluster.services_asked
+    return await _find_candidates(snapshot, two, cluster), cluster.services_asked
 
 
-async def test_what_selects_a_pod_by_its_hash_is_looked_up_once_a_workload():
+async def test_the_hash_selector_is_looked_up_once_per_workload():
     found, asked = await looked_up()
-    assert ([c.hash_selected_by for c in found], asked) == ([BY_HASH] * 2, 1)
+    assert ([c.hash_selector for c in found], asked) == ([BY_HASH] * 2, 1)
+
+
+async def test_the_hash_selector_is_that_of_the_pod_s_own_labels():
+    """A Service may select by the hash and by a label that only one pod of the ReplicaSet has."""
+
+    class ByLabels(Lookup):
+        async def find_hash_selector(self, target, hash_label):
+            found = await super().find_hash_selector(target, hash_label)
+            return found if "track" in target.labels else ""
+
+    cluster = ByLabels()
+    pods = [pod("p0"), pod("p1", labels={**pod().labels, "track": "canary"}), pod("p2")]
+    found = await _find_candidates(
+        PolicySnapshot(policy(), (), (), NOW), [Assessment(p, container(), EXHAUSTING) for p in pods], cluster
+    )
+    selectors = {c.pod.key.name: c.hash_selector for c in found}
+    assert selectors == {"p0": "", "p1": BY_HASH, "p2": ""}
+    assert cluster.services_asked == 2, "once for all pods that have the same labels"
+
+
+async def test_a_workload_that_can_t_be_read_affects_only_its_own_pods():
+    class Closed(Lookup):
+        async def find_workload(self, namespace, controller):
+            found = await super().find_workload(namespace, controller)
+            if controller.kind == "Rollout":
+                raise TerminalError("Forbidden", "rollouts is forbidden")
+            return found
+
+    cluster = Closed()
+    closed = ObjectRef("argoproj.io/v1alpha1", "Rollout", "closed", "rollout-1")
+    pods = [pod("p0", controller=closed), pod("p1"), pod("p2", controller=closed)]
+    found = await _find_candidates(
+        PolicySnapshot(policy(), (), (), NOW), [Assessment(p, container(), EXHAUSTING) for p in pods], cluster
+    )
+    blocked = "Rollout/closed can't be read: rollouts is forbidden"
+    assert {c.pod.key.name: (c.unreadable_because, c.workload) for c in found} == {
+        "p0": (blocked, None), "p1": ("", cluster.workload), "p2": (blocked, None),
+    }  # fmt: skip
+    assert sorted(cluster.asked) == ["closed", "leaky-5d"], "each once"
 
 
 @pytest.mark.parametrize(
     ("strategy", "changes"),
-    [("Evict", {}), ("Restart", {}), ("Auto", {"hash_label": ""}), ("Auto", {"recreates": True})],
+    [("Evict", {}), ("Restart", {}), ("Auto", {"hash_label": ""}), ("Auto", {"has_recreate_strategy": True})],
 )
-async def test_and_only_where_a_pod_would_be_surged(strategy, changes):
+async def test_the_hash_selector_is_looked_up_only_for_a_surge(strategy, changes):
     found, asked = await looked_up(strategy, **changes)
-    assert ([c.hash_selected_by for c in found], asked) == ([""] * 2, 0)
+    assert ([c.hash_selector for c in found], asked) == ([""] * 2, 0)

@@ -1,4 +1,4 @@
-"""The report's figures and words, and that no string of anyone's gets out of its place."""
+"""The leak report's figures and sentences, and the escaping of untrusted strings in each format."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import pytest
 
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
+from memroll.api.quantity import format_bytes
 from memroll.report import describe, html, sparkline, text
-from memroll.report.leaks import Leaks, leaks
-from tests import reported
+from memroll.report.leaks import LeakReport, build_report
+from tests import report_objects
 from tests.builders import MIB, NOW
 
 MONTH = timedelta(days=30)
 
 
-def found(policies: Any = None, rolls: Any = None, back: timedelta = MONTH) -> Leaks:
-    policies = reported.policies() if policies is None else policies
-    rolls = reported.rolls() if rolls is None else rolls
-    return leaks(map(MemoryPolicy.read, policies), map(PodRoll.read, rolls), NOW, back)
+def found(policies: Any = None, rolls: Any = None, back: timedelta = MONTH) -> LeakReport:
+    policies = report_objects.policies() if policies is None else policies
+    rolls = report_objects.rolls() if rolls is None else rolls
+    return build_report(map(MemoryPolicy.read, policies), map(PodRoll.read, rolls), NOW, back)
 
 
 def with_ledger(*entries: dict[str, Any]) -> list[dict[str, Any]]:
-    (policy,) = reported.policies()
+    (policy,) = report_objects.policies()
     return [policy | {"status": {"ledger": list(entries)}}]
 
 
@@ -41,7 +42,7 @@ def test_each_service_has_its_revisions_the_fastest_leak_first():
     assert agent.workload == "StatefulSet/agent"
 
 
-def test_the_headline_says_what_a_team_must_know():
+def test_the_headline_summarises_the_leak():
     chat, agent = map(describe.headline, found().services)
     assert chat == (
         "Deployment/chat, container chat, leaks 58.4 MiB per hour, 14.0 KiB per request; app/cache.py:42 grew most"
@@ -59,37 +60,37 @@ def test_the_headline_says_what_a_team_must_know():
     ],
 )
 def test_revisions_are_compared(newer, expected):
-    older = reported.entry("Deployment/chat", "a", "x:1", 19.5, firstSeen="2026-02-01T00:00:00Z")
-    (service,) = found(with_ledger(older, reported.entry("Deployment/chat", "b", "x:2", newer)), []).services
-    assert [describe.comparison(c) for c in service.compared()] == [expected]
+    older = report_objects.entry("Deployment/chat", "a", "x:1", 19.5, firstSeen="2026-02-01T00:00:00Z")
+    (service,) = found(with_ledger(older, report_objects.entry("Deployment/chat", "b", "x:2", newer)), []).services
+    assert [describe.describe_comparison(c) for c in service.compare_revisions()] == [expected]
 
 
-def test_what_does_not_grow_is_not_compared():
-    still = reported.entry("Deployment/chat", "a", "x:1", 0, firstSeen="2026-02-01T00:00:00Z")
-    (service,) = found(with_ledger(still, reported.entry("Deployment/chat", "b", "x:2", 9)), []).services
-    assert list(service.compared()) == []
+def test_a_revision_without_growth_is_not_compared():
+    still = report_objects.entry("Deployment/chat", "a", "x:1", 0, firstSeen="2026-02-01T00:00:00Z")
+    (service,) = found(with_ledger(still, report_objects.entry("Deployment/chat", "b", "x:2", 9)), []).services
+    assert list(service.compare_revisions()) == []
 
 
-def test_what_was_not_seen_for_longer_is_left_out():
+def test_a_leak_last_seen_before_the_interval_is_left_out():
     assert [s.workload for s in found(rolls=[], back=timedelta(hours=1)).services] == ["Deployment/chat"]
     (chat,) = found(rolls=[], back=timedelta(hours=1)).services
     assert len(chat.leaks) == 1
 
 
-def test_rolls_without_a_ledger_are_told_as_well():
-    (roll,) = reported.rolls()
+def test_rolls_without_a_ledger_entry_are_reported():
+    (roll,) = report_objects.rolls()
     roll["spec"]["policy"] = ""
     (service,) = found([], [roll]).services
     assert (service.workload, service.leaks[0].policy) == ("Deployment/chat", "")
     assert service.leaks[0].entry.growth_bytes_per_hour == int(58.4 * MIB)
-    del roll["spec"]["finding"]
+    del roll["spec"]["trigger"]
     (service,) = found([], [roll]).services
-    assert service.container == "chat", "its evidence knows"
-    assert "how fast it leaks is not known" in describe.headline(service)
+    assert service.container == "chat", "from its evidence"
+    assert "its growth is unknown" in describe.headline(service)
 
 
 def test_another_revision_s_roll_is_not_this_one_s():
-    (roll,) = reported.rolls()
+    (roll,) = report_objects.rolls()
     roll["status"]["release"]["templateHash"] = "other"
     chat, *_ = found(rolls=[roll]).services
     assert {leak.entry.revision: len(leak.rolls) for leak in chat.leaks} == {"7d4b9c5f6": 0, "5c6f88d7b": 0, "other": 1}
@@ -98,7 +99,7 @@ def test_another_revision_s_roll_is_not_this_one_s():
 def test_the_table_holds_the_figures():
     lines = text.to_text(found()).splitlines()
     cells = [re.split(r"\s{2,}", line) for line in lines]
-    assert cells[0] == list(describe.HEAD)
+    assert cells[0] == list(describe.HEADER)
     assert cells[1] == [
         "ai", "Deployment/chat", "chat", "7d4b9c5f6", "registry.example/chat:4.2", "+58.4 MiB", "+14.0 KiB", "4",
         "2", "0", "3.3 GiB", "app/cache.py:42 +118.0 MiB", "2026-03-01T11:59:00Z",
@@ -106,17 +107,17 @@ def test_the_table_holds_the_figures():
     assert lines[-1].startswith("Revision 7d4b9c5f6 (registry.example/chat:4.2) leaks 3.0 times faster than 5c6f88d7b")
 
 
-def test_nothing_that_leaks_is_said_in_each_format():
+def test_an_empty_report_has_a_message_in_each_format():
     nothing = found([], [])
-    assert text.to_text(nothing) == "No leak was seen. (since 2026-01-30T12:00:00Z)"
+    assert text.to_text(nothing) == "No leak observed. (since 2026-01-30T12:00:00Z)"
     assert json.loads(text.to_json(nothing))["services"] == []
-    assert "No leak was seen." in html.page(nothing)
+    assert "No leak observed." in html.render_page(nothing)
 
 
 def test_the_json_holds_figures_and_evidence():
     content = json.loads(text.to_json(found()))
     chat = content["services"][0]
-    assert chat["comparisons"][0]["times"] == pytest.approx(2.99, abs=0.01)
+    assert chat["comparisons"][0]["ratio"] == pytest.approx(2.99, abs=0.01)
     newest = chat["revisions"][0]
     assert (newest["oom_kills_before"], newest["oom_kills_since"], newest["freed_bytes"]) == (2, 0, 3350 * MIB)
     assert newest["evidence"]["probe"]["growth"][0]["file"] == "app/cache.py"
@@ -124,7 +125,7 @@ def test_the_json_holds_figures_and_evidence():
 
 
 class Page(HTMLParser):
-    """What a page is made of: its tags, what they refer to, its text."""
+    """Parsed page: its tags, the attributes that refer to something, and its text."""
 
     def __init__(self, content: str) -> None:
         super().__init__()
@@ -149,8 +150,8 @@ class Page(HTMLParser):
         self.words += data
 
 
-def test_the_page_is_whole_and_needs_nothing_else():
-    content = html.page(found())
+def test_the_page_is_well_formed_and_self_contained():
+    content = html.render_page(found())
     read = Page(content)
     assert read.open == []
     assert read.references == []
@@ -163,7 +164,7 @@ def test_the_page_is_whole_and_needs_nothing_else():
 
 
 def test_the_headline_comes_first_then_the_figures_then_the_evidence():
-    content = html.page(found())
+    content = html.render_page(found())
     order = [
         "<h2>ai/Deployment/chat: chat</h2>", "leaks 58.4 MiB per hour", "leaks 3.0 times faster", "+14.0 KiB",
         "<polyline", "app/sessions.py:17", "9120 (+8800) app.cache.Entry, held by dict of module app.cache",
@@ -187,25 +188,25 @@ def everywhere(value: Any) -> Any:
     return value
 
 
-def test_whatever_strings_hold_nothing_gets_out_of_its_place():
-    (policy,), (roll,) = reported.policies(), reported.rolls()
+def test_hostile_strings_are_escaped():
+    (policy,), (roll,) = report_objects.policies(), report_objects.rolls()
     policy["status"] = everywhere(policy["status"])
     roll["status"] = everywhere(roll["status"]) | {"workload": roll["status"]["workload"]}
-    roll["spec"] |= {"reason": EVIL, "finding": everywhere(roll["spec"]["finding"])}
+    roll["spec"] |= {"reason": EVIL, "trigger": everywhere(roll["spec"]["trigger"])}
     seen = found([policy], [roll])
     assert seen.services
-    content = html.page(seen)
+    content = html.render_page(seen)
     read = Page(content)
     assert read.references == []
     assert not {"script", "img"} & set(read.tags)
-    assert "alert(1)" in read.words, "it is shown as what it is"
+    assert "alert(1)" in read.words, "it is shown as text"
     for written in (content, text.to_text(seen)):
         assert not set(written) & set("\x1b\u202e\r\x00")
 
 
-def test_a_picture_has_its_limit_and_ends_inside():
+def test_a_plot_shows_the_limit_and_stays_within_its_frame():
     series = found().services[0].leaks[0].rolls[0].status.evidence.series
-    drawn = sparkline.svg(series)
+    drawn = sparkline.render_svg(series)
     (points,) = re.findall(r'points="([^"]+)"', drawn)
     pairs = [tuple(map(float, p.split(","))) for p in points.split()]
     assert len(pairs) == 59
@@ -213,12 +214,12 @@ def test_a_picture_has_its_limit_and_ends_inside():
     assert [x for x, _ in pairs] == sorted(x for x, _ in pairs)
     assert pairs[0][1] > pairs[-1][1], "more memory is higher up"
     assert "limit 1.0 GiB" in drawn
-    assert sparkline.svg(series.model_copy(update={"points": series.points[:1]})) == ""
+    assert sparkline.render_svg(series.model_copy(update={"points": series.points[:1]})) == ""
 
 
 @pytest.mark.parametrize(
     ("count", "expected"),
     [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KiB"), (41 * MIB, "41.0 MiB"), (3 << 30, "3.0 GiB")],
 )
-def test_sizes_read_well(count, expected):
-    assert describe.size(count) == expected
+def test_bytes_are_formatted_in_the_largest_fitting_unit(count, expected):
+    assert format_bytes(count) == expected

@@ -1,4 +1,4 @@
-"""The leak ledger: what makes an entry, what is counted, and what outlives the PodRolls."""
+"""Leak ledger: creation of entries, counts, and entries that outlive their PodRolls."""
 
 from __future__ import annotations
 
@@ -8,24 +8,36 @@ from typing import Any
 import pytest
 
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import LEDGER_MAX, LedgerEntry, PolicyStatus
+from memroll.api.policy import MAX_LEDGER_ENTRIES, LedgerEntry, PolicyStatus
 from memroll.detection.assessment import Assessment
+from memroll.detection.reasons import VerdictReason
 from memroll.detection.trend import Trend
-from memroll.detection.verdict import Code, Healthy, Inconclusive
-from memroll.errors import PrometheusUnavailable
+from memroll.errors import PrometheusUnavailableError
 from memroll.model.pods import ObjectRef
-from memroll.reporting.leak_ledger import ledger
+from memroll.reporting.leak_ledger import update_ledger
 from memroll.reporting.outcome import Outcome
-from memroll.reporting.status import status_of
-from tests.builders import MIB, NOW, WORKLOAD_REF, at, breach, container, pod, policy, roll_json
+from memroll.reporting.status import build_status
+from tests.builders import (
+    MIB,
+    NOW,
+    WORKLOAD_REF,
+    at,
+    container,
+    healthy_verdict,
+    inconclusive_verdict,
+    leak_verdict,
+    pod,
+    policy,
+    roll_json,
+)
 
-HEALTHY = Healthy(Code.NOT_GROWING, "", None, 1.0)
+HEALTHY = healthy_verdict()
 LEDGER_POD = {"app": "leaky", "pod-template-hash": "5d"}
 
 
 def leaking(mib_per_hour: float):
     slope = mib_per_hour * MIB / 3600
-    return replace(breach(), trend=Trend(slope, slope, slope, 0, 0, 1, 1, 1, 1))
+    return replace(leak_verdict(), trend=Trend(slope, slope, slope, 0, 0, 1, 1, 1, 1))
 
 
 def seen(name: str, verdict: Any = HEALTHY, *, kill_s: float | None = None, image: str = "leaky:1", **changes):
@@ -36,26 +48,26 @@ def seen(name: str, verdict: Any = HEALTHY, *, kill_s: float | None = None, imag
 
 def rolled(n: int, seconds: float, growth_mib: int | None = 50, phase: str = "Succeeded", **status: Any) -> PodRoll:
     stamp = at(seconds).strftime("%Y-%m-%dT%H:%M:%SZ")
-    finding = {"container": "app", "usageBytes": 110 * MIB, "image": "leaky:1"}
+    trigger = {"container": "app", "usageBytes": 110 * MIB, "image": "leaky:1"}
     if growth_mib is not None:
-        finding["growthBytesPerHour"] = growth_mib * MIB
+        trigger["growthBytesPerHour"] = growth_mib * MIB
     release = {"hashLabel": "pod-template-hash", "templateHash": "5d"}
     known = {"workload": WORKLOAD_REF, "times": {"finished": stamp}, "release": release} | status
-    raw = roll_json(phase, created=at(seconds - 10), spec={"finding": finding}, **known)
+    raw = roll_json(phase, created=at(seconds - 10), spec={"trigger": trigger}, **known)
     raw["metadata"] |= {"name": f"roll-{n}", "uid": f"roll-{n}"}
     return PodRoll.read(raw)
 
 
 def after(*assessments: Assessment, rolls=(), old=(), later_s: float = 0) -> tuple[LedgerEntry, ...]:
-    return ledger(old, Outcome(policy(), at(later_s), len(assessments), assessments, rolls=tuple(rolls)))
+    return update_ledger(old, Outcome(policy(), at(later_s), len(assessments), assessments, rolls=tuple(rolls)))
 
 
-def test_a_healthy_workload_makes_no_entry():
-    assert after(seen("a"), seen("b", Inconclusive(Code.WARMING_UP, "young"))) == ()
+def test_a_healthy_workload_has_no_entry():
+    assert after(seen("a"), seen("b", inconclusive_verdict(VerdictReason.WARMING_UP))) == ()
     assert after(seen("a", kill_s=-100)) == (), "a kill alone is no leak"
 
 
-def test_a_leak_makes_an_entry_that_names_revision_and_image():
+def test_a_leak_has_an_entry_with_revision_and_image():
     (entry,) = after(seen("a", leaking(40)), seen("b", leaking(60)), seen("c"))
     assert (entry.workload, entry.revision, entry.container) == ("Deployment/leaky", "5d", "app")
     assert entry.image == "leaky:1"
@@ -72,7 +84,7 @@ def test_each_revision_has_its_own_entry_the_newest_first():
     old = after(seen("a", leaking(50)))
     found = after(fixed, old=old, later_s=600)
     assert [(e.revision, e.image) for e in found] == [("6e", "leaky:2"), ("5d", "leaky:1")]
-    assert found[1:] == old, "what is no longer seen stays as it was"
+    assert found[1:] == old, "an entry without new observations is unchanged"
 
 
 def test_rolls_count_once_they_have_succeeded_and_their_growth_comes_first():
@@ -100,8 +112,8 @@ def test_a_kill_is_counted_once_however_often_it_is_seen():
     assert (third.oom_kills, third.last_seen) == (3, at(570))
 
 
-def test_a_kill_right_before_a_pass_that_could_not_see_it_yet_is_counted_by_the_next():
-    """The kubelet reports a kill a moment later: the pass at 12:00 saw the pod leak, dead since 11:59:58."""
+def test_a_kill_that_is_reported_late_is_counted_by_the_next_reconcile():
+    """The kubelet reports a kill with a delay: at 12:00 the pod still leaks, although it was killed at 11:59:58."""
     before = after(seen("a", leaking(50)))
     (entry,) = after(seen("a", kill_s=-2), old=before, later_s=300)
     assert entry.oom_kills == 1
@@ -123,10 +135,10 @@ def test_a_statefulset_s_roll_is_counted_under_the_revision_of_its_replacement()
     (entry,) = after(seen("db-0", **DB), rolls=[rolled(1, -60, **of)])
     assert (entry.workload, entry.revision, entry.rolls) == ("StatefulSet/db", "db-7f", 1)
     assert after(seen("db-1", **DB), rolls=[rolled(1, -60, **of)], old=(entry,), later_s=300) == (entry,)
-    assert after(rolls=[rolled(1, -60, **of)]) == (), "whose revision nobody knows is not guessed"
+    assert after(rolls=[rolled(1, -60, **of)]) == (), "an unknown revision is not guessed"
 
 
-def test_pods_without_a_revision_are_told_apart_by_their_image():
+def test_pods_without_a_revision_are_distinguished_by_their_image():
     bare = {"labels": {}, "controller": ObjectRef("apps/v1", "ReplicaSet", "plain", "r")}
     found = after(seen("a", leaking(1), image="x:1", **bare), seen("b", leaking(2), image="x:2", **bare))
     assert sorted((e.workload, e.revision, e.image) for e in found) == [
@@ -135,23 +147,23 @@ def test_pods_without_a_revision_are_told_apart_by_their_image():
     ]
 
 
-def test_a_released_pod_is_left_to_its_roll():
+def test_a_released_pod_is_counted_by_its_roll():
     marks = {"memroll.dev/roll": "r", "memroll.dev/released-from": "5d"}
     labels = {"app": "leaky", "pod-template-hash": "memroll-released"}
     assert after(seen("a", leaking(50), labels=labels, annotations=marks, controller=None)) == ()
 
 
-def test_the_ledger_is_bounded_and_drops_what_was_not_seen_for_longest():
+def test_the_ledger_is_bounded_and_drops_the_oldest_entry():
     old = tuple(
         LedgerEntry(
             workload=f"Deployment/w{i}", revision="1", container="app", first_seen=at(-9e4), last_seen=at(-i - 60)
         )
-        for i in range(LEDGER_MAX)
+        for i in range(MAX_LEDGER_ENTRIES)
     )
     found = after(seen("a", leaking(50)), old=old)
-    assert len(found) == LEDGER_MAX
+    assert len(found) == MAX_LEDGER_ENTRIES
     assert found[0].workload == "Deployment/leaky"
-    assert [e.workload for e in found[1:]] == [f"Deployment/w{i}" for i in range(LEDGER_MAX - 1)]
+    assert [e.workload for e in found[1:]] == [f"Deployment/w{i}" for i in range(MAX_LEDGER_ENTRIES - 1)]
 
 
 def test_names_of_any_length_fit():
@@ -162,33 +174,33 @@ def test_names_of_any_length_fit():
     assert len(entry.image) == 512
 
 
-def test_the_status_carries_the_ledger_also_through_trouble():
+def test_the_status_contains_the_ledger_also_after_an_error():
     (entry,) = after(seen("a", leaking(50)))
     known = policy().model_copy(update={"status": PolicyStatus(ledger=(entry,))})
     quiet = Outcome(known, at(300), 1, (seen("a"),))
-    assert status_of(quiet).ledger == (entry,)
-    assert status_of(replace(quiet, trouble=PrometheusUnavailable("QueryTimeout", "slow"))).ledger == (entry,)
-    wire = status_of(quiet).on_the_wire()["ledger"]
+    assert build_status(quiet).ledger == (entry,)
+    assert build_status(replace(quiet, error=PrometheusUnavailableError("QueryTimeout", "slow"))).ledger == (entry,)
+    wire = build_status(quiet).to_dict()["ledger"]
     assert wire[0]["lastSeen"] == "2026-03-01T11:59:30Z"
     assert PolicyStatus.model_validate({"ledger": wire}).ledger == (entry,), "what is read again is the same"
 
 
 @pytest.mark.parametrize("suspended", [True, False])
-def test_an_empty_pass_changes_nothing(suspended):
+def test_an_outcome_without_pods_changes_nothing(suspended):
     old = after(seen("a", leaking(50)), rolls=[rolled(1, -600)])
-    assert ledger(old, Outcome(policy(suspend=suspended), NOW)) == old
+    assert update_ledger(old, Outcome(policy(suspend=suspended), NOW)) == old
 
 
-def with_evidence(n: int, seconds: float, *, memory: Any = None, **probe: Any) -> PodRoll:
+def with_evidence(n: int, seconds: float, *, effect: Any = None, **probe: Any) -> PodRoll:
     evidence = {"capturedAt": "2026-03-01T11:00:00Z", "probe": probe} if probe else None
-    return rolled(n, seconds, memory=memory, evidence=evidence)
+    return rolled(n, seconds, effect=effect, evidence=evidence)
 
 
 def growth(*lines: tuple[str, int]) -> list[dict[str, Any]]:
     return [{"file": file, "line": 42, "bytes": mib * MIB} for file, mib in lines]
 
 
-def test_the_lines_that_grew_are_those_of_the_last_roll_that_tells_any():
+def test_the_lines_that_grew_are_those_of_the_last_roll_that_has_any():
     first = with_evidence(1, -900, growth=growth(("a.py", 9)))
     second = with_evidence(2, -600, growth=growth(("b.py", 8), ("c.py", 7), ("d.py", 6), ("e.py", 5)))
     silent = with_evidence(3, -300)
@@ -198,17 +210,18 @@ def test_the_lines_that_grew_are_those_of_the_last_roll_that_tells_any():
     assert kept.lines == entry.lines, "they outlive the PodRolls"
 
 
-def test_growth_is_told_for_a_request_where_the_pod_counts_them():
+def test_growth_per_request_is_calculated_if_the_pod_counts_requests():
     (entry,) = after(rolls=[with_evidence(1, -900, requestsTotal=1000, uptimeSeconds=7200)])
     assert entry.growth_bytes_per_request == round(2 * 50 * MIB / 1000)
     (entry,) = after(rolls=[with_evidence(1, -900, requestsTotal=0, uptimeSeconds=7200)])
     assert entry.growth_bytes_per_request is None
 
 
-def test_what_rolls_freed_is_counted_once_when_it_is_known():
-    def freed(n: int, end: int, judged: str | None) -> PodRoll:
-        memory = {"beforeBytes": 110 * MIB, "afterBytes": 30 * MIB} | ({"judged": judged} if judged else {})
-        return with_evidence(n, end, memory=memory)
+def test_freed_memory_is_counted_once():
+    def freed(n: int, end: int, compared_at: str | None) -> PodRoll:
+        compared = {"comparedAt": compared_at} if compared_at else {}
+        effect = {"beforeBytes": 110 * MIB, "afterBytes": 30 * MIB} | compared
+        return with_evidence(n, end, effect=effect)
 
     (entry,) = after(rolls=[freed(1, -900, None)])
     assert entry.freed_bytes == 0, "not settled yet"
@@ -224,7 +237,7 @@ def test_what_rolls_freed_is_counted_once_when_it_is_known():
     assert entry.freed_bytes == 160 * MIB
 
 
-def test_kills_since_the_first_roll_are_told_from_those_before():
+def test_kills_after_the_first_roll_are_counted_separately():
     (entry,) = after(seen("a", kill_s=-2000), seen("b", kill_s=-500), rolls=[rolled(1, -900)])
     assert (entry.oom_kills, entry.oom_kills_since, entry.first_rolled) == (2, 1, at(-900))
     (entry,) = after(seen("a", kill_s=100), old=(entry,), later_s=300)

@@ -3,19 +3,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memroll.detection.assessment import Assessment
-from memroll.detection.verdict import Code, Inconclusive
-from memroll.errors import PrometheusUnavailable
-from memroll.planning.plan import Hold, Plan
+from memroll.errors import PrometheusUnavailableError
+from memroll.planning.gate_result import Gate
+from memroll.planning.plan import Blocked, Plan
 from memroll.reporting.metrics import Metrics
 from memroll.reporting.outcome import Outcome
-from tests.builders import NOW, breach, candidate, container, pod, policy, roll
+from tests.builders import NOW, candidate, container, inconclusive_verdict, leak_verdict, pod, policy, roll
 
 
 def outcome(**changes):
-    leaking = Assessment(pod("a"), container(), breach())
-    unsure = Assessment(pod("b"), container(), Inconclusive(Code.NO_DATA, "no samples"))
-    hold = Hold(candidate(target=pod("a")), "cooldown", "cooling down")
-    made = Outcome(policy(), NOW, targets=2, assessments=(leaking, unsure), plan=Plan((), (hold,)))
+    leaking = Assessment(pod("a"), container(), leak_verdict())
+    unsure = Assessment(pod("b"), container(), inconclusive_verdict())
+    blocked = Blocked(candidate(pod=pod("a")), Gate.COOLDOWN, "cooling down")
+    made = Outcome(policy(), NOW, watched_pods=2, assessments=(leaking, unsure), plan=Plan((), (blocked,)))
     return replace(made, **changes)
 
 
@@ -26,40 +26,40 @@ def value(metrics, name, **labels):
 OWN = {"namespace": "demo", "policy": "leaky"}
 
 
-def test_a_pass_counts_pods_holds_and_the_connection():
+def test_a_reconcile_counts_pods_blocked_rolls_and_the_connection():
     metrics = Metrics()
-    metrics.observe_pass(outcome(), 0.2)
-    assert value(metrics, "memroll_pods", **OWN, verdict="breaching") == 1
+    metrics.observe_reconcile(outcome(), 0.2)
+    assert value(metrics, "memroll_pods", **OWN, verdict="at_risk") == 1
     assert value(metrics, "memroll_pods", **OWN, verdict="inconclusive") == 1
-    assert value(metrics, "memroll_holds", **OWN, gate="cooldown") == 1
+    assert value(metrics, "memroll_blocked_pods", **OWN, gate="Cooldown") == 1
     assert value(metrics, "memroll_connection_up", connection="default") == 1
-    assert value(metrics, "memroll_last_pass_timestamp_seconds", **OWN) == NOW.timestamp()
-    metrics.observe_pass(outcome(plan=Plan()), 0.2)
-    assert value(metrics, "memroll_holds", **OWN, gate="cooldown") is None, "a hold that has ended is gone"
+    assert value(metrics, "memroll_last_reconcile_timestamp_seconds", **OWN) == NOW.timestamp()
+    metrics.observe_reconcile(outcome(plan=Plan()), 0.2)
+    assert value(metrics, "memroll_blocked_pods", **OWN, gate="Cooldown") is None, "it is gone when nothing blocks"
 
 
-def test_the_runaway_guard_is_seen_while_it_holds():
+def test_the_rate_limit_is_exposed_while_it_blocks():
     metrics = Metrics()
-    metrics.observe_pass(outcome(), 0.2)
-    assert value(metrics, "memroll_runaway_guard", **OWN) == 0
-    held = Plan((), (Hold(candidate(target=pod("a")), "runaway_guard", "too many"),))
-    metrics.observe_pass(outcome(plan=held), 0.2)
-    assert value(metrics, "memroll_runaway_guard", **OWN) == 1
-    metrics.observe_pass(outcome(), 0.2)
-    assert value(metrics, "memroll_runaway_guard", **OWN) == 0
+    metrics.observe_reconcile(outcome(), 0.2)
+    assert value(metrics, "memroll_roll_rate_limited", **OWN) == 0
+    limited = Plan((), (Blocked(candidate(pod=pod("a")), Gate.RATE_LIMITED, "too many"),))
+    metrics.observe_reconcile(outcome(plan=limited), 0.2)
+    assert value(metrics, "memroll_roll_rate_limited", **OWN) == 1
+    metrics.observe_reconcile(outcome(), 0.2)
+    assert value(metrics, "memroll_roll_rate_limited", **OWN) == 0
 
 
-def test_a_pass_without_prometheus_is_not_a_good_pass():
+def test_a_reconcile_without_prometheus_is_not_successful():
     metrics = Metrics()
-    metrics.observe_pass(outcome(trouble=PrometheusUnavailable("QueryTimeout", "slow"), assessments=()), 0.2)
+    metrics.observe_reconcile(outcome(error=PrometheusUnavailableError("QueryTimeout", "slow"), assessments=()), 0.2)
     assert value(metrics, "memroll_connection_up", connection="default") == 0
-    assert value(metrics, "memroll_passes_total", **OWN, result="QueryTimeout") == 1
-    assert value(metrics, "memroll_last_pass_timestamp_seconds", **OWN) is None
+    assert value(metrics, "memroll_reconcile_total", **OWN, result="QueryTimeout") == 1
+    assert value(metrics, "memroll_last_reconcile_timestamp_seconds", **OWN) is None
 
 
-def test_a_policy_that_is_gone_leaves_no_series():
+def test_a_deleted_policy_leaves_no_series():
     metrics = Metrics()
-    metrics.observe_pass(outcome(), 0.2)
+    metrics.observe_reconcile(outcome(), 0.2)
     metrics.observe_roll(
         roll("Succeeded", times={"announced": "2026-03-01T12:00:00Z", "finished": "2026-03-01T12:00:08Z"})
     )
@@ -72,6 +72,6 @@ def test_a_policy_that_is_gone_leaves_no_series():
 
 def test_no_metric_has_a_label_that_grows_with_the_pods():
     metrics = Metrics()
-    metrics.observe_pass(outcome(), 0.2)
+    metrics.observe_reconcile(outcome(), 0.2)
     labels = {label for m in metrics.registry.collect() for s in m.samples for label in s.labels}
     assert labels <= {"namespace", "policy", "verdict", "gate", "connection", "result", "outcome", "version", "le"}

@@ -1,22 +1,24 @@
+"""Retention of finished rolls."""
+
 from __future__ import annotations
 
 import pytest
 
-from memroll.rolling.retention import expired
-from tests.builders import NOW, ended
+from memroll.rolling.retention import garbage_collectable
+from tests.builders import NOW, ended_roll
 
 DAY = 86_400
 KEPT = [
     pytest.param(None, 6, True, id="a week"),
     pytest.param(None, 8, False, id="over a week"),
-    pytest.param("Helped", 8, False, id="one that helped"),
-    pytest.param("LeakPersists", 8, False, id="one that bought time"),
-    pytest.param("Ineffective", 29, True, id="one that did not help holds others for up to a week each"),
-    pytest.param("Ineffective", 31, False, id="but is forgotten after a month"),
+    pytest.param("Effective", 8, False, id="an effective one"),
+    pytest.param("LeakPersists", 8, False, id="a leak that persists"),
+    pytest.param("Ineffective", 29, True, id="an ineffective one, which blocks its workload"),
+    pytest.param("Ineffective", 31, False, id="an ineffective one after a month"),
 ]
 
 
-@pytest.mark.parametrize(("effect", "days", "kept"), KEPT)
-def test_how_long_a_finished_roll_is_kept(effect, days, kept):
-    roll = ended("Succeeded", -days * DAY, memory={"effect": effect} if effect else {})
-    assert expired([roll], NOW) == (() if kept else (roll,))
+@pytest.mark.parametrize(("result", "days", "kept"), KEPT)
+def test_a_finished_roll_is_kept_for_its_retention(result, days, kept):
+    roll = ended_roll("Succeeded", -days * DAY, effect={"result": result} if result else {})
+    assert garbage_collectable([roll], NOW) == (() if kept else (roll,))

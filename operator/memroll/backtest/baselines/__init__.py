@@ -1,1 +1,1 @@
-"""Simpler rules that a backtest compares the detector with."""
+"""Baseline alert rules that a backtest compares the detector with."""

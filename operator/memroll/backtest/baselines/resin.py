@@ -1,8 +1,8 @@
-"""RESIN's pivot, cut down to one container: usage in buckets, and how long each bucket was filled.
+"""RESIN's detector for one container: usage in buckets, and the time spent in each bucket.
 
-After Lou et al., "RESIN", OSDI 2022, which counts hosts in each bucket; with one container time is counted instead. A
-window that spends more of its time in the high buckets than the container's earlier windows ever made likely, and that
-climbs, is a leak. Bucket width and least share are ours: the paper's are not public.
+After Lou et al., "RESIN", OSDI 2022, which counts hosts in each bucket; for one container, time is counted instead. A
+window is a leak if memory grows in it and if it spent unusually more of its time in the high buckets than the
+container's earlier windows. Bucket width and minimum time are chosen by hand: the paper's values are not public.
 """
 
 from __future__ import annotations
@@ -12,64 +12,72 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.prefilter import slopes_at
+from memroll.detection.prefilter import least_squares_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
 
-BUCKET_SHARE = 0.025
-"""Of the limit."""
-SHARE_MIN = 1 / 3
-"""How much of the window must be in the bucket or above."""
+BUCKET_RATIO = 0.025
+"""Width of a bucket as a ratio of the limit."""
+MIN_TIME_RATIO = 1 / 3
+"""Minimum ratio of the window that usage must be in the bucket or above."""
 SIGMAS = 3.0
-HISTORY_MIN = 4
-HISTORY_MAX = 28
-"""Windows; a week of 6 h."""
+"""Number of standard deviations above the mean of earlier windows, from the paper."""
+MIN_HISTORY_WINDOWS = 4
+"""Minimum number of earlier windows compared with: a day, if a window has 6 h; chosen by hand."""
+MAX_HISTORY_WINDOWS = 28
+"""Maximum number of earlier windows compared with: a week, if a window has 6 h."""
 
 
-def resin(subject: Subject, rule: Rule, looks_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    growing = slopes_at(subject.rss, rule.window_s, looks_s) > (rule.threshold_bytes_per_s or 0.0)
+def resin_alerts(
+    history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return, for each time, whether the detector alerts."""
+    growing = least_squares_slopes(history.rss, parameters.window_s, times_s) > (
+        parameters.threshold_bytes_per_s or 0.0
+    )
     if not growing.any():
         return growing
-    windows = _windows(subject, rule.window_s, looks_s)
-    alarms = np.zeros(looks_s.size, dtype=np.bool_)
-    for level in np.arange(BUCKET_SHARE, 1.0, BUCKET_SHARE) * (subject.limit_bytes or 0):
-        if level <= subject.rss.values.max():
-            alarms |= _unusual(windows.shares(subject.rss.values >= level))
-    return alarms & growing
+    windows = _windows(history, parameters.window_s, times_s)
+    alerts = np.zeros(times_s.size, dtype=np.bool_)
+    for level in np.arange(BUCKET_RATIO, 1.0, BUCKET_RATIO) * (history.limit_bytes or 0):
+        if level <= history.rss.values.max():
+            alerts |= _is_unusual(windows.time_ratios(history.rss.values >= level))
+    return alerts & growing
 
 
 @dataclass(frozen=True, slots=True)
 class _Windows:
-    """Of each look its own window and those before it, as indices of samples: shape (looks, HISTORY_MAX + 1)."""
+    """Window at each time and the windows before it, as sample indices of shape (times, MAX_HISTORY_WINDOWS + 1)."""
 
     first: NDArray[np.intp]
     end: NDArray[np.intp]
     known: NDArray[np.bool_]
 
-    def shares(self, chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Return the share of each window's samples that are chosen; NaN where the window is not known."""
-        total = np.concatenate(([0], np.cumsum(chosen)))
-        shares = (total[self.end] - total[self.first]) / np.maximum(self.end - self.first, 1)
-        return np.where(self.known, shares, np.nan)
+    def time_ratios(self, selected: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Return the ratio of selected samples in each window; NaN where the window is not known."""
+        total = np.concatenate(([0], np.cumsum(selected)))
+        ratios = (total[self.end] - total[self.first]) / np.maximum(self.end - self.first, 1)
+        return np.where(self.known, ratios, np.nan)
 
 
-def _windows(subject: Subject, window_s: float, looks_s: NDArray[np.float64]) -> _Windows:
-    """Windows that reach back before the start are not known."""
-    ends_s = looks_s[:, None] - window_s * np.arange(HISTORY_MAX + 1)
-    first = np.searchsorted(subject.rss.times_s, ends_s - window_s, side="right")
-    end = np.searchsorted(subject.rss.times_s, ends_s, side="right")
-    return _Windows(first, end, (end > first) & (ends_s - window_s >= subject.started_at_s))
+def _windows(history: ContainerHistory, window_s: float, times_s: NDArray[np.float64]) -> _Windows:
+    """Return the windows at each time; a window that begins before the container's start is not known."""
+    ends_s = times_s[:, None] - window_s * np.arange(MAX_HISTORY_WINDOWS + 1)
+    first = np.searchsorted(history.rss.times_s, ends_s - window_s, side="right")
+    end = np.searchsorted(history.rss.times_s, ends_s, side="right")
+    return _Windows(first, end, (end > first) & (ends_s - window_s >= history.started_at_s))
 
 
-def _unusual(shares: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Whether each look's window was in these buckets for unusually long."""
-    now, past = shares[:, 0], shares[:, 1:]
+def _is_unusual(ratios: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return whether the newest window spent unusually long in these buckets, compared with earlier windows."""
+    now, past = ratios[:, 0], ratios[:, 1:]
     known = np.isfinite(past)
     count = known.sum(axis=1)
     divisor = np.maximum(count, 1)
     mean = np.where(known, past, 0.0).sum(axis=1) / divisor
     sigma = np.sqrt(np.where(known, (past - mean[:, None]) ** 2, 0.0).sum(axis=1) / divisor)
-    return np.asarray((count >= HISTORY_MIN) & (now >= SHARE_MIN) & (now > mean + SIGMAS * sigma))
+    return np.asarray((count >= MIN_HISTORY_WINDOWS) & (now >= MIN_TIME_RATIO) & (now > mean + SIGMAS * sigma))

@@ -1,6 +1,6 @@
-"""The simpler rules that a policy is compared with: what people alert on, and two published detectors.
+"""Baseline rules that a policy is compared with: common Prometheus alerts, and two published detectors.
 
-Each is given what it could have known at each look, and no `for`. Times in seconds, memory in bytes.
+Each rule sees only the samples up to each evaluation time, and has no `for`. Times in seconds, memory in bytes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.backtest.baselines.precogmf import precog
-from memroll.backtest.baselines.resin import resin
-from memroll.detection.prefilter import slopes_at
+from memroll.backtest.baselines.precogmf import precogmf_alerts
+from memroll.backtest.baselines.resin import resin_alerts
+from memroll.detection.prefilter import least_squares_slopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,83 +20,102 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memroll.backtest.trace import Trace
-    from memroll.detection.container_history import Rule, Subject
+    from memroll.detection.container_history import ContainerHistory
+    from memroll.detection.parameters import DetectionParameters
     from memroll.detection.series import Series
 
-COVERED_SHARE = 0.8
-"""How much of a slope's window the samples must span."""
+MIN_COVERED_RATIO = 0.8
+"""Minimum ratio of a slope's window that the samples must span; common in such alerts."""
 HORIZON_WINDOWS = 4.0
-"""24 h of 6 h."""
+"""Maximum time to the limit for `deriv`, in windows: 24 h, if a window has 6 h."""
 AHEAD_WINDOWS = 2 / 3
-"""4 h of 6 h."""
-PREDICT_USAGE_SHARE = 0.7
+"""Prediction interval of `predict-linear`, in windows: 4 h, if a window has 6 h."""
+MIN_PREDICTED_USAGE_RATIO = 0.7
+"""Minimum ratio of usage to limit for `predict-linear`; common in such alerts."""
 
 
 @dataclass(frozen=True, slots=True)
-class SimpleRule:
+class BaselineRule:
+    """Alert rule, by the name that the outputs show."""
+
     name: str
-    means: str
-    alarms: Callable[[Subject, Rule, NDArray[np.float64]], NDArray[np.bool_]]
-    """Whether it alarms at each of the looks; only asked of containers with a limit."""
+    description: str
+    alerts: Callable[[ContainerHistory, DetectionParameters, NDArray[np.float64]], NDArray[np.bool_]]
+    """Function that returns, for each time, whether the rule alerts; called only for containers with a limit."""
 
 
-def first_alarm_s(simple: SimpleRule, trace: Trace, rule: Rule) -> float | None:
-    if trace.subject.limit_bytes is None:
+def first_alert_s(baseline: BaselineRule, trace: Trace, parameters: DetectionParameters) -> float | None:
+    """Return the time of the rule's first alert; None without an alert or without a limit."""
+    if trace.history.limit_bytes is None:
         return None
-    looks_s = trace.looks_s(rule.interval_s)
-    alarms = np.flatnonzero(simple.alarms(trace.subject, rule, looks_s))
-    return float(looks_s[alarms[0]]) if alarms.size else None
+    times_s = trace.evaluation_times_s(parameters.interval_s)
+    alerts = np.flatnonzero(baseline.alerts(trace.history, parameters, times_s))
+    return float(times_s[alerts[0]]) if alerts.size else None
 
 
-def usage_at(series: Series, looks_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the newest sample at each look; 0 before the first."""
-    last = np.searchsorted(series.times_s, looks_s, side="right") - 1
+def usage_at(series: Series, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the newest sample at each time; 0 before the first sample."""
+    last = np.searchsorted(series.times_s, times_s, side="right") - 1
     return np.where(last >= 0, series.values[np.maximum(last, 0)], 0.0)
 
 
-def above(share: float) -> Callable[[Subject, Rule, NDArray[np.float64]], NDArray[np.bool_]]:
-    def alarms(subject: Subject, _: Rule, looks_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-        return usage_at(subject.working_set, looks_s) >= share * (subject.limit_bytes or 0)
+def usage_above(
+    ratio: float,
+) -> Callable[[ContainerHistory, DetectionParameters, NDArray[np.float64]], NDArray[np.bool_]]:
+    """Return a rule that alerts when the working set is at this ratio of the limit or above."""
 
-    return alarms
+    def alerts(history: ContainerHistory, _: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        return usage_at(history.working_set, times_s) >= ratio * (history.limit_bytes or 0)
 
-
-def deriv(subject: Subject, rule: Rule, looks_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Anonymous memory for the slope, as memroll takes it: the better of the two."""
-    slopes = covered_slopes(subject.rss, rule.window_s, looks_s)
-    left = (subject.limit_bytes or 0) - usage_at(subject.working_set, looks_s)
-    threshold = rule.threshold_bytes_per_s
-    return (slopes > (threshold or 0.0)) & (left <= HORIZON_WINDOWS * rule.window_s * slopes)
+    return alerts
 
 
-def predict_linear(subject: Subject, rule: Rule, looks_s: NDArray[np.float64]) -> NDArray[np.bool_]:
-    slopes = covered_slopes(subject.working_set, rule.window_s, looks_s)
-    mean_s, mean = _means(subject.working_set, rule.window_s, looks_s)
-    predicted = mean + slopes * (looks_s + AHEAD_WINDOWS * rule.window_s - mean_s)
-    limit = subject.limit_bytes or 0
-    return (predicted > limit) & (usage_at(subject.working_set, looks_s) >= PREDICT_USAGE_SHARE * limit)
+def deriv_alerts(
+    history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return whether growth is above the threshold and the limit near. The slope is that of anonymous memory.
+
+    Anonymous memory gives this rule fewer false alerts than the working set, and memroll uses it as well.
+    """
+    slopes = covered_slopes(history.rss, parameters.window_s, times_s)
+    remaining_bytes = (history.limit_bytes or 0) - usage_at(history.working_set, times_s)
+    threshold = parameters.threshold_bytes_per_s
+    return (slopes > (threshold or 0.0)) & (remaining_bytes <= HORIZON_WINDOWS * parameters.window_s * slopes)
 
 
-def covered_slopes(series: Series, window_s: float, looks_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return `deriv`'s slopes; NaN, above nothing, where too little of the window is filled."""
-    oldest, newest = _edges(series, window_s, looks_s)
+def predict_linear_alerts(
+    history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Return whether the line over the window exceeds the limit soon, at high usage."""
+    slopes = covered_slopes(history.working_set, parameters.window_s, times_s)
+    mean_s, mean = _means(history.working_set, parameters.window_s, times_s)
+    predicted = mean + slopes * (times_s + AHEAD_WINDOWS * parameters.window_s - mean_s)
+    limit = history.limit_bytes or 0
+    return (predicted > limit) & (usage_at(history.working_set, times_s) >= MIN_PREDICTED_USAGE_RATIO * limit)
+
+
+def covered_slopes(series: Series, window_s: float, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slope at each time; NaN where the samples span too little of the window."""
+    oldest, newest = _window_bounds(series, window_s, times_s)
     last = np.maximum(newest - 1, 0)
     spanned_s = series.times_s[last] - series.times_s[np.minimum(oldest, last)]
-    covered = (newest > oldest) & (spanned_s >= COVERED_SHARE * window_s - series.spacing_s)
-    return np.where(covered, slopes_at(series, window_s, looks_s), np.nan)
+    covered = (newest > oldest) & (spanned_s >= MIN_COVERED_RATIO * window_s - series.spacing_s)
+    return np.where(covered, least_squares_slopes(series, window_s, times_s), np.nan)
 
 
-def _edges(series: Series, window_s: float, looks_s: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the first sample of each look's window, and the first after it."""
-    oldest = np.searchsorted(series.times_s, looks_s - window_s, side="right")
-    return oldest, np.searchsorted(series.times_s, looks_s, side="right")
+def _window_bounds(
+    series: Series, window_s: float, times_s: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the index of the first sample in each window, and of the first sample after it."""
+    oldest = np.searchsorted(series.times_s, times_s - window_s, side="right")
+    return oldest, np.searchsorted(series.times_s, times_s, side="right")
 
 
 def _means(
-    series: Series, window_s: float, looks_s: NDArray[np.float64]
+    series: Series, window_s: float, times_s: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the mean time and value of each look's window: the point that its line goes through."""
-    oldest, newest = _edges(series, window_s, looks_s)
+    """Return mean time and mean value of each window: a point on its regression line."""
+    oldest, newest = _window_bounds(series, window_s, times_s)
     count = np.maximum(newest - oldest, 1)
     start_s = series.first_s
     sums = (np.concatenate(([0.0], np.cumsum(v))) for v in (series.times_s - start_s, series.values))
@@ -104,15 +123,21 @@ def _means(
     return mean_s + start_s, mean
 
 
-RULES: tuple[SimpleRule, ...] = (
-    SimpleRule("working-set-80", "working set at 80 % of the limit or above", above(0.80)),
-    SimpleRule("working-set-95", "working set at 95 % of the limit or above", above(0.95)),
-    SimpleRule("deriv", "deriv() over the window above growth.perHour, limit within 4 windows (24h of 6h)", deriv),
-    SimpleRule(
+RULES: tuple[BaselineRule, ...] = (
+    BaselineRule("working-set-80", "working set at 80 % of the limit or above", usage_above(0.80)),
+    BaselineRule("working-set-95", "working set at 95 % of the limit or above", usage_above(0.95)),
+    BaselineRule(
+        "deriv", "deriv() over the window above growth.perHour, limit within 4 windows (24h of 6h)", deriv_alerts
+    ),
+    BaselineRule(
         "predict-linear",
         "predict_linear() of the window above the limit in 2/3 of a window (4h of 6h), usage at 70 % or above",
-        predict_linear,
+        predict_linear_alerts,
     ),
-    SimpleRule("resin-like", "more time in high usage than mean + 3 sigma of its own past, and a slope", resin),
-    SimpleRule("precogmf-like", "a line from a change point until now, unlike those of the first day", precog),
+    BaselineRule(
+        "resin-like", "more time at high usage than mean + 3 sigma of earlier windows, and growth", resin_alerts
+    ),
+    BaselineRule(
+        "precogmf-like", "a linear trend since a change point that exceeds the trends of the first day", precogmf_alerts
+    ),
 )

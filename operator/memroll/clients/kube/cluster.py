@@ -1,40 +1,38 @@
-"""The cluster as one object: what the reconcile layer's ports are filled with."""
+"""All readers and writers of this package as one object, which implements the protocols of the upper layers."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.custom_resources import Records
-from memroll.clients.kube.pod_logs import Logs
-from memroll.clients.kube.pod_writes import Actions
-from memroll.clients.kube.pods import Targets
-from memroll.clients.kube.services import Services
-from memroll.clients.kube.workloads import Workloads
+from memroll.clients.kube.custom_resources import CustomResources
+from memroll.clients.kube.pod_logs import KubeLogReader
+from memroll.clients.kube.pod_writes import KubePodWriter
+from memroll.clients.kube.pods import KubePodReader
+from memroll.clients.kube.services import KubeNetworkReader
+from memroll.clients.kube.workloads import KubeWorkloadReader
 
 if TYPE_CHECKING:
-    from memroll.clients.kube.api_client import Api
+    from memroll.clients.kube.api_client import KubeApi
 
 
-class Cluster:
-    """Composed, not inherited: each method belongs to the part that is named for it."""
+class KubeCluster:
+    """Composition of the readers and writers; each method is that of the part with the matching name."""
 
-    def __init__(self, api: Api) -> None:
-        pods, records = Targets(api), Records(api)
-        workloads, actions = Workloads(api, pods), Actions(api, pods)
-        self.targets, self.pod = pods.targets, pods.pod
-        self.workload, self.workload_of, self.owned_pods = (
-            workloads.workload,
-            workloads.workload_of,
-            workloads.owned_pods,
-        )
-        self.selector_of, self.namespace_annotations = workloads.selector_of, workloads.namespace_annotations
-        self.release, self.restore, self.own = actions.release, actions.restore, actions.own
-        self.evict, self.released_pods = actions.evict, actions.released_pods
-        self.detach, self.restart = actions.detach, actions.restart
-        services = Services(api)
-        self.detachment, self.hash_selected_by = services.detachment, services.hash_selected_by
-        self.logs = Logs(api).logs
-        self.policies, self.policy = records.policies, records.policy
-        self.rolls, self.roll = records.rolls, records.roll
-        self.create_roll, self.delete_roll = records.create_roll, records.delete_roll
-        self.write_status = records.write_status
+    def __init__(self, api: KubeApi) -> None:
+        pods, services = KubePodReader(api), KubeNetworkReader(api)
+        workloads, writer = KubeWorkloadReader(api, pods), KubePodWriter(api, pods)
+        resources = CustomResources(api)
+        self.list_pods, self.get_pod = pods.list_pods, pods.get_pod
+        self.get_workload, self.find_workload = workloads.get_workload, workloads.find_workload
+        self.list_workload_pods = workloads.list_workload_pods
+        self.get_workload_selector = workloads.get_workload_selector
+        self.get_namespace_annotations = workloads.get_namespace_annotations
+        self.release, self.restore, self.add_owner = writer.release, writer.restore, writer.add_owner
+        self.evict, self.list_released_pods = writer.evict, writer.list_released_pods
+        self.detach, self.restart = writer.detach, writer.restart
+        self.find_detachment, self.find_hash_selector = services.find_detachment, services.find_hash_selector
+        self.read_logs = KubeLogReader(api).read_logs
+        self.list_policies, self.get_policy = resources.list_policies, resources.get_policy
+        self.list_rolls, self.get_roll = resources.list_rolls, resources.get_roll
+        self.create_roll, self.delete_roll = resources.create_roll, resources.delete_roll
+        self.write_status = resources.write_status

@@ -1,74 +1,72 @@
-"""MemoryPolicies and PodRolls as raw objects. Their models are the callers'; no field is read here."""
+"""MemoryPolicies and PodRolls as raw JSON objects. Callers parse them into models; no field is read here."""
 
 from __future__ import annotations
 
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from memroll.api import API_VERSION
-from memroll.clients.kube.api_client import path_of
-from memroll.errors import NotFound
+from memroll.api import API_VERSION, POLICY_PLURAL, ROLL_PLURAL
+from memroll.clients.kube.api_client import build_path
+from memroll.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll.clients.kube.api_client import Api, Json
+    from memroll.clients.kube.api_client import Json, KubeApi
 
 PREFIX = f"/apis/{API_VERSION}"
-PAGE = 100
-"""A PodRoll holds up to some 25 KiB of evidence: what a page takes in memory is bounded."""
-POLICIES = "memorypolicies"
-ROLLS = "podrolls"
-KINDS = {POLICIES: "MemoryPolicy", ROLLS: "PodRoll"}
+PAGE_SIZE = 100
+"""Objects per page of a list. A PodRoll holds up to about 25 KiB of evidence, so a page takes 2.5 MiB at most."""
+KINDS = {POLICY_PLURAL: "MemoryPolicy", ROLL_PLURAL: "PodRoll"}
 
 
-class Records:
-    """Reads and writes the two kinds."""
+class CustomResources:
+    """Reads and writes MemoryPolicies and PodRolls."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    async def policies(self, namespaces: Sequence[str] = ()) -> tuple[Json, ...]:
-        """Return the policies of some namespaces, or of all when none is named."""
-        found = [await self._listed(POLICIES, namespace) for namespace in namespaces or ("",)]
+    async def list_policies(self, namespaces: Sequence[str] = ()) -> tuple[Json, ...]:
+        """Return the policies of these namespaces; without any, those of all namespaces."""
+        found = [await self._list(POLICY_PLURAL, namespace) for namespace in namespaces or ("",)]
         return tuple(raw for listed in found for raw in listed)
 
-    async def policy(self, namespace: str, name: str) -> Json | None:
-        return await self._one(POLICIES, namespace, name)
+    async def get_policy(self, namespace: str, name: str) -> Json | None:
+        return await self._get(POLICY_PLURAL, namespace, name)
 
-    async def rolls(self, namespace: str) -> tuple[Json, ...]:
-        """Return the rolls of a namespace, or of all namespaces when it is empty."""
-        return await self._listed(ROLLS, namespace)
+    async def list_rolls(self, namespace: str) -> tuple[Json, ...]:
+        """Return the PodRolls of a namespace; if it is empty, those of all namespaces."""
+        return await self._list(ROLL_PLURAL, namespace)
 
-    async def roll(self, namespace: str, name: str) -> Json | None:
-        return await self._one(ROLLS, namespace, name)
+    async def get_roll(self, namespace: str, name: str) -> Json | None:
+        return await self._get(ROLL_PLURAL, namespace, name)
 
     async def create_roll(self, namespace: str, manifest: Json) -> Json:
-        """Create a PodRoll; one of that name that exists already is a Conflict."""
-        body = {"apiVersion": API_VERSION, "kind": KINDS[ROLLS], **manifest}
-        return await self._api.request("POST", path_of(PREFIX, namespace, ROLLS), body=body)
+        """Create a PodRoll; raise ConflictError if the name is taken."""
+        body = {"apiVersion": API_VERSION, "kind": KINDS[ROLL_PLURAL], **manifest}
+        return await self._api.request("POST", build_path(PREFIX, namespace, ROLL_PLURAL), body=body)
 
     async def delete_roll(self, namespace: str, name: str, uid: str = "") -> None:
-        """Delete a PodRoll; with a uid only that very one. One that is gone already is fine."""
+        """Delete a PodRoll, if one exists; with a uid, only the PodRoll with this uid."""
         options: Json = {"preconditions": {"uid": uid}} if uid else {}
-        with suppress(NotFound):
-            await self._api.request("DELETE", path_of(PREFIX, namespace, ROLLS, name), body=options)
+        with suppress(NotFoundError):
+            await self._api.request("DELETE", build_path(PREFIX, namespace, ROLL_PLURAL, name), body=options)
 
     async def write_status(self, plural: str, namespace: str, name: str, resource_version: str, status: Json) -> Json:
-        """Replace the whole status; raise Conflict when the object has changed since it was read.
+        """Replace the whole status; raise ConflictError if the object changed since it was read.
 
-        Replaced, not patched: a merge would keep the fields that the new status has dropped.
+        Not patched: a merge would keep fields that the new status no longer has.
         """
         metadata = {"namespace": namespace, "name": name, "resourceVersion": resource_version}
         body = {"apiVersion": API_VERSION, "kind": KINDS[plural], "metadata": metadata, "status": status}
-        return await self._api.request("PUT", path_of(PREFIX, namespace, plural, name, "status"), body=body)
+        return await self._api.request("PUT", build_path(PREFIX, namespace, plural, name, "status"), body=body)
 
-    async def _listed(self, plural: str, namespace: str) -> tuple[Json, ...]:
-        pages = self._api.pages(path_of(PREFIX, namespace, plural), limit=PAGE)
-        return tuple([raw async for raw in pages])
+    async def _list(self, plural: str, namespace: str) -> tuple[Json, ...]:
+        items = self._api.list_items(build_path(PREFIX, namespace, plural), limit=PAGE_SIZE)
+        return tuple([raw async for raw in items])
 
-    async def _one(self, plural: str, namespace: str, name: str) -> Json | None:
+    async def _get(self, plural: str, namespace: str, name: str) -> Json | None:
         try:
-            return await self._api.request("GET", path_of(PREFIX, namespace, plural, name))
-        except NotFound:
+            return await self._api.request("GET", build_path(PREFIX, namespace, plural, name))
+        except NotFoundError:
             return None

@@ -1,7 +1,8 @@
-"""Event values in, core/v1 Events out: counted instead of multiplied, and never in anyone's way.
+"""Event recorder: takes `Event` values from a bounded queue and writes core/v1 Events.
 
-`publish` only decides and queues; one worker writes. What is seen again within a minute is counted and written
-with the next one; an object that makes too much noise is cut down; a full queue drops what is new.
+Repeats increment `count` instead of creating new Events, and publishing never blocks: `publish` only queues, one worker
+writes. Repeats within a minute are counted and written with the next one; a token bucket limits the Events of each
+object; a full queue drops new events.
 """
 
 from __future__ import annotations
@@ -16,28 +17,34 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from memroll import clock
 from memroll.api.base import rfc3339
-from memroll.clients.kube.api_client import MERGE_PATCH, path_of
-from memroll.clients.kube.json_access import number
+from memroll.clients.kube.api_client import MERGE_PATCH, build_path
+from memroll.clients.kube.json_access import get_int
 from memroll.clients.kube.pods import CORE
-from memroll.clients.kube.token_bucket import Bucket
-from memroll.errors import Conflict, NotFound, Waiting
-from memroll.reporting.events import MESSAGE_BYTES_MAX
+from memroll.clients.kube.token_bucket import TokenBucket
+from memroll.errors import ConflictError, NotFoundError, RetryableError
+from memroll.reporting.events import MAX_MESSAGE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
 
-    from memroll.clients.kube.api_client import Api
+    from memroll.clients.kube.api_client import KubeApi
     from memroll.reporting.events import Event
 
     Key = tuple[str, str, str]
 
-QUEUE_MAX = 1000
-REMEMBERED_MAX = 4096
-SAME_KEY_S = 60.0
+MAX_QUEUED = 1000
+"""Maximum number of queued Events; further ones are dropped. Chosen by hand."""
+MAX_REMEMBERED = 4096
+"""Maximum number of cached Events, and of objects with a rate limit. Chosen by hand."""
+MIN_REPEAT_S = 60.0
+"""Minimum time between two writes of the same Event, in seconds. Chosen by hand."""
 BURST = 25.0
+"""Maximum number of Events of one object at once. Chosen by hand."""
 REFILL_S = 10.0
-TRIES = 3
+"""Time per Event of one object after a burst, in seconds. Chosen by hand."""
+MAX_TRIES = 3
+"""Maximum number of tries to write an Event. Chosen by hand."""
 NEVER = float("-inf")
 COMPONENT = "memroll"
 CONTROLLER = "memroll.dev/operator"
@@ -49,8 +56,8 @@ V = TypeVar("V")
 
 
 @dataclass(slots=True)
-class _Known:
-    """What this process knows of one Event: how often it was written, and how often seen since."""
+class _EventState:
+    """State of one Event in this process: how often it was written, and how often it was published since."""
 
     count: int = 0
     unwritten: int = 0
@@ -58,12 +65,12 @@ class _Known:
     pending: bool = False
 
 
-class Recorder:
-    """Writes Events. `dropped` counts those that a full queue lost, `failed` those that the API server refused."""
+class EventRecorder:
+    """Writes Events. `dropped` counts events lost by a full queue, `failed` those that could not be written."""
 
     def __init__(
         self,
-        api: Api,
+        api: KubeApi,
         instance: str,
         now: Callable[[], datetime] = clock.now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -76,109 +83,112 @@ class Recorder:
         self._now = now
         self._monotonic = monotonic
         self._pause_s = pause_s
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_MAX)
-        self._known: OrderedDict[Key, _Known] = OrderedDict()
-        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+        self._queue: asyncio.Queue[Event] = asyncio.Queue(MAX_QUEUED)
+        self._states: OrderedDict[Key, _EventState] = OrderedDict()
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def publish(self, events: Iterable[Event]) -> None:
-        """Queue what is due for writing; count the rest. Never blocks, never raises."""
+        """Queue events to be written; only count those that repeat too soon. Never blocks, never raises."""
         for event in events:
-            known = _remembered(self._known, event.key, _Known)
-            known.unwritten += 1
-            if known.pending or self._monotonic() - known.queued_at < SAME_KEY_S:
+            state = _get_or_create(self._states, event.key, _EventState)
+            state.unwritten += 1
+            if state.pending or self._monotonic() - state.queued_at < MIN_REPEAT_S:
                 continue
-            if not self._allowed(event.regarding.uid):
+            if not self._take_token(event.regarding.uid):
                 continue
             try:
                 self._queue.put_nowait(event)
             except asyncio.QueueFull:
                 self.dropped += 1
             else:
-                known.pending, known.queued_at = True, self._monotonic()
+                state.pending, state.queued_at = True, self._monotonic()
 
     async def run(self) -> None:
-        """Write what is queued, until cancelled."""
+        """Write queued events until cancelled."""
         while True:
-            await self._handle(await self._queue.get())
+            await self._write_safely(await self._queue.get())
 
-    async def drain(self, deadline_s: float) -> None:
-        """Write what is still queued, but not for longer than that."""
+    async def drain(self, timeout_s: float) -> None:
+        """Write all queued events, for at most `timeout_s`."""
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout(timeout_s):
                 while not self._queue.empty():
-                    await self._handle(self._queue.get_nowait())
+                    await self._write_safely(self._queue.get_nowait())
                 await self._queue.join()
         except TimeoutError:
-            _log.warning("%d events were not written in time", self._queue.qsize())
+            _log.warning("events not written before the timeout: %d", self._queue.qsize())
 
-    async def _handle(self, event: Event) -> None:
-        """Write one event, with a few tries; no failure leaves this method."""
+    async def _write_safely(self, event: Event) -> None:
+        """Write one event, with retries; log a failure instead of raising it."""
         try:
-            await self._persisted(event)
-        except Exception as error:  # noqa: BLE001 - a defect in one event must not silence all that follow
+            await self._write_with_retries(event)
+        except Exception as error:  # noqa: BLE001 - one broken event must not stop all later ones
             self.failed += 1
-            _remembered(self._known, event.key, _Known).queued_at = NEVER
-            _log.warning("event %s on %s was not written: %s", event.reason.value, event.regarding.name, error)
+            _get_or_create(self._states, event.key, _EventState).queued_at = NEVER
+            _log.warning("can't write event %s on %s: %s", event.reason.value, event.regarding.name, error)
         finally:
             self._queue.task_done()
-            _remembered(self._known, event.key, _Known).pending = False
+            _get_or_create(self._states, event.key, _EventState).pending = False
 
-    async def _persisted(self, event: Event) -> None:
-        for attempt in range(1, TRIES + 1):
+    async def _write_with_retries(self, event: Event) -> None:
+        for attempt in range(1, MAX_TRIES + 1):
             try:
                 await self._write(event)
-            except Waiting:
-                if attempt == TRIES:
+            except RetryableError:
+                if attempt == MAX_TRIES:
                     raise
                 await asyncio.sleep(self._pause_s * attempt)
             else:
                 return
 
     async def _write(self, event: Event) -> None:
-        """Count an Event up that exists, else create it; Events vanish after an hour, and outlive this process."""
-        known = _remembered(self._known, event.key, _Known)
-        news = max(known.unwritten, 1)
-        if known.count:
-            try:
-                await self._count_up(event, known.count + news)
-            except NotFound:
-                known.count = 0
-        if not known.count:
-            try:
-                await self._api.request("POST", _path(event), body=self._body(event, news))
-            except Conflict:
-                there = await self._api.request("GET", _path(event, name_of(event)))
-                known.count = number(there, "count", default=1)
-                await self._count_up(event, known.count + news)
-        known.count += news
-        known.unwritten = max(known.unwritten - news, 0)
+        """Increment the count of an existing Event, else create it.
 
-    async def _count_up(self, event: Event, count: int) -> None:
+        Events expire after an hour and outlive this process, so the count in memory may be wrong either way.
+        """
+        state = _get_or_create(self._states, event.key, _EventState)
+        new = max(state.unwritten, 1)
+        if state.count:
+            try:
+                await self._increment(event, state.count + new)
+            except NotFoundError:
+                state.count = 0
+        if not state.count:
+            try:
+                await self._api.request("POST", _path(event), body=self._body(event, new))
+            except ConflictError:
+                existing = await self._api.request("GET", _path(event, event_name(event)))
+                state.count = get_int(existing, "count", default=1)
+                await self._increment(event, state.count + new)
+        state.count += new
+        state.unwritten = max(state.unwritten - new, 0)
+
+    async def _increment(self, event: Event, count: int) -> None:
         change = {
             "count": count,
             "lastTimestamp": rfc3339(self._now()),
-            "message": cut(event.message),
+            "message": truncate_message(event.message),
             "type": event.type.value,
         }
-        await self._api.request("PATCH", _path(event, name_of(event)), body=change, content_type=MERGE_PATCH)
+        await self._api.request("PATCH", _path(event, event_name(event)), body=change, content_type=MERGE_PATCH)
 
     def _body(self, event: Event, count: int) -> dict[str, Any]:
-        about = event.regarding
+        regarding = event.regarding
         at = rfc3339(self._now())
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "metadata": {"name": name_of(event), "namespace": about.namespace or "default"},
+            "metadata": {"name": event_name(event), "namespace": regarding.namespace or "default"},
             "involvedObject": {
-                "apiVersion": about.api_version,
-                "kind": about.kind,
-                "namespace": about.namespace,
-                "name": about.name,
-                "uid": about.uid,
+                "apiVersion": regarding.api_version,
+                "kind": regarding.kind,
+                "namespace": regarding.namespace,
+                "name": regarding.name,
+                "uid": regarding.uid,
             },
             "type": event.type.value,
             "reason": event.reason.value,
-            "message": cut(event.message),
+            "message": truncate_message(event.message),
             "count": count,
             "firstTimestamp": at,
             "lastTimestamp": at,
@@ -187,34 +197,34 @@ class Recorder:
             "reportingInstance": self._instance,
         }
 
-    def _allowed(self, uid: str) -> bool:
-        """Take a token of the object's bucket, if there is one."""
-        return _remembered(self._buckets, uid, lambda: Bucket(BURST, REFILL_S, self._monotonic)).take()
+    def _take_token(self, uid: str) -> bool:
+        """Take a token from the object's bucket; return False if it is empty."""
+        return _get_or_create(self._buckets, uid, lambda: TokenBucket(BURST, REFILL_S, self._monotonic)).take()
 
 
-def name_of(event: Event) -> str:
-    """Name an Event by what it is about, so that every process gives it the same name."""
+def event_name(event: Event) -> str:
+    """Return the name of an Event, derived from its key: the same in every process."""
     digest = hashlib.sha256("\0".join(event.key).encode()).hexdigest()[:16]
-    return f"{event.regarding.name[:236]}.{digest}"
+    return f"{event.regarding.name[:236].rstrip('-.')}.{digest}"
 
 
-def cut(message: str) -> str:
-    """Shorten a message to the bytes, not the characters, that the API server lets through."""
+def truncate_message(message: str) -> str:
+    """Truncate a message to the API server's limit, which counts bytes, not characters."""
     raw = message.encode(errors="replace")
-    if len(raw) <= MESSAGE_BYTES_MAX:
+    if len(raw) <= MAX_MESSAGE_BYTES:
         return raw.decode()
-    return raw[: MESSAGE_BYTES_MAX - 3].decode(errors="ignore") + "…"
+    return raw[: MAX_MESSAGE_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def _path(event: Event, name: str = "") -> str:
-    return path_of(CORE, event.regarding.namespace or "default", "events", name)
+    return build_path(CORE, event.regarding.namespace or "default", "events", name)
 
 
-def _remembered(memory: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
-    """Return the entry, newest last; the oldest is forgotten when there are too many."""
-    if key not in memory:
-        memory[key] = make()
-    memory.move_to_end(key)
-    if len(memory) > REMEMBERED_MAX:
-        memory.popitem(last=False)
-    return memory[key]
+def _get_or_create(cache: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
+    """Return the entry for the key, created if missing. The cache is bounded: the oldest entry is dropped."""
+    if key not in cache:
+        cache[key] = make()
+    cache.move_to_end(key)
+    if len(cache) > MAX_REMEMBERED:
+        cache.popitem(last=False)
+    return cache[key]

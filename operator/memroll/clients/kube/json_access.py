@@ -1,4 +1,7 @@
-"""Reading JSON that others wrote: a field of an unexpected shape reads as empty, and nothing here raises."""
+"""Lenient access to JSON from the API server. A field of an unexpected type reads as empty; nothing here raises.
+
+Each function takes an object and the path of a field in it.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-def _at(obj: object, path: tuple[str, ...]) -> object:
+def _get(obj: object, path: tuple[str, ...]) -> object:
     for key in path:
         if not isinstance(obj, dict):
             return None
@@ -14,40 +17,40 @@ def _at(obj: object, path: tuple[str, ...]) -> object:
     return obj
 
 
-def mapping(obj: object, *path: str) -> dict[str, Any]:
-    value = _at(obj, path)
+def get_dict(obj: object, *path: str) -> dict[str, Any]:
+    value = _get(obj, path)
     return value if isinstance(value, dict) else {}
 
 
-def mappings(obj: object, *path: str) -> list[dict[str, Any]]:
-    """Return the objects of a list; items that are something else are left out."""
-    value = _at(obj, path)
+def get_dicts(obj: object, *path: str) -> list[dict[str, Any]]:
+    """Return the objects of a list, without items of any other type."""
+    value = _get(obj, path)
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def texts(obj: object, *path: str) -> dict[str, str]:
-    """Return the string entries of a mapping of labels or annotations."""
-    return {k: v for k, v in mapping(obj, *path).items() if isinstance(v, str)}
+def get_str_dict(obj: object, *path: str) -> dict[str, str]:
+    """Return the entries of an object whose values are strings, such as labels or annotations."""
+    return {k: v for k, v in get_dict(obj, *path).items() if isinstance(v, str)}
 
 
-def text(obj: object, *path: str) -> str:
-    value = _at(obj, path)
+def get_str(obj: object, *path: str) -> str:
+    value = _get(obj, path)
     return value if isinstance(value, str) else ""
 
 
-def number(obj: object, *path: str, default: int = 0) -> int:
-    value = _at(obj, path)
+def get_int(obj: object, *path: str, default: int = 0) -> int:
+    value = _get(obj, path)
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
-def flag(obj: object, *path: str) -> bool:
-    return _at(obj, path) is True
+def get_bool(obj: object, *path: str) -> bool:
+    return _get(obj, path) is True
 
 
-def moment(obj: object, *path: str) -> datetime | None:
+def get_time(obj: object, *path: str) -> datetime | None:
     """Return an RFC 3339 time in UTC."""
     try:
-        value = datetime.fromisoformat(text(obj, *path))
+        value = datetime.fromisoformat(get_str(obj, *path))
         return value.astimezone(UTC) if value.tzinfo else None
     except (ValueError, OverflowError):
         return None

@@ -1,8 +1,8 @@
-"""Who may act: one Lease, held by one process at a time.
+"""Leader election with one Lease, so that at most one process acts.
 
-A process acts only until two thirds of the lease after it *sent* its last successful renewal; another takes over
-only after it has itself seen the Lease unchanged for all of it. Both measure on their own monotonic clocks, so
-neither a wrong wall clock nor a process that was stopped for a while lets two act at once.
+A leader acts only until two thirds of the lease duration after it *sent* its last successful renewal. Another process
+takes over only after it has observed the Lease unchanged for the whole duration. Both use their own monotonic clocks,
+so neither a wrong wall clock nor a process that was stopped for a while lets two processes act at once.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from memroll import clock
-from memroll.clients.kube.api_client import path_of
-from memroll.clients.kube.json_access import mapping, number, text
-from memroll.errors import Conflict, MemrollError, NotFound
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.json_access import get_dict, get_int, get_str
+from memroll.errors import ConflictError, MemrollError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from memroll.clients.kube.api_client import Api, Json
+    from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.settings import Settings
 
 PREFIX = "/apis/coordination.k8s.io/v1"
@@ -32,39 +32,39 @@ NEVER = float("-inf")
 _log = logging.getLogger(__name__)
 
 
-class Lease:
-    """Takes, renews and gives back one Lease. Ask `is_leader()` right before each act."""
+class LeaderElector:
+    """Acquires, renews and releases one Lease. Callers check `is_leader()` right before each write."""
 
     def __init__(
         self,
-        api: Api,
+        api: KubeApi,
         settings: Settings,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.identity = f"{settings.identity}_{uuid.uuid4().hex[:8]}"
-        """Unique per process: a restarted container must not take its predecessor's lease for its own."""
+        """Unique per process: a restarted container must not mistake its predecessor's lease for its own."""
         self._api = api
         self._namespace, self._name = settings.namespace, settings.lease_name
         self._lease_s = settings.lease_seconds
         self._retry_s = settings.lease_seconds / 3
         self._monotonic, self._now = monotonic, now
-        self._acts_until = NEVER
-        self._led = False
-        self._won = asyncio.Event()
+        self._leader_until = NEVER
+        self._was_leader = False
+        self._became_leader = asyncio.Event()
         self._seen: Json = {}
         self._unchanged_since = NEVER
 
     def is_leader(self) -> bool:
-        return self._monotonic() < self._acts_until
+        return self._monotonic() < self._leader_until
 
-    async def wait_leader(self) -> None:
+    async def wait_until_leader(self) -> None:
         while not self.is_leader():
-            self._won.clear()
-            await self._won.wait()
+            self._became_leader.clear()
+            await self._became_leader.wait()
 
     async def run(self) -> None:
-        """Take the Lease and keep it, through all errors, until cancelled; then give it back."""
+        """Acquire the Lease and renew it, despite all errors, until cancelled; then release it."""
         try:
             while True:
                 started = self._monotonic()
@@ -74,87 +74,88 @@ class Lease:
             await self.release()
 
     async def step(self) -> None:
-        """Try once to take or to renew the Lease. No error of the API server leaves this method."""
+        """Try once to acquire or renew the Lease. Errors of the API server are logged, not raised."""
         sent_at = self._monotonic()
         try:
-            held = await self._hold()
+            held = await self._acquire_or_renew()
         except MemrollError as error:
-            _log.warning("the lease %s can't be renewed: %s", self._name, error)
+            _log.warning("can't renew lease %s: %s", self._name, error)
         else:
-            self._acts_until = sent_at + self._lease_s * 2 / 3 if held else NEVER
+            self._leader_until = sent_at + self._lease_s * 2 / 3 if held else NEVER
             if held:
-                self._won.set()
-        self._report()
+                self._became_leader.set()
+        self._log_changes()
 
     async def release(self) -> None:
-        """Give the Lease back, so that another needs not wait; acting ends before that is tried."""
-        self._acts_until = NEVER
-        self._report()
+        """Release the Lease, so that another process need not wait. This process stops acting first."""
+        self._leader_until = NEVER
+        self._log_changes()
         if self._holder() != self.identity:
             return
         try:
-            await self._put(self._spec(holder=""))
+            await self._replace(self._spec(holder=""))
         except MemrollError as error:
-            _log.warning("the lease %s was not given back: %s", self._name, error)
+            _log.warning("can't release lease %s: %s", self._name, error)
 
-    async def seize(self, hold_s: float) -> None:
-        """Take the Lease whoever holds it, and keep it from others for `hold_s` after this process has ended.
+    async def take_over(self, hold_s: float) -> None:
+        """Take the Lease from its holder, and keep it for `hold_s`, even after this process has ended.
 
-        Returns when whoever held it can't act any more: it acts for two thirds of a lease after its last renewal, which
-        this has made impossible. Raises memroll's errors.
+        Returns once the previous holder can no longer act: it acts for two thirds of the lease duration after its last
+        renewal, and can no longer renew. Raises memroll's errors.
         """
         until = self._monotonic() + self._lease_s
-        while not await self._seized(hold_s):
+        while not await self._try_take_over(hold_s):
             if self._monotonic() > until:
-                raise Conflict("Conflict", f"the lease {self._name} is written all the time by {self._holder()}")
+                message = f"can't take over lease {self._name}: {self._holder()} keeps writing it"
+                raise ConflictError("Conflict", message)
         await asyncio.sleep(self._lease_s)
-        self._acts_until = self._monotonic() + hold_s - self._lease_s
-        self._report()
+        self._leader_until = self._monotonic() + hold_s - self._lease_s
+        self._log_changes()
 
-    async def _seized(self, hold_s: float) -> bool:
-        """Write the Lease as it is at this moment; False when its holder was quicker."""
+    async def _try_take_over(self, hold_s: float) -> bool:
+        """Read and replace the Lease once; return False if its holder wrote it in between."""
         try:
             self._observe(await self._call("GET", self._path()))
-        except NotFound:
+        except NotFoundError:
             await self._create()
         try:
-            return await self._put(self._spec(self.identity) | {"leaseDurationSeconds": math.ceil(hold_s)})
-        except Conflict:
+            return await self._replace(self._spec(self.identity) | {"leaseDurationSeconds": math.ceil(hold_s)})
+        except ConflictError:
             return False
 
     def _holder(self) -> str:
-        return text(self._seen, "spec", "holderIdentity")
+        return get_str(self._seen, "spec", "holderIdentity")
 
-    async def _hold(self) -> bool:
-        """Return whether this process holds the Lease now."""
+    async def _acquire_or_renew(self) -> bool:
+        """Renew the Lease, or acquire it if it is available; return whether this process holds it now."""
         if self._holder() == self.identity:
             try:
-                return await self._put(self._spec(self.identity))
-            except (Conflict, NotFound):
-                _log.info("the lease %s was changed by another", self._name)
+                return await self._replace(self._spec(self.identity))
+            except (ConflictError, NotFoundError):
+                _log.info("lease %s was changed by another process", self._name)
         try:
             self._observe(await self._call("GET", self._path()))
-        except NotFound:
+        except NotFoundError:
             return await self._create()
-        if not self._free():
+        if not self._is_available():
             return False
         try:
-            return await self._put(self._spec(self.identity))
-        except Conflict:
+            return await self._replace(self._spec(self.identity))
+        except ConflictError:
             return False
 
     def _observe(self, raw: Json) -> None:
-        """Note when the Lease was last seen to change."""
-        if text(raw, "metadata", "resourceVersion") != text(self._seen, "metadata", "resourceVersion"):
+        """Record the Lease and when it last changed."""
+        if get_str(raw, "metadata", "resourceVersion") != get_str(self._seen, "metadata", "resourceVersion"):
             self._unchanged_since = self._monotonic()
         self._seen = raw
 
-    def _free(self) -> bool:
+    def _is_available(self) -> bool:
         holder = self._holder()
         if holder in ("", self.identity):
             return True
-        promised_s = max(self._lease_s, number(self._seen, "spec", "leaseDurationSeconds"))
-        return self._monotonic() - self._unchanged_since >= promised_s
+        duration_s = max(self._lease_s, get_int(self._seen, "spec", "leaseDurationSeconds"))
+        return self._monotonic() - self._unchanged_since >= duration_s
 
     async def _create(self) -> bool:
         body = {
@@ -164,39 +165,39 @@ class Lease:
             "spec": self._spec(self.identity),
         }
         try:
-            self._observe(await self._call("POST", path_of(PREFIX, self._namespace, "leases"), body))
-        except Conflict:
+            self._observe(await self._call("POST", build_path(PREFIX, self._namespace, "leases"), body))
+        except ConflictError:
             return False
         return True
 
-    async def _put(self, spec: dict[str, Any]) -> bool:
-        """Replace the Lease as it was last seen; raise Conflict when it has changed since."""
+    async def _replace(self, spec: dict[str, Any]) -> bool:
+        """Replace the Lease; raise ConflictError if it changed since it was last read."""
         self._observe(await self._call("PUT", self._path(), {**self._seen, "spec": spec}))
         return True
 
     async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
-        """Three calls fit into one period, so that a hanging API server can't delay the next try."""
+        """Send a request. Three of them fit into one period, so that a hanging API server can't delay the next try."""
         return await self._api.request(method, path, body=body, timeout_s=self._retry_s * 0.3)
 
     def _spec(self, holder: str) -> dict[str, Any]:
-        old = mapping(self._seen, "spec")
+        old = get_dict(self._seen, "spec")
         at = self._now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        changed = text(old, "holderIdentity") != holder
+        changed = get_str(old, "holderIdentity") != holder
         return {
             **old,
             "holderIdentity": holder,
             "leaseDurationSeconds": math.ceil(self._lease_s),
             "acquireTime": at if changed else old.get("acquireTime", at),
             "renewTime": at,
-            "leaseTransitions": number(old, "leaseTransitions") + int(changed and bool(holder) and bool(old)),
+            "leaseTransitions": get_int(old, "leaseTransitions") + int(changed and bool(holder) and bool(old)),
         }
 
     def _path(self) -> str:
-        return path_of(PREFIX, self._namespace, "leases", self._name)
+        return build_path(PREFIX, self._namespace, "leases", self._name)
 
-    def _report(self) -> None:
-        """Log each gain and loss once."""
-        leads = self.is_leader()
-        if leads != self._led:
-            _log.info("%s %s the lease %s", self.identity, "holds" if leads else "has lost", self._name)
-        self._led = leads
+    def _log_changes(self) -> None:
+        """Log each gain and loss of the leadership once."""
+        is_leader = self.is_leader()
+        if is_leader != self._was_leader:
+            _log.info("%s %s lease %s", self.identity, "acquired" if is_leader else "lost", self._name)
+        self._was_leader = is_leader

@@ -1,19 +1,31 @@
-"""The writes on pods. Each can be done twice, and none touches another pod that has come to bear the same name."""
+"""Writes on pods. Each can be repeated, and none changes another pod that has the same name.
+
+Every write carries the uid and the resourceVersion of the pod that the decision was based on.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION
 from memroll.api.base import rfc3339
-from memroll.clients.kube.api_client import MERGE_PATCH, MESSAGE_MAX, Call, causes, error_of, path_of
-from memroll.clients.kube.json_access import mappings, text, texts
+from memroll.clients.kube.api_client import (
+    MAX_MESSAGE_CHARS,
+    MERGE_PATCH,
+    ApiRequest,
+    build_path,
+    get_causes,
+    to_error,
+)
+from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE
-from memroll.clients.kube.token_bucket import Bucket
-from memroll.clients.kube.workloads import RESTART_ANNOTATION, place_of
-from memroll.errors import Conflict, NotFound, Stalled
-from memroll.model.annotations import NOBODY, labels_note, read_labels
+from memroll.clients.kube.token_bucket import TokenBucket
+from memroll.clients.kube.workloads import RESTART_ANNOTATION, resource_of
+from memroll.errors import ConflictError, NotFoundError, TerminalError
+from memroll.model.annotations import NO_OWNERS, labels_from_annotation, labels_to_annotation
 from memroll.model.pods import (
     DETACHED_ANNOTATION,
     DETACHED_VALUE,
@@ -23,196 +35,208 @@ from memroll.model.pods import (
     RELEASED_HASH,
     ROLL_ANNOTATION,
 )
-from memroll.rolling.eviction import Eviction, EvictionAnswer
+from memroll.rolling.eviction import EvictionResponse, EvictionResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from memroll.clients.kube.api_client import Answer, Api, Json
-    from memroll.clients.kube.pods import Targets
-    from memroll.model.annotations import Owners
-    from memroll.model.pods import ObjectRef, PodKey, Target
+    from memroll.clients.kube.api_client import ApiResponse, Json, KubeApi
+    from memroll.clients.kube.pods import KubePodReader
+    from memroll.model.annotations import RecordedOwners
+    from memroll.model.pods import ObjectRef, Pod, PodKey
 
 EVICTION_TIMEOUT_S = 10.0
-EVICTIONS_AT_ONCE = 10
-EVICTION_EACH_S = 0.5
-"""Tries of all rolls together: a bug or a blocked budget must not load the API server."""
-OWN_MARKS = {ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
+"""Timeout of an eviction request, in seconds; chosen by hand."""
+EVICTION_BURST = 10
+"""Maximum number of eviction requests at once, all rolls together; chosen by hand."""
+EVICTION_INTERVAL_S = 0.5
+"""Time per eviction request after a burst, in seconds, chosen by hand: a bug must not overload the API server."""
+ROLL_ANNOTATIONS = {ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
 _ROLL_KIND = "PodRoll"
-_NOT_FOUND, _CONFLICT, _THROTTLED, _BROKEN = 404, 409, 429, 500
+_TEMPLATE_HASH_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
-class Actions:
-    """Changes pods, for one roll at a time."""
+class KubePodWriter:
+    """Changes pods through the API server, one pod and one roll at a time."""
 
-    def __init__(self, api: Api, targets: Targets, evictions: Bucket | None = None) -> None:
+    def __init__(self, api: KubeApi, pods: KubePodReader, evictions: TokenBucket | None = None) -> None:
         self._api = api
-        self._targets = targets
-        self._evictions = evictions or Bucket(EVICTIONS_AT_ONCE, EVICTION_EACH_S)
+        self._pods = pods
+        self._evictions = evictions or TokenBucket(EVICTION_BURST, EVICTION_INTERVAL_S)
 
-    async def release(self, target: Target, hash_label: str, roll_name: str, owners: Owners = NOBODY) -> None:
-        """Change the template hash, so that the ReplicaSet lets go of the pod; note it, the owners and the roll.
+    async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners = NO_OWNERS) -> None:
+        """Change the template hash, so that the ReplicaSet releases the pod; record the hash, the owners and the roll.
 
-        Raises Conflict when the pod has changed since `target` was read.
+        Raises ConflictError if the pod changed since it was read.
         """
-        old = target.labels.get(hash_label, "")
-        if old == RELEASED_HASH and target.annotations.get(ROLL_ANNOTATION) == roll_name:
+        old = pod.labels.get(hash_label, "")
+        if old == RELEASED_HASH and pod.annotations.get(ROLL_ANNOTATION) == roll_name:
             return
         if not hash_label or not old or old == RELEASED_HASH:
-            raise Stalled(
-                "Unreleasable", f"pod {target.key.name}: label {hash_label!r} is {old!r}, not a template hash"
+            raise TerminalError(
+                "Unreleasable", f"pod {pod.key.name}: label {hash_label!r} is {old!r}, not a template hash"
             )
-        marks = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old}
-        if owners != NOBODY:
-            marks[OWNER_ANNOTATION] = owners.written()
-        await self._patch(
-            target.key, target.resource_version, {"labels": {hash_label: RELEASED_HASH}, "annotations": marks}
-        )
+        annotations = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old}
+        if owners != NO_OWNERS:
+            annotations[OWNER_ANNOTATION] = owners.to_annotation()
+        metadata = {"labels": {hash_label: RELEASED_HASH}, "annotations": annotations}
+        await self._patch(pod.key, pod.resource_version, metadata)
 
-    async def detach(self, target: Target, labels: Mapping[str, str]) -> None:
-        """Change the labels by which Services select a released pod, and note them as they were."""
-        raw = await self._fresh(target.key)
-        now = texts(raw, "metadata", "labels")
-        if RELEASED_HASH not in now.values():
-            raise Stalled("Undetachable", f"pod {target.key.name} is not released: its ReplicaSet would let go of it")
-        if all(now.get(key) == DETACHED_VALUE for key in labels):
+    async def detach(self, pod: Pod, labels: Mapping[str, str]) -> None:
+        """Change the labels by which Services select a released pod, and record their values."""
+        raw = await self._reread(pod.key)
+        current = get_str_dict(raw, "metadata", "labels")
+        if RELEASED_HASH not in current.values():
+            message = f"pod {pod.key.name} is not released: with other labels its ReplicaSet would release it"
+            raise TerminalError("Undetachable", message)
+        if all(current.get(key) == DETACHED_VALUE for key in labels):
             return
-        if any(now.get(key) != value for key, value in labels.items()):
-            raise Conflict("Conflict", f"the labels of pod {target.key.name} have changed")
+        if any(current.get(key) != value for key, value in labels.items()):
+            raise ConflictError("Conflict", f"the labels of pod {pod.key.name} have changed")
         change: Json = {
             "labels": dict.fromkeys(labels, DETACHED_VALUE),
-            "annotations": {DETACHED_ANNOTATION: labels_note(labels)},
+            "annotations": {DETACHED_ANNOTATION: labels_to_annotation(labels)},
         }
-        await self._patch(target.key, text(raw, "metadata", "resourceVersion"), change)
+        await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
 
-    async def restore(self, target: Target, hash_label: str) -> None:
-        """Put all labels back and take away every trace of the roll; the ReplicaSet adopts the pod again."""
-        raw = await self._fresh(target.key)
-        labels, marks = texts(raw, "metadata", "labels"), texts(raw, "metadata", "annotations")
-        owners = mappings(raw, "metadata", "ownerReferences")
+    async def restore(self, pod: Pod, hash_label: str) -> None:
+        """Restore all labels and remove every trace of the roll; the ReplicaSet then adopts the pod again."""
+        raw = await self._reread(pod.key)
+        labels, annotations = get_str_dict(raw, "metadata", "labels"), get_str_dict(raw, "metadata", "annotations")
+        owners = get_dicts(raw, "metadata", "ownerReferences")
         kept = [owner for owner in owners if not _is_roll(owner)]
-        noted = read_labels(marks.get(DETACHED_ANNOTATION, "{}"))
-        back = {k: v for k, v in noted.items() if labels.get(k) == DETACHED_VALUE}
+        recorded = labels_from_annotation(annotations.get(DETACHED_ANNOTATION, "{}"))
+        restored = {k: v for k, v in recorded.items() if labels.get(k) == DETACHED_VALUE}
         if labels.get(hash_label) == RELEASED_HASH:
-            if not marks.get(HASH_ANNOTATION):
-                raise Stalled("Unrestorable", f"pod {target.key.name} has lost its annotation {HASH_ANNOTATION}")
-            back[hash_label] = marks[HASH_ANNOTATION]
-        change: Json = {"labels": back} if back else {}
-        if marks.keys() & OWN_MARKS:
-            change["annotations"] = dict.fromkeys(marks.keys() & OWN_MARKS)
+            restored[hash_label] = _recorded_hash(pod, annotations)
+        change: Json = {"labels": restored} if restored else {}
+        if annotations.keys() & ROLL_ANNOTATIONS:
+            change["annotations"] = dict.fromkeys(annotations.keys() & ROLL_ANNOTATIONS)
         if kept != owners:
             change["ownerReferences"] = kept
         if change:
-            await self._patch(target.key, text(raw, "metadata", "resourceVersion"), change)
+            await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
 
-    async def restart(self, namespace: str, top: ObjectRef, at: datetime) -> None:
-        """Have a workload restart all of its pods, as `kubectl rollout restart` does; twice the same is once."""
-        prefix, plural = place_of(top)
+    async def restart(self, namespace: str, owner: ObjectRef, at: datetime) -> None:
+        """Restart all pods of a workload, as `kubectl rollout restart` does; idempotent for the same time."""
+        prefix, plural = resource_of(owner)
         change: Json = {"template": {"metadata": {"annotations": {RESTART_ANNOTATION: rfc3339(at)}}}}
-        if top.kind == "Rollout":
+        if owner.kind == "Rollout":
             change = {"restartAt": rfc3339(at)}
-        path = path_of(prefix, namespace, plural, top.name)
-        body = {"metadata": {"uid": top.uid}, "spec": change}
+        path = build_path(prefix, namespace, plural, owner.name)
+        body = {"metadata": {"uid": owner.uid}, "spec": change}
         await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
-    async def own(self, target: Target, roll_name: str, roll_uid: str) -> None:
-        """Let the PodRoll own the pod, so that the garbage collector takes it when the PodRoll is deleted."""
-        raw = await self._fresh(target.key)
-        owners = mappings(raw, "metadata", "ownerReferences")
-        if any(text(owner, "uid") == roll_uid for owner in owners):
+    async def add_owner(self, pod: Pod, roll_name: str, roll_uid: str) -> None:
+        """Make the PodRoll an owner of the pod: the garbage collector deletes the pod along with the PodRoll."""
+        raw = await self._reread(pod.key)
+        owners = get_dicts(raw, "metadata", "ownerReferences")
+        if any(get_str(owner, "uid") == roll_uid for owner in owners):
             return
-        ours = {"apiVersion": API_VERSION, "kind": _ROLL_KIND, "name": roll_name, "uid": roll_uid}
-        owners.append({**ours, "controller": False, "blockOwnerDeletion": False})
-        await self._patch(target.key, text(raw, "metadata", "resourceVersion"), {"ownerReferences": owners})
+        reference = {"apiVersion": API_VERSION, "kind": _ROLL_KIND, "name": roll_name, "uid": roll_uid}
+        owners.append({**reference, "controller": False, "blockOwnerDeletion": False})
+        await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), {"ownerReferences": owners})
 
-    async def evict(self, target: Target, roll_name: str = "") -> EvictionAnswer:
-        """Ask for the eviction of the pod as it was observed; answers that are no errors are sorted.
+    async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
+        """Request the eviction of the pod; expected refusals are returned, not raised.
 
-        Raises Conflict when its labels have changed since: somebody has put it back, or taken it.
+        Raises ConflictError if the pod's labels changed since it was read: it was restored, or adopted.
         """
-        if target.deleting:
-            return EvictionAnswer(Eviction.ACCEPTED, "the pod is already terminating")
+        if pod.deleting:
+            return EvictionResponse(EvictionResult.ACCEPTED, "the pod is already terminating")
         if not self._evictions.take():
-            return EvictionAnswer(Eviction.THROTTLED, "memroll evicts no faster", EVICTION_EACH_S)
-        key = target.key
+            return EvictionResponse(EvictionResult.THROTTLED, "memroll's own rate limit of evictions is reached")
+        key = pod.key
         try:
-            raw = await self._fresh(key)
-        except NotFound as gone:
-            return EvictionAnswer(Eviction.GONE, gone.message)
-        if texts(raw, "metadata", "labels") != target.labels:
-            raise Conflict("Conflict", f"the labels of pod {key.name} have changed")
-        call = Call(
+            raw = await self._reread(key)
+        except NotFoundError as not_found:
+            return EvictionResponse(EvictionResult.GONE, not_found.message)
+        if get_str_dict(raw, "metadata", "labels") != pod.labels:
+            raise ConflictError("Conflict", f"the labels of pod {key.name} have changed")
+        request = ApiRequest(
             "POST",
-            path_of(CORE, key.namespace, "pods", key.name, "eviction"),
-            body=_eviction(key, text(raw, "metadata", "resourceVersion"), roll_name),
+            build_path(CORE, key.namespace, "pods", key.name, "eviction"),
+            body=_eviction_body(key, get_str(raw, "metadata", "resourceVersion"), roll_name),
             timeout_s=EVICTION_TIMEOUT_S,
         )
-        answer = await self._api.answer(call)
-        if answer.status == _CONFLICT and await self._replaced(key):
-            return EvictionAnswer(Eviction.GONE, "another pod bears its name now")
-        error = error_of(call, answer)
+        response = await self._api.send(request)
+        if response.status == HTTPStatus.CONFLICT and await self._is_replaced(key):
+            return EvictionResponse(EvictionResult.GONE, "another pod has its name now")
+        error = to_error(request, response)
         if error is None:
-            return EvictionAnswer(Eviction.ACCEPTED, "the eviction is accepted")
-        result = _refusal(answer)
+            return EvictionResponse(EvictionResult.ACCEPTED, "the eviction is accepted")
+        result = _expected_refusal(response)
         if result is None:
             raise error
-        said = text(answer.body, "message")[:MESSAGE_MAX] or error.message
-        return EvictionAnswer(result, said, answer.retry_after_s)
+        message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
+        return EvictionResponse(result, message)
 
-    async def released_pods(self, namespace: str | None = None) -> tuple[Target, ...]:
-        """Return every released pod, of one namespace or of all: what a start or an uninstall sweeps."""
+    async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]:
+        """Return every released pod of one namespace, or of all: candidates for the restore of orphaned pods."""
         selectors = [f"{label}={RELEASED_HASH}" for label in HASH_LABELS]
-        found = await asyncio.gather(*(self._targets.listed(namespace or "", s) for s in selectors))
+        found = await asyncio.gather(*(self._pods.list_pods_in(namespace or "", s) for s in selectors))
         return tuple({pod.key: pod for pods in found for pod in pods}.values())
 
-    async def _fresh(self, key: PodKey) -> Json:
-        """Read the pod; one of the same name with another uid is not it."""
-        raw = await self._api.request("GET", path_of(CORE, key.namespace, "pods", key.name))
-        if text(raw, "metadata", "uid") != key.uid:
-            raise NotFound("NotFound", f"pod {key.name} with uid {key.uid} is gone")
+    async def _reread(self, key: PodKey) -> Json:
+        """Read the pod again; raise NotFoundError if another pod has its name now."""
+        raw = await self._api.request("GET", build_path(CORE, key.namespace, "pods", key.name))
+        if get_str(raw, "metadata", "uid") != key.uid:
+            raise NotFoundError("NotFound", f"pod {key.name} with uid {key.uid} no longer exists")
         return raw
 
-    async def _replaced(self, key: PodKey) -> bool:
+    async def _is_replaced(self, key: PodKey) -> bool:
         try:
-            await self._fresh(key)
-        except NotFound:
+            await self._reread(key)
+        except NotFoundError:
             return True
         return False
 
     async def _patch(self, key: PodKey, resource_version: str, metadata: Json) -> None:
-        """Write metadata on the condition that the pod is still the one that was read, unchanged."""
+        """Patch the metadata, provided that the pod is the one that was read, and unchanged."""
         if not resource_version:
-            raise Conflict("Conflict", f"pod {key.name} was read without a resourceVersion")
+            raise ConflictError("Conflict", f"pod {key.name} was read without a resourceVersion")
         body = {"metadata": {"uid": key.uid, "resourceVersion": resource_version, **metadata}}
-        path = path_of(CORE, key.namespace, "pods", key.name)
+        path = build_path(CORE, key.namespace, "pods", key.name)
         await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+
+
+def _recorded_hash(pod: Pod, annotations: Mapping[str, str]) -> str:
+    recorded = annotations.get(HASH_ANNOTATION, "")
+    if recorded == RELEASED_HASH or not _TEMPLATE_HASH_VALUE.fullmatch(recorded):
+        message = f"annotation {HASH_ANNOTATION} of pod {pod.key.name} has no template hash, but {recorded[:63]!r}"
+        raise TerminalError("Unrestorable", message)
+    return recorded
 
 
 def _is_roll(owner: Json) -> bool:
     return (
-        text(owner, "kind") == _ROLL_KIND
-        and text(owner, "apiVersion").partition("/")[0] == API_VERSION.partition("/")[0]
+        get_str(owner, "kind") == _ROLL_KIND
+        and get_str(owner, "apiVersion").partition("/")[0] == API_VERSION.partition("/")[0]
     )
 
 
-def _eviction(key: PodKey, resource_version: str, roll_name: str) -> Json:
-    """Name the pod as it was just read: a request that is late must not evict what somebody has put back meanwhile."""
-    marks = {"annotations": {ROLL_ANNOTATION: roll_name}} if roll_name else {}
+def _eviction_body(key: PodKey, resource_version: str, roll_name: str) -> Json:
+    """Build an eviction of exactly the pod that was read: a delayed request must not evict a restored pod."""
+    annotations = {"annotations": {ROLL_ANNOTATION: roll_name}} if roll_name else {}
     return {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
-        "metadata": {"name": key.name, "namespace": key.namespace, **marks},
+        "metadata": {"name": key.name, "namespace": key.namespace, **annotations},
         "deleteOptions": {"preconditions": {"uid": key.uid, "resourceVersion": resource_version}},
     }
 
 
-def _refusal(answer: Answer) -> Eviction | None:
-    """Sort an answer that is not a success; None for one that is an error like of any other call."""
-    if answer.status == _NOT_FOUND:
-        return Eviction.GONE
-    if answer.status == _THROTTLED:
-        return Eviction.BLOCKED if "DisruptionBudget" in causes(answer) else Eviction.THROTTLED
-    if answer.status == _BROKEN and "more than one PodDisruptionBudget" in text(answer.body, "message"):
-        return Eviction.MISCONFIGURED
+def _expected_refusal(response: ApiResponse) -> EvictionResult | None:
+    """Classify an error response of the eviction API; None for an error that any other request can have."""
+    if response.status == HTTPStatus.NOT_FOUND:
+        return EvictionResult.GONE
+    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return EvictionResult.BLOCKED if "DisruptionBudget" in get_causes(response) else EvictionResult.THROTTLED
+    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR and _has_several_budgets(response):
+        return EvictionResult.MISCONFIGURED
     return None
+
+
+def _has_several_budgets(response: ApiResponse) -> bool:
+    return "more than one PodDisruptionBudget" in get_str(response.body, "message")

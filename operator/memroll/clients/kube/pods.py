@@ -1,4 +1,7 @@
-"""Pods as targets: raw JSON decoded into frozen values, however odd it is, and the claims that pin a pod."""
+"""Pods: raw JSON of the API server in, frozen `Pod` values out, with the reason why a pod can't run twice.
+
+Decoding never raises: a field of an unexpected type reads as empty.
+"""
 
 from __future__ import annotations
 
@@ -10,232 +13,241 @@ from typing import TYPE_CHECKING
 from kubernetes.utils.quantity import parse_quantity
 
 from memroll.api import GROUP
-from memroll.clients.kube.api_client import MESSAGE_MAX, path_of
-from memroll.clients.kube.json_access import flag, mapping, mappings, moment, number, text, texts
-from memroll.errors import MemrollError, NotFound, Stalled
-from memroll.model.pods import Container, ObjectRef, PodKey, Target
+from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
+from memroll.clients.kube.json_access import get_bool, get_dict, get_dicts, get_int, get_str, get_str_dict, get_time
+from memroll.errors import MemrollError, NotFoundError, TerminalError
+from memroll.model.pods import AUTOSCALER_ANNOTATIONS, Container, ObjectRef, Pod, PodKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from memroll.clients.kube.api_client import Api, Json
+    from memroll.clients.kube.api_client import Json, KubeApi
 
 CORE = "/api/v1"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CLAIMS_READ_SINGLY = 5
-"""Up to so many claims are read one by one; for more, the namespace's claims are listed."""
+MAX_SINGLE_CLAIM_READS = 5
+"""Maximum number of PersistentVolumeClaims read one by one; for more, all of the namespace are listed. By hand."""
 
-_ALIEN_MARKS = frozenset({"karpenter.sh/do-not-disrupt", "cluster-autoscaler.kubernetes.io/safe-to-evict"})
-_MIRROR = "kubernetes.io/config.mirror"
+_MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _STARTING = ("ContainerCreating", "PodInitializing")
-_ONE_NODE_OR_POD = ("ReadWriteOnce", "ReadWriteOncePod")
+_EXCLUSIVE_MODES = ("ReadWriteOnce", "ReadWriteOncePod")
 _QUANTITY = re.compile(r"[0-9]{1,20}(\.[0-9]{0,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
-class Targets:
-    """Reads pods of one cluster."""
+class KubePodReader:
+    """Reads pods from the API server."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    async def targets(self, namespace: str, selector: str) -> tuple[Target, ...]:
-        """Return the pods of a namespace that a label selector selects."""
+    async def list_pods(self, namespace: str, selector: str) -> tuple[Pod, ...]:
+        """Return the pods of one namespace that a label selector selects."""
         if not namespace:
-            raise Stalled("Invalid", "pods are listed namespace by namespace, and none was named")
-        return await self.listed(namespace, selector)
+            raise TerminalError("Invalid", "can't list pods: the namespace is empty")
+        return await self.list_pods_in(namespace, selector)
 
-    async def listed(self, namespace: str, selector: str) -> tuple[Target, ...]:
-        """Return the selected pods; an empty namespace means all of them."""
-        pages = self._api.pages(path_of(CORE, namespace, "pods"), {"labelSelector": selector} if selector else {})
-        found = [(target, claims_of(raw)) async for raw in pages if (target := decode(raw))]
-        return await self._pinned(found)
+    async def list_pods_in(self, namespace: str, selector: str) -> tuple[Pod, ...]:
+        """Return the selected pods; an empty namespace means all namespaces."""
+        query = {"labelSelector": selector} if selector else {}
+        items = self._api.list_items(build_path(CORE, namespace, "pods"), query)
+        decoded = [(pod, claim_names(raw)) async for raw in items if (pod := decode_pod(raw))]
+        return await self._add_claim_conflicts(decoded)
 
-    async def pod(self, namespace: str, name: str) -> Target | None:
+    async def get_pod(self, namespace: str, name: str) -> Pod | None:
         try:
-            raw = await self._api.request("GET", path_of(CORE, namespace, "pods", name))
-        except NotFound:
+            raw = await self._api.request("GET", build_path(CORE, namespace, "pods", name))
+        except NotFoundError:
             return None
-        target = decode(raw)
-        return (await self._pinned([(target, claims_of(raw))]))[0] if target else None
+        pod = decode_pod(raw)
+        return (await self._add_claim_conflicts([(pod, claim_names(raw))]))[0] if pod else None
 
-    async def _pinned(self, found: list[tuple[Target, tuple[str, ...]]]) -> tuple[Target, ...]:
-        """Add what the claims say to pods that nothing else pins."""
-        wanted = {(t.key.namespace, c) for t, claims in found if not t.pinned_by for c in claims}
-        known: dict[tuple[str, str], str] = {}
-        for namespace in {ns for ns, _ in wanted}:
-            names = {name for ns, name in wanted if ns == namespace}
-            known |= {(namespace, name): why for name, why in (await self._claims(namespace, names)).items()}
-        return tuple(
-            replace(
-                t, pinned_by=next((why for c in claims if (why := known.get((t.key.namespace, c), ""))), t.pinned_by)
-            )
-            for t, claims in found
-        )
+    async def _add_claim_conflicts(self, decoded: list[tuple[Pod, tuple[str, ...]]]) -> tuple[Pod, ...]:
+        """Set `exclusive_because` where a claim allows no second copy and nothing else is the reason already."""
+        needed = {(p.key.namespace, c) for p, claims in decoded if not p.exclusive_because for c in claims}
+        conflicts: dict[tuple[str, str], str] = {}
+        for namespace in {ns for ns, _ in needed}:
+            names = {name for ns, name in needed if ns == namespace}
+            found = await self._read_claims(namespace, names)
+            conflicts |= {(namespace, name): conflict for name, conflict in found.items()}
+        return tuple(_with_conflict(pod, claims, conflicts) for pod, claims in decoded)
 
-    async def _claims(self, namespace: str, names: set[str]) -> dict[str, str]:
-        """Return for each claim why it pins a pod; empty when many pods may use it at once."""
-        path = path_of(CORE, namespace, "persistentvolumeclaims")
-        if len(names) <= CLAIMS_READ_SINGLY:
-            return {name: await self._claim(namespace, name) for name in sorted(names)}
+    async def _read_claims(self, namespace: str, names: set[str]) -> dict[str, str]:
+        """Return for each claim why it allows no second pod; empty if many pods may use it at once."""
+        path = build_path(CORE, namespace, "persistentvolumeclaims")
+        if len(names) <= MAX_SINGLE_CLAIM_READS:
+            return {name: await self._read_claim(namespace, name) for name in sorted(names)}
         unread = {name: f"can't read claim {name}" for name in names}
         try:
-            listed = {text(raw, "metadata", "name"): raw async for raw in self._api.pages(path)}
+            listed = {get_str(raw, "metadata", "name"): raw async for raw in self._api.list_items(path)}
         except MemrollError:
             return unread
-        return unread | {name: claim_pins(name, raw) for name, raw in listed.items() if name in names}
+        return unread | {name: get_claim_conflict(name, raw) for name, raw in listed.items() if name in names}
 
-    async def _claim(self, namespace: str, name: str) -> str:
-        path = path_of(CORE, namespace, "persistentvolumeclaims", name)
+    async def _read_claim(self, namespace: str, name: str) -> str:
         try:
-            return claim_pins(name, await self._api.request("GET", path))
+            path = build_path(CORE, namespace, "persistentvolumeclaims", name)
+            return get_claim_conflict(name, await self._api.request("GET", path))
         except MemrollError:
             return f"can't read claim {name}"
 
 
-def decode(raw: Json) -> Target | None:
-    """Read a pod. One without name, namespace or uid is none."""
-    key = PodKey(text(raw, "metadata", "namespace"), text(raw, "metadata", "name"), text(raw, "metadata", "uid"))
+def _with_conflict(pod: Pod, claims: tuple[str, ...], conflicts: Mapping[tuple[str, str], str]) -> Pod:
+    found = (conflict for claim in claims if (conflict := conflicts.get((pod.key.namespace, claim), "")))
+    return replace(pod, exclusive_because=next(found, pod.exclusive_because))
+
+
+def decode_pod(raw: Json) -> Pod | None:
+    """Decode a pod; None if it has no name, namespace or uid."""
+    key = PodKey(*(get_str(raw, "metadata", field) for field in ("namespace", "name", "uid")))
     if not (key.namespace and key.name and key.uid):
         return None
-    annotations = texts(raw, "metadata", "annotations")
+    annotations = get_str_dict(raw, "metadata", "annotations")
     ready, ready_at = _readiness(raw)
-    return Target(
+    return Pod(
         key=key,
-        resource_version=text(raw, "metadata", "resourceVersion"),
-        created_at=moment(raw, "metadata", "creationTimestamp") or EPOCH,
-        phase=text(raw, "status", "phase"),
+        resource_version=get_str(raw, "metadata", "resourceVersion"),
+        created_at=get_time(raw, "metadata", "creationTimestamp") or EPOCH,
+        phase=get_str(raw, "status", "phase"),
         ready=ready,
         ready_at=ready_at,
-        deleting=bool(text(raw, "metadata", "deletionTimestamp")),
-        controller=controller_of(raw),
-        labels=texts(raw, "metadata", "labels"),
-        annotations=own_marks(annotations),
+        deleting=bool(get_str(raw, "metadata", "deletionTimestamp")),
+        controller=get_controller(raw),
+        labels=get_str_dict(raw, "metadata", "labels"),
+        annotations=select_annotations(annotations),
         containers=_containers(raw),
-        pinned_by=_pinned_by_host(raw),
-        mirror=_MIRROR in annotations,
-        stuck=_stuck(raw),
+        exclusive_because=_host_conflict(raw),
+        static=_MIRROR_ANNOTATION in annotations,
+        not_ready_reason=_not_ready_reason(raw),
         unschedulable=bool(_unschedulable(raw)),
         ip=_own_ip(raw),
     )
 
 
-def own_marks(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Keep memroll's annotations and those by which the autoscalers are told to leave a pod alone."""
-    return {k: v for k, v in annotations.items() if k.partition("/")[0] == GROUP or k in _ALIEN_MARKS}
+def select_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Keep the annotations of memroll and the do-not-disrupt annotations of the autoscalers."""
+    return {k: v for k, v in annotations.items() if k.partition("/")[0] == GROUP or k in AUTOSCALER_ANNOTATIONS}
 
 
-def controller_of(raw: Json) -> ObjectRef | None:
-    for owner in mappings(raw, "metadata", "ownerReferences"):
-        if flag(owner, "controller"):
-            return ObjectRef(text(owner, "apiVersion"), text(owner, "kind"), text(owner, "name"), text(owner, "uid"))
+def get_controller(raw: Json) -> ObjectRef | None:
+    for owner in get_dicts(raw, "metadata", "ownerReferences"):
+        if get_bool(owner, "controller"):
+            return ObjectRef(*(get_str(owner, field) for field in ("apiVersion", "kind", "name", "uid")))
     return None
 
 
-def bytes_of(value: object) -> int | None:
-    """Read a quantity of memory; None for what is none.
+def parse_memory(value: object) -> int | None:
+    """Parse a memory quantity to bytes; None for anything else.
 
-    The client's parser also takes other scripts' digits, "Infinity" and exponents that fill the memory.
+    The client's own parser also accepts digits of other scripts, "Infinity", and exponents that exhaust memory.
     """
-    written = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    return int(parse_quantity(written)) if _QUANTITY.fullmatch(written) else None
+    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
+    return int(parse_quantity(text)) if _QUANTITY.fullmatch(text) else None
 
 
-def claims_of(raw: Json) -> tuple[str, ...]:
-    """Return the claims that a second copy of the pod would have to share; ephemeral volumes get one per pod."""
-    names = (text(volume, "persistentVolumeClaim", "claimName") for volume in mappings(raw, "spec", "volumes"))
+def claim_names(raw: Json) -> tuple[str, ...]:
+    """Return the claims that a second copy of the pod would share; with ephemeral volumes each pod gets its own."""
+    names = (get_str(volume, "persistentVolumeClaim", "claimName") for volume in get_dicts(raw, "spec", "volumes"))
     return tuple(name for name in names if name)
 
 
-def claim_pins(name: str, raw: Json) -> str:
-    """Say why a claim keeps a second copy of its pod from running; the modes of the bound volume count."""
-    modes = mapping(raw, "status").get("accessModes") or mapping(raw, "spec").get("accessModes")
+def get_claim_conflict(name: str, raw: Json) -> str:
+    """Return why a claim allows no second copy of its pod, or an empty string.
+
+    The access modes of the bound volume (status) take precedence over the requested ones (spec).
+    """
+    modes = get_dict(raw, "status").get("accessModes") or get_dict(raw, "spec").get("accessModes")
     modes = modes if isinstance(modes, list) else []
     if any(mode in ("ReadWriteMany", "ReadOnlyMany") for mode in modes):
         return ""
-    once = next((mode for mode in _ONE_NODE_OR_POD if mode in modes), "")
-    return f"claim {name} is {once}" if once else f"can't read claim {name}"
+    exclusive = next((mode for mode in _EXCLUSIVE_MODES if mode in modes), "")
+    return f"claim {name} is {exclusive}" if exclusive else f"can't read claim {name}"
 
 
-def _pinned_by_host(raw: Json) -> str:
-    for container in _declared(raw):
-        for port in mappings(container, "ports"):
-            if number(port, "hostPort"):
-                return f"host port {number(port, 'hostPort')}"
-    return "host network" if flag(raw, "spec", "hostNetwork") else ""
+def _host_conflict(raw: Json) -> str:
+    """Return why the node's network allows no second copy, or an empty string."""
+    for container in _long_running(raw):
+        for port in get_dicts(container, "ports"):
+            if get_int(port, "hostPort"):
+                return f"host port {get_int(port, 'hostPort')}"
+    return "host network" if get_bool(raw, "spec", "hostNetwork") else ""
 
 
 def _own_ip(raw: Json) -> str:
-    """Return the pod's address; none for one that shares its node's, whatever the spec calls that."""
-    ip = text(raw, "status", "podIP")
-    return "" if flag(raw, "spec", "hostNetwork") or ip == text(raw, "status", "hostIP") else ip
+    """Return the pod's own address; empty if the pod shares its node's address, even where the spec denies that."""
+    ip = get_str(raw, "status", "podIP")
+    return "" if get_bool(raw, "spec", "hostNetwork") or ip == get_str(raw, "status", "hostIP") else ip
 
 
 def _readiness(raw: Json) -> tuple[bool, datetime | None]:
-    for condition in mappings(raw, "status", "conditions"):
-        if text(condition, "type") == "Ready":
-            ready = text(condition, "status") == "True"
-            return ready, moment(condition, "lastTransitionTime") if ready else None
+    for condition in get_dicts(raw, "status", "conditions"):
+        if get_str(condition, "type") == "Ready":
+            ready = get_str(condition, "status") == "True"
+            return ready, get_time(condition, "lastTransitionTime") if ready else None
     return False, None
 
 
 def _unschedulable(raw: Json) -> str:
-    for condition in mappings(raw, "status", "conditions"):
-        if text(condition, "type") == "PodScheduled" and text(condition, "reason") == "Unschedulable":
-            return f"Unschedulable: {text(condition, 'message')}"[:MESSAGE_MAX]
+    for condition in get_dicts(raw, "status", "conditions"):
+        if get_str(condition, "type") == "PodScheduled" and get_str(condition, "reason") == "Unschedulable":
+            return f"Unschedulable: {get_str(condition, 'message')}"[:MAX_MESSAGE_CHARS]
     return ""
 
 
-def _stuck(raw: Json) -> str:
-    """Say what keeps a pod from becoming Ready, where its status tells: no room, no image, a crash."""
-    for status in mappings(raw, "status", "containerStatuses") + mappings(raw, "status", "initContainerStatuses"):
-        waiting = mapping(status, "state", "waiting")
-        if text(waiting, "reason") not in ("", *_STARTING):
-            return f"{text(status, 'name')}: {text(waiting, 'reason')} {text(waiting, 'message')}".strip()[:MESSAGE_MAX]
+def _not_ready_reason(raw: Json) -> str:
+    """Return why a pod does not become Ready if its status has the reason: no node, no image, a crash."""
+    for status in _container_statuses(raw):
+        waiting = get_dict(status, "state", "waiting")
+        reason = get_str(waiting, "reason")
+        if reason not in ("", *_STARTING):
+            return f"{get_str(status, 'name')}: {reason} {get_str(waiting, 'message')}".strip()[:MAX_MESSAGE_CHARS]
     return _unschedulable(raw)
 
 
-def _declared(raw: Json) -> list[Json]:
-    """Return the containers that run as long as the pod: native sidecars too, other init containers not."""
-    sidecars = [c for c in mappings(raw, "spec", "initContainers") if text(c, "restartPolicy") == "Always"]
-    return mappings(raw, "spec", "containers") + sidecars
+def _long_running(raw: Json) -> list[Json]:
+    """Return the containers that run as long as the pod: with native sidecars, without other init containers."""
+    sidecars = [c for c in get_dicts(raw, "spec", "initContainers") if get_str(c, "restartPolicy") == "Always"]
+    return get_dicts(raw, "spec", "containers") + sidecars
+
+
+def _container_statuses(raw: Json) -> list[Json]:
+    return get_dicts(raw, "status", "containerStatuses") + get_dicts(raw, "status", "initContainerStatuses")
 
 
 def _containers(raw: Json) -> tuple[Container, ...]:
-    reported = mappings(raw, "status", "containerStatuses") + mappings(raw, "status", "initContainerStatuses")
-    statuses = {text(status, "name"): status for status in reported}
-    declared = [c for c in _declared(raw) if text(c, "name")]
-    return tuple(_container(c, statuses.get(text(c, "name"), {})) for c in declared)
+    statuses = {get_str(status, "name"): status for status in _container_statuses(raw)}
+    declared = [c for c in _long_running(raw) if get_str(c, "name")]
+    return tuple(_container(c, statuses.get(get_str(c, "name"), {})) for c in declared)
 
 
 def _container(declared: Json, status: Json) -> Container:
-    running = mapping(status, "state", "running")
-    limits = (mapping(source, "resources", "limits").get("memory") for source in (status, declared))
-    runtime_id = text(status, "containerID")
+    running = get_dict(status, "state", "running")
+    limits = (get_dict(source, "resources", "limits").get("memory") for source in (status, declared))
+    runtime_id = get_str(status, "containerID")
     return Container(
-        name=text(declared, "name"),
+        name=get_str(declared, "name"),
         id=runtime_id.rpartition("://")[2] if running else "",
-        limit_bytes=next((size for limit in limits if (size := bytes_of(limit)) is not None), None),
-        started_at=moment(running, "startedAt"),
-        restarts=number(status, "restartCount"),
-        oom_killed_at=max(_oom_kills(status), default=None),
+        limit_bytes=next((size for limit in limits if (size := parse_memory(limit)) is not None), None),
+        started_at=get_time(running, "startedAt"),
+        restarts=get_int(status, "restartCount"),
+        oom_killed_at=max(_oom_kill_times(status), default=None),
         image=_image(declared, status),
         ports=tuple(
-            number(port, "containerPort")
-            for port in mappings(declared, "ports")
-            if text(port, "protocol") in ("", "TCP") and number(port, "containerPort")
+            get_int(port, "containerPort")
+            for port in get_dicts(declared, "ports")
+            if get_str(port, "protocol") in ("", "TCP") and get_int(port, "containerPort")
         ),
     )
 
 
 def _image(declared: Json, status: Json) -> str:
-    """Return the image that runs; some runtimes only know its digest, then the one that was asked for."""
-    runs = text(status, "image")
-    return text(declared, "image") if not runs or runs.startswith("sha256:") else runs
+    """Return the running image; if the runtime reports only a digest, the image of the spec."""
+    running = get_str(status, "image")
+    return get_str(declared, "image") if not running or running.startswith("sha256:") else running
 
 
-def _oom_kills(status: Json) -> Iterable[datetime]:
+def _oom_kill_times(status: Json) -> Iterable[datetime]:
     for state in ("lastState", "state"):
-        ended = mapping(status, state, "terminated")
-        at = moment(ended, "finishedAt")
-        if text(ended, "reason") == "OOMKilled" and at:
-            yield at
+        terminated = get_dict(status, state, "terminated")
+        finished_at = get_time(terminated, "finishedAt")
+        if get_str(terminated, "reason") == "OOMKilled" and finished_at:
+            yield finished_at

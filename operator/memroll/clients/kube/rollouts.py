@@ -1,14 +1,14 @@
-"""Is a workload in the middle of a rollout? Raw owners in, words out; no words mean it is settled. Pure.
+"""Rollout progress of a workload: raw JSON of its owner in, a message out; an empty message means no rollout. Pure.
 
-Unavailable replicas alone are no rollout: they are what a leak causes. Only a change of the template under way
-counts, because then the controller itself decides which pods go.
+Unavailable replicas alone are no rollout, because a leak causes them. Only a change of the template that is in progress
+counts: during that, the controller itself decides which pods to delete.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.json_access import mapping, number, text, texts
+from memroll.clients.kube.json_access import get_dict, get_int, get_str, get_str_dict
 from memroll.model.pods import ROLLOUT_HASH
 
 if TYPE_CHECKING:
@@ -17,119 +17,135 @@ if TYPE_CHECKING:
 _REVISION = "deployment.kubernetes.io/revision"
 
 
-def deployment_busy(top: Json, own: Json, siblings: list[Json]) -> str:
-    current = texts(top, "metadata", "annotations").get(_REVISION, "")
-    revision = texts(own, "metadata", "annotations").get(_REVISION, "")
+def describe_deployment_rollout(owner: Json, replica_set: Json, replica_sets: list[Json]) -> str:
+    """Describe the rollout of a Deployment. `replica_set` is that of the pod, `replica_sets` are all of the owner."""
+    current = get_str_dict(owner, "metadata", "annotations").get(_REVISION, "")
+    revision = get_str_dict(replica_set, "metadata", "annotations").get(_REVISION, "")
     if current and revision and current != revision:
-        return f"{_name(top)} is at revision {current}, the pod at {revision}"
-    return leaving(top) or _unobserved(top) or _not_updated(top) or _others_left(top, own, siblings)
+        return f"{_name(owner)} is at revision {current}, the pod at {revision}"
+    return (
+        describe_deletion(owner)
+        or _not_observed(owner)
+        or _not_updated(owner)
+        or _old_pods(owner, replica_set, replica_sets)
+    )
 
 
-def deployment_is_at(top: Json, replica_set: Json) -> bool:
-    """Whether a ReplicaSet is of the Deployment's present revision."""
-    current, revision = (texts(raw, "metadata", "annotations").get(_REVISION, "") for raw in (top, replica_set))
+def is_current_of_deployment(owner: Json, replica_set: Json) -> bool:
+    """Return whether a ReplicaSet has the Deployment's current revision."""
+    current, revision = (
+        get_str_dict(raw, "metadata", "annotations").get(_REVISION, "") for raw in (owner, replica_set)
+    )
     return bool(current) and current == revision
 
 
-def rollout_is_at(top: Json, replica_set: Json) -> bool:
-    """Whether a ReplicaSet is of the Rollout's present revision."""
-    return texts(replica_set, "metadata", "labels").get(ROLLOUT_HASH) == text(top, "status", "currentPodHash")
+def is_current_of_rollout(owner: Json, replica_set: Json) -> bool:
+    """Return whether a ReplicaSet has the Argo Rollout's current revision."""
+    return get_str_dict(replica_set, "metadata", "labels").get(ROLLOUT_HASH) == get_str(
+        owner, "status", "currentPodHash"
+    )
 
 
-def rollout_busy(top: Json, own: Json, siblings: list[Json]) -> str:
-    """Judge an Argo Rollout: its canary must be its stable version, and the pod of that one."""
-    stable, current = text(top, "status", "stableRS"), text(top, "status", "currentPodHash")
-    revision = texts(own, "metadata", "labels").get(ROLLOUT_HASH, "")
+def describe_argo_rollout(owner: Json, replica_set: Json, replica_sets: list[Json]) -> str:
+    """Describe the rollout of an Argo Rollout: none if current and stable version are the same, and the pod's too."""
+    stable, current = get_str(owner, "status", "stableRS"), get_str(owner, "status", "currentPodHash")
+    revision = get_str_dict(replica_set, "metadata", "labels").get(ROLLOUT_HASH, "")
     if stable != current:
-        return f"{_name(top)} goes from {stable or 'nothing'} to {current}"
+        return f"{_name(owner)} is updating from {stable or 'nothing'} to {current}"
     if stable and revision and revision != stable:
-        return f"{_name(top)} is at {stable}, the pod at {revision}"
-    observed = text(top, "status", "observedGeneration")
-    if observed.isdigit() and int(observed) < number(top, "metadata", "generation"):
-        return f"{_name(top)} was changed and its controller has not seen it yet"
-    return leaving(top) or _not_updated(top) or _others_left(top, own, siblings)
+        return f"{_name(owner)} is at {stable}, the pod at {revision}"
+    observed = get_str(owner, "status", "observedGeneration")
+    if observed.isdigit() and int(observed) < get_int(owner, "metadata", "generation"):
+        return _not_observed_message(owner)
+    return describe_deletion(owner) or _not_updated(owner) or _old_pods(owner, replica_set, replica_sets)
 
 
-def stateful_set_busy(top: Json) -> str:
-    current, updated = text(top, "status", "currentRevision"), text(top, "status", "updateRevision")
+def describe_stateful_set_rollout(owner: Json) -> str:
+    current, updated = get_str(owner, "status", "currentRevision"), get_str(owner, "status", "updateRevision")
     if current != updated:
-        return f"{_name(top)} goes from {current} to {updated}"
-    return leaving(top) or _unobserved(top) or _not_updated(top)
+        return f"{_name(owner)} is updating from {current} to {updated}"
+    return describe_deletion(owner) or _not_observed(owner) or _not_updated(owner)
 
 
-def daemon_set_busy(top: Json) -> str:
-    updated, desired = (number(top, "status", f"{word}NumberScheduled") for word in ("updated", "desired"))
+def describe_daemon_set_rollout(owner: Json) -> str:
+    updated, desired = (get_int(owner, "status", f"{word}NumberScheduled") for word in ("updated", "desired"))
     if updated < desired:
-        return f"{_name(top)} has updated {updated} of {desired} pods"
-    return leaving(top) or _unobserved(top)
+        return f"{_name(owner)} has updated {updated} of {desired} pods"
+    return describe_deletion(owner) or _not_observed(owner)
 
 
-def recreates(top: Json) -> bool:
-    """Whether a Deployment's controller ends all old pods before it creates new ones."""
-    return text(top, "kind") == "Deployment" and text(top, "spec", "strategy", "type") == "Recreate"
+def has_recreate_strategy(owner: Json) -> bool:
+    """Return whether a Deployment's controller deletes all old pods before it creates new ones."""
+    return get_str(owner, "kind") == "Deployment" and get_str(owner, "spec", "strategy", "type") == "Recreate"
 
 
-def surge_refused(top: Json) -> str:
-    """Say where a Deployment's or Rollout's own spec allows no pod more than it asks for, or return nothing."""
-    strategy = mapping(top, "spec", "strategy")
-    kind = text(strategy, "type")
-    if text(top, "kind") == "Deployment" and kind not in ("", "RollingUpdate", "Recreate"):
-        return f"{_name(top)} has the strategy {kind[:63]}, which memroll does not know"
+def must_not_surge_because(owner: Json) -> str:
+    """Return why the spec of a Deployment or Rollout allows no additional pod, or an empty string."""
+    strategy = get_dict(owner, "spec", "strategy")
+    kind = get_str(strategy, "type")
+    if get_str(owner, "kind") == "Deployment" and kind not in ("", "RollingUpdate", "Recreate"):
+        return f"{_name(owner)} has the strategy {kind[:63]}, which memroll does not support"
     for part in ("rollingUpdate", "canary"):
-        if _is_zero(mapping(strategy, part).get("maxSurge")):
-            return f"{_name(top)} has maxSurge 0: it must not have a pod more than it asks for"
-    return _routed_by_hash(top)
+        if _is_zero(get_dict(strategy, part).get("maxSurge")):
+            return f"{_name(owner)} has maxSurge 0: it allows no additional pod"
+    return _routed_by_hash(owner)
 
 
-def _is_zero(count_or_share: object) -> bool:
-    if isinstance(count_or_share, str):
-        digits = count_or_share.removesuffix("%")
-        return digits.isascii() and digits.isdigit() and int(digits[:10]) == 0
-    return isinstance(count_or_share, int) and not isinstance(count_or_share, bool) and count_or_share == 0
+def _is_zero(count_or_percentage: object) -> bool:
+    if isinstance(count_or_percentage, str):
+        digits = count_or_percentage.removesuffix("%")
+        return digits.isascii() and digits.isdigit() and not digits.strip("0")
+    return (
+        isinstance(count_or_percentage, int) and not isinstance(count_or_percentage, bool) and count_or_percentage == 0
+    )
 
 
-def _routed_by_hash(top: Json) -> str:
-    """Say by which object, of those that memroll does not read, a Rollout's requests are routed to a hash.
+def _routed_by_hash(owner: Json) -> str:
+    """Return which object that memroll does not read routes a Rollout's requests by template hash, or an empty string.
 
     Argo Rollouts writes the hash into the subsets of a DestinationRule and into the podSelector of a VirtualNode; in
-    all other cases into Services, which are read.
+    all other cases into Services, which memroll reads.
     """
-    routing = mapping(top, "spec", "strategy", "canary", "trafficRouting")
-    for found, words in (
-        (mapping(routing, "istio", "destinationRule"), "a DestinationRule of Istio"),
-        (mapping(routing, "appMesh"), "a VirtualNode of App Mesh"),
+    routing = get_dict(owner, "spec", "strategy", "canary", "trafficRouting")
+    for found, router in (
+        (get_dict(routing, "istio", "destinationRule"), "a DestinationRule of Istio"),
+        (get_dict(routing, "appMesh"), "a VirtualNode of App Mesh"),
     ):
         if found:
-            return f"{_name(top)} is routed by {words}, which selects the pod by its template hash"
+            return f"{_name(owner)} is routed by {router}, which selects the pod by its template hash"
     return ""
 
 
-def leaving(top: Json) -> str:
-    return f"{_name(top)} is being deleted" if text(top, "metadata", "deletionTimestamp") else ""
+def describe_deletion(owner: Json) -> str:
+    return f"{_name(owner)} is being deleted" if get_str(owner, "metadata", "deletionTimestamp") else ""
 
 
-def _unobserved(top: Json) -> str:
-    seen = number(top, "status", "observedGeneration") >= number(top, "metadata", "generation")
-    return "" if seen else f"{_name(top)} was changed and its controller has not seen it yet"
+def _not_observed(owner: Json) -> str:
+    observed = get_int(owner, "status", "observedGeneration") >= get_int(owner, "metadata", "generation")
+    return "" if observed else _not_observed_message(owner)
 
 
-def _not_updated(top: Json) -> str:
-    updated, wanted = number(top, "status", "updatedReplicas"), number(top, "spec", "replicas", default=1)
-    if updated >= wanted:
+def _not_observed_message(owner: Json) -> str:
+    return f"{_name(owner)} was changed and its controller has not observed the change yet"
+
+
+def _not_updated(owner: Json) -> str:
+    updated, desired = get_int(owner, "status", "updatedReplicas"), get_int(owner, "spec", "replicas", default=1)
+    if updated >= desired:
         return ""
-    paused = " and is paused" if top.get("spec", {}).get("paused") is True else ""
-    return f"{_name(top)} has updated {updated} of {wanted} pods{paused}"
+    paused = " and is paused" if owner.get("spec", {}).get("paused") is True else ""
+    return f"{_name(owner)} has updated {updated} of {desired} pods{paused}"
 
 
-def _others_left(top: Json, own: Json, siblings: list[Json]) -> str:
-    for other in siblings:
-        if text(other, "metadata", "uid") == text(own, "metadata", "uid"):
+def _old_pods(owner: Json, replica_set: Json, replica_sets: list[Json]) -> str:
+    for other in replica_sets:
+        if get_str(other, "metadata", "uid") == get_str(replica_set, "metadata", "uid"):
             continue
-        pods = max(number(other, "spec", "replicas"), number(other, "status", "replicas"))
+        pods = max(get_int(other, "spec", "replicas"), get_int(other, "status", "replicas"))
         if pods:
-            return f"{_name(top)} still has {pods} pods of {text(other, 'metadata', 'name')}"
+            return f"{_name(owner)} still has {pods} pods of {get_str(other, 'metadata', 'name')}"
     return ""
 
 
-def _name(top: Json) -> str:
-    return f"{text(top, 'kind') or 'the workload'}/{text(top, 'metadata', 'name')}"
+def _name(owner: Json) -> str:
+    return f"{get_str(owner, 'kind') or 'the workload'}/{get_str(owner, 'metadata', 'name')}"

@@ -1,56 +1,56 @@
-"""Label selectors, from the form in specs to the form in query strings."""
+"""Label selectors: converted from their form in specs to their form in query strings."""
 
 from __future__ import annotations
 
-from memroll.clients.kube.json_access import mapping, mappings, text, texts
-from memroll.errors import Stalled
+from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
+from memroll.errors import TerminalError
 
 
 def selector_string(selector: object) -> str:
-    """Write `{matchLabels, matchExpressions}` as a query string; what can't be written is refused, never left out.
+    """Convert `{matchLabels, matchExpressions}` to a query string; raise TerminalError for a part that can't be.
 
-    A part that were left out would select more pods than its author meant.
+    Leaving such a part out would select more pods than its author intended.
     """
-    labels = texts(selector, "matchLabels")
-    expressions = mappings(selector, "matchExpressions")
-    _demand(len(labels) == _size(selector, "matchLabels"), "matchLabels")
-    _demand(len(expressions) == _size(selector, "matchExpressions"), "matchExpressions")
+    labels = get_str_dict(selector, "matchLabels")
+    expressions = get_dicts(selector, "matchExpressions")
+    _require(len(labels) == _size(selector, "matchLabels"), "matchLabels")
+    _require(len(expressions) == _size(selector, "matchExpressions"), "matchExpressions")
     parts = [f"{_key(k)}={_value(v)}" for k, v in sorted(labels.items())]
     return ",".join(parts + [_requirement(expression) for expression in expressions])
 
 
 def _requirement(expression: dict[str, object]) -> str:
-    key = _key(text(expression, "key"))
-    operator = text(expression, "operator")
+    key = _key(get_str(expression, "key"))
+    operator = get_str(expression, "operator")
     given = expression.get("values") or []
     values = [v for v in given if isinstance(v, str)] if isinstance(given, list) else []
     listed = ",".join(_value(v) for v in sorted(values))
     match operator:
         case "Exists" | "DoesNotExist":
-            _demand(not given, f"{operator} of {key} takes no values")
+            _require(not given, f"{operator} of {key} takes no values")
             return key if operator == "Exists" else f"!{key}"
         case "In" | "NotIn":
-            _demand(bool(values) and values == given, f"{operator} of {key} needs values")
+            _require(bool(values) and values == given, f"{operator} of {key} needs values")
             return f"{key} {'in' if operator == 'In' else 'notin'} ({listed})"
         case _:
-            raise Stalled("Invalid", f"unknown operator {operator[:20]!r} in a label selector")
+            raise TerminalError("Invalid", f"unknown operator {operator[:20]!r} in a label selector")
 
 
 def _size(selector: object, field: str) -> int:
-    value = mapping(selector).get(field)
+    value = get_dict(selector).get(field)
     return len(value) if isinstance(value, dict | list) else int(value is not None)
 
 
 def _key(key: str) -> str:
-    _demand(bool(key) and not set(key) & set(" ,=!()<>"), f"key {key[:63]!r}")
+    _require(bool(key) and not set(key) & set(" ,=!()<>"), f"key {key[:63]!r}")
     return key
 
 
 def _value(value: str) -> str:
-    _demand(not set(value) & set(" ,=!()<>"), f"value {value[:63]!r}")
+    _require(not set(value) & set(" ,=!()<>"), f"value {value[:63]!r}")
     return value
 
 
-def _demand(holds: bool, what: str) -> None:  # noqa: FBT001 - an assertion that raises our error
-    if not holds:
-        raise Stalled("Invalid", f"a label selector that can't be read: {what}")
+def _require(valid: bool, part: str) -> None:  # noqa: FBT001 - an assertion that raises our error
+    if not valid:
+        raise TerminalError("Invalid", f"invalid label selector: {part}")

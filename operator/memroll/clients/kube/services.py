@@ -1,7 +1,7 @@
-"""How a pod can be taken out of its Services: which labels to change, and which never to touch.
+"""Services and NetworkPolicies that select a pod: which labels to change to remove the pod from its Services.
 
-A label is only changed where no NetworkPolicy would treat the pod otherwise after it: a detached pod still serves the
-connections that it has. Only the built-in kind is seen; policies of a network's own kinds are not.
+A label may only change if no NetworkPolicy treats the pod differently afterwards, because a detached pod keeps serving
+its open connections. Only the built-in NetworkPolicy is read; policies of a network plugin's own kinds are not.
 """
 
 from __future__ import annotations
@@ -9,145 +9,152 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Detachment
-from memroll.clients.kube.api_client import path_of
-from memroll.clients.kube.json_access import mapping, mappings, text, texts
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 from memroll.model.pods import DETACHED_VALUE, HASH_LABELS, RELEASED_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from memroll.clients.kube.api_client import Api, Json
-    from memroll.model.pods import Target
+    from memroll.clients.kube.api_client import Json, KubeApi
+    from memroll.model.pods import Pod
 
 _NETWORKING = "/apis/networking.k8s.io/v1"
 _POLICIES = "networkpolicies"
 
 
-class Services:
-    """Reads what selects pods by their labels."""
+class KubeNetworkReader:
+    """Reads the Services and NetworkPolicies that select pods by label."""
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    async def detachment(self, target: Target) -> Detachment:
-        """Return how this pod can be detached, or why it can't; what may not be read is a reason, not an error."""
-        namespace = target.key.namespace
+    async def find_detachment(self, pod: Pod) -> Detachment:
+        """Return how this pod can be detached, or why not. A missing permission is a reason, not an error."""
+        namespace = pod.key.namespace
         try:
-            services, policies = await self._selecting(namespace)
-        except Stalled as forbidden:
-            return Detachment(skipped=_unreadable(forbidden))
-        return detachment_of(target.labels, services, policies, namespace)
+            services, policies = await self._read(namespace)
+        except TerminalError as error:
+            return Detachment(skipped=_unreadable(error))
+        return plan_detachment(pod.labels, services, policies, namespace)
 
-    async def hash_selected_by(self, target: Target, hash_label: str) -> str:
-        """Say what selects this pod by its template hash, or that it can't be read; empty when nothing does."""
-        namespace = target.key.namespace
+    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
+        """Return what selects this pod by its template hash, or that it can't be read; empty if nothing does."""
+        namespace = pod.key.namespace
         try:
-            services, policies = await self._selecting(namespace)
-        except Stalled as forbidden:
-            return _unreadable(forbidden)
-        return selected_by_hash(target.labels, hash_label, services, policies, namespace)
+            services, policies = await self._read(namespace)
+        except TerminalError as error:
+            return _unreadable(error)
+        return describe_hash_selector(pod.labels, hash_label, services, policies, namespace)
 
-    async def _selecting(self, namespace: str) -> tuple[list[Json], list[Json]]:
-        services = [s async for s in self._api.pages(path_of(CORE, namespace, "services"))]
-        return services, await self._policies(namespace)
+    async def _read(self, namespace: str) -> tuple[list[Json], list[Json]]:
+        services = [s async for s in self._api.list_items(build_path(CORE, namespace, "services"))]
+        return services, await self._read_policies(namespace)
 
-    async def _policies(self, namespace: str) -> list[Json]:
-        """Return all NetworkPolicies, for those of other namespaces may name this pod as a peer, or the own ones."""
+    async def _read_policies(self, namespace: str) -> list[Json]:
+        """Return the NetworkPolicies of all namespaces, for any may name this pod as a peer.
+
+        Without the permission for all, only those of the pod's namespace.
+        """
         try:
-            return [p async for p in self._api.pages(path_of(_NETWORKING, plural=_POLICIES))]
-        except Stalled:
-            return [p async for p in self._api.pages(path_of(_NETWORKING, namespace, _POLICIES))]
+            return [p async for p in self._api.list_items(build_path(_NETWORKING, plural=_POLICIES))]
+        except TerminalError:
+            return [p async for p in self._api.list_items(build_path(_NETWORKING, namespace, _POLICIES))]
 
 
-def detachment_of(
+def plan_detachment(
     labels: Mapping[str, str], services: Sequence[Json], policies: Sequence[Json], namespace: str
 ) -> Detachment:
-    """Pick as few labels as take a pod of this namespace out of every Service that selects it. Pure.
+    """Choose the fewest labels whose change removes a pod of this namespace from every Service that selects it. Pure.
 
-    `services` are those of the namespace; `policies` may be those of others, too.
+    `services` are those of the namespace; `policies` may include those of other namespaces.
     """
-    selecting = {text(s, "metadata", "name"): sel for s in services if (sel := _selector(s)) and _holds(sel, labels)}
+    selecting = {
+        get_str(s, "metadata", "name"): sel for s in services if (sel := _selector(s)) and _has_all(sel, labels)
+    }
     if not selecting:
         return Detachment(skipped="no Service selects the pod")
     free = {key for sel in selecting.values() for key in sel if key not in HASH_LABELS}
     selectors = [s for policy in policies for s in _pod_selectors(policy, namespace)]
-    free = {key for key in free if not _seen_by(labels, key, selectors)}
+    free = {key for key in free if not _affects_policies(labels, key, selectors)}
     chosen: dict[str, str] = {}
     for name, sel in sorted(selecting.items()):
         if chosen.keys() & sel.keys():
             continue
         usable = sorted(sel.keys() & free, key=lambda k: (-sum(1 for other in selecting.values() if k in other), k))
         if not usable:
-            return Detachment(
-                skipped=f"Service {name} selects the pod only by labels that a NetworkPolicy goes by, too"
-            )
+            return Detachment(skipped=f"every label by which Service {name} selects the pod is used by a NetworkPolicy")
         chosen[usable[0]] = labels[usable[0]]
     return Detachment(labels=chosen)
 
 
-def selected_by_hash(
+def describe_hash_selector(
     labels: Mapping[str, str], hash_label: str, services: Sequence[Json], policies: Sequence[Json], namespace: str
 ) -> str:
-    """Say which Service or NetworkPolicy would tell the pod, once it is released, from the pod before. Pure.
+    """Return which Service or NetworkPolicy would treat the pod differently once it is released. Pure.
 
     Argo Rollouts writes the hash into the selectors of its active, preview, stable and canary Services.
     """
     released = {**labels, hash_label: RELEASED_HASH}
     for service in services:
         selector = _selector(service)
-        if selector and _holds(selector, labels) and not _holds(selector, released):
-            return f"Service {text(service, 'metadata', 'name')} selects the pod by its label {hash_label}"
+        if selector and _has_all(selector, labels) and not _has_all(selector, released):
+            return f"Service {get_str(service, 'metadata', 'name')} selects the pod by its label {hash_label}"
     for policy in policies:
         if any(_selects(s, labels) != _selects(s, released) for s in _pod_selectors(policy, namespace)):
-            name = f"{text(policy, 'metadata', 'namespace')}/{text(policy, 'metadata', 'name')}"
+            name = f"{get_str(policy, 'metadata', 'namespace')}/{get_str(policy, 'metadata', 'name')}"
             return f"NetworkPolicy {name} selects the pod by its label {hash_label}"
     return ""
 
 
-def _unreadable(forbidden: Stalled) -> str:
-    return f"what selects the pod can't be read: {forbidden.message}"[:1024]
+def _unreadable(error: TerminalError) -> str:
+    return f"can't read what selects the pod: {error.message}"[:1024]
 
 
 def _selector(service: Json) -> dict[str, str]:
-    return texts(service, "spec", "selector")
+    """Return the selector; none for a Service of type ExternalName, whose selector has no effect."""
+    if get_str(service, "spec", "type") == "ExternalName":
+        return {}
+    return get_str_dict(service, "spec", "selector")
 
 
-def _holds(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+def _has_all(selector: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     return all(labels.get(key) == value for key, value in selector.items())
 
 
-def _seen_by(labels: Mapping[str, str], key: str, selectors: Sequence[Json]) -> bool:
-    """Whether a NetworkPolicy would tell the pod with the changed label from the one before."""
+def _affects_policies(labels: Mapping[str, str], key: str, selectors: Sequence[Json]) -> bool:
+    """Return whether a NetworkPolicy would treat the pod differently after the change of one label."""
     changed = {**labels, key: DETACHED_VALUE}
     return any(_selects(s, labels) != _selects(s, changed) for s in selectors)
 
 
 def _pod_selectors(policy: Json, namespace: str) -> Iterator[Json]:
-    """Yield what a NetworkPolicy selects pods of this namespace by: in another one, only peers that it looks for here.
+    """Yield the selectors of a NetworkPolicy that apply to pods of this namespace.
 
-    A peer's namespaceSelector is not compared with the namespace's labels: it counts as if it selected it.
+    For a policy of another namespace, these are only the peers with a namespaceSelector, which is taken as selecting
+    this namespace: the namespace's labels are not read.
     """
-    at_home = text(policy, "metadata", "namespace") == namespace
-    if at_home:
-        yield mapping(policy, "spec", "podSelector")
+    same_namespace = get_str(policy, "metadata", "namespace") == namespace
+    if same_namespace:
+        yield get_dict(policy, "spec", "podSelector")
     for rules, peers in (("ingress", "from"), ("egress", "to")):
-        for rule in mappings(policy, "spec", rules):
-            for peer in mappings(rule, peers):
-                if at_home or "namespaceSelector" in peer:
-                    yield mapping(peer, "podSelector")
+        for rule in get_dicts(policy, "spec", rules):
+            for peer in get_dicts(rule, peers):
+                if same_namespace or "namespaceSelector" in peer:
+                    yield get_dict(peer, "podSelector")
 
 
 def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
-    if not _holds(texts(selector, "matchLabels"), labels):
+    if not _has_all(get_str_dict(selector, "matchLabels"), labels):
         return False
-    return all(_meets(expression, labels) for expression in mappings(selector, "matchExpressions"))
+    return all(_matches(expression, labels) for expression in get_dicts(selector, "matchExpressions"))
 
 
-def _meets(expression: Json, labels: Mapping[str, str]) -> bool:
-    key, values = text(expression, "key"), expression.get("values") or []
-    match text(expression, "operator"):
+def _matches(expression: Json, labels: Mapping[str, str]) -> bool:
+    key, values = get_str(expression, "key"), expression.get("values") or []
+    match get_str(expression, "operator"):
         case "In":
             return labels.get(key) in values
         case "NotIn":

@@ -1,4 +1,4 @@
-"""A token bucket: so many at once, so many a second."""
+"""Token bucket: a rate limit with bursts."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class Bucket:
-    """Full at the start."""
+class TokenBucket:
+    """Bucket of `burst` tokens, full at the start; one token is added every `refill_s` seconds."""
 
     def __init__(self, burst: float, refill_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._burst, self._refill_s, self._monotonic = burst, refill_s, monotonic
-        self._tokens, self._at = burst, monotonic()
+        self._tokens, self._updated_at = burst, monotonic()
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
-        at = self._monotonic()
-        self._tokens = min(self._burst, self._tokens + (at - self._at) / self._refill_s)
-        self._at = at
+        """Take a token; return False if there is none."""
+        now = self._monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) / self._refill_s)
+        self._updated_at = now
         if self._tokens < 1:
             return False
         self._tokens -= 1

@@ -1,6 +1,6 @@
-"""What keeps a pod running: its controller, what owns that, and whether it is in the middle of a rollout.
+"""Workload of a pod: its controller, the owner of that, and whether a rollout is in progress.
 
-A lookup costs two to three reads; it is made for pods in breach and for rolls under way, never for every pod.
+A lookup costs two to three reads. Callers make it for pods that are at risk and for active rolls, never for every pod.
 """
 
 from __future__ import annotations
@@ -9,30 +9,30 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import MESSAGE_MAX, path_of
-from memroll.clients.kube.json_access import flag, mapping, mappings, number, text, texts
-from memroll.clients.kube.pods import CORE, controller_of, own_marks
+from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
+from memroll.clients.kube.json_access import get_bool, get_dict, get_dicts, get_int, get_str, get_str_dict
+from memroll.clients.kube.pods import CORE, get_controller, select_annotations
 from memroll.clients.kube.rollouts import (
-    daemon_set_busy,
-    deployment_busy,
-    deployment_is_at,
-    leaving,
-    recreates,
-    rollout_busy,
-    rollout_is_at,
-    stateful_set_busy,
-    surge_refused,
+    describe_argo_rollout,
+    describe_daemon_set_rollout,
+    describe_deletion,
+    describe_deployment_rollout,
+    describe_stateful_set_rollout,
+    has_recreate_strategy,
+    is_current_of_deployment,
+    is_current_of_rollout,
+    must_not_surge_because,
 )
 from memroll.clients.kube.selectors import selector_string
-from memroll.errors import NotFound, Stalled
+from memroll.errors import NotFoundError, TerminalError
 from memroll.model.pods import HASH_LABELS, ROLLOUT_HASH, TEMPLATE_HASH, ObjectRef, Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from memroll.clients.kube.api_client import Api, Json
-    from memroll.clients.kube.pods import Targets
-    from memroll.model.pods import Target
+    from memroll.clients.kube.api_client import Json, KubeApi
+    from memroll.clients.kube.pods import KubePodReader
+    from memroll.model.pods import Pod
 
 RESTART_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 
@@ -48,130 +48,140 @@ _PLURALS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Owner:
-    """How an owner of ReplicaSets ties its pods to them, and how it tells that it is changing them."""
+class _OwnerKind:
+    """Kind of object that owns ReplicaSets: the label that ties pods to them, and how to read its rollout."""
 
     hash_label: str
-    busy: Callable[[Json, Json, list[Json]], str]
+    describe_rollout: Callable[[Json, Json, list[Json]], str]
     is_current: Callable[[Json, Json], bool]
 
 
-_OWNERS = {
-    (_APPS, "Deployment"): _Owner(TEMPLATE_HASH, deployment_busy, deployment_is_at),
-    (_ARGO, "Rollout"): _Owner(ROLLOUT_HASH, rollout_busy, rollout_is_at),
+_OWNER_KINDS = {
+    (_APPS, "Deployment"): _OwnerKind(TEMPLATE_HASH, describe_deployment_rollout, is_current_of_deployment),
+    (_ARGO, "Rollout"): _OwnerKind(ROLLOUT_HASH, describe_argo_rollout, is_current_of_rollout),
 }
 
 
-class Workloads:
-    """Reads the owners of pods."""
+class KubeWorkloadReader:
+    """Reads the owners of pods from the API server."""
 
-    def __init__(self, api: Api, targets: Targets) -> None:
+    def __init__(self, api: KubeApi, pods: KubePodReader) -> None:
         self._api = api
-        self._targets = targets
+        self._pods = pods
 
-    async def workload(self, target: Target) -> Workload | None:
-        """Return what keeps a pod running; None for a bare pod and for one whose controller is gone."""
-        return await self.workload_of(target.key.namespace, target.controller) if target.controller else None
+    async def get_workload(self, pod: Pod) -> Workload | None:
+        """Return the workload of a pod; None for a bare pod and for one whose controller no longer exists."""
+        return await self.find_workload(pod.key.namespace, pod.controller) if pod.controller else None
 
-    async def workload_of(self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None) -> Workload | None:
-        """Return the workload of a pods' controller, which a released pod no longer names.
+    async def find_workload(
+        self, namespace: str, controller: ObjectRef, owner: ObjectRef | None = None
+    ) -> Workload | None:
+        """Return the workload that a controller of pods belongs to, also for a released pod.
 
-        With `top`, a controller that is gone still has its workload, as long as that exists.
+        `owner`: the controller's owner, if recorded; its workload is found even after the controller was deleted.
         """
-        known = _kind(controller)
-        if known not in _PLURALS or known == (_ARGO, "Rollout"):
-            return _unknown(controller)
+        kind = _kind(controller)
+        if kind not in _PLURALS or kind == (_ARGO, "Rollout"):
+            return _unsupported(controller)
         raw = await self._read(namespace, controller)
         if raw is None:
-            return await self._without(namespace, controller, top) if top and top != controller else None
+            return await self._of_owner(namespace, controller, owner) if owner and owner != controller else None
         match controller.kind:
             case "ReplicaSet":
                 return await self._of_replica_set(namespace, controller, raw)
             case "StatefulSet":
-                return _simple(controller, raw, number(raw, "spec", "replicas", default=1), stateful_set_busy(raw))
+                replicas = get_int(raw, "spec", "replicas", default=1)
+                return _without_owner(controller, raw, replicas, describe_stateful_set_rollout(raw))
             case _:
-                desired = number(raw, "status", "desiredNumberScheduled")
-                return _simple(controller, raw, desired, daemon_set_busy(raw))
+                replicas = get_int(raw, "status", "desiredNumberScheduled")
+                return _without_owner(controller, raw, replicas, describe_daemon_set_rollout(raw))
 
     async def _of_replica_set(self, namespace: str, controller: ObjectRef, raw: Json) -> Workload:
-        desired = number(raw, "spec", "replicas", default=1)
-        top = controller_of(raw)
-        if top is None:
-            return _simple(controller, raw, desired, leaving(raw))
-        alone = replace(_simple(controller, raw, desired, _not_known(top)), top=top)
-        owner = _OWNERS.get(_kind(top))
+        replicas = get_int(raw, "spec", "replicas", default=1)
+        owner = get_controller(raw)
         if owner is None:
-            return alone
-        selector = _any_revision(raw)
-        top_raw, siblings = await asyncio.gather(
-            self._read(namespace, top), self._replica_sets(namespace, top, selector)
+            return _without_owner(controller, raw, replicas, describe_deletion(raw))
+        workload = replace(_without_owner(controller, raw, replicas, _unsupported_message(owner)), owner=owner)
+        owner_kind = _OWNER_KINDS.get(_kind(owner))
+        if owner_kind is None:
+            return workload
+        selector = _selector_of_all_revisions(raw)
+        owner_raw, replica_sets = await asyncio.gather(
+            self._read(namespace, owner), self._list_replica_sets(namespace, owner, selector)
         )
-        alone = replace(alone, hash_label=owner.hash_label)
-        if top_raw is None:
-            return replace(alone, mid_rollout=f"{top} does not exist any more")
-        whole = _of_top(alone, top_raw, siblings, selector)
-        newest = next((rs for rs in siblings if owner.is_current(top_raw, rs)), raw)
-        busy, unsettled = (owner.busy(top_raw, rs, siblings) for rs in (raw, newest))
-        return replace(whole, mid_rollout=busy, unsettled=unsettled)
+        workload = replace(workload, hash_label=owner_kind.hash_label)
+        if owner_raw is None:
+            return replace(workload, rollout_in_progress=f"{owner} no longer exists")
+        workload = _with_owner(workload, owner_raw, replica_sets, selector)
+        current = next((rs for rs in replica_sets if owner_kind.is_current(owner_raw, rs)), raw)
+        return replace(
+            workload,
+            rollout_in_progress=owner_kind.describe_rollout(owner_raw, raw, replica_sets),
+            owner_rollout_in_progress=owner_kind.describe_rollout(owner_raw, current, replica_sets),
+        )
 
-    async def _without(self, namespace: str, controller: ObjectRef, top: ObjectRef) -> Workload | None:
-        """Return the workload of pods whose ReplicaSet is gone, or None when all of it is."""
-        owner = _OWNERS.get(_kind(top))
-        raw = await self._read(namespace, top) if owner else None
-        if raw is None or owner is None:
+    async def _of_owner(self, namespace: str, controller: ObjectRef, owner: ObjectRef) -> Workload | None:
+        """Return the workload of pods whose ReplicaSet no longer exists; None if its owner does not exist either."""
+        owner_kind = _OWNER_KINDS.get(_kind(owner))
+        raw = await self._read(namespace, owner) if owner_kind else None
+        if raw is None or owner_kind is None:
             return None
-        selector = await self.selector_of(namespace, top.api_version, top.kind, top.name)
-        siblings = await self._replica_sets(namespace, top, selector)
-        gone = Workload(top, controller, 0, hash_label=owner.hash_label, mid_rollout=f"{controller} is gone")
-        return _of_top(gone, raw, siblings, selector)
+        selector = await self.get_workload_selector(namespace, owner.api_version, owner.kind, owner.name)
+        replica_sets = await self._list_replica_sets(namespace, owner, selector)
+        message = f"{controller} no longer exists"
+        workload = Workload(owner, controller, 0, hash_label=owner_kind.hash_label, rollout_in_progress=message)
+        return _with_owner(workload, raw, replica_sets, selector)
 
-    async def owned_pods(self, workload: Workload, namespace: str) -> tuple[Target, ...]:
-        """Return the pods of all of the workload's controllers; a released pod is not among them."""
+    async def list_workload_pods(self, workload: Workload, namespace: str) -> tuple[Pod, ...]:
+        """Return the pods of all of the workload's controllers, without released pods."""
         if not workload.selector:
-            raise Stalled("Invalid", f"{workload.controller} has no selector by which its pods could be listed")
-        pods = await self._targets.targets(namespace, workload.selector)
-        return tuple(p for p in pods if p.controller and p.controller.uid in workload.family)
+            raise TerminalError("Invalid", f"can't list the pods of {workload.controller}: it has no selector")
+        pods = await self._pods.list_pods(namespace, workload.selector)
+        return tuple(p for p in pods if p.controller and p.controller.uid in workload.controller_uids)
 
-    async def selector_of(self, namespace: str, api_version: str, kind: str, name: str) -> str:
-        """Return the label selector of a workload. NotFound passes through; an empty selector is refused."""
+    async def get_workload_selector(self, namespace: str, api_version: str, kind: str, name: str) -> str:
+        """Return the label selector of a workload.
+
+        Raises NotFoundError if it does not exist, TerminalError for an empty selector and an unsupported kind.
+        """
         plural = _PLURALS.get((api_version, kind))
         if plural is None:
-            raise Stalled("Invalid", f"targetRef {api_version} {kind} is not supported")
-        raw = await self._api.request("GET", path_of(f"/apis/{api_version}", namespace, plural, name))
-        borrowed = text(raw, "spec", "workloadRef", "name")
-        if kind == "Rollout" and borrowed and not mapping(raw, "spec", "selector"):
-            return await self.selector_of(namespace, _APPS, "Deployment", borrowed)
+            raise TerminalError("Invalid", f"targetRef {api_version} {kind} is not supported")
+        raw = await self._api.request("GET", build_path(f"/apis/{api_version}", namespace, plural, name))
+        referenced = get_str(raw, "spec", "workloadRef", "name")
+        if kind == "Rollout" and referenced and not get_dict(raw, "spec", "selector"):
+            return await self.get_workload_selector(namespace, _APPS, "Deployment", referenced)
         selector = _selector(raw)
         if not selector:
-            raise Stalled("Invalid", f"{kind}/{name} has an empty label selector")
+            raise TerminalError("Invalid", f"{kind}/{name} has an empty label selector")
         return selector
 
-    async def namespace_annotations(self, namespace: str) -> Mapping[str, str]:
-        """Return memroll's annotations on a Namespace."""
+    async def get_namespace_annotations(self, namespace: str) -> Mapping[str, str]:
+        """Return the annotations of a Namespace that memroll uses; none if it does not exist."""
         try:
-            raw = await self._api.request("GET", path_of(CORE, plural="namespaces", name=namespace))
-        except NotFound:
+            raw = await self._api.request("GET", build_path(CORE, plural="namespaces", name=namespace))
+        except NotFoundError:
             return {}
-        return own_marks(texts(raw, "metadata", "annotations"))
+        return select_annotations(get_str_dict(raw, "metadata", "annotations"))
 
     async def _read(self, namespace: str, ref: ObjectRef) -> Json | None:
-        """Read an object; None when it is gone or when another one bears its name now."""
-        prefix, plural = place_of(ref)
-        path = path_of(prefix, namespace, plural, ref.name)
+        """Read an object; None if it no longer exists or another object has its name now."""
+        prefix, plural = resource_of(ref)
         try:
-            raw = await self._api.request("GET", path)
-        except NotFound:
+            raw = await self._api.request("GET", build_path(prefix, namespace, plural, ref.name))
+        except NotFoundError:
             return None
-        return raw if text(raw, "metadata", "uid") == ref.uid else None
+        return raw if get_str(raw, "metadata", "uid") == ref.uid else None
 
-    async def _replica_sets(self, namespace: str, top: ObjectRef, selector: str) -> list[Json]:
+    async def _list_replica_sets(self, namespace: str, owner: ObjectRef, selector: str) -> list[Json]:
         """Return all ReplicaSets of one owner."""
-        listed = self._api.pages(path_of(f"/apis/{_APPS}", namespace, "replicasets"), {"labelSelector": selector})
-        return [rs async for rs in listed if (owner := controller_of(rs)) and owner.uid == top.uid]
+        path = build_path(f"/apis/{_APPS}", namespace, "replicasets")
+        items = self._api.list_items(path, {"labelSelector": selector})
+        return [rs async for rs in items if (found := get_controller(rs)) and found.uid == owner.uid]
 
 
-def place_of(ref: ObjectRef) -> tuple[str, str]:
-    """Return the API prefix and the plural of a workload."""
+def resource_of(ref: ObjectRef) -> tuple[str, str]:
+    """Return the API prefix and the plural name of a workload's kind."""
     return f"/apis/{ref.api_version}", _PLURALS[_kind(ref)]
 
 
@@ -180,63 +190,63 @@ def _kind(ref: ObjectRef) -> tuple[str, str]:
 
 
 def _selector(raw: Json) -> str:
-    return selector_string(mapping(raw, "spec", "selector"))
+    return selector_string(get_dict(raw, "spec", "selector"))
 
 
-def _any_revision(raw: Json) -> str:
-    """Return what selects the pods and ReplicaSets of all revisions: they share all labels but the template hash."""
-    own = {k: v for k, v in texts(raw, "spec", "selector", "matchLabels").items() if k not in HASH_LABELS}
-    return selector_string({**mapping(raw, "spec", "selector"), "matchLabels": own})
+def _selector_of_all_revisions(raw: Json) -> str:
+    """Return the selector for the pods and ReplicaSets of all revisions: a ReplicaSet's without the template hash."""
+    own = {k: v for k, v in get_str_dict(raw, "spec", "selector", "matchLabels").items() if k not in HASH_LABELS}
+    return selector_string({**get_dict(raw, "spec", "selector"), "matchLabels": own})
 
 
-def _simple(controller: ObjectRef, raw: Json, desired: int, busy: str) -> Workload:
+def _without_owner(controller: ObjectRef, raw: Json, replicas: int, rollout: str) -> Workload:
     return Workload(
         controller,
         controller,
-        desired,
-        desired,
-        mid_rollout=busy,
-        unsettled=busy,
+        replicas,
+        replicas,
+        rollout_in_progress=rollout,
+        owner_rollout_in_progress=rollout,
         selector=_selector(raw),
-        family=frozenset({controller.uid}),
-        failure=_failure(raw),
+        controller_uids=frozenset({controller.uid}),
+        replica_failure=_replica_failure(raw),
         restarted_at=_restarted_at(raw),
     )
 
 
-def _of_top(part: Workload, top: Json, siblings: list[Json], selector: str) -> Workload:
-    """Add to a workload, known by one of its ReplicaSets, what is known of all of it."""
-    failures = [failure for rs in siblings if (failure := _failure(rs))]
+def _with_owner(workload: Workload, owner: Json, replica_sets: list[Json], selector: str) -> Workload:
+    """Add the fields that come from the owner and from all of its ReplicaSets."""
+    failures = [failure for rs in replica_sets if (failure := _replica_failure(rs))]
     return replace(
-        part,
-        replicas=number(top, "spec", "replicas", default=1),
+        workload,
+        replicas=get_int(owner, "spec", "replicas", default=1),
         selector=selector,
-        family=frozenset(text(rs, "metadata", "uid") for rs in siblings) | {part.controller.uid},
-        failure=part.failure or next(iter(failures), ""),
-        paused=flag(top, "spec", "paused"),
-        restarted_at=_restarted_at(top),
-        recreates=recreates(top),
-        surge_refused=surge_refused(top),
+        controller_uids=frozenset(get_str(rs, "metadata", "uid") for rs in replica_sets) | {workload.controller.uid},
+        replica_failure=workload.replica_failure or next(iter(failures), ""),
+        paused=get_bool(owner, "spec", "paused"),
+        restarted_at=_restarted_at(owner),
+        has_recreate_strategy=has_recreate_strategy(owner),
+        must_not_surge_because=must_not_surge_because(owner),
     )
 
 
-def _failure(raw: Json) -> str:
-    """Say why a ReplicaSet can't create pods."""
-    for found in mappings(raw, "status", "conditions"):
-        if text(found, "type") == "ReplicaFailure" and text(found, "status") == "True":
-            return text(found, "message")[:MESSAGE_MAX]
+def _replica_failure(raw: Json) -> str:
+    """Return why a ReplicaSet can't create pods, or an empty string."""
+    for condition in get_dicts(raw, "status", "conditions"):
+        if get_str(condition, "type") == "ReplicaFailure" and get_str(condition, "status") == "True":
+            return get_str(condition, "message")[:MAX_MESSAGE_CHARS]
     return ""
 
 
 def _restarted_at(raw: Json) -> str:
-    marks = texts(raw, "spec", "template", "metadata", "annotations")
-    return text(raw, "spec", "restartAt") or marks.get(RESTART_ANNOTATION, "")
+    annotations = get_str_dict(raw, "spec", "template", "metadata", "annotations")
+    return get_str(raw, "spec", "restartAt") or annotations.get(RESTART_ANNOTATION, "")
 
 
-def _unknown(controller: ObjectRef) -> Workload:
-    """Name the owner; `mid_rollout` says more for one that bears a known kind in another group."""
-    return Workload(controller, controller, desired=0, mid_rollout=_not_known(controller))
+def _unsupported(controller: ObjectRef) -> Workload:
+    """Return a workload of an unsupported kind. Its message names the API group, for a known kind of another group."""
+    return Workload(controller, controller, controller_replicas=0, rollout_in_progress=_unsupported_message(controller))
 
 
-def _not_known(ref: ObjectRef) -> str:
-    return f"{ref} of {ref.api_version} is not a workload whose rollouts can be read"
+def _unsupported_message(ref: ObjectRef) -> str:
+    return f"memroll can't read rollouts of {ref}: {ref.api_version} {ref.kind} is not supported"

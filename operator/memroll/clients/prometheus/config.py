@@ -1,7 +1,7 @@
-"""The admin's file of Prometheus addresses, as frozen models.
+"""Models of the connections file, in which the administrator lists the Prometheus servers.
 
-A policy only names a connection. Credentials are paths of files, so that a mounted Secret can rotate without a
-restart, and so that no model, log line or error ever holds a secret.
+A policy only names a connection. Credentials are given as file paths, so that a mounted Secret can rotate without a
+restart, and so that no model, log line or error contains a secret.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.alias_generators import to_camel
 
 from memroll.api.base import Name
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHOWN_PROBLEMS = 5
-OWN_PARAMETERS = frozenset(
+MAX_SHOWN_PROBLEMS = 5
+"""Maximum number of errors in a message about the file; chosen by hand."""
+RESERVED_PARAMETERS = frozenset(
     {"query", "time", "timeout", "start", "end", "step", "dedup", "partial_response", "max_source_resolution"}
 )
 """Query parameters that memroll sets itself."""
-OWN_HEADERS = frozenset({"authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"})
+RESERVED_HEADERS = frozenset(
+    {"authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"}
+)
 
 
 def _checked_url(url: str) -> str:
-    """Refuse what could carry a secret or hide where the request goes. No message repeats the URL."""
+    """Reject a URL that may hold a secret or hide its target. No message contains the URL."""
     if re.search(r"[^\x21-\x7e]", url):
         raise ValueError("must not hold blanks or anything but ASCII")
     try:
@@ -50,13 +53,13 @@ def _checked_url(url: str) -> str:
 
 
 def _checked_header(name: str) -> str:
-    if name.lower() in OWN_HEADERS:
+    if name.lower() in RESERVED_HEADERS:
         raise ValueError(f"the header {name} is not free: use authorization or basicAuth for credentials")
     return name
 
 
 def _checked_parameter(name: str) -> str:
-    if name in OWN_PARAMETERS:
+    if name in RESERVED_PARAMETERS:
         raise ValueError(f"the parameter {name} is set by memroll itself")
     return name
 
@@ -68,7 +71,7 @@ ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$"), Aft
 
 
 class Section(BaseModel):
-    """A part of the file. An unknown field is an error: a misspelt `caFile` must not pass silently."""
+    """Base of all sections of the file. An unknown field is an error: a misspelt `caFile` must not pass silently."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -81,26 +84,32 @@ class Section(BaseModel):
 
 
 class Authorization(Section):
+    """Bearer token of a connection."""
+
     credentials_file: Path
-    """Holds the bearer token. The ServiceAccount's token is never sent unless its path stands here."""
+    """File with the bearer token. The ServiceAccount's token is sent only if this is its path."""
 
 
 class BasicAuth(Section):
+    """User and password of a connection."""
+
     username: str = Field(min_length=1, max_length=256, pattern=r"^[^:\x00-\x1f]+$")
     password_file: Path
 
 
 class Tls(Section):
+    """TLS settings of a connection."""
+
     ca_file: Path | None = None
-    """Trust these authorities, and only these."""
+    """File with the only CA certificates to trust."""
     cert_file: Path | None = None
     key_file: Path | None = None
     server_name: str = Field(default="", max_length=253)
-    """The name that the server's certificate must hold, where it is not the URL's host."""
+    """Name that the server's certificate must contain, if it is not the URL's host."""
     insecure_skip_verify: bool = False
 
     @model_validator(mode="after")
-    def _whole(self) -> Self:
+    def _check_tls(self) -> Self:
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("certFile and keyFile belong together: give both or none")
         if self.insecure_skip_verify and (self.ca_file or self.server_name):
@@ -109,7 +118,7 @@ class Tls(Section):
 
 
 class Connection(Section):
-    """One Prometheus, or anything that answers its query API."""
+    """One Prometheus, or any server with its query API."""
 
     url: Url
     authorization: Authorization | None = None
@@ -120,10 +129,10 @@ class Connection(Section):
     query_params: dict[ParameterName, str] = Field(default={}, max_length=16)
     """Added to every request's URL. Not for secrets."""
     timeout_seconds: float = Field(default=20.0, ge=1.0, le=300.0, allow_inf_nan=False)
-    """How long one read may take altogether."""
+    """Timeout of one read, in seconds, over all of its queries."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_connection(self) -> Self:
         if self.authorization and self.basic_auth:
             raise ValueError("authorization and basicAuth exclude each other: give one")
         if self.tls != Tls() and not self.url.startswith("https://"):
@@ -132,11 +141,11 @@ class Connection(Section):
 
     @property
     def host(self) -> str:
-        """Host and port: all that messages tell of the URL."""
+        """Host and port, the only part of the URL in messages."""
         return urlsplit(self.url).netloc
 
     def files(self) -> Iterator[Path]:
-        """Yield every file that a session of this connection is made of."""
+        """Yield every file that a session of this connection depends on."""
         if self.authorization:
             yield self.authorization.credentials_file
         if self.basic_auth:
@@ -145,31 +154,37 @@ class Connection(Section):
 
 
 class Connections(Section):
+    """Content of the connections file."""
+
     connections: dict[Name, Connection] = {}
 
     def get(self, name: str) -> Connection:
         found = self.connections.get(name)
         if found is None:
             known = ", ".join(sorted(self.connections)) or "none"
-            raise Stalled("ConnectionNotFound", f"there is no connection {name!r}; connections are: {known}")
+            raise TerminalError("ConnectionNotFound", f"there is no connection {name!r}; connections are: {known}")
         return found
 
 
 def load(path: Path) -> Connections:
-    """Read the file; whatever is wrong with it is said without repeating its content."""
+    """Read the file. Error messages do not contain its content."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise Stalled("ConnectionInvalid", f"{path}: {error.strerror}") from error
+        raise TerminalError("ConnectionInvalid", f"{path}: {error.strerror}") from error
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise Stalled("ConnectionInvalid", f"{path}: not valid YAML{line}") from None  # it quotes the line
+        raise TerminalError(
+            "ConnectionInvalid", f"{path}: not valid YAML{line}"
+        ) from None  # the exception quotes the line
     except (yaml.YAMLError, UnicodeDecodeError):
-        raise Stalled("ConnectionInvalid", f"{path}: not valid YAML in UTF-8") from None
+        raise TerminalError("ConnectionInvalid", f"{path}: not valid YAML in UTF-8") from None
     try:
         return Connections.model_validate({} if content is None else content)
     except ValidationError as error:
-        raise Stalled("ConnectionInvalid", f"{path}: {_problems(error)}") from None  # it holds the input
+        raise TerminalError(
+            "ConnectionInvalid", f"{path}: {_problems(error)}"
+        ) from None  # the exception contains the input
 
 
 def _problems(error: ValidationError) -> str:
@@ -177,5 +192,5 @@ def _problems(error: ValidationError) -> str:
         f"{'.'.join(str(step) for step in e['loc']) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
-    more = len(found) - SHOWN_PROBLEMS
-    return "; ".join(found[:SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")
+    more = len(found) - MAX_SHOWN_PROBLEMS
+    return "; ".join(found[:MAX_SHOWN_PROBLEMS]) + (f"; and {more} more" if more > 0 else "")

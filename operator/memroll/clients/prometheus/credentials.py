@@ -1,6 +1,6 @@
-"""Files that change under a running process: noticing it, and reading the secrets in them.
+"""Connections file and credential files, which may change while the process runs.
 
-A mounted Secret is swapped by re-pointing a symbolic link, so a file's identity is its inode as well as its time.
+The kubelet updates a mounted Secret by replacing a symbolic link, so the version of a file includes its inode.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memroll.clients.prometheus.config import Connections, load
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from memroll.clients.prometheus.config import Connection
 
-SECRET_BYTES_MAX = 16 * 1024
+MAX_SECRET_BYTES = 16 * 1024
+"""Maximum size of a file with a credential, in bytes; chosen by hand."""
 
 Version = tuple[tuple[int, int, int], ...]
-"""Of each file: when it changed (ns), its size, its inode."""
+"""Modification time (ns), size and inode of each file."""
 
 
-def version_of(files: Iterable[Path]) -> Version:
-    """Return what differs as soon as one of the files does."""
+def read_version(files: Iterable[Path]) -> Version:
+    """Return the version of a set of files; it changes when one of them changes."""
     found = []
     for path in files:
         try:
@@ -37,7 +38,7 @@ def version_of(files: Iterable[Path]) -> Version:
 
 
 class ConnectionsFile:
-    """The admin's file, read again when it changed. Called from one thread."""
+    """Connections file, read again when it has changed. Called from one thread."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -45,7 +46,7 @@ class ConnectionsFile:
         self._connections = Connections()
 
     def __call__(self) -> Connections:
-        version = version_of([self._path])
+        version = read_version([self._path])
         if version != self._version:
             self._connections = load(self._path)
             self._version = version
@@ -54,46 +55,46 @@ class ConnectionsFile:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What goes into the Authorization header, and the strings that no message may show."""
+    """Value of the Authorization header, and the strings that no message may contain."""
 
     header: str = field(default="", repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     def redact(self, text: str) -> str:
-        """Blot the secrets out of what a server sent back."""
+        """Replace the secrets in a server's text."""
         for secret in self.secrets:
             text = text.replace(secret, "***")
         return text
 
 
-def credentials_of(connection: Connection) -> Credentials:
-    """Read the credentials of a connection now."""
+def read_credentials(connection: Connection) -> Credentials:
+    """Read the current credentials of a connection."""
     if connection.authorization:
         path = connection.authorization.credentials_file
-        token = _secret(path)
+        token = _read_secret(path)
         if not token.isascii():
-            raise Stalled("ConnectionInvalid", f"{path}: a token is ASCII")
+            raise TerminalError("ConnectionInvalid", f"{path}: the token must be ASCII")
         return Credentials(f"Bearer {token}", (token,))
     if connection.basic_auth:
-        password = _secret(connection.basic_auth.password_file)
+        password = _read_secret(connection.basic_auth.password_file)
         pair = f"{connection.basic_auth.username}:{password}".encode()
         encoded = base64.b64encode(pair).decode("ascii")
         return Credentials(f"Basic {encoded}", (encoded, password))
     return Credentials()
 
 
-def _secret(path: Path) -> str:
-    """Read a secret of one printable line; a trailing newline is the editor's, not the secret's."""
+def _read_secret(path: Path) -> str:
+    """Read a secret of one printable line, without a trailing newline."""
     try:
         with path.open("rb") as file:
-            raw = file.read(SECRET_BYTES_MAX + 1)
+            raw = file.read(MAX_SECRET_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, error) from error
     text = raw.decode("utf-8", errors="replace").rstrip("\r\n")
-    if len(raw) > SECRET_BYTES_MAX or not text or not text.isprintable() or "\ufffd" in text:
-        raise Stalled("ConnectionInvalid", f"{path}: must hold one line of printable UTF-8")
+    if len(raw) > MAX_SECRET_BYTES or not text or not text.isprintable() or "\ufffd" in text:
+        raise TerminalError("ConnectionInvalid", f"{path}: must hold one line of printable UTF-8")
     return text
 
 
-def _unreadable(path: Path, error: OSError) -> Stalled:
-    return Stalled("ConnectionInvalid", f"{path}: {error.strerror}")
+def _unreadable(path: Path, error: OSError) -> TerminalError:
+    return TerminalError("ConnectionInvalid", f"{path}: {error.strerror}")

@@ -1,7 +1,7 @@
-"""What can go wrong with a query, as PrometheusUnavailable with a reason, a host and a remedy. Pure.
+"""Errors of a query: each failure becomes a PrometheusUnavailableError with a reason, the host and a remedy. Pure.
 
-No message repeats a foreign exception's text (it holds the whole URL) or an answer's body, but for the error
-that a Prometheus words itself.
+No message contains a foreign exception's text (it holds the whole URL) or a response's body, except for the error text
+of Prometheus itself.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING
 
 from requests import exceptions as foreign
 
-from memroll.errors import PrometheusUnavailable
+from memroll.errors import PrometheusUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SHOWN_ERROR = 200
+MAX_ERROR_CHARS = 200
+"""Maximum length of the server's error text in a message, in characters; chosen by hand."""
 
 
-class Reason(StrEnum):
+class QueryErrorReason(StrEnum):
+    """Reason of a failed query, for conditions, Events and metrics."""
+
     CONNECTION_REFUSED = "ConnectionRefused"
     TLS_VERIFY_FAILED = "TLSVerifyFailed"
     UNAUTHORIZED = "Unauthorized"
@@ -36,79 +39,84 @@ class Reason(StrEnum):
     UNREACHABLE = "Unreachable"
 
 
-PASSING = frozenset({502, 503, 504})
+TRANSIENT_STATUSES = frozenset({502, 503, 504})
 _BY_STATUS = {
-    400: (Reason.BAD_QUERY, "check Prometheus' version and query limits"),
-    401: (Reason.UNAUTHORIZED, "check the connection's credentials"),
-    403: (Reason.FORBIDDEN, "let the connection's user query"),
-    407: (Reason.UNAUTHORIZED, "check the connection's credentials"),
-    413: (Reason.TOO_LARGE, "shorten the window"),
-    422: (Reason.BAD_QUERY, "shorten the window, or raise Prometheus' query limits"),
-    429: (Reason.UNREACHABLE, "it limits the rate of queries"),
-    502: (Reason.UNREACHABLE, "does Prometheus run behind it?"),
-    503: (Reason.UNREACHABLE, "is Prometheus starting or overloaded?"),
-    504: (Reason.UNREACHABLE, "is Prometheus overloaded?"),
+    400: (QueryErrorReason.BAD_QUERY, "check Prometheus' version and query limits"),
+    401: (QueryErrorReason.UNAUTHORIZED, "check the connection's credentials"),
+    403: (QueryErrorReason.FORBIDDEN, "allow the connection's user to query"),
+    407: (QueryErrorReason.UNAUTHORIZED, "check the connection's credentials"),
+    413: (QueryErrorReason.TOO_LARGE, "shorten the window"),
+    422: (QueryErrorReason.BAD_QUERY, "shorten the window, or raise Prometheus' query limits"),
+    429: (QueryErrorReason.UNREACHABLE, "it limits the rate of queries"),
+    502: (QueryErrorReason.UNREACHABLE, "does Prometheus run behind it?"),
+    503: (QueryErrorReason.UNREACHABLE, "is Prometheus starting or overloaded?"),
+    504: (QueryErrorReason.UNREACHABLE, "is Prometheus overloaded?"),
 }
 _BY_CLASS = {
-    3: (Reason.REDIRECTED, "give the address that it redirects to"),
-    5: (Reason.UNREACHABLE, "see Prometheus' own log"),
+    3: (QueryErrorReason.REDIRECTED, "use the address that it redirects to"),
+    5: (QueryErrorReason.UNREACHABLE, "see Prometheus' log"),
 }
-_OTHERWISE = (Reason.BAD_RESPONSE, "check the url's path: the query API is expected below it, at /api/v1/query")
+_OTHER_STATUS = (
+    QueryErrorReason.BAD_RESPONSE,
+    "check the url's path: the query API is expected below it, at /api/v1/query",
+)
 
 
-class Passing(PrometheusUnavailable):
-    """Worth one more try at once."""
+class TransientError(PrometheusUnavailableError):
+    """Error after which the session tries once more."""
 
 
-def timed_out(host: str, within_s: float) -> PrometheusUnavailable:
-    text = f"{host} gave no whole answer within {within_s:g} s: raise timeoutSeconds or shorten the window"
-    return PrometheusUnavailable(Reason.QUERY_TIMEOUT, text)
+def timeout_error(host: str, timeout_s: float) -> PrometheusUnavailableError:
+    text = f"{host} sent no complete response within {timeout_s:g} s: raise timeoutSeconds or shorten the window"
+    return PrometheusUnavailableError(QueryErrorReason.QUERY_TIMEOUT, text)
 
 
-def too_large(host: str, max_bytes: int) -> PrometheusUnavailable:
+def too_large_error(host: str, max_bytes: int) -> PrometheusUnavailableError:
     text = f"{host} sent more than {max_bytes} bytes: shorten the window or scrape less often"
-    return PrometheusUnavailable(Reason.TOO_LARGE, text)
+    return PrometheusUnavailableError(QueryErrorReason.TOO_LARGE, text)
 
 
-def of_exception(host: str, error: Exception) -> PrometheusUnavailable:
-    """Translate what the HTTP library raised."""
+def from_exception(host: str, error: Exception) -> PrometheusUnavailableError:
+    """Translate an exception of the HTTP library."""
     causes = list(_causes(error))
     tls = next((c for c in causes if isinstance(c, ssl.SSLError)), None)
     if tls is not None or isinstance(error, foreign.SSLError):
         text = f"TLS with {host} failed ({_tls_detail(tls)}): check tls.caFile, certFile and serverName"
-        return PrometheusUnavailable(Reason.TLS_VERIFY_FAILED, text)
+        return PrometheusUnavailableError(QueryErrorReason.TLS_VERIFY_FAILED, text)
     if any(isinstance(c, ConnectionRefusedError) for c in causes):
         text = f"{host} refused the connection: does Prometheus run there, and is the port right?"
-        return Passing(Reason.CONNECTION_REFUSED, text)
+        return TransientError(QueryErrorReason.CONNECTION_REFUSED, text)
     if any(isinstance(c, socket.gaierror) for c in causes):
-        return Passing(Reason.UNREACHABLE, f"{host} can't be resolved: check the host name and DNS")
+        return TransientError(QueryErrorReason.UNREACHABLE, f"{host} can't be resolved: check the host name and DNS")
     if isinstance(error, foreign.ConnectTimeout):
-        return Passing(Reason.UNREACHABLE, f"{host} does not accept connections: check the network policy")
+        return TransientError(
+            QueryErrorReason.UNREACHABLE, f"{host} does not accept connections: check the network policy"
+        )
     if isinstance(error, (foreign.ContentDecodingError, foreign.InvalidHeader)):
-        return PrometheusUnavailable(Reason.BAD_RESPONSE, f"{host} sent what HTTP does not allow: is it Prometheus?")
-    text = f"{host} broke the connection off: is Prometheus restarting, or does it want a client certificate?"
-    return Passing(Reason.UNREACHABLE, text)
+        return PrometheusUnavailableError(QueryErrorReason.BAD_RESPONSE, f"{host} sent invalid HTTP: is it Prometheus?")
+    text = f"{host} closed the connection: is Prometheus restarting, or does it require a client certificate?"
+    return TransientError(QueryErrorReason.UNREACHABLE, text)
 
 
-def of_status(host: str, status: int, error: ErrorAnswer) -> PrometheusUnavailable:
+def from_status(host: str, status: int, error: ErrorResponse) -> PrometheusUnavailableError:
     """Translate an HTTP status other than 200."""
     if error.kind == "timeout":
-        reason, remedy = Reason.QUERY_TIMEOUT, "shorten the window, or raise Prometheus' query timeout"
-        return PrometheusUnavailable(reason, f"{host} answered HTTP {status}{error}: {remedy}")
-    reason, remedy = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100) or _OTHERWISE
-    kind = Passing if status in PASSING else PrometheusUnavailable
-    return kind(reason, f"{host} answered HTTP {status}{error}: {remedy}")
+        reason, remedy = QueryErrorReason.QUERY_TIMEOUT, "shorten the window, or raise Prometheus' query timeout"
+        return PrometheusUnavailableError(reason, f"{host} returned HTTP {status}{error}: {remedy}")
+    reason, remedy = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100) or _OTHER_STATUS
+    kind = TransientError if status in TRANSIENT_STATUSES else PrometheusUnavailableError
+    return kind(reason, f"{host} returned HTTP {status}{error}: {remedy}")
 
 
-class ErrorAnswer:
-    """What Prometheus says of an error, in its own words; empty for any other body."""
+class ErrorResponse:
+    """Error type and text from the body of an error response; empty for any other body."""
 
     def __init__(self, kind: str = "", text: str = "") -> None:
         self.kind = kind
         self._text = text
 
     @classmethod
-    def of(cls, body: str) -> ErrorAnswer:
+    def of(cls, body: str) -> ErrorResponse:
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):
@@ -119,25 +127,25 @@ class ErrorAnswer:
         return cls(kind if isinstance(kind, str) else "", text if isinstance(text, str) else "")
 
     def __str__(self) -> str:
-        shown = "".join(c if c.isprintable() else " " for c in self._text[:SHOWN_ERROR])
+        shown = "".join(c if c.isprintable() else " " for c in self._text[:MAX_ERROR_CHARS])
         return f" ({shown})" if shown else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield what an error wraps, however its library stores it."""
+    """Yield an error and the errors that it wraps, wherever its library stores them."""
     seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        current = waiting.pop(0)
+    queue: list[object] = [error]
+    while queue:
+        current = queue.pop(0)
         if not isinstance(current, BaseException) or id(current) in seen:
             continue
         seen.add(id(current))
         yield current
-        waiting += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
+        queue += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
 
 
 def _tls_detail(error: ssl.SSLError | None) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
     reason = getattr(error, "reason", None)
-    return reason.lower().replace("_", " ") if isinstance(reason, str) else "the server broke it off"
+    return reason.lower().replace("_", " ") if isinstance(reason, str) else "the server closed the connection"

@@ -1,6 +1,6 @@
-"""Which questions a screening and a read consist of, each small enough to be answered. Pure.
+"""Queries that a prefilter run and a read consist of, each small enough for one response. Pure.
 
-Both are instant queries throughout. A point under time t covers (t - step, t], so no sample counts before it happened.
+All are instant queries. A point at time t covers (t - step, t], so no sample counts before it happened.
 """
 
 from __future__ import annotations
@@ -11,27 +11,31 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from memroll.clients.prometheus import promql
-from memroll.clients.prometheus.promql import Matcher, Operator
+from memroll.clients.prometheus.promql import Matcher, MatchOperator
 from memroll.detection.samples import TICK_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from memroll.detection.samples import PodPattern, Span
+    from memroll.detection.samples import ReadRequest, SampleRange
+    from memroll.model.pod_names import PodPattern
 
-READ_PODS_MAX = 100
-SCREEN_PODS_MAX = 400
-"""An answer holds one point of each container, and yet larger ones gain nothing."""
-POINTS_MAX = 250_000
-"""In one answer, as far as can be foreseen: some 7 MiB."""
-CONTAINERS_GUESS = 2
-SCRAPE_S_MIN = 15.0
+MAX_READ_PODS = 100
+"""Maximum number of pods per query for series (design note 0005)."""
+MAX_PREFILTER_PODS = 400
+"""Maximum number of pods per prefilter query. The response has one point per container; larger ones save no time."""
+MAX_POINTS = 250_000
+"""Maximum number of points per response, estimated: about 7 MiB."""
+ESTIMATED_CONTAINERS = 2
+"""Estimated number of containers per pod; chosen by hand."""
+MIN_SCRAPE_INTERVAL_S = 15.0
+"""Minimum scrape interval, in seconds, that the estimate of points assumes; chosen by hand."""
 LOAD_STEP_S = 60.0
-"""Where memory is read raw."""
+"""Step of the load series, in seconds, if memory is read without a step; chosen by hand."""
 
 
-class Column(StrEnum):
-    """What a series of a read is of."""
+class SeriesKind(StrEnum):
+    """Meaning of a series in the result of a read."""
 
     RSS = promql.RSS
     WORKING_SET = promql.WORKING_SET
@@ -40,11 +44,15 @@ class Column(StrEnum):
     POD_LOAD = "pod load"
 
 
-_EXTREME = {Column.RSS: "min_over_time", Column.WORKING_SET: "max_over_time", Column.OOMS: "max_over_time"}
-"""What counts of a step: garbage leaves the least, the limit is hit by the greatest."""
+_AGGREGATION = {
+    SeriesKind.RSS: "min_over_time",
+    SeriesKind.WORKING_SET: "max_over_time",
+    SeriesKind.OOMS: "max_over_time",
+}
+"""Aggregation of the samples of one step: the minimum excludes garbage, the maximum is what hits the limit."""
 
 
-class Kind(StrEnum):
+class StatisticKind(StrEnum):
     SLOPE = "deriv"
     SAMPLES = "count_over_time"
     RSS = promql.RSS
@@ -53,131 +61,123 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """The instants in (start_s, end_s]."""
+class TimeRange:
+    """Half-open range (start_s, end_s]."""
 
     start_s: float
     end_s: float
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Some pods: as a matcher for the server, and as what of an answer is taken."""
+class PodFilter:
+    """Set of pods: as a matcher for the server, and as a predicate for the rows of the response."""
 
     matcher: Matcher
-    holds: Callable[[str], bool]
+    matches: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    query: str
+class Query:
+    """One query of a read."""
+
+    expression: str
     at_s: float
-    column: Column
-    window: Window
-    asked: Asked
+    kind: SeriesKind
+    time_range: TimeRange
+    pods: PodFilter
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One number of a container instance. `window_s` is zero for what has none."""
+class Statistic:
+    """Number that the server computes for each container instance. `window_s` is zero for one without a window."""
 
-    kind: Kind
+    kind: StatisticKind
     window_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
-class ScreenQuestion:
-    query: str
-    figure: Figure
-    asked: Asked
+class PrefilterQuery:
+    """One query of a prefilter run."""
+
+    expression: str
+    statistic: Statistic
+    pods: PodFilter
 
 
-def of_screening(namespace: str, pods: Sequence[str], windows_s: Sequence[float]) -> Iterator[ScreenQuestion]:
-    """Ask for the figures of all containers of these pods."""
-    for asked in _by_name(pods, SCREEN_PODS_MAX):
-        rss, working_set = (promql.of_containers(m, namespace, asked.matcher) for m in (Kind.RSS, Kind.WORKING_SET))
+def plan_prefilter(namespace: str, pods: Sequence[str], windows_s: Sequence[float]) -> Iterator[PrefilterQuery]:
+    """Yield the queries for the statistics of all containers of these pods."""
+    for chunk in _by_name(pods, MAX_PREFILTER_PODS):
+        rss = promql.container_selector(StatisticKind.RSS, namespace, chunk.matcher)
+        working_set = promql.container_selector(StatisticKind.WORKING_SET, namespace, chunk.matcher)
         for window_s in windows_s:
-            for kind in (Kind.SLOPE, Kind.SAMPLES):
-                yield ScreenQuestion(promql.over_time(kind, rss, window_s), Figure(kind, window_s), asked)
-        yield ScreenQuestion(rss, Figure(Kind.RSS), asked)
-        yield ScreenQuestion(working_set, Figure(Kind.WORKING_SET), asked)
-        yield ScreenQuestion(f"{Kind.LAST}({rss})", Figure(Kind.LAST), asked)
+            for kind in (StatisticKind.SLOPE, StatisticKind.SAMPLES):
+                yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
+        yield PrefilterQuery(rss, Statistic(StatisticKind.RSS), chunk)
+        yield PrefilterQuery(working_set, Statistic(StatisticKind.WORKING_SET), chunk)
+        yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a read is about."""
-
-    namespace: str
-    pods: tuple[str, ...]
-    like: tuple[PodPattern, ...]
-    span: Span
-    at_s: float
-    load_metric: str | None
-
-    @property
-    def start_s(self) -> float:
-        return self.at_s - self.span.lookback_s
+def plan_read(request: ReadRequest) -> Iterator[Query]:
+    """Yield the queries for the series of all containers of the named pods, and of pods that match a pattern."""
+    named = _by_name(request.pods, max_pods_per_query(request.sample_range))
+    for pods in (*named, *_by_pattern(request.patterns, request.pods)):
+        for kind in _AGGREGATION:
+            yield from _memory_queries(request, kind, pods)
+        yield _load_query(request, pods)
 
 
-def of_read(wanted: Wanted) -> Iterator[Question]:
-    """Ask for the series of all containers of these pods, and of those that are named like them."""
-    for asked in (*_by_name(wanted.pods, pods_per_query(wanted.span)), *_by_pattern(wanted.like, wanted.pods)):
-        for column in _EXTREME:
-            yield from _of_memory(wanted, column, asked)
-        yield _of_load(wanted, asked)
+def max_pods_per_query(sample_range: SampleRange) -> int:
+    """Return the number of pods for which one query is expected to return at most `MAX_POINTS`."""
+    points = sample_range.lookback_s / (sample_range.step_s or MIN_SCRAPE_INTERVAL_S) * ESTIMATED_CONTAINERS
+    return max(1, min(MAX_READ_PODS, int(MAX_POINTS / max(points, 1.0))))
 
 
-def pods_per_query(span: Span) -> int:
-    points = span.lookback_s / (span.step_s or SCRAPE_S_MIN) * CONTAINERS_GUESS
-    return max(1, min(READ_PODS_MAX, int(POINTS_MAX / max(points, 1.0))))
+def _by_name(pods: Sequence[str], max_pods: int) -> Iterator[PodFilter]:
+    for chunk in promql.chunk_pods(pods, max_pods):
+        yield PodFilter(Matcher("pod", MatchOperator.MATCHES, promql.any_of(chunk)), frozenset(chunk).__contains__)
 
 
-def _by_name(pods: Sequence[str], pods_max: int) -> Iterator[Asked]:
-    for chunk in promql.chunked_pods(pods, pods_max):
-        yield Asked(Matcher("pod", Operator.MATCHES, promql.any_of(chunk)), frozenset(chunk).__contains__)
-
-
-def _by_pattern(patterns: Sequence[PodPattern], named: Sequence[str]) -> Iterator[Asked]:
-    """Leave out what is asked for by name, and what an earlier pattern matches: no pod comes twice."""
+def _by_pattern(patterns: Sequence[PodPattern], named: Sequence[str]) -> Iterator[PodFilter]:
+    """Yield a filter for each pattern, without named pods and those of an earlier pattern: no pod is returned twice."""
     for n, pattern in enumerate(patterns):
-        holds = partial(_first_matched_by, pattern, patterns[:n], frozenset(named))
-        yield Asked(Matcher("pod", Operator.MATCHES, promql.like(pattern)), holds)
+        matches = partial(_is_first_match, pattern, patterns[:n], frozenset(named))
+        yield PodFilter(Matcher("pod", MatchOperator.MATCHES, promql.pod_name_pattern(pattern)), matches)
 
 
-def _first_matched_by(own: PodPattern, earlier: Sequence[PodPattern], named: frozenset[str], pod: str) -> bool:
+def _is_first_match(own: PodPattern, earlier: Sequence[PodPattern], named: frozenset[str], pod: str) -> bool:
     return own.matches(pod) and pod not in named and not any(p.matches(pod) for p in earlier)
 
 
-def _of_memory(wanted: Wanted, column: Column, asked: Asked) -> Iterator[Question]:
-    selected = promql.of_containers(column, wanted.namespace, asked.matcher)
-    step_s = wanted.span.step_s
-    raw_from_s = wanted.start_s
-    if step_s is not None and (until_s := _steps_end_s(wanted.at_s, step_s)) >= wanted.start_s + step_s:
+def _memory_queries(request: ReadRequest, kind: SeriesKind, pods: PodFilter) -> Iterator[Query]:
+    """Yield a query for the aggregated steps, if there are any, and one for the raw samples after them."""
+    selector = promql.container_selector(kind, request.namespace, pods.matcher)
+    step_s = request.sample_range.step_s
+    raw_from_s = request.start_s
+    if step_s is not None and (until_s := _steps_end_s(request.at_s, step_s)) >= request.start_s + step_s:
         raw_from_s = until_s
-        least_or_most = promql.over_time(_EXTREME[column], selected, step_s)
-        query = promql.stepped(least_or_most, until_s - wanted.start_s, step_s)
-        whole_steps = Window(wanted.start_s + step_s - TICK_S, until_s)
-        yield Question(query, until_s, column, whole_steps, asked)
-    query = promql.samples(selected, wanted.at_s - raw_from_s)
-    yield Question(query, wanted.at_s, column, Window(raw_from_s, wanted.at_s), asked)
+        aggregated = promql.over_time(_AGGREGATION[kind], selector, step_s)
+        expression = promql.subquery(aggregated, until_s - request.start_s, step_s)
+        complete_steps = TimeRange(request.start_s + step_s - TICK_S, until_s)
+        yield Query(expression, until_s, kind, complete_steps, pods)
+    expression = promql.raw_samples(selector, request.at_s - raw_from_s)
+    yield Query(expression, request.at_s, kind, TimeRange(raw_from_s, request.at_s), pods)
 
 
 def _steps_end_s(at_s: float, step_s: float) -> float:
-    """Return when the last but one whole step ends. What comes after it is read raw: its times must be exact.
+    """Return the end of the second to last complete step. Later samples are read raw, with exact timestamps.
 
-    Prometheus counts a subquery's steps from the epoch, whatever the instant of the query is.
+    Prometheus aligns the steps of a subquery to the epoch, regardless of the query's time.
     """
     at, step = round(at_s * 1000), round(step_s * 1000)
     return (at // step - 1) * step / 1000
 
 
-def _of_load(wanted: Wanted, asked: Asked) -> Question:
-    step_s = wanted.span.step_s or LOAD_STEP_S
-    if wanted.load_metric is None:
-        column, rate = Column.LOAD, promql.cpu_rate(wanted.namespace, asked.matcher, step_s)
+def _load_query(request: ReadRequest, pods: PodFilter) -> Query:
+    step_s = request.sample_range.step_s or LOAD_STEP_S
+    if request.load_metric is None:
+        kind, rate = SeriesKind.LOAD, promql.cpu_rate(request.namespace, pods.matcher, step_s)
     else:
-        column = Column.POD_LOAD
-        rate = promql.pod_rate(wanted.load_metric, wanted.namespace, asked.matcher, step_s)
-    query = promql.stepped(rate, wanted.span.lookback_s, step_s)
-    return Question(query, wanted.at_s, column, Window(wanted.start_s, wanted.at_s), asked)
+        kind = SeriesKind.POD_LOAD
+        rate = promql.pod_rate(request.load_metric, request.namespace, pods.matcher, step_s)
+    expression = promql.subquery(rate, request.sample_range.lookback_s, step_s)
+    return Query(expression, request.at_s, kind, TimeRange(request.start_s, request.at_s), pods)

@@ -1,8 +1,8 @@
-"""The text of an answer, as series. Pure, strict, and gentle.
+"""Response bodies of Prometheus, decoded to series. Pure.
 
-Strict: an answer of another shape, with an error or with a warning counts as no answer at all.
-Gentle: the answer is decoded one series at a time. Decoding it in one go would keep every sample as several
-Python objects, and would hold the interpreter's lock, and with it the event loop, all the while.
+Strict: a response of another shape, with an error or with a warning, is rejected as a whole.
+Incremental: one series is decoded at a time. Decoding all at once would keep each sample as several Python objects,
+and would hold the interpreter lock, and thereby block the event loop, for the whole time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memroll.clients.prometheus.errors import Reason
+from memroll.clients.prometheus.errors import QueryErrorReason
 from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
@@ -22,32 +22,35 @@ if TYPE_CHECKING:
 
 _DECODER = json.JSONDecoder()
 _SAMPLES = ([int, str], [float, str])
-_BLANK = re.compile(r"[ \t\r\n]*")
+_WHITESPACE = re.compile(r"[ \t\r\n]*")
 
 
-class BadAnswer(Exception):  # noqa: N818 - the provider turns it into what its callers know
-    """The answer can't be used. `text` completes a sentence that begins with the host's name."""
+class BadResponseError(Exception):
+    """Unusable response. `text` completes a sentence that begins with the host's name.
 
-    def __init__(self, reason: Reason, text: str) -> None:
+    The client translates it into PrometheusUnavailableError, because only the client has the host's name.
+    """
+
+    def __init__(self, reason: QueryErrorReason, text: str) -> None:
         super().__init__(text)
         self.reason = reason
         self.text = text
 
 
-def _malformed(what: str) -> BadAnswer:
-    return BadAnswer(Reason.BAD_RESPONSE, f"sent {what}: is the url that of a Prometheus?")
+def _malformed(content: str) -> BadResponseError:
+    return BadResponseError(QueryErrorReason.BAD_RESPONSE, f"sent {content}: is the url that of a Prometheus?")
 
 
 class _Cursor:
-    """A place in a JSON text, for walking its upper levels without decoding the whole."""
+    """Position in a JSON text, to read its upper levels without decoding the whole text."""
 
     def __init__(self, text: str) -> None:
         self._text = text
         self._at = 0
 
     def next_char(self) -> str:
-        blank = _BLANK.match(self._text, self._at)
-        assert blank is not None, "the pattern matches nothing as well"
+        blank = _WHITESPACE.match(self._text, self._at)
+        assert blank is not None, "the pattern also matches an empty string"
         self._at = blank.end()
         return self._text[self._at : self._at + 1]
 
@@ -65,7 +68,7 @@ class _Cursor:
         return found
 
     def items(self, opening: str, closing: str) -> Iterator[None]:
-        """Stop at each item of an array or object; the caller consumes it before going on."""
+        """Yield at each item of an array or object; the caller consumes the item before the next iteration."""
         self.take(opening)
         if self.next_char() != closing:
             yield
@@ -75,7 +78,7 @@ class _Cursor:
         self.take(closing)
 
     def members(self) -> Iterator[str]:
-        """Yield an object's names; the caller consumes each value before going on."""
+        """Yield the names of an object's members; the caller consumes each value before the next iteration."""
         for _ in self.items("{", "}"):
             name = self.value()
             if not isinstance(name, str):
@@ -84,26 +87,26 @@ class _Cursor:
             yield name
 
 
-def series_of(text: str, result_type: str) -> Iterator[dict[str, Any]]:
-    """Yield the series of an answer. What spoils it may stand at its end: use nothing before the iteration ended."""
+def iter_series(text: str, result_type: str) -> Iterator[dict[str, Any]]:
+    """Yield the series of a response. It may be rejected at its end: use no series before the iteration ended."""
     cursor = _Cursor(text)
-    told: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name in cursor.members():
         if name == "data" and cursor.next_char() == "{":
-            yield from _data(cursor, told)
+            yield from _iter_result(cursor, fields)
         else:
-            told[name] = cursor.value()
+            fields[name] = cursor.value()
     if cursor.next_char():
         raise _malformed("more than one JSON value")
-    _check(told, result_type)
+    _check(fields, result_type)
 
 
-def _data(cursor: _Cursor, told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _iter_result(cursor: _Cursor, fields: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for name in cursor.members():
         if name != "result":
-            told[f"data.{name}"] = cursor.value()
+            fields[f"data.{name}"] = cursor.value()
             continue
-        told["data.result"] = True
+        fields["data.result"] = True
         for _ in cursor.items("[", "]"):
             series = cursor.value()
             if not isinstance(series, dict):
@@ -111,34 +114,35 @@ def _data(cursor: _Cursor, told: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield series
 
 
-def _check(told: dict[str, Any], result_type: str) -> None:
-    if told.get("status") != "success":
-        raise _malformed("an answer that is no success")
-    if told.get("data.resultType") != result_type or "data.result" not in told:
+def _check(fields: dict[str, Any], result_type: str) -> None:
+    if fields.get("status") != "success":
+        raise _malformed("a response without status success")
+    if fields.get("data.resultType") != result_type or "data.result" not in fields:
         raise _malformed(f"no {result_type}")
-    if told.get("isPartial"):  # VictoriaMetrics: a part of the storage did not answer
-        raise BadAnswer(Reason.PARTIAL_DATA, "answered in part (isPartial): some of its storage did not answer")
-    warnings = told.get("warnings")
+    if fields.get("isPartial"):  # set by VictoriaMetrics
+        text = "sent partial data (isPartial): a part of its storage did not respond"
+        raise BadResponseError(QueryErrorReason.PARTIAL_DATA, text)
+    warnings = fields.get("warnings")
     count = sum(1 for w in warnings if not _is_hint(w)) if isinstance(warnings, list) else int(bool(warnings))
     if count:
-        text = f"answered with {count} warning(s), so samples may be missing: run the query there to read them"
-        raise BadAnswer(Reason.PARTIAL_DATA, text)
+        text = f"returned {count} warning(s), so samples may be missing: run the query there to read them"
+        raise BadResponseError(QueryErrorReason.PARTIAL_DATA, text)
 
 
 def _is_hint(warning: object) -> bool:
-    """Tell a remark on the query, such as that a name is unusual for a counter: 2.48 to 2.53 send them as warnings."""
+    """Return whether a warning only comments the query (unusual name of a counter): 2.48 to 2.53 send such warnings."""
     return isinstance(warning, str) and warning.startswith("PromQL info: ")
 
 
-def labels_of(raw: dict[str, Any]) -> dict[str, str]:
+def parse_labels(raw: dict[str, Any]) -> dict[str, str]:
     labels = raw.get("metric")
     if not isinstance(labels, dict) or not all(isinstance(v, str) for v in labels.values()):
         raise _malformed("a series without labels")
     return labels
 
 
-def number_of(value: object) -> float | None:
-    """Return the number of `[time, "value"]`, or None where it is not finite."""
+def parse_number(value: object) -> float | None:
+    """Return the number of `[time, "value"]`, or None if it is not finite."""
     if not isinstance(value, list) or [type(part) for part in value] not in _SAMPLES:
         raise _malformed("a sample that is not a pair of a time and a text")
     try:
@@ -148,7 +152,7 @@ def number_of(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def samples_of(values: object) -> Series:
+def parse_samples(values: object) -> Series:
     """Return the finite samples of `[[time, "value"], ...]`, in order."""
     if not isinstance(values, list):
         raise _malformed("a series without samples")

@@ -1,4 +1,4 @@
-"""What answers hold, put together by container instance. Pure."""
+"""Rows, one per container instance, built from the series of several responses. Pure."""
 
 from __future__ import annotations
 
@@ -8,118 +8,126 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from memroll.clients.prometheus.query_plan import Column, Figure, Kind
-from memroll.clients.prometheus.response import labels_of, number_of, samples_of
-from memroll.detection.samples import TICK_S, ScreenRow, SeriesRow
+from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, StatisticKind
+from memroll.clients.prometheus.response import parse_labels, parse_number, parse_samples
+from memroll.detection.samples import TICK_S, PrefilterRow, SeriesRow
 from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from memroll.clients.prometheus.query_plan import Window
+    from memroll.clients.prometheus.query_plan import TimeRange
 
-SAMPLES_MIN = 3
-"""Through two points every line fits."""
+MIN_SAMPLES = 3
+"""Minimum number of samples for a slope: two points always fit a line."""
 _RUNTIME_ID = re.compile(r"[0-9a-f]{12,128}")
-_OF_THE_METRIC = frozenset({"__name__", "cpu"})
-"""Labels that tell one metric of an instance from another, not one instance from another."""
+_METRIC_LABELS = frozenset({"__name__", "cpu"})
+"""Labels that differ between the metrics of one instance, and so don't identify an instance."""
 
 
-class _Key(NamedTuple):
+class _InstanceKey(NamedTuple):
     pod: str
     container: str
     container_id: str
     labels: frozenset[tuple[str, str]]
-    """All labels where there is no ID, else none: only an ID says that two series are one instance."""
+    """All labels if there is no container ID, else empty: only an ID shows that two series are of one instance."""
 
 
-class Rows:
-    """Collects the series of one namespace until they are rows."""
+class SeriesRowBuilder:
+    """Collects the series of one namespace, and builds a row for each container instance."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._found: dict[_Key, dict[Column, list[Series]]] = defaultdict(lambda: defaultdict(list))
+        self._found: dict[_InstanceKey, dict[SeriesKind, list[Series]]] = defaultdict(lambda: defaultdict(list))
         self._pod_load: dict[str, list[Series]] = defaultdict(list)
 
     def add(
-        self, column: Column, answer: Iterable[dict[str, Any]], window: Window, holds: Callable[[str], bool]
+        self,
+        kind: SeriesKind,
+        response: Iterable[dict[str, Any]],
+        time_range: TimeRange,
+        matches: Callable[[str], bool],
     ) -> None:
-        """Take what the answer holds of these pods in the window; what was not asked for is dropped."""
-        # Half a tick: Prometheus 2 counts a window's first instant in, 3 does not.
-        start_s, end_s = window.start_s + TICK_S / 2, window.end_s + TICK_S / 2
-        for raw in answer:
-            labels, samples = labels_of(raw), samples_of(raw.get("values")).between(start_s, end_s)
-            if len(samples) and _is_wanted(labels, self._namespace, holds):
-                self._of(column, labels).append(samples)
+        """Add the series of a response, without other pods and samples outside of the time range."""
+        # Half a tick: Prometheus 2 includes the first instant of a range, Prometheus 3 does not.
+        start_s, end_s = time_range.start_s + TICK_S / 2, time_range.end_s + TICK_S / 2
+        for raw in response:
+            labels, samples = parse_labels(raw), parse_samples(raw.get("values")).between(start_s, end_s)
+            if len(samples) and _is_requested(labels, self._namespace, matches):
+                self._series(kind, labels).append(samples)
 
-    def _of(self, column: Column, labels: dict[str, str]) -> list[Series]:
-        return self._pod_load[labels["pod"]] if column is Column.POD_LOAD else self._found[_key(labels)][column]
+    def _series(self, kind: SeriesKind, labels: dict[str, str]) -> list[Series]:
+        return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[_key(labels)][kind]
 
-    def rows(self) -> tuple[SeriesRow, ...]:
+    def build(self) -> tuple[SeriesRow, ...]:
         return tuple(self._row(key, found) for key, found in self._found.items() if _MEMORY & found.keys())
 
-    def _row(self, key: _Key, found: dict[Column, list[Series]]) -> SeriesRow:
-        rss, working_set = _one(found[Column.RSS], least=True), _one(found[Column.WORKING_SET])
-        load = _one([*found[Column.LOAD], *self._pod_load.get(key.pod, ())])
-        # A rate goes on for as long as its window holds samples: the dead have no load.
+    def _row(self, key: _InstanceKey, found: dict[SeriesKind, list[Series]]) -> SeriesRow:
+        rss, working_set = _merge(found[SeriesKind.RSS], minimum=True), _merge(found[SeriesKind.WORKING_SET])
+        load = _merge([*found[SeriesKind.LOAD], *self._pod_load.get(key.pod, ())])
+        # A rate continues while its window has samples: an instance that has ended has no load.
         load = load.until(max(rss.last_s, working_set.last_s))
-        return SeriesRow(key.pod, key.container, key.container_id, rss, working_set, load, _one(found[Column.OOMS]))
+        return SeriesRow(
+            key.pod, key.container, key.container_id, rss, working_set, load, _merge(found[SeriesKind.OOMS])
+        )
 
 
-_MEMORY = frozenset({Column.RSS, Column.WORKING_SET})
+_MEMORY = frozenset({SeriesKind.RSS, SeriesKind.WORKING_SET})
 
 
-class ScreenRows:
-    """Collects the figures of one namespace until they are rows.
+class StatisticRowBuilder:
+    """Collects the statistics of one namespace, and builds a row for each container instance.
 
-    Where several scrapers saw one instance, the greatest of each figure counts: a screening must not miss anything.
+    If several scrapers report one instance, the maximum of each statistic counts: the prefilter must not drop a leak.
     """
 
     def __init__(self, namespace: str, windows_s: Sequence[float]) -> None:
         self._namespace = namespace
         self._windows_s = windows_s
-        self._found: dict[_Key, dict[Figure, float]] = defaultdict(dict)
+        self._found: dict[_InstanceKey, dict[Statistic, float]] = defaultdict(dict)
 
-    def add(self, figure: Figure, answer: Iterable[dict[str, Any]], holds: Callable[[str], bool]) -> None:
-        for raw in answer:
-            labels, number = labels_of(raw), number_of(raw.get("value"))
-            if number is not None and _is_wanted(labels, self._namespace, holds):
-                figures = self._found[_key(labels)]
-                figures[figure] = max(number, figures.get(figure, number))
+    def add(self, statistic: Statistic, response: Iterable[dict[str, Any]], matches: Callable[[str], bool]) -> None:
+        for raw in response:
+            labels, number = parse_labels(raw), parse_number(raw.get("value"))
+            if number is not None and _is_requested(labels, self._namespace, matches):
+                statistics = self._found[_key(labels)]
+                statistics[statistic] = max(number, statistics.get(statistic, number))
 
-    def rows(self) -> tuple[ScreenRow, ...]:
-        return tuple(self._row(key, figures) for key, figures in self._found.items())
+    def build(self) -> tuple[PrefilterRow, ...]:
+        return tuple(self._row(key, statistics) for key, statistics in self._found.items())
 
-    def _row(self, key: _Key, figures: dict[Figure, float]) -> ScreenRow:
-        counts = {w: figures.get(Figure(Kind.SAMPLES, w), 0) for w in self._windows_s}
-        slopes = (figures.get(Figure(Kind.SLOPE, w)) if n >= SAMPLES_MIN else None for w, n in counts.items())
-        return ScreenRow(
+    def _row(self, key: _InstanceKey, statistics: dict[Statistic, float]) -> PrefilterRow:
+        counts = {w: statistics.get(Statistic(StatisticKind.SAMPLES, w), 0) for w in self._windows_s}
+        slopes = (
+            statistics.get(Statistic(StatisticKind.SLOPE, w)) if n >= MIN_SAMPLES else None for w, n in counts.items()
+        )
+        return PrefilterRow(
             key.pod,
             key.container,
             key.container_id,
             tuple(slopes),
             int(max(counts.values(), default=0)),
-            figures.get(Figure(Kind.RSS)),
-            figures.get(Figure(Kind.WORKING_SET)),
-            figures.get(Figure(Kind.LAST), -np.inf),
+            statistics.get(Statistic(StatisticKind.RSS)),
+            statistics.get(Statistic(StatisticKind.WORKING_SET)),
+            statistics.get(Statistic(StatisticKind.LAST), -np.inf),
         )
 
 
-def _is_wanted(labels: dict[str, str], namespace: str, holds: Callable[[str], bool]) -> bool:
-    return labels.get("namespace") == namespace and "pod" in labels and holds(labels["pod"])
+def _is_requested(labels: dict[str, str], namespace: str, matches: Callable[[str], bool]) -> bool:
+    return labels.get("namespace") == namespace and "pod" in labels and matches(labels["pod"])
 
 
-def _key(labels: dict[str, str]) -> _Key:
-    container_id = container_id_of(labels)
-    rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] not in _OF_THE_METRIC)
-    return _Key(labels["pod"], labels.get("container", ""), container_id, rest)
+def _key(labels: dict[str, str]) -> _InstanceKey:
+    container_id = parse_container_id(labels)
+    rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] not in _METRIC_LABELS)
+    return _InstanceKey(labels["pod"], labels.get("container", ""), container_id, rest)
 
 
-def container_id_of(labels: dict[str, str]) -> str:
+def parse_container_id(labels: dict[str, str]) -> str:
     """Return the runtime's container ID, or an empty string.
 
-    The label `name` holds it with containerd; elsewhere it may hold the runtime's name for the container, and the
-    last part of the cgroup's path in `id` does: `<id>`, `docker-<id>.scope`, `cri-containerd-<id>.scope`.
+    With containerd it is the label `name`. Elsewhere `name` may be the runtime's name for the container; the ID is then
+    in the last part of the cgroup's path in `id`: `<id>`, `docker-<id>.scope`, `cri-containerd-<id>.scope`.
     """
     name = labels.get("name", "")
     if _RUNTIME_ID.fullmatch(name):
@@ -128,13 +136,13 @@ def container_id_of(labels: dict[str, str]) -> str:
     return last if _RUNTIME_ID.fullmatch(last) else ""
 
 
-def _one(parts: Sequence[Series], *, least: bool = False) -> Series:
-    """Join what is known of one instance; the greatest (or least) counts where several scrapers saw one moment."""
+def _merge(parts: Sequence[Series], *, minimum: bool = False) -> Series:
+    """Merge the series of one instance; of several samples at one time, keep the maximum (or minimum)."""
     if len(parts) <= 1:
         return parts[0] if parts else EMPTY
     times = np.concatenate([p.times_s for p in parts])
     values = np.concatenate([p.values for p in parts])
-    order = np.lexsort((-values if least else values, times))
+    order = np.lexsort((-values if minimum else values, times))
     times, values = times[order], values[order]
     last_of_its_time = np.append(np.diff(times) > 0, [True])
     return Series(times[last_of_its_time], values[last_of_its_time])

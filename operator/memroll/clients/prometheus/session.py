@@ -1,7 +1,8 @@
-"""One Prometheus connection, opened: a query in, the text of a 200 answer out, within a deadline and a size.
+"""HTTP session of one Prometheus connection: sends a query and returns the text of the response, within limits.
 
-The session is that of prometheus-api-client's PrometheusConnect. Its query methods are not used: they put the
-query in the URL, wait per byte rather than per answer, follow redirects and drop Prometheus' warnings.
+The client calls it from its threads. The underlying session is that of prometheus-api-client's PrometheusConnect. Its
+query methods are not used: they put the query into the URL, have a timeout per byte instead of per response, follow
+redirects, and drop Prometheus' warnings.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import requests
@@ -16,45 +18,49 @@ import urllib3
 from prometheus_api_client import PrometheusConnect
 
 from memroll.clients.prometheus import errors
-from memroll.clients.prometheus.credentials import credentials_of
-from memroll.clients.prometheus.http_adapter import NO_RETRY, Adapter
-from memroll.clients.prometheus.timeout import hanging_up
+from memroll.clients.prometheus.credentials import read_credentials
+from memroll.clients.prometheus.http_adapter import NO_RETRY, PrometheusHttpAdapter
+from memroll.clients.prometheus.timeout import closing_after
 
 if TYPE_CHECKING:
     from memroll.clients.prometheus.config import Connection
-    from memroll.clients.prometheus.timeout import Deadline
-    from memroll.errors import PrometheusUnavailable
+    from memroll.clients.prometheus.timeout import Timeout
+    from memroll.errors import PrometheusUnavailableError
 
-CONNECT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
+"""Timeout for connecting, in seconds; chosen by hand."""
 CHUNK_BYTES = 256 * 1024
-ERROR_BYTES_MAX = 16 * 1024
-PAUSE_S = (0.1, 0.5)
-"""Between a failure that may pass and the second try."""
-HTTP_OK = 200
+"""Size of the parts in which a body is read, in bytes; chosen by hand."""
+MAX_ERROR_BYTES = 16 * 1024
+"""Maximum size of the body of an error response, in bytes; chosen by hand."""
+RETRY_PAUSE_S = (0.1, 0.5)
+"""Range of the random pause between a transient error and the second try, in seconds; chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    body_bytes: int = 64 * 1024 * 1024
-    """Of one answer."""
-    at_once: int = 2
-    """Reads of one connection that run at the same time."""
+    """Limits of one connection."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    """Maximum size of one response, in bytes."""
+    max_concurrent: int = 2
+    """Maximum number of reads that run at the same time."""
 
 
 class PrometheusSession:
-    """Used by several threads at once; a connection whose files changed gets a new one."""
+    """Session used by several threads at once. It is replaced when one of the connection's files changes."""
 
     def __init__(self, connection: Connection, limits: Limits) -> None:
         self._connection = connection
-        self._credentials = credentials_of(connection)
+        self._credentials = read_credentials(connection)
         self._limits = limits
         self._http = _http_session(connection)
         if self._credentials.header:
             self._http.headers["Authorization"] = self._credentials.header
         self._client = PrometheusConnect(connection.url, session=self._http, retry=NO_RETRY, method="POST")
-        # The client mounts an adapter of its own on the URL: this one takes its place, and those of the schemes,
-        # which would step in where requests writes the URL in another way.
-        adapter = Adapter(connection.tls.server_name, limits.at_once)
+        # Replaces the adapter that the client mounts on the URL, and those of the schemes, which requests would use
+        # if it normalizes the URL differently.
+        adapter = PrometheusHttpAdapter(connection.tls.server_name, limits.max_concurrent)
         for prefix in (connection.url, "http://", "https://"):
             self._http.mount(prefix, adapter)
 
@@ -62,40 +68,40 @@ class PrometheusSession:
     def host(self) -> str:
         return self._connection.host
 
-    def ask(self, query: str, at_s: float | None, deadline: Deadline) -> str:
-        """Return the answer's text. Every failure is a PrometheusUnavailable."""
+    def query(self, query: str, at_s: float | None, timeout: Timeout) -> str:
+        """Return the text of the response; raise PrometheusUnavailableError for every failure."""
         try:
-            return self._try(query, at_s, deadline)
-        except errors.Passing:
-            pause_s = random.uniform(*PAUSE_S)  # noqa: S311 - spreads load, guards nothing
-            if deadline.left_s <= 2 * pause_s:
+            return self._query_once(query, at_s, timeout)
+        except errors.TransientError:
+            pause_s = random.uniform(*RETRY_PAUSE_S)  # noqa: S311 - jitter
+            if timeout.remaining_s <= 2 * pause_s:
                 raise
         time.sleep(pause_s)
-        return self._try(query, at_s, deadline)
+        return self._query_once(query, at_s, timeout)
 
     def close(self) -> None:
         self._client.close()
 
-    def _try(self, query: str, at_s: float | None, deadline: Deadline) -> str:
-        if deadline.passed():
-            raise self._timed_out(deadline)
+    def _query_once(self, query: str, at_s: float | None, timeout: Timeout) -> str:
+        if timeout.is_expired():
+            raise self._timeout_error(timeout)
         try:
-            with self._post(query, at_s, deadline) as response:
-                return self._text_of(response, deadline)
+            with self._post(query, at_s, timeout) as response:
+                return self._read_text(response, timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            late = deadline.passed() or isinstance(error, requests.ReadTimeout)
-            trouble = self._timed_out(deadline) if late else errors.of_exception(self.host, error)
-        raise trouble  # outside the handler, so that no traceback drags the foreign text along
+            late = timeout.is_expired() or isinstance(error, requests.ReadTimeout)
+            translated = self._timeout_error(timeout) if late else errors.from_exception(self.host, error)
+        raise translated  # outside of the handler, so that no traceback contains the foreign exception's text
 
-    def _timed_out(self, deadline: Deadline) -> PrometheusUnavailable:
-        return errors.timed_out(self.host, deadline.after_s)
+    def _timeout_error(self, timeout: Timeout) -> PrometheusUnavailableError:
+        return errors.timeout_error(self.host, timeout.timeout_s)
 
-    def _post(self, query: str, at_s: float | None, deadline: Deadline) -> requests.Response:
-        left_s = deadline.left_s + 0.001  # zero would mean "for ever"
+    def _post(self, query: str, at_s: float | None, timeout: Timeout) -> requests.Response:
+        remaining_s = timeout.remaining_s + 0.001  # requests takes zero for no timeout
         form = {
             "query": query,
-            "timeout": f"{left_s:.3f}",
-            # Thanos: fail rather than leave a store out; one of two replicas; no downsampled data. Others ignore it.
+            "timeout": f"{remaining_s:.3f}",
+            # Thanos: fail if a store is missing; one of two replicas; no downsampled data. Others ignore these.
             "partial_response": "false",
             "dedup": "true",
             "max_source_resolution": "0s",
@@ -106,48 +112,48 @@ class PrometheusSession:
             f"{self._client.url}/api/v1/query",
             data=form,
             params=self._connection.query_params,
-            timeout=(min(CONNECT_S, left_s), left_s),
+            timeout=(min(CONNECT_TIMEOUT_S, remaining_s), remaining_s),
             allow_redirects=False,
             stream=True,
         )
 
-    def _text_of(self, response: requests.Response, deadline: Deadline) -> str:
-        ok = response.status_code == HTTP_OK
-        max_bytes = self._limits.body_bytes if ok else ERROR_BYTES_MAX
-        body = _body(response, max_bytes, deadline)
-        if deadline.passed():  # also how a body looks that the deadline cut off
-            raise self._timed_out(deadline)
+    def _read_text(self, response: requests.Response, timeout: Timeout) -> str:
+        ok = response.status_code == HTTPStatus.OK
+        max_bytes = self._limits.max_body_bytes if ok else MAX_ERROR_BYTES
+        body = _read_body(response, max_bytes, timeout)
+        if timeout.is_expired():  # a body that the timeout cut off also gets here
+            raise self._timeout_error(timeout)
         if ok and len(body) > max_bytes:
-            raise errors.too_large(self.host, max_bytes)
+            raise errors.too_large_error(self.host, max_bytes)
         text = body.decode("utf-8", errors="replace")
         if not ok:
-            error = errors.ErrorAnswer.of(self._credentials.redact(text))
-            raise errors.of_status(self.host, response.status_code, error)
+            error = errors.ErrorResponse.of(self._credentials.redact(text))
+            raise errors.from_status(self.host, response.status_code, error)
         return text
 
 
 def _http_session(connection: Connection) -> requests.Session:
-    """Return a session that takes nothing from the environment: no proxy, no netrc, no other CA bundle."""
+    """Return a session that uses nothing from the environment: no proxy, no netrc, no other CA bundle."""
     tls = connection.tls
     session = requests.Session()
     session.trust_env = False
     session.headers.update(connection.headers)
-    # Compressing numbers costs both sides more than the cluster's network does, and the cap counts what is sent.
+    # Compression would cost more than the cluster's network does, and the size limit counts the bytes received.
     session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
     session.verify = str(tls.ca_file) if tls.ca_file else not tls.insecure_skip_verify
     if tls.cert_file and tls.key_file:
         session.cert = (str(tls.cert_file), str(tls.key_file))
     if tls.insecure_skip_verify:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the admin asked for it in writing
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the administrator set insecureSkipVerify
     return session
 
 
-def _body(response: requests.Response, max_bytes: int, deadline: Deadline) -> bytearray:
-    """Read until the end, the deadline, or one byte too many."""
+def _read_body(response: requests.Response, max_bytes: int, timeout: Timeout) -> bytearray:
+    """Read until the end, the timeout, or more than `max_bytes`."""
     body = bytearray()
-    with hanging_up(response.raw.shutdown, deadline.left_s):
+    with closing_after(response.raw.shutdown, timeout.remaining_s):
         for chunk in response.iter_content(CHUNK_BYTES):
             body += chunk
-            if len(body) > max_bytes or deadline.passed():
+            if len(body) > max_bytes or timeout.is_expired():
                 break
     return body

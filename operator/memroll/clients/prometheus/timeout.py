@@ -1,4 +1,4 @@
-"""One deadline for a whole exchange, kept even against a server that sends a byte now and then."""
+"""Timeout of a whole exchange, also with a server that keeps sending single bytes."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Deadline:
-    """A point in time on the monotonic clock."""
+class Timeout:
+    """Timeout that starts at its creation, on the monotonic clock."""
 
-    def __init__(self, after_s: float) -> None:
-        self.after_s = after_s
-        self._end = time.monotonic() + after_s
+    def __init__(self, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._end = time.monotonic() + timeout_s
 
     @property
-    def left_s(self) -> float:
+    def remaining_s(self) -> float:
         return max(0.0, self._end - time.monotonic())
 
-    def passed(self) -> bool:
-        return self.left_s <= 0.0
+    def is_expired(self) -> bool:
+        return self.remaining_s <= 0.0
 
 
 @contextmanager
-def hanging_up(hang_up: Callable[[], object], after_s: float) -> Iterator[None]:
-    """Call `hang_up` unless the block ends in time.
+def closing_after(close: Callable[[], object], timeout_s: float) -> Iterator[None]:
+    """Call `close` in another thread unless the block ends within the timeout.
 
-    A socket's timeout starts anew with every byte, so only closing it from another thread bounds the whole.
+    A socket's own timeout restarts with every byte, so only closing the socket bounds the whole exchange.
     """
 
-    def quietly() -> None:
-        with suppress(OSError, ValueError, RuntimeError):  # it ended by itself meanwhile
-            hang_up()
+    def close_quietly() -> None:
+        with suppress(OSError, ValueError, RuntimeError):  # closed in the meantime
+            close()
 
-    timer = threading.Timer(after_s, quietly)
+    timer = threading.Timer(timeout_s, close_quietly)
     timer.daemon = True
     timer.start()
     try:

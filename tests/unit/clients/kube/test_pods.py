@@ -1,4 +1,4 @@
-"""A pod's JSON becomes a Target, however odd it is."""
+"""The JSON of a pod is decoded to a `Pod`, whatever its shape."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.clients.kube.pods import bytes_of, claim_pins, claims_of, decode
-from memroll.model.pods import Container, ObjectRef, PodKey, Target
+from memroll.clients.kube.pods import claim_names, decode_pod, get_claim_conflict, parse_memory
+from memroll.model.pods import Container, ObjectRef, Pod, PodKey
 
 AT = "2026-01-02T03:04:05Z"
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def pod(**parts: Any) -> dict[str, Any]:
-    """Build a running pod; each part replaces the one of its name."""
+    """Build a running pod; each argument overrides fields of the part of its name."""
     metadata = {"name": "chat-0", "namespace": "ai", "uid": "u1", "resourceVersion": "7", "creationTimestamp": AT}
     spec = {"containers": [{"name": "chat", "resources": {"limits": {"memory": "128Mi"}}}]}
     running = {"name": "chat", "containerID": "containerd://c1", "state": {"running": {"startedAt": AT}}}
@@ -31,8 +31,8 @@ def pod(**parts: Any) -> dict[str, Any]:
     return {k: v | parts.get(k, {}) for k, v in given_parts.items()}
 
 
-def read(raw: dict[str, Any]) -> Target:
-    target = decode(raw)
+def read(raw: dict[str, Any]) -> Pod:
+    target = decode_pod(raw)
     assert target is not None
     return target
 
@@ -41,11 +41,16 @@ def container(**status: Any) -> Container:
     return read(pod(status={"containerStatuses": [{"name": "chat", **status}]})).containers[0]
 
 
-def test_a_running_pod_is_read_whole() -> None:
+def test_a_running_pod_is_decoded() -> None:
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "chat-abc", "uid": "rs", "controller": True}
-    marks = {"memroll.dev/protect": "true", "karpenter.sh/do-not-disrupt": "true", "notmemroll.dev/x": "no", "x": "y"}
+    marks = {
+        "memroll.dev/do-not-disrupt": "true",
+        "karpenter.sh/do-not-disrupt": "true",
+        "notmemroll.dev/x": "no",
+        "x": "y",
+    }
     raw = pod(metadata={"labels": {"app": "chat"}, "annotations": marks, "ownerReferences": [owner]})
-    assert decode(raw) == Target(
+    assert decode_pod(raw) == Pod(
         key=PodKey("ai", "chat-0", "u1"),
         resource_version="7",
         created_at=TIME,
@@ -55,14 +60,14 @@ def test_a_running_pod_is_read_whole() -> None:
         deleting=False,
         controller=ObjectRef("apps/v1", "ReplicaSet", "chat-abc", "rs"),
         labels={"app": "chat"},
-        annotations={"memroll.dev/protect": "true", "karpenter.sh/do-not-disrupt": "true"},
+        annotations={"memroll.dev/do-not-disrupt": "true", "karpenter.sh/do-not-disrupt": "true"},
         containers=(Container("chat", "c1", 128 * 2**20, TIME, restarts=2),),
     )
 
 
 @pytest.mark.parametrize("missing", ["name", "namespace", "uid"])
-def test_a_pod_without_an_identity_is_none(missing: str) -> None:
-    assert decode(pod(metadata={missing: None})) is None
+def test_a_pod_without_an_identity_is_ignored(missing: str) -> None:
+    assert decode_pod(pod(metadata={missing: None})) is None
 
 
 def test_native_sidecars_count_and_other_init_containers_do_not() -> None:
@@ -74,7 +79,7 @@ def test_native_sidecars_count_and_other_init_containers_do_not() -> None:
     assert read(raw).containers[1].id == "p1"
 
 
-def test_the_limit_in_force_is_the_one_in_the_status() -> None:
+def test_the_limit_of_the_status_takes_precedence() -> None:
     assert container(resources={"limits": {"memory": "256Mi"}}).limit_bytes == 256 * 2**20
     assert container(resources={"limits": {"memory": "what"}}).limit_bytes == 128 * 2**20
     assert container().limit_bytes == 128 * 2**20
@@ -89,7 +94,7 @@ def test_the_limit_in_force_is_the_one_in_the_status() -> None:
         ({"image": 7}, "chat:1"),
     ],
 )
-def test_the_image_is_the_one_that_runs_else_the_one_that_was_asked_for(status: dict[str, Any], image: str) -> None:
+def test_the_image_is_the_running_one_else_that_of_the_spec(status: dict[str, Any], image: str) -> None:
     raw = pod(spec={"containers": [{"name": "chat", "image": "chat:1"}]})
     raw["status"]["containerStatuses"] = [{"name": "chat", **status}]
     assert read(raw).containers[0].image == image
@@ -104,11 +109,11 @@ def test_a_container_that_is_not_running_has_no_id() -> None:
     [
         pytest.param({"lastState": {"terminated": {"reason": "OOMKilled", "finishedAt": AT}}}, TIME, id="the last run"),
         pytest.param({"state": {"terminated": {"reason": "OOMKilled", "finishedAt": AT}}}, TIME, id="this run"),
-        pytest.param({"lastState": {"terminated": {"reason": "Error", "finishedAt": AT}}}, None, id="another end"),
-        pytest.param({}, None, id="no end at all"),
+        pytest.param({"lastState": {"terminated": {"reason": "Error", "finishedAt": AT}}}, None, id="another reason"),
+        pytest.param({}, None, id="never terminated"),
     ],
 )
-def test_an_oom_kill_is_seen_in(status: dict[str, Any], expected: datetime | None) -> None:
+def test_oom_kills(status: dict[str, Any], expected: datetime | None) -> None:
     assert container(**status).oom_killed_at == expected
 
 
@@ -118,11 +123,11 @@ def test_an_oom_kill_is_seen_in(status: dict[str, Any], expected: datetime | Non
         pytest.param({}, "", id="nothing"),
         pytest.param({"hostNetwork": True}, "host network", id="the host's network"),
         pytest.param({"containers": [{"name": "c", "ports": [{"hostPort": 80}]}]}, "host port 80", id="a host port"),
-        pytest.param({"containers": [{"name": "c", "ports": [{"containerPort": 80}]}]}, "", id="not its own port"),
+        pytest.param({"containers": [{"name": "c", "ports": [{"containerPort": 80}]}]}, "", id="no host port"),
     ],
 )
-def test_a_pod_is_pinned_by(spec: dict[str, Any], expected: str) -> None:
-    assert read(pod(spec=spec)).pinned_by == expected
+def test_host_network_and_ports_make_a_pod_exclusive(spec: dict[str, Any], expected: str) -> None:
+    assert read(pod(spec=spec)).exclusive_because == expected
 
 
 @pytest.mark.parametrize(
@@ -135,23 +140,23 @@ def test_a_pod_is_pinned_by(spec: dict[str, Any], expected: str) -> None:
         pytest.param(
             {"spec": {"accessModes": ["ReadWriteMany"]}, "status": {"accessModes": ["ReadWriteOnce"]}},
             "claim data is ReadWriteOnce",
-            id="what is bound, not what was asked",
+            id="the bound volume takes precedence",
         ),
-        pytest.param({}, "can't read claim data", id="nothing known"),
-        pytest.param({"spec": {"accessModes": "x"}}, "can't read claim data", id="nonsense"),
+        pytest.param({}, "can't read claim data", id="no access modes"),
+        pytest.param({"spec": {"accessModes": "x"}}, "can't read claim data", id="an invalid value"),
     ],
 )
-def test_a_claim_pins_a_pod(claim: dict[str, Any], expected: str) -> None:
-    assert claim_pins("data", claim) == expected
+def test_claim_conflicts(claim: dict[str, Any], expected: str) -> None:
+    assert get_claim_conflict("data", claim) == expected
 
 
-def test_ephemeral_volumes_are_no_claims_to_share() -> None:
+def test_ephemeral_volumes_are_not_shared_claims() -> None:
     volumes = [{"name": "a", "ephemeral": {}}, {"name": "b", "persistentVolumeClaim": {"claimName": "data"}}]
-    assert claims_of(pod(spec={"volumes": volumes})) == ("data",)
+    assert claim_names(pod(spec={"volumes": volumes})) == ("data",)
 
 
-def test_a_mirror_of_a_static_pod_is_seen() -> None:
-    assert read(pod(metadata={"annotations": {"kubernetes.io/config.mirror": "x"}})).mirror
+def test_a_mirror_pod_is_static() -> None:
+    assert read(pod(metadata={"annotations": {"kubernetes.io/config.mirror": "x"}})).static
 
 
 @pytest.mark.parametrize(
@@ -163,7 +168,7 @@ def test_a_mirror_of_a_static_pod_is_seen() -> None:
     ],
 )  # fmt: skip
 def test_quantities_of_memory(written: object, expected: int | None) -> None:
-    assert bytes_of(written) == expected
+    assert parse_memory(written) == expected
 
 
 ODD = st.recursive(
@@ -191,40 +196,40 @@ RICH = pod(
 
 @settings(max_examples=300)
 @given(place=st.sampled_from(places(RICH)), odd=ODD)
-def test_an_odd_value_anywhere_never_raises(place: tuple[Any, ...], odd: Any) -> None:
+def test_an_unexpected_value_anywhere_never_raises(place: tuple[Any, ...], odd: Any) -> None:
     raw = pod(metadata=RICH["metadata"], spec=RICH["spec"])
     raw = copy.deepcopy(raw)
     holder: Any = raw
     for key in place[:-1]:
         holder = holder[key]
     holder[place[-1]] = odd
-    assert isinstance(decode(raw), Target | None)
-    assert isinstance(claims_of(raw), tuple)
+    assert isinstance(decode_pod(raw), Pod | None)
+    assert isinstance(claim_names(raw), tuple)
 
 
 @settings(max_examples=200)
 @given(raw=st.dictionaries(st.sampled_from(["metadata", "spec", "status"]), ODD))
-def test_any_json_object_is_no_pod_and_no_crash(raw: dict[str, Any]) -> None:
-    assert decode(raw) is None
+def test_an_arbitrary_json_object_is_no_pod(raw: dict[str, Any]) -> None:
+    assert decode_pod(raw) is None
 
 
 @settings(max_examples=300)
 @given(written=st.text(max_size=12) | st.integers() | st.floats())
 def test_no_quantity_raises(written: object) -> None:
-    size = bytes_of(written)
+    size = parse_memory(written)
     assert size is None or size >= 0
 
 
 IMAGES = [
-    pytest.param({"image": "docker.io/ai/chat:1"}, "docker.io/ai/chat:1", id="the one that runs"),
-    pytest.param({"image": "sha256:0a1b"}, "chat:1", id="only its digest: the one that was asked for"),
-    pytest.param({}, "chat:1", id="none runs yet"),
-    pytest.param({"image": 7}, "chat:1", id="what can't be read"),
+    pytest.param({"image": "docker.io/ai/chat:1"}, "docker.io/ai/chat:1", id="the running one"),
+    pytest.param({"image": "sha256:0a1b"}, "chat:1", id="only a digest: that of the spec"),
+    pytest.param({}, "chat:1", id="not running yet"),
+    pytest.param({"image": 7}, "chat:1", id="an invalid value"),
 ]
 
 
 @pytest.mark.parametrize(("status", "image"), IMAGES)
-def test_a_container_names_its_image(status, image):
+def test_the_image_of_a_container(status, image):
     declared = {"containers": [{"name": "chat", "image": "chat:1"}]}
     raw = pod(spec=declared, status={"containerStatuses": [{"name": "chat", **status}]})
     assert read(raw).containers[0].image == image
@@ -233,7 +238,7 @@ def test_a_container_names_its_image(status, image):
 PORTS = [{"containerPort": 8080}, {"containerPort": 53, "protocol": "UDP"}, {"containerPort": "x"}, {"name": "none"}]
 
 
-def test_the_tcp_ports_that_a_container_declares_are_known():
+def test_declared_tcp_ports_are_decoded():
     raw = pod(spec={"containers": [{"name": "chat", "ports": PORTS}]})
     assert read(raw).containers[0].ports == (8080,)
 
@@ -245,11 +250,11 @@ def test_the_tcp_ports_that_a_container_declares_are_known():
         pytest.param({}, {"podIP": "fd00::9", "hostIP": "192.168.0.2"}, "fd00::9", id="IPv6"),
         pytest.param({"hostNetwork": True}, {"podIP": "192.168.0.2"}, "", id="on its host's network"),
         pytest.param(
-            {}, {"podIP": "192.168.0.2", "hostIP": "192.168.0.2"}, "", id="its node's, whatever the spec says"
+            {}, {"podIP": "192.168.0.2", "hostIP": "192.168.0.2"}, "", id="its node's, although the spec denies it"
         ),
-        pytest.param({}, {"podIP": 7}, "", id="nonsense"),
+        pytest.param({}, {"podIP": 7}, "", id="an invalid value"),
         pytest.param({}, {}, "", id="none yet"),
     ],
 )
-def test_a_pod_s_own_address(spec, status, expected):
+def test_the_pod_s_own_address(spec, status, expected):
     assert read(pod(spec=spec, status=status)).ip == expected

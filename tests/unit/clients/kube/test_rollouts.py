@@ -1,4 +1,4 @@
-"""When a workload counts as being in the middle of a rollout, and the words for it."""
+"""Detection of a rollout in progress, and its message."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from memroll.clients.kube.rollouts import (
-    daemon_set_busy,
-    deployment_busy,
-    recreates,
-    rollout_busy,
-    stateful_set_busy,
-    surge_refused,
+    describe_argo_rollout,
+    describe_daemon_set_rollout,
+    describe_deployment_rollout,
+    describe_stateful_set_rollout,
+    has_recreate_strategy,
+    must_not_surge_because,
 )
 
 REVISION = "deployment.kubernetes.io/revision"
@@ -34,27 +34,28 @@ OLD = replica_set("chat-old", "4", 0)
 
 
 @pytest.mark.parametrize(
-    ("top", "own", "siblings", "expected"),
+    ("owner", "own", "replica_sets", "expected"),
     [
         pytest.param(deployment(), OWN, [OWN, OLD], "", id="settled"),
         pytest.param(deployment(availableReplicas=0), OWN, [OWN, OLD], "", id="unavailable pods are no rollout"),
         pytest.param(
             deployment(observedGeneration=2), OWN, [OWN],
-            "Deployment/chat was changed and its controller has not seen it yet", id="a change not seen yet",
+            "Deployment/chat was changed and its controller has not observed the change yet",
+            id="an unobserved change",
         ),
         pytest.param(
             deployment(updatedReplicas=1), OWN, [OWN], "Deployment/chat has updated 1 of 2 pods", id="pods to update",
         ),
         pytest.param(
             deployment(updatedReplicas=1) | {"spec": {"replicas": 2, "paused": True}}, OWN, [OWN],
-            "Deployment/chat has updated 1 of 2 pods and is paused", id="paused in the middle",
+            "Deployment/chat has updated 1 of 2 pods and is paused", id="paused during a rollout",
         ),
         pytest.param(
-            deployment() | {"spec": {"replicas": 2, "paused": True}}, OWN, [OWN], "", id="paused with nothing to do",
+            deployment() | {"spec": {"replicas": 2, "paused": True}}, OWN, [OWN], "", id="paused without a rollout",
         ),
         pytest.param(
             deployment(), OWN, [OWN, replica_set("chat-old", "4", 1)],
-            "Deployment/chat still has 1 pods of chat-old", id="old pods left",
+            "Deployment/chat still has 1 pods of chat-old", id="old pods remain",
         ),
         pytest.param(
             deployment(), replica_set("chat-old", "4", 1), [OWN],
@@ -66,8 +67,8 @@ OLD = replica_set("chat-old", "4", 0)
         ),
     ],
 )  # fmt: skip
-def test_a_deployment(top: Any, own: Any, siblings: Any, expected: str) -> None:
-    assert deployment_busy(top, own, siblings) == expected
+def test_a_deployment(owner: Any, own: Any, replica_sets: Any, expected: str) -> None:
+    assert describe_deployment_rollout(owner, own, replica_sets) == expected
 
 
 def rollout(**status: Any) -> dict[str, Any]:
@@ -80,16 +81,17 @@ ARGO = {"metadata": {"uid": "new", "labels": {"rollouts-pod-template-hash": "new
 
 
 @pytest.mark.parametrize(
-    ("top", "own", "expected"),
+    ("owner", "own", "expected"),
     [
         pytest.param(rollout(), ARGO, "", id="settled"),
-        pytest.param(rollout(stableRS="old"), ARGO, "Rollout/chat goes from old to new", id="a canary"),
+        pytest.param(rollout(stableRS="old"), ARGO, "Rollout/chat is updating from old to new", id="a canary"),
         pytest.param(
-            rollout(stableRS="", updatedReplicas=1), ARGO, "Rollout/chat goes from nothing to new", id="the first one"
+            rollout(stableRS="", updatedReplicas=1), ARGO, "Rollout/chat is updating from nothing to new", id="first"
         ),
         pytest.param(
             rollout(observedGeneration="2"), ARGO,
-            "Rollout/chat was changed and its controller has not seen it yet", id="a change not seen yet",
+            "Rollout/chat was changed and its controller has not observed the change yet",
+            id="an unobserved change",
         ),
         pytest.param(rollout(observedGeneration="c9f8b5d"), ARGO, "", id="an old controller's hash"),
         pytest.param(
@@ -98,8 +100,8 @@ ARGO = {"metadata": {"uid": "new", "labels": {"rollouts-pod-template-hash": "new
         ),
     ],
 )  # fmt: skip
-def test_an_argo_rollout(top: Any, own: Any, expected: str) -> None:
-    assert rollout_busy(top, own, [own]) == expected
+def test_an_argo_rollout(owner: Any, own: Any, expected: str) -> None:
+    assert describe_argo_rollout(owner, own, [own]) == expected
 
 
 def stateful(**status: Any) -> dict[str, Any]:
@@ -108,16 +110,16 @@ def stateful(**status: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("top", "expected"),
+    ("owner", "expected"),
     [
         pytest.param(stateful(), "", id="settled"),
         pytest.param(stateful(readyReplicas=0), "", id="unready pods are no rollout"),
-        pytest.param(stateful(updateRevision="b"), "StatefulSet/db goes from a to b", id="two revisions"),
+        pytest.param(stateful(updateRevision="b"), "StatefulSet/db is updating from a to b", id="two revisions"),
         pytest.param(stateful(updatedReplicas=0), "StatefulSet/db has updated 0 of 1 pods", id="pods to update"),
     ],
 )
-def test_a_stateful_set(top: Any, expected: str) -> None:
-    assert stateful_set_busy(top) == expected
+def test_a_stateful_set(owner: Any, expected: str) -> None:
+    assert describe_stateful_set_rollout(owner) == expected
 
 
 @pytest.mark.parametrize(
@@ -131,10 +133,12 @@ def test_a_stateful_set(top: Any, expected: str) -> None:
     ],
 )  # fmt: skip
 def test_a_daemon_set(status: Any, expected: str) -> None:
-    assert daemon_set_busy({"kind": "DaemonSet", "metadata": {"name": "agent"}, "status": status}) == expected
+    assert (
+        describe_daemon_set_rollout({"kind": "DaemonSet", "metadata": {"name": "agent"}, "status": status}) == expected
+    )
 
 
-NO_MORE = "{} has maxSurge 0: it must not have a pod more than it asks for"
+NO_MORE = "{} has maxSurge 0: it allows no additional pod"
 
 
 def with_strategy(kind: str, strategy: Any) -> dict[str, Any]:
@@ -151,23 +155,28 @@ def rolling(max_surge: Any) -> dict[str, Any]:
         pytest.param(None, (False, ""), id="none"),
         pytest.param({"type": "RollingUpdate"}, (False, ""), id="rolling, by the defaults"),
         pytest.param(rolling(1), (False, ""), id="one more"),
-        pytest.param(rolling("1%"), (False, ""), id="a share is rounded up"),
+        pytest.param(rolling("1%"), (False, ""), id="a percentage is rounded up"),
         pytest.param(rolling("100%"), (False, ""), id="twice as many"),
-        pytest.param(rolling(0), (False, NO_MORE), id="none more"),
-        pytest.param(rolling("0%"), (False, NO_MORE), id="a share of nothing"),
-        pytest.param(rolling("00%"), (False, NO_MORE), id="the same, written longer"),
-        pytest.param(rolling(["0"]), (False, ""), id="an odd shape"),
+        pytest.param(rolling(0), (False, NO_MORE), id="none"),
+        pytest.param(rolling("0%"), (False, NO_MORE), id="zero percent"),
+        pytest.param(rolling("00%"), (False, NO_MORE), id="zero percent with two digits"),
+        pytest.param(rolling(["0"]), (False, ""), id="an invalid value"),
         pytest.param({"type": "Recreate"}, (True, ""), id="recreated"),
         pytest.param({"type": "Recreate", "rollingUpdate": None}, (True, ""), id="recreated, as kubectl writes it"),
         pytest.param(
-            {"type": "Paired"}, (False, "{} has the strategy Paired, which memroll does not know"), id="a new strategy"
+            {"type": "Paired"},
+            (False, "{} has the strategy Paired, which memroll does not support"),
+            id="a new strategy",
         ),
-        pytest.param("Recreate", (False, ""), id="no object"),
+        pytest.param("Recreate", (False, ""), id="not an object"),
     ],
 )
-def test_whether_a_deployment_may_have_a_pod_more_than_it_asks_for(strategy, expected):
-    top = with_strategy("Deployment", strategy)
-    assert (recreates(top), surge_refused(top)) == (expected[0], expected[1].format("Deployment/chat"))
+def test_whether_a_deployment_allows_an_additional_pod(strategy, expected):
+    owner = with_strategy("Deployment", strategy)
+    assert (has_recreate_strategy(owner), must_not_surge_because(owner)) == (
+        expected[0],
+        expected[1].format("Deployment/chat"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,9 +184,9 @@ def test_whether_a_deployment_may_have_a_pod_more_than_it_asks_for(strategy, exp
     [
         pytest.param({"canary": {}}, "", id="a canary, by the defaults"),
         pytest.param({"canary": {"maxSurge": "25%"}}, "", id="some more"),
-        pytest.param({"canary": {"maxSurge": 0, "maxUnavailable": 1}}, NO_MORE, id="none more"),
-        pytest.param({"canary": {"maxSurge": "0%"}}, NO_MORE, id="a share of nothing"),
-        pytest.param({"blueGreen": {"activeService": "a"}}, "", id="its Services are looked at instead"),
+        pytest.param({"canary": {"maxSurge": 0, "maxUnavailable": 1}}, NO_MORE, id="none"),
+        pytest.param({"canary": {"maxSurge": "0%"}}, NO_MORE, id="zero percent"),
+        pytest.param({"blueGreen": {"activeService": "a"}}, "", id="its Services are read instead"),
         pytest.param({"canary": {"trafficRouting": {"nginx": {"stableIngress": "i"}}}}, "", id="with an Ingress"),
         pytest.param(
             {"canary": {"trafficRouting": {"istio": {"virtualService": {"name": "v"}}}}}, "", id="hosts of Services"
@@ -192,6 +201,6 @@ def test_whether_a_deployment_may_have_a_pod_more_than_it_asks_for(strategy, exp
         ),
     ],
 )  # fmt: skip
-def test_whether_a_rollout_may_have_a_pod_more_than_it_asks_for(strategy, expected):
-    top = with_strategy("Rollout", strategy)
-    assert (recreates(top), surge_refused(top)) == (False, expected.format("Rollout/chat"))
+def test_whether_a_rollout_allows_an_additional_pod(strategy, expected):
+    owner = with_strategy("Rollout", strategy)
+    assert (has_recreate_strategy(owner), must_not_surge_because(owner)) == (False, expected.format("Rollout/chat"))

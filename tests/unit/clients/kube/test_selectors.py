@@ -1,4 +1,4 @@
-"""Label selectors keep their meaning in a query string, or are refused."""
+"""Label selectors keep their meaning in a query string, or are rejected."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from memroll.clients.kube.selectors import selector_string
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 
 
 @pytest.mark.parametrize(
     ("selector", "expected"),
     [
-        pytest.param({}, "", id="nothing selects everything"),
+        pytest.param({}, "", id="an empty selector"),
         pytest.param({"matchLabels": {"b": "2", "a": "1"}}, "a=1,b=2", id="labels in one order"),
         pytest.param({"matchLabels": {"a": ""}}, "a=", id="an empty value"),
         pytest.param(
@@ -31,7 +31,7 @@ from memroll.errors import Stalled
         ),
     ],
 )
-def test_a_selector_is_written(selector: dict[str, Any], expected: str) -> None:
+def test_a_selector_is_converted(selector: dict[str, Any], expected: str) -> None:
     assert selector_string(selector) == expected
 
 
@@ -46,10 +46,12 @@ def test_a_selector_is_written(selector: dict[str, Any], expected: str) -> None:
         pytest.param({"matchExpressions": ["a"]}, id="an expression that is a string"),
         pytest.param({"matchExpressions": [{"key": "a", "operator": "Gt", "values": ["1"]}]}, id="an unknown operator"),
         pytest.param({"matchExpressions": [{"key": "a", "operator": "In"}]}, id="In without values"),
-        pytest.param({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", 1]}]}, id="an odd value"),
-        pytest.param({"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, id="Exists a value"),
+        pytest.param({"matchExpressions": [{"key": "a", "operator": "In", "values": ["b", 1]}]}, id="an invalid value"),
+        pytest.param(
+            {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["b"]}]}, id="Exists with a value"
+        ),
     ],
 )
-def test_a_selector_that_would_lose_a_part_is_refused(selector: dict[str, Any]) -> None:
-    with pytest.raises(Stalled, match="Invalid"):
+def test_a_selector_that_would_lose_a_part_is_rejected(selector: dict[str, Any]) -> None:
+    with pytest.raises(TerminalError, match="Invalid"):
         selector_string(selector)

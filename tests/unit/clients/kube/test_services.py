@@ -1,4 +1,4 @@
-"""Which labels take a pod out of its Services, and which must stay."""
+"""Choice of the labels to change in order to detach a pod from its Services."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memroll.clients.kube.services import detachment_of, selected_by_hash
+from memroll.clients.kube.services import describe_hash_selector, plan_detachment
 from memroll.model.pods import RELEASED_HASH
 
 HERE = "ai"
@@ -43,7 +43,7 @@ def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
         ),
         pytest.param(
             [service("a", app="chat", tier="web")], [network_policy({"matchLabels": {"app": "chat"}})],
-            {"tier": "web"}, id="a NetworkPolicy goes by the other label",
+            {"tier": "web"}, id="a NetworkPolicy uses the other label",
         ),
         pytest.param(
             [service("a", app="chat")], [network_policy({"matchLabels": {"app": "other"}})], {"app": "chat"},
@@ -55,8 +55,8 @@ def expression(key: str, operator: str, *values: str) -> dict[str, Any]:
         ),
     ],
 )  # fmt: skip
-def test_as_few_labels_as_will_do(services, policies, labels):
-    assert detachment_of(LABELS, services, policies, HERE).labels == labels
+def test_the_fewest_labels_are_chosen(services, policies, labels):
+    assert plan_detachment(LABELS, services, policies, HERE).labels == labels
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,29 @@ def test_as_few_labels_as_will_do(services, policies, labels):
         ),
     ],
 )
-def test_a_label_that_a_network_policy_goes_by_is_not_touched(policy):
-    found = detachment_of(LABELS, [service("a", app="chat")], [policy], HERE)
+def test_a_label_used_by_a_network_policy_is_not_changed(policy):
+    found = plan_detachment(LABELS, [service("a", app="chat")], [policy], HERE)
     assert not found.labels
-    assert found.skipped == "Service a selects the pod only by labels that a NetworkPolicy goes by, too"
+    assert found.skipped == "every label by which Service a selects the pod is used by a NetworkPolicy"
 
 
 def test_without_a_service_there_is_nothing_to_detach_from():
-    found = detachment_of(LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [], HERE)
+    found = plan_detachment(
+        LABELS, [service("a", app="other"), {"metadata": {"name": "headless"}, "spec": {}}], [], HERE
+    )
     assert found.skipped == "no Service selects the pod"
+
+
+def external(made: dict[str, Any]) -> dict[str, Any]:
+    return made | {"spec": made["spec"] | {"type": "ExternalName", "externalName": "chat.example"}}
+
+
+def test_the_selector_of_an_external_name_service_has_no_effect():
+    """Kubernetes stores such a selector, and ignores it."""
+    by_hash = external(service("a", app="chat", **{HASH: "abc"}))
+    assert describe_hash_selector(LABELS, HASH, [by_hash], [], HERE) == ""
+    assert plan_detachment(LABELS, [by_hash], [], HERE).skipped == "no Service selects the pod"
+    assert plan_detachment(LABELS, [by_hash, service("b", tier="web")], [], HERE).labels == {"tier": "web"}
 
 
 HASH = "pod-template-hash"
@@ -94,26 +108,26 @@ BY_HASH = {"matchLabels": {HASH: "abc"}}
 @pytest.mark.parametrize(
     ("services", "policies", "expected"),
     [
-        pytest.param([service("a", app="chat")], [], "", id="a Service that goes by other labels"),
+        pytest.param([service("a", app="chat")], [], "", id="a Service that uses other labels"),
         pytest.param([service("a", app="chat", **{HASH: "old"})], [], "", id="a Service of another revision"),
         pytest.param([service("a", app="other", **{HASH: "abc"})], [], "", id="a Service of other pods"),
         pytest.param([service("a")], [], "", id="a Service without a selector"),
         pytest.param([service("a", **{HASH: RELEASED_HASH})], [], "", id="a Service of released pods"),
         pytest.param(
             [service("all", app="chat"), service("a", app="chat", **{HASH: "abc"})], [],
-            "Service a selects the pod by its label pod-template-hash", id="one of two Services goes by the hash",
+            "Service a selects the pod by its label pod-template-hash", id="one of two Services uses the hash",
         ),
         pytest.param(
             [service("a", **{HASH: "abc"})], [], "Service a selects the pod by its label pod-template-hash",
-            id="a Service that goes by the hash alone",
+            id="a Service that uses only the hash",
         ),
-        pytest.param([], [network_policy(CHAT)], "", id="a NetworkPolicy that goes by other labels"),
+        pytest.param([], [network_policy(CHAT)], "", id="a NetworkPolicy that uses other labels"),
         pytest.param([], [network_policy({"matchLabels": {HASH: "old"}})], "", id="a policy of another revision"),
-        pytest.param([], [network_policy(expression(HASH, "Exists"))], "", id="any hash will do"),
+        pytest.param([], [network_policy(expression(HASH, "Exists"))], "", id="any hash matches"),
         pytest.param([], [network_policy(BY_HASH, namespace="else")], "", id="a NetworkPolicy of another namespace"),
         pytest.param(
             [], [network_policy(BY_HASH)], "NetworkPolicy ai/p selects the pod by its label pod-template-hash",
-            id="a NetworkPolicy that goes by the hash",
+            id="a NetworkPolicy that uses the hash",
         ),
         pytest.param(
             [], [network_policy(expression(HASH, "NotIn", RELEASED_HASH, "old"))],
@@ -129,8 +143,8 @@ BY_HASH = {"matchLabels": {HASH: "abc"}}
         ),
     ],
 )  # fmt: skip
-def test_what_would_tell_a_released_pod_from_the_pod_before_is_named(services, policies, expected):
-    assert selected_by_hash(LABELS, HASH, services, policies, HERE) == expected
+def test_an_object_that_selects_by_template_hash_is_named(services, policies, expected):
+    assert describe_hash_selector(LABELS, HASH, services, policies, HERE) == expected
 
 
 def test_the_services_of_an_argo_rollout_are_recognised():
@@ -141,5 +155,5 @@ def test_the_services_of_an_argo_rollout_are_recognised():
         service("preview", app="chat", **{ROLLOUT_HASH: "def"}),
     )
     words = "Service active selects the pod by its label rollouts-pod-template-hash"
-    assert selected_by_hash(labels, ROLLOUT_HASH, [preview, active], [], HERE) == words
-    assert selected_by_hash(labels, ROLLOUT_HASH, [preview], [], HERE) == ""
+    assert describe_hash_selector(labels, ROLLOUT_HASH, [preview, active], [], HERE) == words
+    assert describe_hash_selector(labels, ROLLOUT_HASH, [preview], [], HERE) == ""

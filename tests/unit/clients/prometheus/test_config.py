@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll.clients.prometheus.config import Connection, Connections, load
-from memroll.errors import Stalled
+from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +47,15 @@ def test_defaults_are_the_safe_ones() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "connections: {}", "# nothing yet"])
-def test_no_connections_are_no_error_until_one_is_asked_for(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Stalled, match="ConnectionNotFound: there is no connection 'default'; connections are: none"):
+def test_no_connections_are_no_error_until_one_is_used(tmp_path: Path, text: str) -> None:
+    with pytest.raises(
+        TerminalError, match="ConnectionNotFound: there is no connection 'default'; connections are: none"
+    ):
         loaded(tmp_path, text).get("default")
 
 
-def test_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(Stalled) as caught:
+def test_the_error_for_an_unknown_name_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(TerminalError) as caught:
         loaded(tmp_path, FULL).get("thanos")
     assert str(caught.value) == "ConnectionNotFound: there is no connection 'thanos'; connections are: default, other"
 
@@ -67,18 +69,18 @@ FIELDS = [
     pytest.param("url: 'http://p/#s3cr3t'", "url: must not hold a query or fragment", id="a fragment"),
     pytest.param("url: 'http://p:s3cr3t'", "url: is not a URL with a valid host and port", id="a port of letters"),
     pytest.param("url: 'http://p:99999'", "url: is not a URL with a valid host and port", id="a port too high"),
-    pytest.param("url: 'http://[s3cr3t'", "url: is not a URL with a valid host and port", id="half an address"),
+    pytest.param("url: 'http://[s3cr3t'", "url: is not a URL with a valid host and port", id="an incomplete address"),
     pytest.param("url: 'http://:9090'", "url: is not a URL with a valid host and port", id="no host"),
     pytest.param('url: "http://p\\n.s3cr3t"', "url: must not hold blanks", id="a line break"),
     pytest.param("{}", "url: Field required", id="no url"),
     pytest.param("url: 'http://p', password: s3cr3t", "password: Extra inputs are not permitted", id="unknown field"),
-    pytest.param("url: 'https://p', tls: {certFile: /c}", "certFile and keyFile belong together", id="half a pair"),
+    pytest.param("url: 'https://p', tls: {certFile: /c}", "certFile and keyFile belong together", id="one of a pair"),
     pytest.param("url: 'http://p', tls: {caFile: /c}", "tls needs a url that starts with https://", id="tls unused"),
     pytest.param("url: 'https://p', tls: {caFile: /c, insecureSkipVerify: true}", "makes caFile and serverName void",
-                 id="verify and do not"),
+                 id="contradicting verification"),
     pytest.param("url: 'http://p', headers: {authorization: s3cr3t}", "is not free", id="a header for credentials"),
     pytest.param("url: 'http://p', headers: {X-A: \"a\\r\\nX-B: s3cr3t\"}", "headers.X-A: String should match pattern",
-                 id="a header that makes two"),
+                 id="a line break in a header"),
     pytest.param("url: 'http://p', queryParams: {query: s3cr3t}", "the parameter query is set by memroll itself",
                  id="another query"),
     pytest.param("url: 'http://p', timeoutSeconds: .inf", "timeoutSeconds: Input should be", id="no timeout"),
@@ -87,8 +89,8 @@ FIELDS = [
 
 
 @pytest.mark.parametrize(("fields", "text"), FIELDS)
-def test_a_mistake_is_named_and_not_repeated(tmp_path: Path, fields: str, text: str) -> None:
-    with pytest.raises(Stalled) as caught:
+def test_the_error_names_the_field_and_not_its_value(tmp_path: Path, fields: str, text: str) -> None:
+    with pytest.raises(TerminalError) as caught:
         loaded(tmp_path, f"connections: {{default: {{{fields.removeprefix('{}')}}}}}")
     assert caught.value.reason == "ConnectionInvalid"
     assert text in caught.value.message
@@ -107,8 +109,8 @@ FILES = [
 
 
 @pytest.mark.parametrize(("content", "text"), FILES)
-def test_a_broken_file_is_named_and_not_repeated(tmp_path: Path, content: str, text: str) -> None:
-    with pytest.raises(Stalled) as caught:
+def test_the_error_names_the_file_and_not_its_content(tmp_path: Path, content: str, text: str) -> None:
+    with pytest.raises(TerminalError) as caught:
         loaded(tmp_path, content)
     assert caught.value.reason == "ConnectionInvalid"
     assert str(tmp_path / "connections.yaml") in caught.value.message
@@ -116,11 +118,11 @@ def test_a_broken_file_is_named_and_not_repeated(tmp_path: Path, content: str, t
     assert "s3cr3t" not in caught.value.message
 
 
-def test_many_mistakes_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(Stalled, match=r"and 2 more$"):
+def test_many_errors_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(TerminalError, match=r"and 2 more$"):
         loaded(tmp_path, "connections: {" + ", ".join(f"c{n}: {{}}" for n in range(7)) + "}")
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(Stalled, match="No such file or directory"):
+    with pytest.raises(TerminalError, match="No such file or directory"):
         load(tmp_path / "none.yaml")

@@ -5,45 +5,45 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll.clients.prometheus.config import Connection
-from memroll.clients.prometheus.credentials import ConnectionsFile, Credentials, credentials_of, version_of
-from memroll.errors import Stalled
+from memroll.clients.prometheus.credentials import ConnectionsFile, Credentials, read_credentials, read_version
+from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
 def test_nothing_is_sent_unless_configured() -> None:
-    assert credentials_of(Connection(url="http://p")) == Credentials("", ())
+    assert read_credentials(Connection(url="http://p")) == Credentials("", ())
 
 
-def test_secrets_do_not_show(tmp_path: Path) -> None:
+def test_secrets_are_never_shown(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("s3cr3t\n")
     connection = Connection.model_validate(
         {"url": "http://p", "authorization": {"credentialsFile": str(tmp_path / "token")}}
     )
-    found = credentials_of(connection)
+    found = read_credentials(connection)
     assert found.header == "Bearer s3cr3t"
     assert "s3cr3t" not in repr(found) + repr(connection) + connection.model_dump_json()
     assert found.redact("you sent Bearer s3cr3t") == "you sent Bearer ***"
 
 
 def test_a_swapped_link_is_another_version(tmp_path: Path) -> None:
-    """As the kubelet swaps a mounted Secret: same name, same size, maybe the same second."""
+    """As the kubelet updates a mounted Secret: same name, same size, possibly the same second."""
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "token").write_text(name[:5])
     link = tmp_path / "data"
     link.symlink_to("first")
-    before = version_of([link / "token"])
-    assert version_of([link / "token"]) == before
+    before = read_version([link / "token"])
+    assert read_version([link / "token"]) == before
     link.unlink()
     link.symlink_to("second")
-    assert version_of([link / "token"]) != before
+    assert read_version([link / "token"]) != before
 
 
-def test_a_missing_file_stalls(tmp_path: Path) -> None:
-    with pytest.raises(Stalled, match=r"ConnectionInvalid: .*none: No such file"):
-        version_of([tmp_path / "none"])
+def test_a_missing_file_is_a_terminal_error(tmp_path: Path) -> None:
+    with pytest.raises(TerminalError, match=r"ConnectionInvalid: .*none: No such file"):
+        read_version([tmp_path / "none"])
 
 
 def test_the_file_is_parsed_only_when_it_changed(tmp_path: Path) -> None:
@@ -56,5 +56,5 @@ def test_the_file_is_parsed_only_when_it_changed(tmp_path: Path) -> None:
     assert sorted(current().connections) == ["a", "b"]
     path.write_text("connections: {a: broken}")
     for _ in range(2):
-        with pytest.raises(Stalled):
+        with pytest.raises(TerminalError):
             current()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.clients.prometheus.response import BadAnswer, number_of, samples_of, series_of
+from memroll.clients.prometheus.response import BadResponseError, iter_series, parse_number, parse_samples
 
 if TYPE_CHECKING:
     from memroll.detection.series import Series
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEX = "0123456789abcdef" * 4
 
 
-def answer(*series: object, **more: object) -> str:
+def response(*series: object, **more: object) -> str:
     data = {"resultType": "matrix", "result": series}
     return json.dumps({"status": "success", "data": data, **more})
 
@@ -25,36 +25,36 @@ def pairs(series: Series) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_yields_each_series(indent: int | None) -> None:
-    text = json.dumps(json.loads(answer({"a": [1]}, {"b": {}}, infos=["x"], stats={"y": 1})), indent=indent)
-    assert list(series_of(text, "matrix")) == [{"a": [1]}, {"b": {}}]
-    assert list(series_of(f" {text}\n", "matrix")) == [{"a": [1]}, {"b": {}}]
+    text = json.dumps(json.loads(response({"a": [1]}, {"b": {}}, infos=["x"], stats={"y": 1})), indent=indent)
+    assert list(iter_series(text, "matrix")) == [{"a": [1]}, {"b": {}}]
+    assert list(iter_series(f" {text}\n", "matrix")) == [{"a": [1]}, {"b": {}}]
 
 
 def test_the_order_of_the_members_does_not_matter() -> None:
     text = '{"data":{"result":[{"a":1}],"resultType":"matrix"},"status":"success"}'
-    assert list(series_of(text, "matrix")) == [{"a": 1}]
+    assert list(iter_series(text, "matrix")) == [{"a": 1}]
 
 
 HINT = "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket"
 
 
-def test_a_remark_on_the_query_is_no_warning() -> None:
-    """Prometheus 2.48 to 2.53 send them under that name."""
-    assert list(series_of(answer({"a": 1}, warnings=[HINT]), "matrix")) == [{"a": 1}]
+def test_a_hint_on_the_query_is_no_warning() -> None:
+    """Prometheus 2.48 to 2.53 send hints as warnings."""
+    assert list(iter_series(response({"a": 1}, warnings=[HINT]), "matrix")) == [{"a": 1}]
 
 
 BAD = [
-    pytest.param(answer(warnings=[HINT, "w"]), "PartialData", id="a warning beside a remark"),
-    pytest.param(answer(warnings=["w"]), "PartialData", id="a warning"),
-    pytest.param(answer({"a": 1}, isPartial=True), "PartialData", id="a part of the storage"),
-    pytest.param(answer({"a": 1}, warnings="w"), "PartialData", id="a warning of another shape"),
-    pytest.param(answer(status="error", error="why"), "BadResponse", id="an error with HTTP 200"),
-    pytest.param(answer() + "{}", "BadResponse", id="two answers"),
-    pytest.param(answer({"a": 1})[:-3], "BadResponse", id="an answer cut off at its end"),
-    pytest.param(answer({"a": 1})[:50], "BadResponse", id="an answer cut off in the middle"),
+    pytest.param(response(warnings=[HINT, "w"]), "PartialData", id="a warning next to a hint"),
+    pytest.param(response(warnings=["w"]), "PartialData", id="a warning"),
+    pytest.param(response({"a": 1}, isPartial=True), "PartialData", id="a part of the storage"),
+    pytest.param(response({"a": 1}, warnings="w"), "PartialData", id="a warning of another shape"),
+    pytest.param(response(status="error", error="why"), "BadResponse", id="an error with HTTP 200"),
+    pytest.param(response() + "{}", "BadResponse", id="two responses"),
+    pytest.param(response({"a": 1})[:-3], "BadResponse", id="a response truncated at its end"),
+    pytest.param(response({"a": 1})[:50], "BadResponse", id="a response truncated in the middle"),
     pytest.param("[" * 100_000, "BadResponse", id="brackets without end"),
     pytest.param('{"data":' + "[" * 100_000, "BadResponse", id="brackets without end inside"),
-    pytest.param('{"data":{"result":[{"a":1},]}}', "BadResponse", id="a comma too many"),
+    pytest.param('{"data":{"result":[{"a":1},]}}', "BadResponse", id="an additional comma"),
     pytest.param("{1:2}", "BadResponse", id="a member without a name"),
     pytest.param('{"a" 2}', "BadResponse", id="a member without a colon"),
     pytest.param("null", "BadResponse", id="null"),
@@ -63,9 +63,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("text", "reason"), BAD)
-def test_what_is_no_answer(text: str, reason: str) -> None:
-    with pytest.raises(BadAnswer) as caught:
-        list(series_of(text, "matrix"))
+def test_invalid_responses_are_rejected(text: str, reason: str) -> None:
+    with pytest.raises(BadResponseError) as caught:
+        list(iter_series(text, "matrix"))
     assert caught.value.reason == reason
 
 
@@ -81,7 +81,7 @@ def test_what_is_no_answer(text: str, reason: str) -> None:
     ],
 )
 def test_samples(values: object, expected: list[tuple[float, float]]) -> None:
-    assert pairs(samples_of(values)) == expected
+    assert pairs(parse_samples(values)) == expected
 
 
 @pytest.mark.parametrize(
@@ -89,37 +89,37 @@ def test_samples(values: object, expected: list[tuple[float, float]]) -> None:
     [None, {}, "a", [1], [None], [[]], [[1]], [[1, "1", 1]], [["1", "1"]], [[1, 1]], [[1, None]], [[True, "1"]],
      [[1, ""]], [[1, "x"]], ["ab"], [[1, ["1"]]], [[[1], "1"]], [[1, "1"], [2]], [[10**400, "1"]]],
 )  # fmt: skip
-def test_samples_of_another_shape(values: object) -> None:
-    with pytest.raises(BadAnswer, match="samples"):
-        samples_of(values)
+def test_invalid_samples_are_rejected(values: object) -> None:
+    with pytest.raises(BadResponseError, match="samples"):
+        parse_samples(values)
 
 
 @pytest.mark.parametrize(
     ("value", "expected"), [([1, "2"], 2.0), ([1.5, "-4e3"], -4000.0), ([1, "NaN"], None), ([1, "+Inf"], None)]
 )
 def test_a_number(value: object, expected: float | None) -> None:
-    assert number_of(value) == expected
+    assert parse_number(value) == expected
 
 
 @pytest.mark.parametrize(
     "value", [None, {}, "ab", [], [1], [1, "1", 1], ["1", "1"], [1, 1], [True, "1"], [1, "x"], [1, None]]
 )
-def test_a_number_of_another_shape(value: object) -> None:
-    with pytest.raises(BadAnswer, match="a sample"):
-        number_of(value)
+def test_an_invalid_number_is_rejected(value: object) -> None:
+    with pytest.raises(BadResponseError, match="a sample"):
+        parse_number(value)
 
 
 def series(values: list[list[object]], **labels: str) -> dict[str, Any]:
     return {"metric": {"namespace": "ai", "pod": "p", "container": "c", **labels}, "values": values}
 
 
-def test_decoding_keeps_little_beside_the_text() -> None:
-    """One series at a time: the samples of an answer never exist as Python objects all at once."""
+def test_decoding_needs_little_memory_in_addition_to_the_text() -> None:
+    """One series is decoded at a time: the samples of a response never exist as Python objects all at once."""
     points = [[1000.0 + n, str(n)] for n in range(1000)]
-    text = answer(*(series(points, name=HEX, node=str(n)) for n in range(50)))
+    text = response(*(series(points, name=HEX, node=str(n)) for n in range(50)))
     tracemalloc.start()
     try:
-        count = sum(1 for _ in series_of(text, "matrix"))
+        count = sum(1 for _ in iter_series(text, "matrix"))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -1,0 +1,200 @@
+"""Manager of the operator process: builds the components, supervises them, and stops them in order.
+
+`cli.operator` calls `check_crds` and `Manager.run`. The resync enqueues all objects periodically, because a watch can
+lose events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from memroll import clock
+from memroll.api import API_VERSION, POLICY_PLURAL, ROLL_PLURAL
+from memroll.clients.kube.cluster import KubeCluster
+from memroll.clients.kube.event_recorder import EventRecorder
+from memroll.clients.kube.leader_election import LeaderElector
+from memroll.clients.probe import ProbeClient
+from memroll.clients.prometheus.client import PrometheusClient
+from memroll.controller import http_server, watch
+from memroll.controller.context import ControllerContext, permissions_from
+from memroll.controller.policy_controller import PolicyController
+from memroll.controller.roll_controller import RollController
+from memroll.controller.workqueue import Key, WorkQueue, supervise
+from memroll.errors import MemrollError, NotFoundError, TerminalError
+from memroll.planning.rate_limit import RollRateLimit
+from memroll.reporting.metrics import Metrics
+
+if TYPE_CHECKING:
+    from memroll.clients.kube.api_client import KubeApi
+    from memroll.clients.prometheus.credentials import ConnectionsFile
+    from memroll.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+RESYNC_INTERVAL_S = 30.0
+"""Time between two resyncs in seconds, chosen by hand. It bounds the delay caused by a lost watch event."""
+TICK_S = 1.0
+"""Period in seconds of the loop lag measurement and of the check for a new leadership, chosen by hand."""
+MAX_LOOP_LAG_S = 30.0
+"""Maximum time in seconds without a tick of the event loop before `/healthz` fails, chosen by hand."""
+DRAIN_TIMEOUT_S = 5.0
+"""Time limit in seconds for publishing the last Events at the end, chosen by hand."""
+MAX_CONCURRENT_ROLLS = 32
+"""Maximum number of PodRolls reconciled concurrently; chosen by hand."""
+
+
+@dataclass(slots=True)
+class LoopLagMonitor:
+    """Measures the lag of the event loop, and detects a blocked one."""
+
+    metrics: Metrics
+    last_tick_s: float = 0.0
+
+    async def run(self) -> None:
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(TICK_S)
+            self.last_tick_s = time.monotonic()
+            self.metrics.loop_lag.set(max(0.0, self.last_tick_s - before_s - TICK_S))
+            self.metrics.rss.set(_resident_bytes())
+
+    def is_blocked(self) -> bool:
+        return self.last_tick_s > 0 and time.monotonic() - self.last_tick_s > MAX_LOOP_LAG_S
+
+
+@dataclass(frozen=True, slots=True)
+class Manager:
+    """Components of the operator process."""
+
+    settings: Settings
+    metrics: Metrics
+    loop_lag: LoopLagMonitor
+    elector: LeaderElector
+    recorder: EventRecorder
+    prometheus: PrometheusClient
+    policy_controller: PolicyController
+    roll_controller: RollController
+    policy_queue: WorkQueue
+    roll_queue: WorkQueue
+
+    @classmethod
+    def build(cls, settings: Settings, connections: ConnectionsFile, api: KubeApi) -> Manager:
+        metrics, elector = Metrics(), LeaderElector(api, settings)
+        recorder, prometheus = EventRecorder(api, instance=settings.identity), PrometheusClient(connections)
+        context = ControllerContext(
+            kubernetes=KubeCluster(api),
+            prometheus=prometheus,
+            events=recorder,
+            metrics=metrics,
+            leads=elector.is_leader,
+            now=clock.now,
+            permissions=permissions_from(settings),
+            namespaces=settings.watch_namespaces,
+            excluded=(*settings.excluded_namespaces, settings.namespace),
+            reports=ProbeClient(),
+        )
+        rate_limit = RollRateLimit(settings.max_rolls_per_hour, settings.max_namespace_share)
+        policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit)
+        roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key))
+        manager = cls(
+            settings=settings,
+            metrics=metrics,
+            loop_lag=LoopLagMonitor(metrics),
+            elector=elector,
+            recorder=recorder,
+            prometheus=prometheus,
+            policy_controller=policy_controller,
+            roll_controller=roll_controller,
+            policy_queue=WorkQueue(policy_controller.reconcile, settings.max_policies_at_once),
+            roll_queue=WorkQueue(roll_controller.reconcile, MAX_CONCURRENT_ROLLS),
+        )
+        return manager
+
+    async def run(self) -> None:
+        """Run all components until the first one ends, then stop the others. Raise the error of one that failed."""
+        watching = asyncio.Event()
+        app = http_server.build_app(
+            self.metrics.registry,
+            why_unhealthy=lambda: "the event loop is blocked" if self.loop_lag.is_blocked() else "",
+            why_not_ready=lambda: "" if watching.is_set() else "not watching yet",
+        )
+        server = await http_server.serve(app, self.settings.http_host, self.settings.http_port)
+        registry = watch.build_registry({POLICY_PLURAL: self.enqueue_policy, ROLL_PLURAL: self.enqueue_roll})
+        try:
+            ended = await supervise(
+                {
+                    "leader election": self.elector.run(),
+                    "event recorder": self.recorder.run(),
+                    "policies": self.policy_queue.run(),
+                    "rolls": self.roll_queue.run(),
+                    "resync": resync(self),
+                    "loop lag": self.loop_lag.run(),
+                    "watch": watch.watch(registry, self.settings.identity, self.settings.watch_namespaces, watching),
+                }
+            )
+            logger.info("stopping", extra={"ended": ended})
+        finally:
+            await self.recorder.drain(DRAIN_TIMEOUT_S)
+            await self.elector.release()
+            await server.cleanup()
+            self.prometheus.close()
+
+    def enqueue_policy(self, namespace: str, name: str) -> None:
+        self.policy_queue.enqueue(Key(namespace, name))
+
+    def enqueue_roll(self, namespace: str, name: str) -> None:
+        self.roll_queue.enqueue(Key(namespace, name))
+
+
+async def resync(manager: Manager) -> None:
+    """Enqueue all objects periodically, and right after this process became the leader."""
+    was_leader, listed_at_s = False, -RESYNC_INTERVAL_S
+    while True:
+        is_leader = manager.elector.is_leader()
+        manager.metrics.leader.set(int(is_leader))
+        manager.metrics.events_dropped.set(manager.recorder.dropped)
+        if is_leader and (not was_leader or time.monotonic() - listed_at_s >= RESYNC_INTERVAL_S):
+            listed_at_s = time.monotonic()
+            try:
+                await _enqueue_all(manager, requeue_known=not was_leader)
+            except MemrollError as error:
+                logger.warning("resync failed: %s", error)
+            except Exception:  # the next resync may succeed
+                logger.exception("bug: the resync failed")
+        was_leader = is_leader
+        await asyncio.sleep(TICK_S)
+
+
+async def _enqueue_all(manager: Manager, *, requeue_known: bool) -> None:
+    """Enqueue the keys that no queue contains, with `requeue_known` the others as well; then restore orphaned pods."""
+    policies, rolls = await manager.policy_controller.list_keys(), await manager.roll_controller.list_keys()
+    for error in (*policies.errors, *rolls.errors):
+        logger.warning("resync failed for a namespace: %s", error)
+    for queue, listed in ((manager.policy_queue, policies), (manager.roll_queue, rolls)):
+        for key in listed.keys:
+            if requeue_known or key not in queue:
+                queue.enqueue(key)
+    await manager.roll_controller.restore_orphans()
+
+
+async def check_crds(api: KubeApi) -> None:
+    """Raise TerminalError if the CRDs are missing: kopf would wait for them without a message."""
+    try:
+        served = await api.request("GET", f"/apis/{API_VERSION}")
+    except NotFoundError:
+        served = {}
+    names = {resource.get("name") for resource in served.get("resources", [])}
+    missing = [plural for plural in watch.WATCHED if plural not in names]
+    if missing:
+        raise TerminalError("NoCRDs", f"the API server does not serve {', '.join(missing)}: apply deploy/crds/ first")
+
+
+def _resident_bytes() -> int:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * resource.getpagesize()

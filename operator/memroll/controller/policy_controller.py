@@ -1,0 +1,162 @@
+"""Reconcile MemoryPolicies: read one policy, reconcile it, compare the effects of its rolls, record the result.
+
+The work queue calls `PolicyController.reconcile` with the key of a policy. Each reconcile reads the policy again by its
+name, and nothing is done unless this process leads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from memroll.api import POLICY_PLURAL, conditions
+from memroll.api.conditions import ConditionStatus, ConditionType, new_condition
+from memroll.api.decode import decode_valid
+from memroll.api.policy import MemoryPolicy, read_status
+from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
+from memroll.controller.requeue import AFTER_CONFLICT_S, MAX_RETRY_S, STANDBY_S, after_error, after_reconcile
+from memroll.controller.workqueue import Key
+from memroll.errors import ConflictError, MemrollError, PrometheusUnavailableError, TerminalError
+from memroll.logs import log_context
+from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
+from memroll.reconcile import policy as policy_reconciler
+from memroll.reconcile.effect import compare_effects
+from memroll.reconcile.snapshot import PolicySnapshot
+from memroll.reporting import event_builder
+from memroll.reporting.outcome import Outcome
+from memroll.reporting.status import build_status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from memroll.controller.context import ControllerContext
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyController:
+    """Reconciles MemoryPolicies, and enqueues the PodRolls that a reconcile finds or creates."""
+
+    context: ControllerContext
+    enqueue_roll: Callable[[Key], None]
+    rate_limit: RollRateLimit = DEFAULT_RATE_LIMIT
+    planning_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Lock for planning and creating PodRolls, shared by all policies."""
+
+    async def list_keys(self) -> ListedKeys:
+        """Return the keys of all policies, and the errors of namespaces that can't be listed."""
+        kubernetes = self.context.kubernetes
+        listed = await self.context.list_by_namespace(lambda ns: kubernetes.list_policies((ns,) if ns else ()))
+        keys = [Key(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listed.objects]
+        return ListedKeys(keys, listed.errors)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Reconcile a policy; return the seconds until the next reconcile, or None if the policy does not exist."""
+        context = self.context
+        if not context.leads():
+            return STANDBY_S
+        with log_context(namespace=key.namespace, policy=key.name):
+            try:
+                raw = await context.kubernetes.get_policy(*key)
+                if raw is None:
+                    context.metrics.forget(*key)
+                    return None
+                return await self._reconcile(raw)
+            except ConflictError:
+                return AFTER_CONFLICT_S
+            except MemrollError as error:
+                return after_error(error, "policy", key)
+
+    async def _reconcile(self, raw: dict[str, Any]) -> float:
+        now, started_s = self.context.now(), time.monotonic()
+        try:
+            policy = MemoryPolicy.read(raw)
+        except ValidationError as error:
+            await self._record_invalid(raw, error, now)
+            return MAX_RETRY_S
+        if policy.namespace in self.context.excluded:
+            excluded = TerminalError(NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE)
+            return await self._record(Outcome(policy, now, error=excluded), started_s)
+        snapshot = await self._snapshot(policy, now)
+        outcome = await policy_reconciler.reconcile(snapshot, self.context.kubernetes, self.context.prometheus)
+        outcome = await compare_effects(outcome, self.context.kubernetes, self.context.prometheus)
+        return await self._record(outcome, started_s)
+
+    async def _snapshot(self, policy: MemoryPolicy, now: datetime) -> PolicySnapshot:
+        """Read the policy's namespace: the other policies and all PodRolls."""
+        context = self.context
+        same_namespace = await context.kubernetes.list_policies((policy.namespace,))
+        # an invalid policy has its conditions written in its own reconcile
+        others = (p for p in decode_valid(same_namespace, MemoryPolicy.read) if p.uid != policy.uid)
+        return PolicySnapshot(
+            policy=policy,
+            others=tuple(others),
+            rolls=tuple(decode_rolls(await context.kubernetes.list_rolls(policy.namespace))),
+            now=now,
+            permissions=context.permissions,
+            leads=context.leads,
+            rate_limit=self.rate_limit,
+            namespaces=context.namespaces,
+            planning_lock=self.planning_lock,
+        )
+
+    async def _record(self, outcome: Outcome, started_s: float) -> float:
+        """Write the status, Events, metrics and log record of one reconcile; return the seconds until the next one."""
+        context, policy = self.context, outcome.policy
+        for roll in outcome.rolls:
+            if roll.active:
+                self.enqueue_roll(Key(roll.namespace, roll.name))
+        context.metrics.observe_reconcile(outcome, time.monotonic() - started_s)
+        context.events.publish(event_builder.outcome_events(outcome))
+        _log(outcome)
+        status = build_status(outcome)
+        if status != policy.status:
+            await context.kubernetes.write_status(
+                POLICY_PLURAL, policy.namespace, policy.name, policy.resource_version, status.to_dict()
+            )
+        return after_reconcile(policy.spec.interval.total_seconds(), outcome.error)
+
+    async def _record_invalid(self, raw: dict[str, Any], error: ValidationError, now: datetime) -> None:
+        """Write the validation errors into the policy's conditions. The API server rejects most of them earlier."""
+        meta, generation = raw["metadata"], raw["metadata"].get("generation", 1)
+        message = "; ".join(f"spec.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        old = read_status(raw)
+        types = {
+            ConditionType.READY: ConditionStatus.FALSE,
+            ConditionType.ACCEPTED: ConditionStatus.FALSE,
+            ConditionType.STALLED: ConditionStatus.TRUE,
+        }
+        new = [new_condition(t, s, "Invalid", message, generation=generation, now=now) for t, s in types.items()]
+        merged = conditions.merge_conditions(old.conditions, new)
+        status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
+        logger.warning("policy %s/%s is invalid: %s", meta["namespace"], meta["name"], message)
+        if status != old:
+            await self.context.kubernetes.write_status(
+                POLICY_PLURAL, meta["namespace"], meta["name"], meta.get("resourceVersion", ""), status.to_dict()
+            )
+
+
+def _log(outcome: Outcome) -> None:
+    policy = outcome.policy
+    fields = {
+        "namespace": policy.namespace,
+        "policy": policy.name,
+        "pods": outcome.watched_pods,
+        "at_risk": len(outcome.at_risk),
+        "rolls": len(outcome.plan.rolls),
+        "blocked": len(outcome.plan.blocked),
+    }
+    if outcome.error is not None:
+        level = logging.WARNING if isinstance(outcome.error, PrometheusUnavailableError) else logging.ERROR
+        logger.log(level, "reconcile failed", extra=fields | {"error": str(outcome.error)})
+    elif outcome.plan.rolls:
+        logger.info("rolls planned", extra=fields | {"planned": [c.pod.key.name for c in outcome.plan.rolls]})
+    else:
+        logger.debug("reconciled", extra=fields)

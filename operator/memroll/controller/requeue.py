@@ -1,0 +1,40 @@
+"""Delays until a key is reconciled again: after success, an error, a conflict, or while another process leads.
+
+Both controllers call these functions and return the delay to their work queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from memroll.errors import RetryableError
+
+if TYPE_CHECKING:
+    from memroll.controller.workqueue import Key
+    from memroll.errors import MemrollError
+
+logger = logging.getLogger(__name__)
+
+STANDBY_S = 2.0
+"""Delay in seconds after which a process that does not lead checks the Lease again, chosen by hand."""
+MAX_RETRY_S = 15.0
+"""Maximum delay in seconds after an error, chosen by hand."""
+AFTER_CONFLICT_S = 0.2
+"""Delay in seconds after a conflicting write, chosen by hand."""
+JITTER_RATIO = 0.05
+"""Maximum ratio of random jitter to the interval, chosen by hand: it spreads policies that were created together."""
+
+
+def after_error(error: MemrollError, kind: str, key: Key) -> float:
+    """Log the error of a reconcile; return the delay in seconds until the next one."""
+    logger.warning("%s %s/%s: %s", kind, key.namespace, key.name, error)
+    return min(error.retry_after_s, MAX_RETRY_S) if isinstance(error, RetryableError) else MAX_RETRY_S
+
+
+def after_reconcile(interval_s: float, error: MemrollError | None) -> float:
+    """Return the delay in seconds after a recorded reconcile: the interval with jitter; less for a temporary error."""
+    if isinstance(error, RetryableError):
+        return min(interval_s, max(error.retry_after_s, MAX_RETRY_S))
+    return interval_s * (1 + random.uniform(-JITTER_RATIO, JITTER_RATIO))  # noqa: S311 - spread, not secrecy

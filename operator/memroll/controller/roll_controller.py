@@ -1,0 +1,135 @@
+"""Reconcile PodRolls: read one roll, make its next step, record the result; and restore orphaned pods.
+
+The work queue calls `RollController.reconcile` with the key of a PodRoll, the resync and `memroll cleanup` call
+`restore_orphans`. Each reconcile reads the roll again by its name, and nothing is done unless this process leads.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from memroll.api import ROLL_PLURAL
+from memroll.api.decode import decode_or_none
+from memroll.api.pod_roll import Phase, PodRoll
+from memroll.api.policy import MemoryPolicy
+from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
+from memroll.controller.requeue import AFTER_CONFLICT_S, STANDBY_S, after_error
+from memroll.controller.workqueue import Key
+from memroll.errors import ConflictError, MemrollError
+from memroll.logs import clear_log_context, log_context
+from memroll.reconcile import roll as roll_reconciler
+from memroll.reconcile.roll import StepContext
+from memroll.reporting import event_builder
+from memroll.rolling import orphans
+from memroll.rolling.observation import to_phase
+from memroll.rolling.protocols import Clients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memroll.controller.context import ControllerContext
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RollController:
+    """Reconciles PodRolls, and enqueues the policy of a roll that has ended."""
+
+    context: ControllerContext
+    enqueue_policy: Callable[[Key], None]
+
+    async def list_keys(self) -> ListedKeys:
+        """Return the keys of all PodRolls that have not ended, and the errors of namespaces that can't be listed."""
+        listed = await self.context.list_by_namespace(self.context.kubernetes.list_rolls)
+        keys = [Key(r.namespace, r.name) for r in decode_rolls(listed.objects) if r.active]
+        return ListedKeys(keys, listed.errors)
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Make one step of a roll; return the seconds until the next step, or None if the roll has ended."""
+        if not self.context.leads():
+            return STANDBY_S
+        with log_context(namespace=key.namespace, roll=key.name):
+            try:
+                raw = await self.context.kubernetes.get_roll(*key)
+                if raw is None:
+                    await self.restore_orphans()
+                    return None
+                return await self._reconcile(PodRoll.read(raw))
+            except ConflictError:
+                return AFTER_CONFLICT_S
+            except ValidationError as error:
+                logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, error.errors()[:3])
+                return None
+            except MemrollError as error:
+                return after_error(error, "PodRoll", key)
+
+    async def _reconcile(self, roll: PodRoll) -> float | None:
+        if not roll.active:
+            return None
+        if roll.namespace in self.context.excluded:
+            await self._fail_excluded(roll)
+            return None
+        with log_context(policy=roll.spec.policy, pod=roll.spec.pod_name):
+            return await self._step(roll)
+
+    async def _step(self, roll: PodRoll) -> float | None:
+        context, policy = self.context, await self._get_policy(roll)
+        clients = Clients(context.kubernetes, context.prometheus, context.reports)
+        step_context = StepContext(context.permissions, context.leads, context.uninstalling)
+        result = await roll_reconciler.advance(roll, policy, clients, context.now(), step_context)
+        after = result.roll
+        context.events.publish(event_builder.roll_step_events(result.before, after, policy))
+        if after.status != result.before:
+            _log(after)
+        if not after.active:
+            context.metrics.observe_roll(after)
+            if policy is not None:
+                self.enqueue_policy(Key(policy.namespace, policy.name))
+        return result.wait_s
+
+    async def _fail_excluded(self, roll: PodRoll) -> None:
+        """End a roll that was requested in an excluded namespace."""
+        status = to_phase(
+            roll.status, Phase.FAILED, self.context.now(), NAMESPACE_EXCLUDED_MESSAGE, reason=NAMESPACE_EXCLUDED
+        )
+        await self.context.kubernetes.write_status(
+            ROLL_PLURAL, roll.namespace, roll.name, roll.resource_version, status.to_dict()
+        )
+
+    async def _get_policy(self, roll: PodRoll) -> MemoryPolicy | None:
+        if not roll.spec.policy:
+            return None
+        raw = await self.context.kubernetes.get_policy(roll.namespace, roll.spec.policy)
+        return decode_or_none(raw, MemoryPolicy.read)
+
+    async def restore_orphans(self) -> tuple[orphans.OrphanedPod, ...]:
+        """Restore or evict the pods that were released by PodRolls which no longer exist, and return them."""
+        context = self.context
+        if not context.leads():
+            return ()
+        with clear_log_context():  # the fields name the missing roll, but an orphaned pod can be of any roll
+            found = await orphans.restore_orphans(
+                context.kubernetes, context.namespaces, context.leads, context.excluded
+            )
+            for orphan in found:
+                fields = {"namespace": orphan.pod.namespace, "pod": orphan.pod.name, "outcome": orphan.outcome}
+                logger.warning("orphaned pod", extra=fields)
+        return found
+
+
+def _log(roll: PodRoll) -> None:
+    status = roll.status
+    fields = {
+        "namespace": roll.namespace,
+        "roll": roll.name,
+        "pod": roll.spec.pod_name,
+        "phase": status.phase,
+        "reason": status.reason,
+        "detail": status.message,
+    }
+    logger.info("roll", extra=fields)

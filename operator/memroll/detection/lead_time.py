@@ -1,0 +1,63 @@
+"""Lead time: how long before its limit a container is rolled.
+
+Takes a window, the growth phase and the time to the limit; called by `exhaustion`, and by `verdict` for a leak that is
+far from its limit. All windows are those of the policy (6 h by default).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from memroll.detection.growth_phase import GrowthPhase
+    from memroll.detection.window import TrendWindow
+
+LEAD_RATIO_OF_DURATION = 0.25
+"""Ratio of the lead time to the duration of the growth phase (design note 0004).
+
+Chosen on the design set of `make bench-detect`, as are the other numbers of this module.
+"""
+LEAD_RATIO_OF_START_AGE = 0.2
+"""Ratio of the lead time to the age of the growth phase, which is longer than its duration."""
+LONG_GROWTH_WINDOWS = 0.6
+"""Duration of a growth phase from which on it is long, in windows."""
+LONG_GROWTH_LEAD_WINDOWS = 0.21
+"""Minimum lead time of a long growth phase, in windows: over an hour of 6 h, so that people can react."""
+LEAD_RATIO_OF_LIFETIME = 0.15
+"""Ratio of the lead time to the predicted lifetime, for a pod without peers (design note 0003)."""
+MIN_LEAD_WINDOWS = 1 / 24
+"""Minimum lead time, in windows (15 min of 6 h)."""
+MAX_LEAD_WINDOWS = 1 / 3
+"""Maximum lead time, in windows (2 h of 6 h; design note 0003)."""
+MAX_YOUNG_LEAD_WINDOWS = 1 / 4
+"""Maximum lead time of a pod younger than a day, in windows: growth for hours may be its first day."""
+BURST_LIMIT_RATIO = 0.025
+"""Ratio of the limit within which a burst, not the slope, reaches it."""
+MIN_SLOPE_BYTES_PER_S = 1e-9
+"""Minimum slope to divide by, in bytes per second."""
+
+
+def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float) -> float:
+    """Return the lead time of a container, in seconds.
+
+    Auto: a quarter of the time that the growth has lasted, at most a third of the window (2 h of 6 h), or the time that
+    slow growth takes for the last 2.5 % of the limit, where a burst reaches it first. A pod without peers cannot be
+    compared: 15 % of its predicted lifetime, if that is more. Never less than a roll takes, and never less than a
+    twenty-fourth of the window.
+    """
+    parameters, history = window.parameters, window.history
+    rule = parameters.lead_time
+    if rule.fixed_s is not None:
+        return max(rule.fixed_s, rule.min_s)
+    age_s = window.at_s - history.started_at_s
+    auto_s = max(LEAD_RATIO_OF_DURATION * phase.duration_s, LEAD_RATIO_OF_START_AGE * phase.start_age_s)
+    if phase.duration_s >= LONG_GROWTH_WINDOWS * parameters.window_s:
+        auto_s = max(auto_s, LONG_GROWTH_LEAD_WINDOWS * parameters.window_s)
+    if not window.peers:
+        auto_s = max(auto_s, LEAD_RATIO_OF_LIFETIME * (age_s + time_to_limit_s))
+    is_young = bool(window.peers) and age_s < parameters.day_s
+    max_s = (MAX_YOUNG_LEAD_WINDOWS if is_young else MAX_LEAD_WINDOWS) * parameters.window_s
+    slope = max(window.trend.slope_bytes_per_s, MIN_SLOPE_BYTES_PER_S)
+    burst_s = BURST_LIMIT_RATIO * (history.limit_bytes or 0) / slope
+    max_s = max(max_s, min(burst_s, parameters.window_s))
+    return max(rule.min_s, MIN_LEAD_WINDOWS * parameters.window_s, min(auto_s, max_s))

@@ -1,0 +1,166 @@
+"""Actions of a roll on the cluster: how each is performed, and what follows when the API server refuses it for good.
+
+The state machine and the strategies put actions into a `Transition`; `reconcile.roll` performs them after it has
+written the transition's status. Every action can be repeated. A strategy with an action of its own defines it next to
+itself, as `restart.py` does.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from memroll.api.evidence import Evidence, EvidenceSection, MissingSection
+from memroll.api.pod_roll import Detachment, Phase
+from memroll.evidence.capture import MAX_REASON_CHARS, CaptureRequest, capture_evidence
+from memroll.evidence.time_budget import remaining_s
+from memroll.model.annotations import RecordedOwners
+from memroll.rolling.eviction import EvictionResult
+from memroll.rolling.observation import MAX_MESSAGE_CHARS, with_message
+from memroll.rolling.reasons import BLOCKED_BY_PDB, EVICTING, EVICTION_REFUSED, TERMINATING, THROTTLED
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from memroll.api.pod_roll import PodRollStatus
+    from memroll.errors import TerminalError
+    from memroll.rolling.eviction import EvictionResponse
+    from memroll.rolling.observation import StepInput
+    from memroll.rolling.protocols import Clients
+
+MAX_UNREPORTED_BLOCK_S = 10.0
+"""Seconds for which a PodDisruptionBudget may block an eviction before the status reports it. Chosen by hand: such a
+budget counts a new replacement with a short delay, and that alone is no reason for a warning."""
+
+
+class Action(ABC):
+    """One change of the cluster, or one read of it that goes into the record."""
+
+    name: ClassVar[str]
+    optional: ClassVar[bool] = False
+    """True if the roll continues as planned when the API server refuses the action."""
+
+    @abstractmethod
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        """Perform the action on what was observed, and return the status to record.
+
+        The uid and resourceVersion of the observed pod are preconditions of each write.
+        """
+
+    def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
+        """Return the status to record when the API server will never allow the action."""
+        return with_message(step.status, self.refusal_message(error))
+
+    def refusal_message(self, error: TerminalError) -> str:
+        return f"{self.name} is refused: {error.message}"[:MAX_MESSAGE_CHARS]
+
+
+class _CaptureEvidence(Action):
+    """Capture evidence of the pod into the record. Changes nothing else."""
+
+    name = "capture"
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        available_s = remaining_s(step.roll, step.pod, step.now)
+        permissions = step.observation.permissions
+        request = CaptureRequest(step.roll, step.policy, step.pod, permissions, step.now, available_s)
+        evidence = await capture_evidence(request, clients.kubernetes, clients.prometheus, clients.reports)
+        return step.status.model_copy(update={"evidence": evidence})
+
+    def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
+        """Record why the evidence is missing: a record that the API server refuses must not stop the roll."""
+        reason = f"the record was refused: {error.message}"[:MAX_REASON_CHARS]
+        missing = MissingSection(section=EvidenceSection.ALL, reason=reason)
+        return step.status.model_copy(update={"evidence": Evidence(captured_at=step.now, missing=(missing,))})
+
+
+class _ReleasePod(Action):
+    """Change the pod's template hash: its ReplicaSet releases the pod and creates a replacement."""
+
+    name = "release"
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        release, workload = step.status.release, step.workload
+        assert release is not None, "recorded before the pod is released"
+        assert workload is not None, "checked by the strategy"
+        owners = RecordedOwners(workload.controller, workload.owner)
+        await clients.kubernetes.release(step.pod, release.hash_label, step.roll.name, owners)
+        return step.status
+
+    def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
+        return step.to_phase(Phase.FAILED, self.refusal_message(error), reason=error.reason).status
+
+
+class _RestorePod(Action):
+    """Restore every label that was changed: the ReplicaSet adopts the pod again and deletes the replacement."""
+
+    name = "restore"
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        release = step.status.release
+        assert release is not None, "recorded before the pod is released"
+        await clients.kubernetes.restore(step.pod, release.hash_label)
+        return step.status
+
+
+class _AddOwner(Action):
+    """Make the PodRoll an owner of the pod: deleting the PodRoll then leaves no orphaned pod."""
+
+    name = "own"
+    optional = True  # a safety net: without it, `restore_orphans` still finds the pod by its label
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        await clients.kubernetes.add_owner(step.pod, step.roll.name, step.roll.uid)
+        return step.status
+
+
+class _DetachPod(Action):
+    """Change the labels by which Services select the pod: no new connection reaches it."""
+
+    name = "detach"
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        assert step.status.detachment is not None, "recorded before the pod is detached"
+        await clients.kubernetes.detach(step.pod, step.status.detachment.labels)
+        return step.status
+
+    def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
+        message = self.refusal_message(error)
+        return step.to_phase(Phase.EVICTING, message, reason=EVICTING, detachment=Detachment(skipped=message)).status
+
+
+class _EvictPod(Action):
+    """Evict the pod through the Eviction API, and record its response; the next step decides on it."""
+
+    name = "evict"
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        response = await clients.kubernetes.evict(step.pod, step.roll.name)
+        return _with_response(step.status, response, step.now)
+
+    def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
+        return with_message(step.status, self.refusal_message(error), reason=EVICTION_REFUSED)
+
+
+def _with_response(status: PodRollStatus, response: EvictionResponse, now: datetime) -> PodRollStatus:
+    match response.result:
+        case EvictionResult.ACCEPTED:
+            return with_message(status, "the old pod is terminating", reason=TERMINATING)
+        case EvictionResult.GONE:
+            return with_message(status, "the old pod is gone", reason=TERMINATING)
+        case EvictionResult.BLOCKED:
+            evicting_s = (now - (status.times.evicting or now)).total_seconds()
+            reason = BLOCKED_BY_PDB if evicting_s > MAX_UNREPORTED_BLOCK_S else status.reason
+            return with_message(status, response.message, reason=reason)
+        case EvictionResult.THROTTLED:
+            return with_message(status, response.message, reason=THROTTLED)
+        case EvictionResult.MISCONFIGURED:
+            return with_message(status, response.message, reason=EVICTION_REFUSED)
+
+
+CAPTURE_EVIDENCE = _CaptureEvidence()
+RELEASE_POD = _ReleasePod()
+RESTORE_POD = _RestorePod()
+ADD_OWNER = _AddOwner()
+DETACH_POD = _DetachPod()
+EVICT_POD = _EvictPod()

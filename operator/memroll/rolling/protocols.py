@@ -1,0 +1,103 @@
+"""Protocols of the clients by which memroll reads and changes the cluster, one for each role.
+
+The modules in rolling, reconcile and controller name the roles that they use; the classes in `memroll.clients` and the
+fakes in tests/fakes.py implement them. The roles that lower layers use are defined there: `SampleReader` in detection,
+`LogReader` and `ReportFetcher` in evidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from memroll.detection.assess import SampleReader
+from memroll.evidence.capture import LogReader, ReportFetcher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from memroll.api.pod_roll import Detachment
+    from memroll.model.annotations import RecordedOwners
+    from memroll.model.pods import ObjectRef, Pod, Workload
+    from memroll.rolling.eviction import EvictionResponse
+
+
+class PodReader(Protocol):
+    """Reads pods."""
+
+    async def list_pods(self, namespace: str, selector: str) -> tuple[Pod, ...]: ...
+    async def get_pod(self, namespace: str, name: str) -> Pod | None: ...
+    async def list_workload_pods(self, workload: Workload, namespace: str) -> tuple[Pod, ...]: ...
+    async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]: ...
+
+
+class WorkloadReader(Protocol):
+    """Reads the owners of pods, and the annotations of namespaces."""
+
+    async def find_workload(
+        self, namespace: str, controller: ObjectRef, top: ObjectRef | None = None
+    ) -> Workload | None: ...
+    async def get_workload_selector(self, namespace: str, api_version: str, kind: str, name: str) -> str: ...
+    async def get_namespace_annotations(self, namespace: str) -> Mapping[str, str]: ...
+
+
+class NetworkReader(Protocol):
+    """Reads the Services and NetworkPolicies that select a pod."""
+
+    async def find_detachment(self, target: Pod) -> Detachment: ...
+    async def find_hash_selector(self, target: Pod, hash_label: str) -> str: ...
+
+
+class PodWriter(Protocol):
+    """Changes pods and restarts workloads. Each call can be repeated."""
+
+    async def release(self, target: Pod, hash_label: str, roll_name: str, owners: RecordedOwners) -> None: ...
+    async def restore(self, target: Pod, hash_label: str) -> None: ...
+    async def add_owner(self, target: Pod, roll_name: str, roll_uid: str) -> None: ...
+    async def detach(self, target: Pod, labels: Mapping[str, str]) -> None: ...
+    async def evict(self, target: Pod, roll_name: str) -> EvictionResponse: ...
+    async def restart(self, namespace: str, top: ObjectRef, at: datetime) -> None: ...
+
+
+class StatusWriter(Protocol):
+    """Writes the status of a MemoryPolicy or PodRoll, provided that nobody else has changed the object."""
+
+    async def write_status(
+        self, plural: str, namespace: str, name: str, resource_version: str, status: dict[str, Any]
+    ) -> dict[str, Any]: ...
+
+
+class PodRollStore(StatusWriter, Protocol):
+    """Reads, creates and deletes PodRolls."""
+
+    async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]: ...
+    async def get_roll(self, namespace: str, name: str) -> dict[str, Any] | None: ...
+    async def create_roll(self, namespace: str, manifest: dict[str, Any]) -> dict[str, Any]: ...
+    async def delete_roll(self, namespace: str, name: str, uid: str) -> None: ...
+
+
+class GaugeReader(Protocol):
+    """Reads the newest value of a gauge of one pod from Prometheus."""
+
+    async def read_gauge(
+        self, connection: str, namespace: str, pod: str, metric: str, since_s: float
+    ) -> float | None: ...
+
+
+class KubernetesClient(PodReader, PodWriter, WorkloadReader, NetworkReader, PodRollStore, LogReader, Protocol):
+    """All roles that the Kubernetes API fills."""
+
+
+class PrometheusReader(SampleReader, GaugeReader, Protocol):
+    """All roles that Prometheus fills."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """The clients that a step of a roll uses."""
+
+    kubernetes: KubernetesClient
+    prometheus: PrometheusReader
+    reports: ReportFetcher | None = None
+    """Fetches the memory reports of pods; None: none is fetched."""

@@ -1,0 +1,29 @@
+"""Disturbances by users and the cluster during a surge leave no orphaned pod. `make soak` runs more cases."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e.images import OPERATOR
+from tests.soak import disturbances
+from tests.soak.cases import run_case
+from tests.soak.uninstall import uninstall_case
+
+NODE_DRAINED = pytest.param("node-drained", marks=pytest.mark.alone)
+CASES = {case.name: case for case in disturbances.CASES}
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+
+
+@pytest.mark.area("disturbed")
+@pytest.mark.parametrize("name", ["rollout-1", "scaled-down", NODE_DRAINED, "rolls-deleted-early"])
+def test_a_disturbed_roll_ends_and_orphans_no_pod(scenario, name):
+    result = run_case(CASES[name], scenario)
+    assert result.errors == []
+    assert result.orphaned_pods == ()
+
+
+@pytest.mark.area("uninstalled", watched=False)
+def test_an_uninstall_during_a_surge_restores_the_pod(scenario):
+    result = run_case(uninstall_case(OPERATOR), scenario)
+    assert result.errors == []
+    assert result.orphaned_pods == ()

@@ -1,0 +1,393 @@
+"""Reconciles of policies and rolls with fakes as clients: the user-visible result, and the state after a crash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memroll.controller.workqueue import Key
+from memroll.errors import NotFoundError, PrometheusUnavailableError, TerminalError
+from memroll.logs import add_context
+from tests.builders import at, line, policy_json
+from tests.fakes import FakeCluster, FakePrometheus, ProcessKilled
+from tests.scenario.simulation import FAST, POLICY, Simulation, leaking
+
+
+async def test_a_leaking_pod_is_rolled_and_events_are_published():
+    sim = leaking()
+    assert await sim.reconcile() == pytest.approx(5, rel=0.06)
+    assert len(sim.cluster.rolls_json) == 1
+    recorded = next(iter(sim.cluster.rolls_json.values()))
+    assert recorded["spec"]["podName"] == "leaky-1"
+    assert recorded["spec"]["reason"].startswith(
+        "app: 110.0 MiB of 128.0 MiB (86%), +1800.0 MiB per hour, limit in 36s"
+    )
+    assert sim.enqueued == [Key("demo", recorded["metadata"]["name"])]
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+    assert sim.cluster.evicted == ["uid-leaky-1"]
+    assert list(sim.cluster.pods) == ["leaky-2"]
+    assert sim.cluster.min_ready == 1, "the replacement was Ready before the old pod was evicted"
+    assert sim.enqueued[-1] == POLICY, "the policy is reconciled right after the end of a roll"
+    for kind in ("Pod", "Deployment", "MemoryPolicy"):
+        assert [r for r in sim.recorder.reasons(kind) if r.startswith(("Roll", "Pod", "Repl"))] == [
+            "RollAnnounced",
+            "ReplacementReady",
+            "PodRolled",
+        ], kind
+
+
+async def test_the_status_contains_the_leak_and_the_roll():
+    sim = leaking()
+    await sim.reconcile()
+    assert sim.status["pods"] == {"total": 1, "healthy": 0, "suspected": 0, "atRisk": 1, "inconclusive": 0}
+    assert sim.status["timeToLimit"] == "36s"
+    at_risk = sim.status["atRisk"][0]
+    assert (at_risk["pod"], at_risk["verdict"], at_risk["reason"]) == ("leaky-1", "Leaking", "Leaking")
+    assert at_risk["growthBytesPerHour"] == pytest.approx(1800 * 2**20, rel=0.01)
+    assert sim.condition("Ready")[:2] == ("True", "Watching")
+    assert sim.condition("AtRisk") == ("True", "Leaking", "at risk: leaky-1 (Leaking)")
+    await sim.run_rolls()
+    await sim.reconcile()
+    assert sim.status["rolls"] == {"succeeded": 1, "failed": 0, "active": 0}
+    assert sim.status["lastRolls"][0]["pod"] == "leaky-1"
+
+
+async def test_a_healthy_pod_is_not_rolled():
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.0, base_mib=110)}))
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.condition("Ready") == ("True", "Watching", "watching 1 pod: 1 healthy")
+
+
+async def test_a_leak_far_from_its_limit_is_reported_but_not_rolled():
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.1, age_s=600)}))
+    old = sim.cluster.pods["leaky-1"]
+    sim.cluster.pods["leaky-1"] = replace(old, containers=(replace(old.containers[0], started_at=at(-600)),))
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.recorder.reasons("Pod") == ["LeakConfirmed"]
+    assert "not due" in sim.blocked_message
+
+
+async def test_a_leak_without_sufficient_history_is_only_suspected():
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.2)}))
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.recorder.reasons("Pod") == ["LeakSuspected"]
+    assert sim.condition("Ready")[2] == "watching 1 pod: 0 healthy, 1 suspected"
+
+
+async def test_containers_that_do_not_grow_are_not_read():
+    sim = Simulation(FakeCluster(2), FakePrometheus({f"id-leaky-{i}": line(0.0, base_mib=110) for i in (1, 2)}))
+    await sim.reconcile()
+    assert len(sim.prometheus.prefilters) == 1
+    assert sim.prometheus.reads == []
+
+
+async def test_a_candidate_is_read_with_its_peers():
+    quiet = line(0.0, base_mib=30)
+    sim = Simulation(
+        FakeCluster(3), FakePrometheus({"id-leaky-1": line(0.5), "id-leaky-2": quiet, "id-leaky-3": quiet})
+    )
+    await sim.reconcile()
+    ((_, _, pods, _),) = sim.prometheus.reads
+    assert pods == ("leaky-1", "leaky-2", "leaky-3")
+
+
+async def test_observe_never_rolls():
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), FAST | {"mode": "Observe"})
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.blocked_message == "the policy only observes (mode: Observe)"
+
+
+async def test_a_suspended_policy_queries_nothing():
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), FAST | {"suspend": True})
+    await sim.reconcile()
+    assert sim.prometheus.reads == []
+    assert sim.condition("Ready")[:2] == ("True", "Suspended")
+
+
+async def test_an_unavailable_prometheus_is_reported_rolls_nothing_and_recovers():
+    sim = leaking()
+    sim.prometheus.error = PrometheusUnavailableError("ConnectionRefused", "prom:9090 refused: is it running?")
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.condition("Ready")[:2] == ("False", "ConnectionRefused")
+    assert sim.condition("PrometheusReachable") == ("False", "ConnectionRefused", "prom:9090 refused: is it running?")
+    assert sim.recorder.reasons("MemoryPolicy") == ["PrometheusUnavailable"]
+    sim.prometheus.error = None
+    await sim.reconcile()
+    assert sim.condition("PrometheusReachable")[0] == "True"
+    assert len(sim.cluster.rolls_json) == 1
+
+
+async def test_a_policy_that_selects_nothing_is_reported():
+    sim = Simulation(FakeCluster(0), FakePrometheus({}))
+    await sim.reconcile()
+    assert sim.condition("Accepted")[:2] == ("False", "TargetNotFound")
+    assert sim.recorder.reasons("MemoryPolicy") == ["TargetNotFound"]
+
+
+async def test_a_missing_target_is_reported_and_affects_no_other_policy():
+    sim = leaking()
+
+    async def missing(*_: object) -> str:
+        raise NotFoundError("NotFound", "deployments.apps gone")
+
+    sim.cluster.get_workload_selector = missing
+    spec = {k: v for k, v in FAST.items() if k != "selector"}
+    ref = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone"}
+    older = policy_json(spec | {"targetRef": ref}, name="older", creationTimestamp="2026-02-01T00:00:00Z")
+    sim.cluster.policies_json["older"] = older
+    await sim.reconcile()
+    assert len(sim.cluster.rolls_json) == 1
+    await sim.reconcile(Key("demo", "older"))
+    conditions = {c["type"]: c for c in sim.cluster.policies_json["older"]["status"]["conditions"]}
+    assert conditions["Accepted"]["reason"] == "TargetNotFound"
+    assert conditions["Ready"]["message"] == "Deployment/gone does not exist in this namespace, or has no pods"
+
+
+async def test_pods_without_samples_are_inconclusive_and_reported():
+    sim = Simulation(FakeCluster(1), FakePrometheus({}))
+    await sim.reconcile()
+    assert sim.status["pods"]["inconclusive"] == 1
+    assert sim.status["atRisk"][0]["reason"] == "NoData"
+    assert sim.recorder.reasons("Pod") == ["InsufficientData"]
+
+
+async def test_the_younger_of_two_policies_on_one_pod_has_a_conflict():
+    sim = leaking()
+    older = policy_json(FAST, name="older", creationTimestamp="2026-02-01T00:00:00Z")
+    sim.cluster.policies_json["older"] = older
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    assert sim.condition("Accepted") == ("False", "Conflicted", "an older policy already watches: leaky-1 (older)")
+    assert sim.condition("Ready")[:2] == ("False", "Conflicted")
+    assert sim.recorder.reasons("MemoryPolicy") == []
+
+
+async def test_an_older_policy_on_other_pods_costs_no_request():
+    """A hundred policies of a namespace would otherwise make ten thousand requests."""
+    sim = leaking()
+    elsewhere = {**FAST, "selector": {"matchLabels": {"app": "other"}}}
+    sim.cluster.policies_json["older"] = policy_json(elsewhere, name="older", creationTimestamp="2026-02-01T00:00:00Z")
+    await sim.reconcile()
+    assert sim.cluster.queried_selectors == ["app=leaky"]
+    assert len(sim.cluster.rolls_json) == 1
+
+
+async def test_an_invalid_stored_policy_is_stalled_and_changes_nothing():
+    sim = leaking()
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"interval": "soon"})
+    await sim.reconcile()
+    assert sim.prometheus.reads == []
+    assert sim.condition("Stalled")[1] == "Invalid"
+    assert "'soon' is not a duration" in sim.condition("Accepted")[2]
+
+
+async def test_a_process_that_does_not_lead_does_nothing():
+    sim = leaking()
+    sim.leads = False
+    assert await sim.reconcile() == 2.0
+    assert sim.cluster.writes == []
+
+
+async def test_a_deleted_policy_is_removed_from_the_queue():
+    sim = leaking()
+    sim.cluster.policies_json.clear()
+    assert await sim.reconcile() is None
+
+
+async def test_three_leaking_replicas_are_rolled_one_at_a_time():
+    fake = FakeCluster(3)
+    sim = Simulation(fake, FakePrometheus({f"id-leaky-{i}": line(0.5 + i / 100, ahead_s=60) for i in (1, 2, 3)}))
+    for _ in range(60):
+        await sim.reconcile()
+        await sim.run_rolls(rounds=1)
+    assert sorted(fake.evicted) == ["uid-leaky-1", "uid-leaky-2", "uid-leaky-3"]
+    assert fake.min_ready == 3
+
+
+async def test_a_replacement_that_never_becomes_ready_leaves_the_old_pod_in_place():
+    sim = leaking(replacements_ready=False)
+    await sim.reconcile()
+    await sim.run_rolls(rounds=70)
+    assert sim.phases == ["Failed"]
+    assert sim.cluster.evicted == []
+    assert list(sim.cluster.pods) == ["leaky-1"]
+    assert sim.cluster.pods["leaky-1"].labels["pod-template-hash"] == "5d"
+    assert sim.recorder.reasons("Deployment") == ["RollAnnounced", "EvidenceCaptured", "RollReverted"]
+
+
+async def test_a_poddisruptionbudget_that_blocks_the_eviction_leaves_the_old_pod_in_place():
+    sim = leaking(budget_allows=False)
+    await sim.reconcile()
+    await sim.run_rolls(rounds=80)
+    assert sim.phases == ["Failed"]
+    assert list(sim.cluster.pods) == ["leaky-1"]
+    assert "EvictionBlocked" in sim.recorder.reasons("Deployment")
+
+
+async def test_a_podroll_deleted_during_a_surge_restores_the_pod():
+    sim = leaking(replacements_ready=False)
+    await sim.reconcile()
+    await sim.run_rolls(rounds=4)
+    assert sim.cluster.pods["leaky-1"].released
+    name = next(iter(sim.cluster.rolls_json))
+    sim.cluster.rolls_json.clear()
+    assert await sim.controllers.rolls.reconcile(Key("demo", name)) is None
+    sim.cluster.settle()
+    sim.cluster.settle()
+    assert list(sim.cluster.pods) == ["leaky-1"]
+    assert not sim.cluster.pods["leaky-1"].released
+
+
+async def test_an_orphaned_pod_is_not_logged_with_the_roll_that_led_to_it(caplog):
+    """It may belong to another roll: a missing PodRoll triggers a check of all orphaned pods."""
+    sim = leaking(replacements_ready=False)
+    await sim.reconcile()
+    await sim.run_rolls(rounds=4)
+    sim.cluster.rolls_json.clear()
+    caplog.handler.addFilter(add_context)
+    await sim.controllers.rolls.reconcile(Key("demo", "another"))
+    caplog.handler.removeFilter(add_context)
+    (record,) = [r for r in caplog.records if r.message == "orphaned pod"]
+    assert (record.namespace, record.pod) == ("demo", "leaky-1")
+    assert not hasattr(record, "roll")
+
+
+async def test_a_released_pod_with_an_active_roll_is_not_restored():
+    sim = leaking(replacements_ready=False)
+    await sim.reconcile()
+    await sim.run_rolls(rounds=4)
+    await sim.restore_orphans()
+    assert sim.cluster.pods["leaky-1"].released
+
+
+async def test_the_same_leak_never_gets_two_podrolls():
+    sim = leaking(replacements_ready=False)
+    for _ in range(5):
+        await sim.reconcile()
+        await sim.run_rolls(rounds=1)
+    assert len(sim.cluster.rolls_json) == 1
+
+
+async def test_a_forbidden_owner_reference_does_not_stop_a_roll():
+    sim = leaking()
+
+    async def refuse(*_: object) -> None:
+        raise TerminalError("Forbidden", "cannot set an owner reference")
+
+    sim.cluster.add_owner = refuse
+    await sim.reconcile()
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+
+
+async def test_a_forbidden_release_fails_the_roll_and_changes_nothing():
+    sim = leaking()
+
+    async def refuse(*_: object) -> None:
+        raise TerminalError("Forbidden", "cannot patch pods")
+
+    sim.cluster.release = refuse
+    await sim.reconcile()
+    await sim.run_rolls()
+    assert sim.phases == ["Failed"]
+    recorded = next(iter(sim.cluster.rolls_json.values()))
+    assert recorded["status"]["message"] == "release is refused: cannot patch pods"
+    assert list(sim.cluster.pods) == ["leaky-1"]
+
+
+async def test_a_lease_lost_between_record_and_action_prevents_the_action():
+    """The record is written, then the process is paused past its Lease: the new leader makes the release."""
+    sim = leaking()
+    await sim.reconcile()
+    await sim.step_rolls()
+    writes = len(sim.cluster.writes)
+    leadership = iter([True, True, False])
+    sim.change_context(leads=lambda: next(leadership))
+    await sim.step_rolls()
+    assert [w.split()[0] for w in sim.cluster.writes[writes:]] == ["status"]
+    assert not sim.cluster.pods["leaky-1"].released
+    sim.restart()
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+
+
+async def test_a_roll_in_an_excluded_namespace_fails_with_a_reason():
+    sim = leaking()
+    await sim.reconcile()
+    sim.change_context(excluded=("demo",))
+    await sim.run_rolls(rounds=3)
+    assert sim.phases == ["Failed"]
+    (ended,) = sim.cluster.rolls_json.values()
+    assert ended["status"]["message"] == "memroll does not act in this namespace"
+    assert not sim.cluster.pods["leaky-1"].released
+
+
+async def test_a_roll_created_by_a_person_needs_no_policy():
+    sim = leaking()
+    sim.cluster.policies_json.clear()
+    manifest = {"metadata": {"name": "by-hand", "namespace": "demo"}, "spec": {"podName": "leaky-1"}}
+    await sim.cluster.create_roll("demo", manifest)
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+    assert sim.cluster.evicted == ["uid-leaky-1"]
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+@pytest.mark.parametrize("writes", range(14))
+async def test_a_process_killed_after_any_write_rolls_once_and_leaves_no_orphaned_pod(writes, replicas):
+    """The process is killed right after its n-th write; the next one continues from the state of the cluster alone."""
+    sim = leaking(replicas)
+    sim.cluster.writes_left = writes
+    for _ in range(30):
+        try:
+            await sim.reconcile()
+            await sim.step_rolls()
+        except ProcessKilled:
+            sim.restart()
+            await sim.restore_orphans()
+        sim.cluster.settle()
+    assert sim.cluster.evicted == ["uid-leaky-1"]
+    assert sim.phases == ["Succeeded"]
+    assert len(sim.cluster.pods) == replicas
+    assert not any(p.released for p in sim.cluster.pods.values())
+    assert sim.cluster.min_ready == replicas
+
+
+@pytest.mark.parametrize("writes", range(14))
+async def test_a_rollback_continues_after_the_process_was_killed(writes):
+    sim = leaking(replacements_ready=False)
+    sim.cluster.writes_left = writes
+    for _ in range(90):
+        try:
+            await sim.step_rolls()
+            if not sim.cluster.rolls_json:
+                await sim.reconcile()
+        except ProcessKilled:
+            sim.restart()
+            await sim.restore_orphans()
+        sim.cluster.settle()
+    assert sim.cluster.evicted == []
+    assert sim.phases == ["Failed"]
+    assert list(sim.cluster.pods) == ["leaky-1"]
+    assert not sim.cluster.pods["leaky-1"].released
+
+
+async def test_two_concurrent_operators_roll_a_pod_once():
+    """Even without a Lease the PodRoll decides: its name and version are the same for both."""
+    sim = leaking()
+    twin = Simulation(sim.cluster, sim.prometheus)
+    for _ in range(15):
+        await sim.reconcile()
+        await twin.reconcile()
+        await sim.step_rolls()
+        await twin.step_rolls()
+        sim.cluster.settle()
+    assert sim.cluster.evicted == ["uid-leaky-1"]
+    assert sim.phases == ["Succeeded"]

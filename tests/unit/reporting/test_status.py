@@ -1,0 +1,73 @@
+"""Status of a policy: counts of pods by state, and the condition AtRisk."""
+
+from __future__ import annotations
+
+from memroll.api.conditions import ConditionType
+from memroll.detection.assessment import Assessment
+from memroll.planning.gate_result import Gate
+from memroll.planning.plan import Blocked, Plan
+from memroll.reporting.outcome import Outcome
+from memroll.reporting.status import build_status
+from tests.builders import (
+    NOW,
+    above_threshold_verdict,
+    candidate,
+    container,
+    exhausting_verdict,
+    healthy_verdict,
+    inconclusive_verdict,
+    leak_verdict,
+    pod,
+    policy,
+    suspected_verdict,
+)
+
+
+def status(plan=None, **verdicts):
+    """Build the status of a policy whose pods have these verdicts."""
+    assessments = tuple(Assessment(pod(name), container(), verdict) for name, verdict in verdicts.items())
+    return build_status(Outcome(policy(), NOW, len(assessments), assessments, plan=plan or Plan()))
+
+
+def condition(status, type_=ConditionType.AT_RISK):
+    (found,) = [c for c in status.conditions if c.type is type_]
+    return found.status.value, found.reason, found.message
+
+
+def test_each_pod_is_counted_once_by_its_state():
+    counts = status(
+        a=leak_verdict(),
+        b=exhausting_verdict(20.0),
+        c=above_threshold_verdict(),
+        d=suspected_verdict(),
+        e=healthy_verdict(),
+        f=inconclusive_verdict(),
+    ).pods
+    assert counts.to_dict() == {"total": 6, "healthy": 1, "suspected": 1, "atRisk": 3, "inconclusive": 1}
+
+
+def test_a_pod_without_a_watched_container_is_inconclusive():
+    counts = build_status(Outcome(policy(), NOW, 2)).pods
+    assert (counts.total, counts.inconclusive) == (2, 2)
+
+
+def test_the_condition_has_the_reason_of_the_most_urgent_pod():
+    far, near = leak_verdict(9000.0, due=False), exhausting_verdict(20.0)
+    assert condition(status(b=far, a=near)) == ("True", "Exhausting", "at risk: a (Exhausting), b (Leaking)")
+    assert condition(status(b=far)) == ("True", "Leaking", "at risk: b (Leaking)")
+    above = status(c=above_threshold_verdict(), b=far)
+    assert condition(above) == ("True", "AboveThreshold", "at risk: b (Leaking), c (AboveThreshold)")
+
+
+def test_a_suspected_leak_is_not_at_risk():
+    assert condition(status(a=suspected_verdict(), b=healthy_verdict())) == ("False", "NoneAtRisk", "no pod is at risk")
+
+
+def test_the_summary_contains_the_counts_or_the_gate_that_blocks_the_most_urgent_pod():
+    calm = status(a=suspected_verdict(), b=healthy_verdict())
+    assert condition(calm, ConditionType.READY)[2] == "watching 2 pods: 1 healthy, 1 suspected"
+    blocked = Blocked(candidate(pod=pod("a")), Gate.COOLDOWN, "cooling down")
+    risky = status(Plan((), (blocked,)), a=leak_verdict(), b=healthy_verdict())
+    assert condition(risky, ConditionType.READY)[2] == "1 of 2 pods at risk; a: cooling down"
+    (listed, _) = risky.at_risk
+    assert listed.to_dict()["blockedBy"] == {"gate": "Cooldown", "message": "cooling down"}

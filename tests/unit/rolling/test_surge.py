@@ -1,0 +1,114 @@
+"""Strategy Surge: waiting for the replacement, draining, and the fallback for a lack of room."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from memroll.api.pod_roll import Detachment, Phase, PodRoll
+from memroll.model.pods import DETACHED_VALUE, RELEASED_HASH
+from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, RESTORE_POD
+from memroll.rolling.observation import Observation
+from memroll.rolling.reasons import FALLING_BACK, REPLACEMENT_LOST
+from tests.builders import TRIGGER, advance, after_steps, at, pod, roll_json, workload
+
+DETACH = {"mode": "Detach", "minDuration": "10s", "timeout": "60s"}
+UNTIL = DETACH | {"until": {"metric": "http_inflight_requests", "maxValue": 1}}
+DETACHMENT = Detachment(labels={"app": "leaky"})
+REPLACEMENT = pod("leaky-new", created_at=at(2), ready=True)
+RELEASED = pod(labels={"app": "leaky", "pod-template-hash": RELEASED_HASH}, controller=None)
+BEFORE = Observation(pod(), workload())
+DETACHED = replace(RELEASED, labels={"app": DETACHED_VALUE, "pod-template-hash": RELEASED_HASH})
+REPLACED = Observation(RELEASED, workload(), (REPLACEMENT,), detachment=DETACHMENT)
+DRAINING = Observation(DETACHED, workload(), (REPLACEMENT,))
+NO_ROOM = Observation(RELEASED, workload(), (pod("leaky-new", created_at=at(2), ready=False, unschedulable=True),))
+BROKEN = Observation(
+    RELEASED, workload(), (pod("leaky-new", created_at=at(2), ready=False, not_ready_reason="app: CrashLoopBackOff"),)
+)
+
+
+def released(**spec) -> PodRoll:
+    return after_steps(PodRoll.read(roll_json(spec=spec)), BEFORE, BEFORE)
+
+
+def test_a_pod_is_detached_before_it_is_evicted():
+    roll = released(drain=DETACH)
+    transition = advance(roll, REPLACED, at(5))
+    assert (transition.status.phase, transition.actions) == (Phase.DRAINING, (ADD_OWNER, DETACH_POD))
+    assert transition.status.detachment == DETACHMENT, "recorded before the pod is changed"
+    roll = after_steps(roll, REPLACED, seconds=5)
+    assert advance(roll, replace(DRAINING, pod=RELEASED), at(6)).actions == (ADD_OWNER, DETACH_POD), (
+        "repeated until it is done"
+    )
+    waiting = advance(roll, DRAINING, at(14))
+    assert (waiting.status.phase, waiting.actions) == (Phase.DRAINING, ())
+    done = advance(roll, DRAINING, at(16))
+    assert (done.status.phase, done.actions) == (Phase.EVICTING, (ADD_OWNER, EVICT_POD))
+    assert done.status.message == "drained for 11s: evicting the old pod"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "busy", "message"),
+    [
+        pytest.param(6, 0.0, None, id="idle too soon"),
+        pytest.param(20, 2.0, None, id="busy"),
+        pytest.param(20, None, None, id="unknown"),
+        pytest.param(20, 1.0, "idle after 15s: evicting the old pod", id="idle"),
+        pytest.param(70, 3.0, "3 in flight after 65s, the drain timeout: evicting the old pod", id="busy for too long"),
+        pytest.param(
+            70,
+            None,
+            "number in flight unknown after 65s, the drain timeout: evicting the old pod",
+            id="unknown for too long",
+        ),
+    ],
+)
+def test_a_busy_pod_drains_until_the_drain_timeout(seconds, busy, message):
+    roll = after_steps(released(drain=UNTIL), REPLACED, seconds=5)
+    transition = advance(roll, replace(DRAINING, in_flight=busy), at(seconds))
+    assert transition.status.phase is (Phase.EVICTING if message else Phase.DRAINING)
+    if message:
+        assert transition.status.message == message
+
+
+def test_a_pod_that_can_t_be_detached_is_evicted_with_the_reason():
+    skipped = replace(REPLACED, detachment=Detachment(skipped="no Service selects the pod"))
+    transition = advance(released(drain=DETACH), skipped, at(5))
+    assert (transition.status.phase, transition.actions) == (Phase.EVICTING, (ADD_OWNER, EVICT_POD))
+    assert transition.status.message.endswith("(not detached: no Service selects the pod)")
+
+
+def test_a_detached_pod_is_restored_at_once_when_its_replacement_fails():
+    roll = after_steps(released(drain=DETACH), REPLACED, seconds=5)
+    failed = replace(DRAINING, other_pods=(replace(REPLACEMENT, ready=False),))
+    transition = advance(roll, failed, at(7))
+    assert (transition.status.reason, transition.actions) == (REPLACEMENT_LOST, (RESTORE_POD,))
+    roll = after_steps(roll, failed, seconds=7)
+    assert advance(roll, failed, at(8)).actions == (RESTORE_POD,), "until the pod is restored"
+    restored = advance(roll, replace(BEFORE, other_pods=()), at(9))
+    assert (restored.status.phase, restored.status.message) == (
+        Phase.FAILED,
+        "the replacement is no longer Ready: the pod is restored",
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "observation", "reason"),
+    [
+        pytest.param(900, NO_ROOM, FALLING_BACK, id="no room and no time"),
+        pytest.param(90_000, NO_ROOM, "ReplacementNotReady", id="no room, but time"),
+        pytest.param(900, BROKEN, "ReplacementNotReady", id="a broken replacement"),
+    ],
+)
+def test_a_pod_near_its_limit_makes_room_for_its_replacement(limit_s, observation, reason):
+    roll = released(trigger=TRIGGER | {"timeToLimitSeconds": limit_s})
+    transition = advance(roll, observation, at(601))
+    assert (transition.status.reason, transition.actions) == (reason, (RESTORE_POD,))
+
+
+def test_an_exhausted_quota_counts_as_a_lack_of_room():
+    full = Observation(RELEASED, workload(replica_failure='pods "x" is forbidden: exceeded quota: one-pod'))
+    roll = released(trigger=TRIGGER | {"timeToLimitSeconds": 900})
+    assert advance(roll, full, at(601)).status.reason == FALLING_BACK
+    assert "exceeded quota" in advance(roll, full, at(10)).status.message
