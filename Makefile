@@ -1,4 +1,4 @@
-# What a person types. Everything installs itself into .venv and the user's cache folder.
+# Commands for developers. Everything is installed into .venv and the user's cache folder.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -6,22 +6,23 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# The stamp's name is the content it was made from: a changed file makes a new environment, a half-made one has none.
+# The stamp's name has the hash of its inputs: a changed file makes a new environment, an incomplete one has no stamp.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
-# End-to-end tests mostly wait: more processes than cores, each with the next longest of what is left.
-PROCESSES ?= 4
-TOGETHER := tests/e2e -m "not alone" -n $(PROCESSES) --dist loadscope --no-loadscope-reorder --durations=15
-ALONE := tests/e2e -m alone
-IMAGES := env PYTHONPATH=.:examples/demo:deploy/local $(BIN)/python -m tests.e2e.images
-# The quick tests. Those that start processes mostly wait for them, so that on two cores more lines than two are quicker.
+# End-to-end tests mostly wait: more processes than cores, each takes the longest remaining test. The isolated ones change
+# the node or Prometheus for all, and run one after the other.
+E2E_PROCESSES ?= 4
+E2E_SHARED := tests/e2e -m "not alone" -n $(E2E_PROCESSES) --dist loadscope --no-loadscope-reorder --durations=15
+E2E_ISOLATED := tests/e2e -m alone
+E2E_IMAGES := env PYTHONPATH=.:examples/demo:deploy/local $(BIN)/python -m tests.e2e.images
+# The quick tests. Tests that start subprocesses mostly wait, so more than two run in parallel on two cores.
 UNIT := tests/unit
-WIDER := tests/property tests/scenario tests/contract
-STARTING := tests/unit/probe tests/unit/demo tests/unit/systems
-COMPUTING := $(UNIT) $(STARTING:%=--ignore=%)
+SLOW_UNIT := tests/property tests/scenario tests/contract
+UNIT_SUBPROCESS := tests/unit/probe tests/unit/demo tests/unit/systems
+UNIT_CPU := $(UNIT) $(UNIT_SUBPROCESS:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers e2e e2e-durations bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,9 +37,9 @@ demo: $(STAMP) ## set up a real cluster and watch memroll keep leaking services 
 demo-down: $(STAMP) ## remove the demo and the local cluster
 	@$(DEMO) down
 
-check: $(STAMP) ## the quick part: no root, no cluster, two minutes
-	@env -u CI hack/abreast '$(MAKE) -s lint types layers' '$(BIN)/pytest -q $(COMPUTING)' \
-	  '$(BIN)/pytest -q $(STARTING)' $(WIDER:%='$(BIN)/pytest -q %')
+check: $(STAMP) ## the quick checks: no root, no cluster, two minutes
+	@env -u CI hack/parallel '$(MAKE) -s lint types layers' '$(BIN)/pytest -q $(UNIT_CPU)' \
+	  '$(BIN)/pytest -q $(UNIT_SUBPROCESS)' $(SLOW_UNIT:%='$(BIN)/pytest -q %')
 
 lint: $(STAMP)
 	@$(BIN)/ruff check .
@@ -50,43 +51,46 @@ types: $(STAMP)
 layers: $(STAMP)
 	@PYTHONPATH=probe $(BIN)/lint-imports --no-cache
 
-# With the cluster up, every tool is there: CI=true makes what `check` may skip a failure.
+language: $(STAMP) ## count forbidden openings, private words and duplicate class names (LIST=1: show each)
+	@PYTHONPATH=. $(BIN)/python -m tests.language $(if $(LIST),--list)
+
+# With the cluster up, every tool is installed: with CI=true a test that `check` may skip fails instead.
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
-	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.newest >/dev/null
-	@CI=true hack/with-cluster hack/abreast '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(WIDER)' '$(IMAGES)' -- \
-	  '$(BIN)/pytest -q $(TOGETHER) --keep-operator' -- '$(BIN)/pytest -q $(ALONE)'
+	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.build_prometheus3 >/dev/null
+	@CI=true hack/with-cluster hack/parallel '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(SLOW_UNIT)' '$(E2E_IMAGES)' -- \
+	  '$(BIN)/pytest -q $(E2E_SHARED) --keep-operator' -- '$(BIN)/pytest -q $(E2E_ISOLATED)'
 
 e2e: $(STAMP) ## only the end-to-end tests
 	@mkdir -p build
-	@hack/with-cluster hack/abreast '$(BIN)/pytest -q $(TOGETHER) --keep-operator' -- '$(BIN)/pytest -q $(ALONE)'
+	@hack/with-cluster hack/parallel '$(BIN)/pytest -q $(E2E_SHARED) --keep-operator' -- '$(BIN)/pytest -q $(E2E_ISOLATED)'
 
-e2e-durations: $(STAMP) ## the same, and write down how long each takes: by that they are spread over processes
+e2e-durations: $(STAMP) ## the same, and record the duration of each test, by which tests are distributed over processes
 	@mkdir -p build
-	@hack/with-cluster hack/abreast '$(BIN)/pytest -q $(TOGETHER) --keep-operator --write-durations' -- \
-	  '$(BIN)/pytest -q $(ALONE) --write-durations'
+	@hack/with-cluster hack/parallel '$(BIN)/pytest -q $(E2E_SHARED) --keep-operator --write-durations' -- \
+	  '$(BIN)/pytest -q $(E2E_ISOLATED) --write-durations'
 
 bench: $(STAMP) ## the benchmarks
-	@PYTHONPATH=operator $(BIN)/python tests/bench/judge.py
+	@PYTHONPATH=operator $(BIN)/python tests/bench/assess.py
 
-bench-detect: $(STAMP) ## the detector beside simpler rules, on labelled traces (TRACES=DIR: recorded ones, too)
+bench-detect: $(STAMP) ## compare the detector with simpler rules, on labelled traces (TRACES=DIR: recorded ones, too)
 	@PYTHONPATH=.:operator $(BIN)/python -m tests.bench.detect
 
-bench-probe: $(STAMP) ## what the probe costs the service it is in
+bench-probe: $(STAMP) ## the cost of the probe for a service
 	@PYTHONPATH=.:probe $(BIN)/python -m tests.bench.probe
 
-bench-roll: $(STAMP) ## a roll beside plain eviction and rollout restart, on a real cluster
+bench-roll: $(STAMP) ## compare a roll with plain eviction and rollout restart, on a real cluster
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.bench.roll
 
-soak: $(STAMP) ## rolls by the hundred, then faults, then the real ones, on a real cluster (two hours; ONLY=name, ROLLS=n)
+soak: $(STAMP) ## hundreds of rolls, then faults, then the real systems, on a real cluster (two hours; ONLY=name, ROLLS=n)
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.soak $(if $(ONLY),--only $(ONLY)) $(if $(ROLLS),--rolls $(ROLLS))
 	@$(if $(ONLY),,PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.faults)
 	@$(if $(ONLY),,PYTHONPATH=examples/demo:deploy/local hack/with-cluster $(BIN)/python -m memroll_demo run --system langflow)
 	@$(if $(ONLY),,PYTHONPATH=examples/demo:deploy/local hack/with-cluster $(BIN)/python -m memroll_demo run --system chatchat)
 
-crds: $(STAMP) ## write the CRDs from the models
+crds: $(STAMP) ## generate the CRDs from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/helm/memroll/files/crds
 
@@ -96,11 +100,11 @@ requirements: $(STAMP) ## pin all dependencies again, by hash and without an ind
 cluster-up: $(STAMP) ## start the local one-node cluster
 	@$(LOCAL) up
 
-cluster-down: $(STAMP) ## stop it and clean up after it
+cluster-down: $(STAMP) ## stop it and remove everything that it put on the machine
 	@$(LOCAL) down
 
 cluster-status: $(STAMP)
 	@$(LOCAL) status
 
-clean: ## remove what was built here (caches and the cluster stay)
+clean: ## remove .venv, build and dist (caches and the cluster stay)
 	@rm -rf $(VENV) build dist
