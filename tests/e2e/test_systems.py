@@ -39,7 +39,7 @@ LEAKING = [deployment for deployment in DEPLOYMENTS if deployment.leak]
 HARMLESS = [deployment for deployment in DEPLOYMENTS if not deployment.leak]
 OBSERVED = [deployment for deployment in LEAKING if deployment.observe_first]
 RACING = [deployment for system in SYSTEMS.values() if system.check_isolation for deployment in system.deployments]
-ROLLED_S = 300
+ROLLED_S = 420
 CONFIRMED_S = 360
 
 

@@ -52,11 +52,11 @@ SYSTEMS = {
             "chatchat-like",
             (
                 SystemDeployment(
-                    "chatchat-like", "chat", 11, leak="chatchat_like/conversations.py", replicas=3, observe_first=True
+                    "chatchat-like", "chat", 8, leak="chatchat_like/conversations.py", replicas=3, observe_first=True
                 ),
                 SystemDeployment("chatchat-like-bounded", "chat", 4),
             ),
-            seconds=450,
+            seconds=600,
         ),
         System(
             "agent-like",
