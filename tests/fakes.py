@@ -74,6 +74,7 @@ class FakeCluster:
         self.desired = replicas
         self.replacements_ready = replacements_ready
         self.budget_allows = budget_allows
+        self.never_evictable = ""
         self.evicted: list[str] = []
         self.writes: list[str] = []
         self.writes_left: int | None = None
@@ -277,6 +278,12 @@ class FakeCluster:
         self._record_readiness()
         self._write(f"evict {pod.key.name}")
         return EvictionResponse(EvictionResult.ACCEPTED, "accepted")
+
+    async def prefer_deletion(self, pod: Pod) -> None:
+        self._write(f"prefer the deletion of {pod.key.name}")
+
+    async def never_evictable_because(self, pod: Pod) -> str:
+        return self.never_evictable
 
     async def read_logs(
         self, pod: PodKey, container: str, lines: int, timeout_s: float, *, previous: bool = False

@@ -7,7 +7,7 @@ invariant only if it did so at every time since the step began.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from tests.model.objects import (
@@ -34,6 +34,7 @@ PROCESS_PREFIX = "memroll-"
 """Prefix of the names of memroll's processes."""
 RELEASED = "memroll-released"
 DETACHED = "memroll-detached"
+DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 ANNOTATION_PREFIX = "memroll.dev/"
 FINAL = ("Succeeded", "Failed", "Aborted")
 NEXT_PHASES = {
@@ -43,7 +44,7 @@ NEXT_PHASES = {
     "Replacing": {"Draining", "Evicting", "Verifying", "Succeeded", "Failed", "Aborted"},
     "Draining": {"Evicting", "Verifying", "Failed", "Aborted"},
     "Evicting": {"Verifying", "Failed", "Aborted"},
-    "Verifying": {"Succeeded", "Failed"},
+    "Verifying": {"Succeeded", "Failed", "Aborted"},
 }
 """Phases that may follow each phase of a roll."""
 TIMES = ("announced", "capturingEvidence", "replacing", "draining", "evicting", "verifying", "finished")
@@ -134,6 +135,9 @@ class InvariantChecker:
         before, after = write.before, write.after
         assert before is not None
         assert after is not None
+        if _differing(annotations_of(before), annotations_of(after)) == {DELETION_COST}:
+            self._check_marked_replacement(before, after, step)
+            return
         self._check_own_pod(before, step)
         self.changed_pods.add(write.uid)
         _check_fields(before, after)
@@ -142,6 +146,17 @@ class InvariantChecker:
                 raise InvariantViolationError(f"{name_of(before)} is restored at the cost of a Ready pod")
         elif not self._is_endpoint(after):
             self._check_readiness(before, step)
+
+    def _check_marked_replacement(self, before: Json, after: Json, step: ObservedStep) -> None:
+        """Check that a step marks only a pod that was created since its roll, and changes nothing else of it."""
+        roll = self._roll(step)
+        if roll is None or before["metadata"]["creationTimestamp"] < roll["metadata"]["creationTimestamp"]:
+            raise InvariantViolationError(f"{name_of(before)} is marked, and replaces no pod")
+        unmarked = [
+            {**p, "metadata": p["metadata"] | {"annotations": 0, "resourceVersion": 0}} for p in (before, after)
+        ]
+        if unmarked[0] != unmarked[1]:
+            raise InvariantViolationError(f"more of {name_of(before)} changes than its deletion cost")
 
     def _check_own_pod(self, pod: Json, step: ObservedStep) -> None:
         """Check that a step changes only the pod of its roll, and a restore only pods with traces of memroll."""
@@ -157,13 +172,24 @@ class InvariantChecker:
     def _check_readiness(self, pod: Json, step: ObservedStep) -> None:
         """Check that a surge removes an endpoint only while there are enough others."""
         roll = self._roll(step)
-        if roll is not None and roll.get("status", {}).get("strategy") != "Surge":
+        if roll is not None and (roll.get("status", {}).get("strategy") != "Surge" or self._is_other_pod_missing(roll)):
             return
         ready, needed = step.max_ready.get(uid_of(pod), 0), step.min_needed.get(uid_of(pod), 0)
         if self._is_endpoint(pod) and ready < needed:
             raise InvariantViolationError(
                 f"{name_of(pod)} is removed with {ready} others Ready, and {needed} are required"
             )
+
+    def _is_other_pod_missing(self, roll: Json) -> bool:
+        """Return whether a roll waits for another pod than its own replacement, and its timeout has passed."""
+        status = roll["status"]
+        began = status.get("times", {}).get("replacing")
+        if not began or self._cluster.server.now - datetime.fromisoformat(began) <= timedelta(
+            seconds=roll["spec"]["replacementTimeoutSeconds"]
+        ):
+            return False
+        own = status.get("replacement", {}).get("uid")
+        return any(uid_of(p) == own and is_ready(p) for p in self._cluster.list_undeleted_pods())
 
     # Bounds since the beginning of a step.
 

@@ -33,12 +33,15 @@ class Kubelet:
     """Image that a pod behaves like, by uid."""
     unready: set[str] = field(default_factory=set)
     """Uids of pods whose readiness probe fails."""
+    stuck: set[str] = field(default_factory=set)
+    """Uids of pods that never finish terminating, as on a lost node or with a finalizer."""
 
     def sync_all(self, server: ModelApiServer) -> None:
         with server.act_as("kubelet"):
             for pod in server.list("pods"):
                 if is_deleting(pod):
-                    server.remove("pods", pod)
+                    if uid_of(pod) not in self.stuck:
+                        server.remove("pods", pod)
                 elif node_of(pod):
                     server.set_status("pods", pod, self._status(server, pod))
 

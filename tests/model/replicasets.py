@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tests.contract.cluster.api_semantics import RefusedError
 from tests.model.objects import (
     Json,
+    annotations_of,
     condition_of,
     controller_uid,
     is_active,
@@ -120,8 +121,9 @@ def _related(server: ModelApiServer, replica_set: Json) -> list[Json]:
     return [p for p in pods if any(selects(r["spec"]["selector"], labels_of(p)) for r in sets)]
 
 
-def _rank(pod: Json, on_node: dict[str, int]) -> tuple[bool, int, bool, int]:
-    return bool(node_of(pod)), _PHASES.get(phase_of(pod), 1), is_ready(pod), -on_node.get(node_of(pod), 0)
+def _rank(pod: Json, on_node: dict[str, int]) -> tuple[bool, int, bool, int, int]:
+    cost = int(annotations_of(pod).get("controller.kubernetes.io/pod-deletion-cost", "0"))
+    return bool(node_of(pod)), _PHASES.get(phase_of(pod), 1), is_ready(pod), cost, -on_node.get(node_of(pod), 0)
 
 
 def _by_age(a: Json, b: Json, now: datetime) -> int:

@@ -178,7 +178,7 @@ class RollSimulation:
         if options.get("drain") == "idle":
             spec["drain"]["until"] = {"metric": "requests"}
         if options.get("urgent"):
-            spec["trigger"] = {"container": "chat", "usageBytes": 1, "timeToLimitSeconds": 60}
+            spec["trigger"] = {"container": "chat", "usageBytes": 1, "timeToLimitSeconds": 60} | _started(pod)
         body = {
             "apiVersion": "memroll.dev/v1alpha1",
             "kind": "PodRoll",
@@ -223,6 +223,14 @@ class RollSimulation:
             self.server.delete("poddisruptionbudgets", old)
         if spec and self._has_namespace():
             self._create("poddisruptionbudgets", budget("chat", **spec))
+
+    def set_second_budget(self, exists: bool) -> None:  # noqa: FBT001 - a drawn value
+        """Create or delete a second PodDisruptionBudget: with two, the API server evicts no pod."""
+        for old in self.server.list("poddisruptionbudgets"):
+            if name_of(old) == "second":
+                self.server.delete("poddisruptionbudgets", old)
+        if exists and self._has_namespace():
+            self._create("poddisruptionbudgets", budget("second", maxUnavailable=1))
 
     def set_quota(self, pods: int | None) -> None:
         """Set a quota, or delete it."""
@@ -269,6 +277,12 @@ class RollSimulation:
         """Let the readiness probe of a pod fail or succeed."""
         for pod in _pick(self.cluster.list_undeleted_pods(), index):
             change = self.cluster.kubelet.unready.add if unready else self.cluster.kubelet.unready.discard
+            change(uid_of(pod))
+
+    def set_pod_stuck(self, index: int, stuck: bool) -> None:  # noqa: FBT001 - a drawn value
+        """Let a pod never finish terminating, as on a lost node or with a finalizer; or let it finish."""
+        for pod in _pick(self.cluster.list_pods(), index):
+            change = self.cluster.kubelet.stuck.add if stuck else self.cluster.kubelet.stuck.discard
             change(uid_of(pod))
 
     def restart_container(self, index: int) -> None:
@@ -361,13 +375,20 @@ class RollSimulation:
         if self.checker.original_replica_set(pod) in {uid_of(r) for r in self.server.list("replicasets")}:
             return False
         budgets = self.server.list("poddisruptionbudgets")
-        return any(b.get("status", {}).get("disruptionsAllowed", 0) == 0 for b in budgets)
+        return len(budgets) > 1 or any(b.get("status", {}).get("disruptionsAllowed", 0) == 0 for b in budgets)
 
     def _has_namespace(self) -> bool:
         return any(not is_deleting(n) for n in self.server.list("namespaces"))
 
     def _create(self, plural: str, obj: Json) -> Json:
         return self.server.create(plural, NAMESPACE, obj)
+
+
+def _started(pod: Json) -> Json:
+    """Return the start time of a pod's container as a field of a trigger."""
+    statuses = pod.get("status", {}).get("containerStatuses", ())
+    started = next((s["state"]["running"]["startedAt"] for s in statuses if "running" in s["state"]), None)
+    return {"containerStarted": started} if started else {}
 
 
 def _pick(objects: Sequence[Json], index: int) -> Sequence[Json]:

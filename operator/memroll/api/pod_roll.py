@@ -94,6 +94,8 @@ class PhaseTimes(ApiModel):
     draining: Time | None = None
     evicting: Time | None = None
     verifying: Time | None = None
+    rolling_back: Time | None = None
+    """Time at which memroll began to restore the pod; not a phase."""
     finished: Time | None = None
 
 

@@ -27,6 +27,10 @@ OWNER_ANNOTATION = "memroll.dev/released-owner"
 """On a released pod: its `RecordedOwners` as JSON, for the case that its PodRoll no longer exists."""
 DETACHED_ANNOTATION = "memroll.dev/detached"
 """On a detached pod: the original values of its changed labels as JSON (`{"app":"chat"}`), restored in a rollback."""
+DELETION_COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
+"""On a replacement whose roll is rolled back: of its Ready pods, a ReplicaSet deletes the one with the lowest cost."""
+MIN_DELETION_COST = "-2147483648"
+"""Lowest deletion cost: that of Kubernetes is a 32-bit integer."""
 DETACHED_VALUE = "memroll-detached"
 """Value of the labels that a Service selects by, while the pod is detached."""
 TEMPLATE_HASH = "pod-template-hash"
@@ -102,6 +106,8 @@ class Pod:
     """True if the scheduler finds no node with room for the pod."""
     static: bool = False
     """True for the mirror of a static pod: the API server can't evict it."""
+    deletion_due_at: datetime | None = None
+    """End of the grace period of a pod that is being deleted (`metadata.deletionTimestamp`); None for others."""
     ip: str = ""
     """The pod's own IP address; empty while it has none, and for a pod on its host's network."""
 

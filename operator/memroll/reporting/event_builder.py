@@ -11,6 +11,7 @@ from memroll.api import API_VERSION
 from memroll.api.evidence import EvidenceSection
 from memroll.api.pod_roll import EffectResult, Phase
 from memroll.api.quantity import humanize_duration
+from memroll.api.roll_spec import Strategy
 from memroll.detection.assessment import describe_growth
 from memroll.detection.reasons import VerdictReason
 from memroll.errors import PrometheusUnavailableError, TerminalError
@@ -18,7 +19,7 @@ from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
 from memroll.reporting.status import describe_missing_target
-from memroll.rolling.reasons import BLOCKED_BY_PDB
+from memroll.rolling.reasons import BLOCKED_BY_PDB, STILL_RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,12 +150,13 @@ def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
             return EventType.NORMAL, EventReason.ROLL_ANNOUNCED, f"Replacing pod {pod} ({status.message}). {reason}"
         case Phase.DRAINING:
             return EventType.NORMAL, EventReason.DRAINING, f"Pod {pod} gets no new connections: {status.message}"
-        case Phase.EVICTING if status.replacement and not (status.detachment and status.detachment.labels):
-            text = f"Replacement {status.replacement.name} of pod {pod} is Ready: evicting the old pod"
+        case Phase.EVICTING if _begins_eviction_of_replaced_pod(status):
+            name = status.replacement.name if status.replacement else ""
+            text = f"Replacement {name} of pod {pod} is Ready: evicting the old pod"
             return EventType.NORMAL, EventReason.REPLACEMENT_READY, text
         case Phase.SUCCEEDED:
             return EventType.NORMAL, EventReason.POD_ROLLED, _describe_success(roll)
-        case Phase.FAILED if status.release:
+        case Phase.FAILED if status.release and status.reason != STILL_RELEASED:
             text = f"The roll of pod {pod} was rolled back: {status.message}"
             return EventType.WARNING, EventReason.ROLL_REVERTED, text
         case Phase.FAILED:
@@ -163,6 +165,12 @@ def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
             return EventType.NORMAL, EventReason.ROLL_ABORTED, f"The roll of pod {pod} was stopped: {status.message}"
         case _:
             return None
+
+
+def _begins_eviction_of_replaced_pod(status: PodRollStatus) -> bool:
+    """Return whether a surge is about to evict the old pod; after a drain, the Event Draining has reported it."""
+    is_drained = status.detachment is not None and bool(status.detachment.labels)
+    return status.strategy is Strategy.SURGE and status.replacement is not None and not is_drained
 
 
 def _describe_success(roll: PodRoll) -> str:

@@ -8,10 +8,12 @@ itself, as `restart.py` does.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from memroll.api.evidence import Evidence, EvidenceSection, MissingSection
 from memroll.api.pod_roll import Detachment, Phase
+from memroll.errors import ConflictError, NotFoundError
 from memroll.evidence.capture import MAX_REASON_CHARS, CaptureRequest, capture_evidence
 from memroll.evidence.time_budget import remaining_s
 from memroll.model.annotations import RecordedOwners
@@ -103,6 +105,19 @@ class _RestorePod(Action):
         return step.status
 
 
+class _PreferReplacementDeletion(Action):
+    """Let the ReplicaSet delete the replacement, when it adopts the old pod again, and no other Ready pod."""
+
+    name = "prefer the deletion of the replacement"
+    optional = True  # without it, the ReplicaSet chooses by its own rules
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        if step.replacement_pod is not None:
+            with suppress(NotFoundError, ConflictError):  # it is gone, or has just changed: then the rules decide
+                await clients.kubernetes.prefer_deletion(step.replacement_pod)
+        return step.status
+
+
 class _AddOwner(Action):
     """Make the PodRoll an owner of the pod: deleting the PodRoll then leaves no orphaned pod."""
 
@@ -161,6 +176,7 @@ def _with_response(status: PodRollStatus, response: EvictionResponse, now: datet
 CAPTURE_EVIDENCE = _CaptureEvidence()
 RELEASE_POD = _ReleasePod()
 RESTORE_POD = _RestorePod()
+PREFER_REPLACEMENT_DELETION = _PreferReplacementDeletion()
 ADD_OWNER = _AddOwner()
 DETACH_POD = _DetachPod()
 EVICT_POD = _EvictPod()

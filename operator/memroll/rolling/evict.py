@@ -12,8 +12,14 @@ from memroll.api.pod_roll import Phase
 from memroll.api.roll_spec import Strategy
 from memroll.rolling.actions import ADD_OWNER, EVICT_POD
 from memroll.rolling.observation import is_detached
-from memroll.rolling.reasons import EVICTING, EVICTION_TIMED_OUT, REPLACEMENT_NOT_READY, WORKLOAD_GONE
-from memroll.rolling.rollback import RESTORING, interruption, roll_back, roll_back_if_lost
+from memroll.rolling.reasons import EVICTING, EVICTION_TIMED_OUT, REPLACEMENT_NOT_READY, STILL_RELEASED
+from memroll.rolling.rollback import (
+    RESTORING,
+    interruption,
+    roll_back,
+    roll_back_if_lost,
+    roll_back_if_restarted,
+)
 from memroll.rolling.strategy import RollStrategy, recreate_conflict
 
 if TYPE_CHECKING:
@@ -27,16 +33,31 @@ def evicting(step: StepInput) -> Transition:
     interrupted = interruption(step)
     if interrupted is not None:
         return interrupted
-    status = step.status
-    if status.release and step.workload and not step.is_replaced:
-        if is_detached(step.pod, status):
-            return roll_back_if_lost(step) or step.repeat()
-        waiting = "the replacement is no longer Ready: the old pod stays"
-        if step.is_overdue(status.times.evicting):
-            return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting}, {RESTORING}")
-        return step.wait(waiting)
-    if step.is_overdue(status.times.evicting) and status.reason != WORKLOAD_GONE:
-        return roll_back(step, EVICTION_TIMED_OUT, f"not evicted in time ({status.message}): the pod stays")
+    if step.status.release is None:
+        return roll_back_if_restarted(step) or _evict(step)
+    if step.workload and not step.can_remove_old_pod:
+        return _replacement_lost(step)
+    return _evict(step)
+
+
+def _replacement_lost(step: StepInput) -> Transition:
+    """Keep the old pod while its replacement is not Ready."""
+    if is_detached(step.pod, step.status):
+        return roll_back_if_lost(step) or step.repeat()
+    waiting = "the replacement is no longer Ready: the old pod stays"
+    if step.is_overdue(step.status.times.evicting):
+        return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting}, {RESTORING}")
+    return step.wait(waiting)
+
+
+def _evict(step: StepInput) -> Transition:
+    """Evict the pod, until that has been refused for too long; one that its ReplicaSet can adopt is restored then."""
+    status, evicting_since = step.status, step.status.times.evicting
+    message = f"not evicted in time ({status.message})"
+    if step.is_overdue(evicting_since) and (status.release is None or step.can_restore):
+        return roll_back(step, EVICTION_TIMED_OUT, f"{message}: the pod stays")
+    if step.is_overdue(evicting_since, times=2):
+        return step.to_phase(Phase.FAILED, f"{message}, and no workload needs the pod", reason=STILL_RELEASED)
     return step.repeat(ADD_OWNER, EVICT_POD) if status.release else step.repeat(EVICT_POD)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from pydantic.alias_generators import to_snake
 
+from memroll.api.base import rfc3339
 from memroll.api.pod_roll import ReplacementPod
 from memroll.api.quantity import humanize_duration
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
@@ -24,6 +25,14 @@ if TYPE_CHECKING:
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.actions import Action
 
+TERMINATION_MARGIN_S = 60.0
+"""Seconds after the end of its grace period for which a terminating pod is waited for. The kubelet needs a few of them;
+the rest is chosen by hand."""
+MIN_EVICTION_MARGIN_S = 60.0
+"""Minimum seconds before the predicted limit at which a pod whose replacement has no room is evicted instead.
+Restoring, adoption and eviction take a few seconds each; the rest is chosen by hand."""
+EVICTION_MARGIN_RATIO = 0.1
+"""Margin of that eviction as a ratio of the predicted time to the limit, for the error of the prediction. By hand."""
 RETRY_S = 600.0
 """Seconds between a failed roll and the next attempt of a policy, for a roll without a policy: the default of
 `roll.cooldown`."""
@@ -46,6 +55,10 @@ class Observation:
     permissions: Permissions = ALL_PERMISSIONS
     must_not_roll_because: str = ""
     """Why this pod must not be rolled at all (do-not-disrupt annotation, another roll in progress), or empty."""
+    never_evictable_because: str = ""
+    """Why the API server will refuse every eviction of the pod (two PodDisruptionBudgets), or empty."""
+    claimed: frozenset[str] = frozenset()
+    """Uids of the pods that other PodRolls count as their replacement."""
     uninstalling: str = ""
     """Why every roll must be rolled back ("memroll is being uninstalled"), or empty."""
     hash_selector: str = ""
@@ -132,9 +145,29 @@ class StepInput:
 
     @property
     def replacement_pod(self) -> Pod | None:
-        """The youngest pod of the workload created since the roll was recorded, by the API server's clock."""
-        young = [p for p in self.observation.other_pods if p.created_at >= self.roll.created_at and not p.deleting]
+        """The recorded replacement while it exists, else the youngest new pod that replaces no other rolled pod.
+
+        A pod is new if it was created since the roll was recorded, by the API server's clock.
+        """
+        observation, recorded = self.observation, self.status.replacement
+        alive = [p for p in observation.other_pods if not p.deleting and p.key.uid not in observation.claimed]
+        for pod in alive:
+            if recorded is not None and pod.key.uid == recorded.uid:
+                return pod
+        young = [p for p in alive if p.created_at >= self.roll.created_at]
         return max(young, key=lambda p: (p.created_at, p.key.name), default=None)
+
+    @property
+    def can_remove_old_pod(self) -> bool:
+        """Return whether a surge may remove the old pod: it is replaced, or another pod is missing for long.
+
+        If the roll's own replacement is Ready and the timeout has passed, another pod of the workload is not Ready: to
+        roll back would not change that.
+        """
+        if self.is_replaced:
+            return True
+        is_ready = self.replacement_pod is not None and self.replacement_pod.ready
+        return is_ready and self.is_overdue(self.status.times.replacing)
 
     @property
     def replacement(self) -> ReplacementPod | None:
@@ -161,15 +194,52 @@ class StepInput:
         return self.workload is not None and "exceeded quota" in self.workload.replica_failure
 
     @property
-    def retry_too_late_because(self) -> str:
-        """Why the pod reaches its limit before another roll could be completed, or empty."""
+    def remaining_s(self) -> float | None:
+        """Seconds until the pod reaches its limit, as predicted when the roll was created; None if unknown."""
         trigger = self.roll.spec.trigger
         if trigger is None or trigger.time_to_limit_seconds is None:
+            return None
+        return trigger.time_to_limit_seconds - (self.now - self.roll.created_at).total_seconds()
+
+    @property
+    def evict_now_because(self) -> str:
+        """Why a pod whose replacement has no room must be evicted now, or empty: later it would be OOM-killed."""
+        trigger, remaining_s = self.roll.spec.trigger, self.remaining_s
+        if trigger is None or remaining_s is None:
             return ""
-        remaining_s = trigger.time_to_limit_seconds - (self.now - self.roll.created_at).total_seconds()
-        if remaining_s > self.observation.retry_s + self.roll.spec.replacement_timeout_seconds:
+        predicted_s = trigger.time_to_limit_seconds or 0
+        is_late = remaining_s <= max(MIN_EVICTION_MARGIN_S, EVICTION_MARGIN_RATIO * predicted_s)
+        is_overdue = self.is_overdue(self.status.times.replacing)
+        retry_s = self.observation.retry_s + self.roll.spec.replacement_timeout_seconds
+        if not (is_late or (is_overdue and remaining_s <= retry_s)):
             return ""
         return f"the pod reaches its limit in {humanize_duration(max(0.0, remaining_s))}, before a retry could finish"
+
+    @property
+    def restarted_because(self) -> str:
+        """Sentence about a restart, during the roll, of the container because of which the pod is rolled; or empty."""
+        trigger, pod = self.roll.spec.trigger, self.observation.pod
+        if trigger is None or pod is None or trigger.container_started is None:
+            return ""
+        container = next((c for c in pod.containers if c.name == trigger.container), None)
+        if container is None or container.started_at is None or container.started_at <= trigger.container_started:
+            return ""
+        killed_at = container.oom_killed_at
+        cause = " after an OOM kill" if killed_at is not None and killed_at > trigger.container_started else ""
+        return f"container {container.name} has restarted{cause} at {rfc3339(container.started_at)}"
+
+    @property
+    def is_past_grace_period(self) -> bool:
+        """Return whether the pod should have terminated some time ago."""
+        due_at = self.pod.deletion_due_at
+        return due_at is not None and (self.now - due_at).total_seconds() > TERMINATION_MARGIN_S
+
+    @property
+    def phase_began(self) -> datetime | None:
+        """Time at which the current phase began."""
+        phase = self.status.phase
+        began: datetime | None = getattr(self.status.times, to_snake(phase.value), None) if phase else None
+        return began
 
     def is_overdue(self, since: datetime | None, times: int = 1) -> bool:
         """Return whether `times` replacement timeouts have passed since then."""

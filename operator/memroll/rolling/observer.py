@@ -31,6 +31,10 @@ MIN_RETRY_S = 30.0
 Chosen by hand."""
 
 
+UNCHANGED_PHASES = (None, Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE)
+"""Phases in which nothing is changed yet."""
+
+
 async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime) -> Observation:
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
     kubernetes = clients.kubernetes
@@ -53,20 +57,59 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
     """Add to an observation what only one phase needs."""
     observation, status, drain = step.observation, step.status, step.roll.spec.drain
     pod, workload, kubernetes = observation.pod, observation.workload, clients.kubernetes
+    if _may_record_replacement(step, observation):
+        observation = replace(observation, claimed=await _claimed(step.roll, kubernetes))
     if pod is None:
         return observation
     if workload is not None and _may_release(step.roll, observation):
         hash_selector = await kubernetes.find_hash_selector(pod, workload.hash_label)
         observation = replace(observation, hash_selector=hash_selector)
-    if status.phase is None:
-        reason = await _must_not_roll_because(step.roll, pod, kubernetes, step.now)
-        return replace(observation, must_not_roll_because=reason)
+    if status.phase in UNCHANGED_PHASES:
+        return await _with_obstacles(step, observation, kubernetes)
     if status.phase is Phase.REPLACING and drain.mode is DrainMode.DETACH:
         if workload is not None and is_released(pod, status) and step.is_replaced:
             return replace(observation, detachment=await kubernetes.find_detachment(pod))
     elif status.phase is Phase.DRAINING and drain.until is not None:
         return replace(observation, in_flight=await _in_flight(step, drain.until.metric, clients.prometheus))
     return observation
+
+
+async def _with_obstacles(step: StepInput, observation: Observation, kubernetes: KubernetesClient) -> Observation:
+    """Add what forbids the first change: annotations, other rolls of the pod, and PodDisruptionBudgets."""
+    roll, pod = step.roll, step.pod
+    observation = replace(
+        observation, must_not_roll_because=await _must_not_roll_because(roll, pod, kubernetes, step.now)
+    )
+    if roll.status.phase is None or observation.must_not_roll_because:
+        return observation
+    return replace(observation, never_evictable_because=await kubernetes.never_evictable_because(pod))
+
+
+def _may_record_replacement(step: StepInput, observation: Observation) -> bool:
+    """Return whether the next step may record a replacement, or end with one: then the claims of other rolls matter."""
+    status, found, strategy = step.status, step.replacement, strategy_of(step.status.strategy)
+    if observation.workload is None or found is None or strategy is None or not strategy.evicts_pod:
+        return False
+    if status.replacement is None or status.replacement.uid != found.uid:
+        return status.phase in (Phase.REPLACING, Phase.EVICTING, Phase.VERIFYING)
+    return status.phase in (Phase.REPLACING, Phase.VERIFYING) and step.is_replaced
+
+
+async def _claimed(roll: PodRoll, kubernetes: KubernetesClient) -> frozenset[str]:
+    """Return the uids of the replacements of other rolls; of two rolls with the same one, it is the older one's."""
+    own = roll.status.replacement
+    claimed = set()
+    for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):
+        found = other.status.replacement
+        if found is None or other.uid == roll.uid:
+            continue
+        if own is None or own.uid != found.uid or _age(other) < _age(roll):
+            claimed.add(found.uid)
+    return frozenset(claimed)
+
+
+def _age(roll: PodRoll) -> tuple[datetime, str]:
+    return roll.created_at, roll.name
 
 
 def _may_release(roll: PodRoll, observation: Observation) -> bool:
@@ -93,15 +136,31 @@ def _owners(roll: PodRoll, pod: Pod | None) -> tuple[ObjectRef | None, ObjectRef
 
 
 async def _must_not_roll_because(roll: PodRoll, pod: Pod, kubernetes: KubernetesClient, now: datetime) -> str:
-    """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll in progress."""
+    """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll of it."""
     marked = do_not_disrupt(pod.annotations, await kubernetes.get_namespace_annotations(roll.namespace), now)
     if marked:
         return marked
     for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):
-        in_progress = other.status.phase is not None and other.active and other.uid != roll.uid
-        if in_progress and other.pod_uid == pod.key.uid:
+        if other.uid == roll.uid or not other.active or not _is_of_pod(other, pod):
+            continue
+        if _precedence(other) < _precedence(roll):
             return f"PodRoll {other.name} of this pod is in progress"
     return ""
+
+
+def _is_of_pod(roll: PodRoll, pod: Pod) -> bool:
+    return roll.pod_uid == pod.key.uid if roll.pod_uid else roll.spec.pod_name == pod.key.name
+
+
+def _precedence(roll: PodRoll) -> tuple[int, datetime, str]:
+    """Return the sort key by which one of several rolls of a pod is carried out: by progress, then by age.
+
+    Two rolls that begin at the same time can't see each other begin; but both look again right before their first
+    change, and the younger one ends then.
+    """
+    phase = roll.status.phase
+    stage = 2 if phase is None else int(phase in UNCHANGED_PHASES)
+    return stage, roll.created_at, roll.name
 
 
 async def _in_flight(step: StepInput, metric: str, prometheus: GaugeReader) -> float | None:

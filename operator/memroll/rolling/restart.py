@@ -9,7 +9,7 @@ from memroll.api.base import rfc3339
 from memroll.api.pod_roll import Phase
 from memroll.api.roll_spec import Strategy
 from memroll.rolling.actions import Action
-from memroll.rolling.reasons import CANCELED, REPLACEMENT_NOT_READY, VERIFYING, WORKLOAD_GONE
+from memroll.rolling.reasons import CANCELED, REPLACEMENT_NOT_READY, VERIFYING, WORKLOAD_CHANGING, WORKLOAD_GONE
 from memroll.rolling.strategy import RollStrategy, recreate_conflict
 
 if TYPE_CHECKING:
@@ -43,10 +43,13 @@ def replacing(step: StepInput) -> Transition:
     """Wait until the controller has restarted the workload. A restart that has begun can't be rolled back."""
     status, workload, observation = step.status, step.workload, step.observation
     if workload is None:
-        return step.to_phase(Phase.SUCCEEDED, "the workload is gone", reason=WORKLOAD_GONE)
+        return step.to_phase(Phase.ABORTED, "the workload is gone", reason=WORKLOAD_GONE)
     if status.restarted_at and workload.restarted_at < rfc3339(status.restarted_at):
         if step.roll.spec.cancel or observation.uninstalling:
             return step.to_phase(Phase.ABORTED, "stopped before anything was changed", reason=CANCELED)
+        if workload.paused or step.is_overdue(status.times.replacing):
+            message = f"{workload.owner} {'is paused' if workload.paused else 'could not be restarted in time'}"
+            return step.to_phase(Phase.ABORTED, f"{message}: nothing was changed", reason=WORKLOAD_CHANGING)
         return step.repeat(RESTART_WORKLOAD)
     if observation.pod is None and not workload.owner_rollout_in_progress:
         return step.to_phase(Phase.VERIFYING, "restarted", reason=VERIFYING)
@@ -58,6 +61,7 @@ def replacing(step: StepInput) -> Transition:
 
 class _Restart(RollStrategy):
     strategy = Strategy.RESTART
+    evicts_pod = False
     effect_unknown_because = "the whole workload was restarted: none of its pods is the replacement of this one"
     steps = MappingProxyType({Phase.REPLACING: replacing})
 

@@ -2,6 +2,9 @@
 
 A pod whose ReplicaSet has 0 replicas, because somebody rolled out another revision meanwhile, is not restored: the
 ReplicaSet would adopt it and delete it at once, Ready or not. It keeps serving until the rollout's own pods are Ready.
+
+No rollback takes longer than the replacement timeout, and no phase longer than two of them: then the roll ends, and the
+search for orphaned pods (`orphans.py`) restores or evicts the pod when that becomes possible.
 """
 
 from __future__ import annotations
@@ -9,11 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Phase
+from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD, RESTORE_POD
+from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RESTORE_POD
 from memroll.rolling.observation import has_changed_labels
 from memroll.rolling.reasons import (
     CANCELED,
+    CONTAINER_RESTARTED,
     EVICTING,
     EVICTION_REFUSED,
     EVICTION_TIMED_OUT,
@@ -21,6 +26,8 @@ from memroll.rolling.reasons import (
     REPLACEMENT_LOST,
     REPLACEMENT_NOT_READY,
     SCALED_TO_ZERO,
+    STILL_RELEASED,
+    TERMINATION_TIMED_OUT,
     UNINSTALLED,
     VERIFYING,
     WORKLOAD_CHANGING,
@@ -28,6 +35,7 @@ from memroll.rolling.reasons import (
 from memroll.rolling.strategy import recreate_conflict
 
 if TYPE_CHECKING:
+    from memroll.rolling.actions import Action
     from memroll.rolling.observation import StepInput, Transition
 
 FINAL_PHASES = {
@@ -35,6 +43,7 @@ FINAL_PHASES = {
     UNINSTALLED: Phase.ABORTED,
     SCALED_TO_ZERO: Phase.ABORTED,
     WORKLOAD_CHANGING: Phase.ABORTED,
+    CONTAINER_RESTARTED: Phase.ABORTED,
     REPLACEMENT_NOT_READY: Phase.FAILED,
     REPLACEMENT_LOST: Phase.FAILED,
     EVICTION_TIMED_OUT: Phase.FAILED,
@@ -53,17 +62,41 @@ def interruption(step: StepInput) -> Transition | None:
     if pod is None:
         return step.to_phase(Phase.VERIFYING, "the old pod is gone", reason=VERIFYING)
     if pod.deleting:
-        return step.wait("the old pod is terminating")
+        return _terminating(step)
     if status.reason in FINAL_PHASES:
-        return _continue_rollback(step)
+        return _continue_rollback(_with_beginning(step))
     if status.reason == FALLING_BACK:
-        return _continue_fallback(step)
+        return _continue_fallback(_with_beginning(step))
     cancellation = _cancellation(step)
     if cancellation is not None:
         transition = roll_back(step, *cancellation)
         if transition.status.reason in FINAL_PHASES:
             return transition
     return None
+
+
+def _terminating(step: StepInput) -> Transition:
+    """Wait until the pod is gone, unless nothing more depends on that, or it should have been gone for long."""
+    if step.workload is None or step.is_replaced or step.observation.uninstalling:
+        return step.to_phase(Phase.VERIFYING, "the old pod is terminating", reason=VERIFYING)
+    if step.is_past_grace_period:
+        return step.to_phase(Phase.VERIFYING, overdue_termination(step), reason=TERMINATION_TIMED_OUT)
+    return step.wait("the old pod is terminating")
+
+
+def overdue_termination(step: StepInput) -> str:
+    """Return a sentence about a pod that should have terminated."""
+    due_at = step.pod.deletion_due_at or step.now
+    late = humanize_duration((step.now - due_at).total_seconds())
+    return f"the old pod still terminates, {late} after its grace period: its node is lost, or a finalizer holds it"
+
+
+def _with_beginning(step: StepInput) -> StepInput:
+    """Return the step with the time at which the rollback began."""
+    times = step.status.times
+    if times.rolling_back is not None:
+        return step
+    return step.with_status(times=times.model_copy(update={"rolling_back": step.now}))
 
 
 def _cancellation(step: StepInput) -> tuple[str, str] | None:
@@ -80,34 +113,65 @@ def roll_back(step: StepInput, reason: str, message: str) -> Transition:
     """Begin to roll back; where the pod can't be restored, wait without the reason."""
     if step.status.release is None:
         return step.wait(message, reason=reason)
-    if not step.can_restore:
-        return step.wait("its ReplicaSet has 0 replicas: the pod keeps serving until others are Ready")
-    return step.wait(message, RESTORE_POD, reason=reason)
+    if step.can_restore:
+        return _with_beginning(step).wait(message, *_restore_actions(step), reason=reason)
+    waiting = "its ReplicaSet has 0 replicas: the pod keeps serving until others are Ready"
+    if step.is_overdue(step.phase_began, times=2):
+        return step.to_phase(Phase.FAILED, f"{_without_restoring(message)}; {waiting}", reason=STILL_RELEASED)
+    return step.wait(waiting)
 
 
 def roll_back_if_lost(step: StepInput) -> Transition | None:
     """Roll back at once when the replacement fails while the old pod is detached from its Services."""
-    if step.workload is None or step.is_replaced:
+    if step.workload is None or step.can_remove_old_pod:
         return None
     return roll_back(step, REPLACEMENT_LOST, f"the replacement is no longer Ready: {RESTORING}")
 
 
+def roll_back_if_restarted(step: StepInput) -> Transition | None:
+    """Roll back when a restart of the container has freed its memory: an eviction would only cost Ready pods."""
+    restarted = step.restarted_because
+    if not restarted:
+        return None
+    return roll_back(step, CONTAINER_RESTARTED, f"{restarted}, which freed its memory: {RESTORING}")
+
+
 def _continue_rollback(step: StepInput) -> Transition:
     """Continue to roll back. The roll ends when the pod is observed to be restored, or was never released."""
-    if step.status.release is None:
-        return _rolled_back(step)
+    return _rolled_back(step) if step.status.release is None else _restore(step) or _rolled_back(step)
+
+
+def _restore(step: StepInput) -> Transition | None:
+    """Return the next step to restore a released pod; None once its ReplicaSet has adopted it."""
+    if step.is_overdue(step.status.times.rolling_back):
+        message = f"{_without_restoring(step.status.message)}; the pod is not restored in time"
+        return step.to_phase(Phase.FAILED, message, reason=STILL_RELEASED)
     if has_changed_labels(step.pod, step.status):
         if step.can_restore:
-            return step.repeat(RESTORE_POD)
+            return step.repeat(*_restore_actions(step))
         if step.workload is None or step.is_replaced:
-            message = "its ReplicaSet has 0 replicas, and others are Ready: evicting the pod"
-            return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=EVICTING)
+            return _evict_instead(step)
         return step.repeat()
     if step.pod.has_roll_annotation:
         return step.repeat(RESTORE_POD)  # somebody restored the labels by hand, and left memroll's annotations
     if step.pod.controller is None and step.workload is not None:
         return step.repeat()  # not adopted yet
-    return _rolled_back(step)
+    return None
+
+
+def _restore_actions(step: StepInput) -> tuple[Action, ...]:
+    """Return the actions that restore the pod. A Ready replacement is marked: no other pod is deleted for it."""
+    replacement = step.replacement_pod
+    is_ready = replacement is not None and replacement.ready
+    return (PREFER_REPLACEMENT_DELETION, RESTORE_POD) if is_ready else (RESTORE_POD,)
+
+
+def _evict_instead(step: StepInput) -> Transition:
+    """Evict a pod that no ReplicaSet would keep."""
+    message = "its ReplicaSet has 0 replicas, and others are Ready: evicting the pod"
+    if step.status.phase is Phase.EVICTING:
+        return step.wait(message, ADD_OWNER, EVICT_POD)
+    return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=EVICTING)
 
 
 def _rolled_back(step: StepInput) -> Transition:
@@ -115,18 +179,25 @@ def _rolled_back(step: StepInput) -> Transition:
     return step.to_phase(FINAL_PHASES[step.status.reason], message)
 
 
+def _without_restoring(message: str) -> str:
+    return message.replace(f": {RESTORING}", "")
+
+
 def _continue_fallback(step: StepInput) -> Transition:
     """Restore the pod, and evict it once its ReplicaSet has adopted it."""
-    pod = step.pod
-    if has_changed_labels(pod, step.status):
-        return step.repeat(RESTORE_POD) if step.can_restore else step.repeat()
-    if pod.has_roll_annotation:
-        return step.repeat(RESTORE_POD)
-    if pod.controller is None and step.workload is not None:
-        return step.repeat()
+    restarted = roll_back_if_restarted(step)
+    transition = restarted or _restore(step)
+    if transition is not None:
+        return transition
     if step.workload is not None and step.workload.has_recreate_strategy:
         message = f"the pod is restored, and not evicted: {recreate_conflict(step.workload)}"
         return step.to_phase(Phase.FAILED, message, reason=REPLACEMENT_NOT_READY)
     message = "the pod is restored: evicting it to make room for its replacement"
-    changes = {"reason": EVICTING, "strategy": Strategy.EVICT, "release": None}
+    changes = {
+        "reason": EVICTING,
+        "strategy": Strategy.EVICT,
+        "strategy_reason": f"a surge had no room: {_without_restoring(step.status.message)}",
+        "release": None,
+        "replacement": None,
+    }
     return step.to_phase(Phase.EVICTING, message, EVICT_POD, **changes)

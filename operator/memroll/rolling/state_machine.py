@@ -23,13 +23,17 @@ from memroll.rolling.actions import CAPTURE_EVIDENCE
 from memroll.rolling.observation import Transition, to_phase
 from memroll.rolling.reasons import (
     CANCELED,
+    EVICTION_REFUSED,
     POD_GONE,
     REFUSED,
     REPLACEMENT_NOT_READY,
+    SCALED_TO_ZERO,
+    TERMINATION_TIMED_OUT,
     UNINSTALLED,
     WORKLOAD_CHANGING,
     WORKLOAD_GONE,
 )
+from memroll.rolling.rollback import overdue_termination
 from memroll.rolling.strategy import StrategyChoice, Unsupported
 from memroll.rolling.strategy_choice import choose, strategy_of
 from memroll.rolling.surge import SURGE
@@ -118,6 +122,8 @@ def _first_change(step: StepInput) -> Transition:
         return step.to_phase(Phase.FAILED, choice.reason, reason=REFUSED)
     strategy = strategy_of(choice.strategy)
     assert strategy is not None, "the choice is never Auto"
+    if strategy.evicts_pod and observation.never_evictable_because:
+        return step.to_phase(Phase.FAILED, observation.never_evictable_because, reason=EVICTION_REFUSED)
     return strategy.first_change(step.with_status(strategy=choice.strategy, strategy_reason=choice.reason))
 
 
@@ -136,6 +142,8 @@ def _abort_reason(step: StepInput) -> tuple[str, str] | None:
         return UNINSTALLED, f"{observation.uninstalling} before anything was changed"
     if observation.pod is None or observation.pod.deleting:
         return POD_GONE, "the pod is already gone or terminating"
+    if observation.must_not_roll_because:
+        return REFUSED, observation.must_not_roll_because
     if observation.policy_withdrawn:
         return "Withdrawn", observation.policy_withdrawn
     if workload is None or workload.rollout_in_progress:
@@ -144,19 +152,31 @@ def _abort_reason(step: StepInput) -> tuple[str, str] | None:
 
 
 def _verifying(step: StepInput) -> Transition:
-    """Wait until the workload has as many Ready pods as before."""
-    replacement, uninstalling = step.replacement, step.observation.uninstalling
-    if step.workload is None:
-        return step.to_phase(Phase.SUCCEEDED, "the old pod and its workload are gone", reason=WORKLOAD_GONE)
+    """Wait until the workload has as many Ready pods as before. The old pod is gone, or terminates by itself."""
+    replacement, uninstalling, workload = step.replacement, step.observation.uninstalling, step.workload
+    old_pod = _describe_old_pod(step)
+    if workload is None:
+        return step.to_phase(Phase.ABORTED, f"the workload is gone, and {old_pod}", reason=WORKLOAD_GONE)
+    if workload.replicas == 0:
+        message = f"{workload.owner} is scaled to zero, and {old_pod}"
+        return step.to_phase(Phase.ABORTED, message, reason=SCALED_TO_ZERO)
     if step.is_replaced:
         message = f"replaced by {replacement.name}" if replacement else "the workload has its Ready pods"
+        message += "" if step.observation.pod is None else f"; {old_pod}"
         return step.to_phase(Phase.SUCCEEDED, message, reason="Rolled", replacement=replacement)
     if uninstalling:
-        return step.to_phase(Phase.SUCCEEDED, f"the old pod is gone; {uninstalling}", reason=UNINSTALLED)
-    waiting = f"the old pod is gone, but {step.not_replaced_because}"
+        return step.to_phase(Phase.SUCCEEDED, f"{old_pod}; {uninstalling}", reason=UNINSTALLED)
+    waiting = f"{old_pod}, but {step.not_replaced_because}"
     if step.is_overdue(step.status.times.verifying):
-        return step.to_phase(Phase.FAILED, waiting, reason=REPLACEMENT_NOT_READY, replacement=replacement)
+        reason = REPLACEMENT_NOT_READY if step.observation.pod is None else TERMINATION_TIMED_OUT
+        return step.to_phase(Phase.FAILED, waiting, reason=reason, replacement=replacement)
     return step.wait(waiting, replacement=replacement)
+
+
+def _describe_old_pod(step: StepInput) -> str:
+    if step.observation.pod is None:
+        return "the old pod is gone"
+    return overdue_termination(step) if step.is_past_grace_period else "the old pod is terminating"
 
 
 STEPS: dict[Phase | None, Callable[[StepInput], Transition]] = {

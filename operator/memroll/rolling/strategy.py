@@ -57,6 +57,8 @@ class RollStrategy(ABC):
     releases_pod: ClassVar[bool] = False
     """True if the pod is released from its ReplicaSet. Services and NetworkPolicies that select the pod by its template
     hash then matter, and can change until the release: the choice is checked again right before the first change."""
+    evicts_pod: ClassVar[bool] = True
+    """True if the pod is evicted through the Eviction API."""
     effect_unknown_because: ClassVar[str] = ""
     """Why the effect of such rolls can't be measured, or empty."""
 

@@ -18,7 +18,13 @@ from memroll.rolling.reasons import (
     WORKLOAD_CHANGING,
     WORKLOAD_GONE,
 )
-from memroll.rolling.rollback import RESTORING, interruption, roll_back, roll_back_if_lost
+from memroll.rolling.rollback import (
+    RESTORING,
+    interruption,
+    roll_back,
+    roll_back_if_lost,
+    roll_back_if_restarted,
+)
 from memroll.rolling.strategy import RollStrategy, RollSubject, recreate_conflict
 
 if TYPE_CHECKING:
@@ -35,15 +41,20 @@ def replacing(step: StepInput) -> Transition:
         return _release_again(step)
     if step.workload is None:
         message = "the workload is gone: removing its pod"
-        return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=WORKLOAD_GONE)
-    if step.is_replaced:
+        return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=WORKLOAD_GONE, replacement=None)
+    if step.can_remove_old_pod:
         return _replaced(step)
+    return roll_back_if_restarted(step) or _not_replaced(step)
+
+
+def _not_replaced(step: StepInput) -> Transition:
+    """Wait for the replacement as long as that is useful."""
     waiting = step.not_replaced_because
+    evict_now = step.evict_now_because if step.has_no_room else ""
+    if evict_now:
+        return roll_back(step, FALLING_BACK, f"{waiting}; {evict_now}: {RESTORING}, to evict it")
     if not step.is_overdue(step.status.times.replacing):
         return step.wait(f"waiting: {waiting}", replacement=step.replacement)
-    too_late = step.retry_too_late_because if step.has_no_room else ""
-    if too_late:
-        return roll_back(step, FALLING_BACK, f"{waiting}; {too_late}: {RESTORING}, to evict it")
     return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting} in time: {RESTORING}")
 
 

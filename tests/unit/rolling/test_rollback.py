@@ -8,7 +8,7 @@ import pytest
 
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.model.pods import RELEASED_HASH
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD, RESTORE_POD
+from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RESTORE_POD
 from memroll.rolling.observation import Observation
 from memroll.rolling.reasons import UNINSTALLED
 from tests.builders import TRIGGER, advance, after_steps, at, pod, roll_json, workload
@@ -18,6 +18,7 @@ RELEASED = pod(labels={"app": "leaky", "pod-template-hash": RELEASED_HASH}, cont
 BEFORE = Observation(pod(), workload())
 REPLACED = Observation(RELEASED, workload(), (REPLACEMENT,))
 NO_ROOM = Observation(RELEASED, workload(), (pod("leaky-new", created_at=at(2), ready=False, unschedulable=True),))
+MARK_AND_RESTORE = (PREFER_REPLACEMENT_DELETION, RESTORE_POD)
 
 
 def released(**spec) -> PodRoll:
@@ -69,8 +70,8 @@ def test_a_fallback_does_not_evict_the_pod_of_a_workload_that_became_recreate():
     [
         pytest.param((), (), Phase.ANNOUNCED, id="not announced"),
         pytest.param((BEFORE,), (), Phase.ABORTED, id="announced"),
-        pytest.param((BEFORE, BEFORE), (RESTORE_POD,), Phase.REPLACING, id="released"),
-        pytest.param((BEFORE, BEFORE, REPLACED), (RESTORE_POD,), Phase.EVICTING, id="evicting"),
+        pytest.param((BEFORE, BEFORE), MARK_AND_RESTORE, Phase.REPLACING, id="released"),
+        pytest.param((BEFORE, BEFORE, REPLACED), MARK_AND_RESTORE, Phase.EVICTING, id="evicting"),
     ],
 )
 def test_an_uninstall_rolls_back(observations, actions, phase):
@@ -89,7 +90,8 @@ def test_a_released_pod_of_a_workload_that_is_scaled_to_zero_is_restored():
     assert (transition.status.reason, transition.actions) == ("ScaledToZero", (RESTORE_POD,))
     roll = after_steps(released(), none, seconds=5)
     gone = Observation(None, workload(controller_replicas=0, replicas=0))
-    assert after_steps(roll, gone, gone, seconds=7).status.phase is Phase.SUCCEEDED
+    ended = after_steps(roll, gone, gone, seconds=7).status
+    assert (ended.phase, ended.reason) == (Phase.ABORTED, "ScaledToZero")
 
 
 def test_annotations_left_on_a_pod_that_a_person_restored_are_removed():

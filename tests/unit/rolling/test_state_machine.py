@@ -9,7 +9,7 @@ import pytest
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.model.permissions import Permissions
 from memroll.model.pods import RELEASED_HASH
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD, RELEASE_POD, RESTORE_POD
+from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RELEASE_POD, RESTORE_POD
 from memroll.rolling.observation import Observation, is_released
 from memroll.rolling.restart import RESTART_WORKLOAD
 from tests.builders import NOW, advance, after_steps, at, pod, roll_json, workload
@@ -222,7 +222,7 @@ def test_a_cancellation_during_a_surge_restores_the_pod():
     roll = after_steps(fresh(), BEFORE, BEFORE)
     canceled = roll.model_copy(update={"spec": roll.spec.model_copy(update={"cancel": True})})
     transition = advance(canceled, REPLACED, at(5))
-    assert transition.actions == (RESTORE_POD,)
+    assert transition.actions == (PREFER_REPLACEMENT_DELETION, RESTORE_POD)
     canceled = canceled.model_copy(update={"status": transition.status})
     assert advance(canceled, BEFORE, at(6)).status.phase is Phase.ABORTED
 

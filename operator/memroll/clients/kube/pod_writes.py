@@ -24,13 +24,15 @@ from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.clients.kube.workloads import RESTART_ANNOTATION, resource_of
-from memroll.errors import ConflictError, NotFoundError, TerminalError
+from memroll.errors import ConflictError, MemrollError, NotFoundError, TerminalError
 from memroll.model.annotations import NO_OWNERS, labels_from_annotation, labels_to_annotation
 from memroll.model.pods import (
+    DELETION_COST_ANNOTATION,
     DETACHED_ANNOTATION,
     DETACHED_VALUE,
     HASH_ANNOTATION,
     HASH_LABELS,
+    MIN_DELETION_COST,
     OWNER_ANNOTATION,
     RELEASED_HASH,
     ROLL_ANNOTATION,
@@ -118,6 +120,13 @@ class KubePodWriter:
         if change:
             await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
 
+    async def prefer_deletion(self, pod: Pod) -> None:
+        """Give the pod the lowest deletion cost: a ReplicaSet with a surplus pod deletes this one, no other pod."""
+        raw = await self._reread(pod.key)
+        if DELETION_COST_ANNOTATION not in get_str_dict(raw, "metadata", "annotations"):
+            change = {"annotations": {DELETION_COST_ANNOTATION: MIN_DELETION_COST}}
+            await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
+
     async def restart(self, namespace: str, owner: ObjectRef, at: datetime) -> None:
         """Restart all pods of a workload, as `kubectl rollout restart` does; idempotent for the same time."""
         prefix, plural = resource_of(owner)
@@ -172,6 +181,22 @@ class KubePodWriter:
         message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
         return EvictionResponse(result, message)
 
+    async def never_evictable_because(self, pod: Pod) -> str:
+        """Return why the API server will refuse every eviction of the pod (two PodDisruptionBudgets), or empty.
+
+        It is found out by a dry run. Any other error of that is no reason: an admission webhook may not support one.
+        """
+        key = pod.key
+        path = build_path(CORE, key.namespace, "pods", key.name, "eviction")
+        body = _eviction_body(key, "", "")
+        request = ApiRequest("POST", path, query={"dryRun": "All"}, body=body, timeout_s=EVICTION_TIMEOUT_S)
+        try:
+            response = await self._api.send(request)
+        except MemrollError:
+            return ""
+        is_misconfigured = _expected_refusal(response) is EvictionResult.MISCONFIGURED
+        return get_str(response.body, "message")[:MAX_MESSAGE_CHARS] if is_misconfigured else ""
+
     async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]:
         """Return every released pod of one namespace, or of all: candidates for the restore of orphaned pods."""
         selectors = [f"{label}={RELEASED_HASH}" for label in HASH_LABELS]
@@ -219,11 +244,12 @@ def _is_roll(owner: Json) -> bool:
 def _eviction_body(key: PodKey, resource_version: str, roll_name: str) -> Json:
     """Build an eviction of exactly the pod that was read: a delayed request must not evict a restored pod."""
     annotations = {"annotations": {ROLL_ANNOTATION: roll_name}} if roll_name else {}
+    preconditions = {"uid": key.uid} | ({"resourceVersion": resource_version} if resource_version else {})
     return {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": key.name, "namespace": key.namespace, **annotations},
-        "deleteOptions": {"preconditions": {"uid": key.uid, "resourceVersion": resource_version}},
+        "deleteOptions": {"preconditions": preconditions},
     }
 
 

@@ -119,6 +119,7 @@ def decode_pod(raw: Json) -> Pod | None:
         static=_MIRROR_ANNOTATION in annotations,
         not_ready_reason=_not_ready_reason(raw),
         unschedulable=bool(_unschedulable(raw)),
+        deletion_due_at=get_time(raw, "metadata", "deletionTimestamp"),
         ip=_own_ip(raw),
     )
 

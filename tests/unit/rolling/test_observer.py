@@ -1,0 +1,106 @@
+"""Observer: other PodRolls of the same pod, and the replacements that other PodRolls have recorded."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memroll.api.pod_roll import PodRoll
+from memroll.rolling.observer import observe
+from memroll.rolling.protocols import Clients
+from tests.builders import NOW, at, pod, roll_json
+from tests.fakes import FakeCluster, FakePrometheus
+
+if TYPE_CHECKING:
+    from memroll.rolling.observation import Observation
+
+POD = "leaky-1"
+
+
+def stored(cluster: FakeCluster, name: str, phase: str | None = None, *, created: float = 0, **parts: Any) -> PodRoll:
+    raw = roll_json(phase, created=at(created), **parts)
+    raw["spec"] |= {"podName": POD, "podUID": f"uid-{POD}"}
+    raw["metadata"] |= {"name": name, "uid": f"uid-{name}"}
+    cluster.rolls_json[name] = raw
+    return PodRoll.read(raw)
+
+
+async def observed(cluster: FakeCluster, roll: PodRoll) -> Observation:
+    return await observe(roll, None, Clients(cluster, FakePrometheus({})), NOW)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "created", "is_blocked"),
+    [
+        pytest.param(None, "Announced", 5, True, id="a younger roll has begun"),
+        pytest.param(None, None, -5, True, id="an older roll has not begun"),
+        pytest.param(None, None, 5, False, id="a younger roll has not begun"),
+        pytest.param("Announced", "Announced", -5, True, id="both have begun, the other one is older"),
+        pytest.param("Announced", "CapturingEvidence", 5, False, id="both have begun, the other one is younger"),
+        pytest.param("CapturingEvidence", "Replacing", 5, True, id="a younger roll has changed the pod"),
+        pytest.param("Announced", "Failed", -5, False, id="an older roll has ended"),
+    ],
+)
+async def test_only_one_of_several_rolls_of_a_pod_is_carried_out(own, other, created, is_blocked):
+    """Both may begin at the same time: each looks again right before its first change."""
+    cluster = FakeCluster()
+    roll = stored(cluster, "own", own, strategy="Surge")
+    stored(cluster, "other", other, created=created)
+    reason = (await observed(cluster, roll)).must_not_roll_because
+    assert reason == ("PodRoll other of this pod is in progress" if is_blocked else "")
+
+
+async def test_a_roll_without_a_uid_is_found_by_the_name_of_its_pod():
+    cluster = FakeCluster()
+    roll = stored(cluster, "own")
+    stored(cluster, "older", created=-5)
+    del cluster.rolls_json["older"]["spec"]["podUID"]
+    assert (await observed(cluster, roll)).must_not_roll_because == "PodRoll older of this pod is in progress"
+    cluster.rolls_json["older"]["spec"]["podName"] = "another"
+    assert (await observed(cluster, roll)).must_not_roll_because == ""
+
+
+async def test_rolls_of_the_same_second_are_ordered_by_name():
+    cluster = FakeCluster()
+    first, second = stored(cluster, "a", "Announced"), stored(cluster, "b", "Announced")
+    assert (await observed(cluster, first)).must_not_roll_because == ""
+    assert (await observed(cluster, second)).must_not_roll_because == "PodRoll a of this pod is in progress"
+
+
+async def test_an_annotation_that_appears_after_the_announcement_protects_the_pod():
+    cluster = FakeCluster()
+    cluster.pods[POD] = replace(cluster.pods[POD], annotations={"memroll.dev/do-not-disrupt": "true"})
+    assert (await observed(cluster, stored(cluster, "own", "Announced"))).must_not_roll_because != ""
+
+
+async def test_an_eviction_is_tried_before_the_first_change():
+    cluster = FakeCluster()
+    cluster.never_evictable = "This pod has more than one PodDisruptionBudget"
+    assert (await observed(cluster, stored(cluster, "own"))).never_evictable_because == ""
+    found = await observed(cluster, stored(cluster, "own", "CapturingEvidence"))
+    assert found.never_evictable_because == "This pod has more than one PodDisruptionBudget"
+
+
+def replacing(cluster: FakeCluster, name: str, *, created: float, replacement: str = "") -> PodRoll:
+    found = {"replacement": {"name": replacement, "uid": f"uid-{replacement}"}} if replacement else {}
+    controller = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "leaky-5d", "uid": "rs-1"}
+    return stored(cluster, name, "Replacing", created=created, strategy="Surge", controller=controller, **found)
+
+
+async def test_the_replacements_of_other_rolls_are_claimed():
+    cluster = FakeCluster(replicas=2)
+    cluster.pods["leaky-2"] = replace(cluster.pods["leaky-2"], created_at=at(5))
+    roll = replacing(cluster, "own", created=0)
+    replacing(cluster, "other", created=1, replacement="leaky-2")
+    assert (await observed(cluster, roll)).claimed == {"uid-leaky-2"}
+
+
+async def test_of_two_rolls_with_the_same_replacement_the_older_one_keeps_it():
+    cluster = FakeCluster(replicas=2)
+    cluster.pods["leaky-2"] = pod("leaky-2", created_at=at(5), ready=True)
+    older = replacing(cluster, "older", created=0, replacement="leaky-2")
+    younger = replacing(cluster, "younger", created=1, replacement="leaky-2")
+    assert (await observed(cluster, older)).claimed == frozenset()
+    assert (await observed(cluster, younger)).claimed == {"uid-leaky-2"}
