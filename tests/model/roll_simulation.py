@@ -13,10 +13,15 @@ from typing import TYPE_CHECKING, Any
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.detection.samples import PrefilterResult, QueryResult
+from memroll.model.roll_duration import RollDurations
+from memroll.planning.candidate import Candidate, Context
+from memroll.planning.plan import make_plan
 from memroll.reconcile.roll import StepContext, advance
+from memroll.reconcile.snapshot import PolicySnapshot
+from memroll.reconcile.workload_lookup import WorkloadLookup
 from memroll.rolling.orphans import restore_orphans
 from memroll.rolling.protocols import Clients
-from tests.builders import policy_json
+from tests.builders import leak_verdict, policy_json
 from tests.contract.cluster.api_semantics import RefusedError
 from tests.model.cluster import NAMESPACE, ModelCluster
 from tests.model.evictions import evict
@@ -44,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memroll.clients.kube.cluster import KubeCluster
+    from memroll.planning.plan import Plan
 
 POLICY = "leaky"
 RELEASED_FROM = "memroll.dev/released-from"
@@ -353,6 +359,30 @@ class RollSimulation:
     def _run_step(self, process: SimulatedProcess, roll: str) -> None:
         self._begin(process, roll)
         process.send_all()
+
+    def find_unexplained_pods(self) -> list[str]:
+        """Return the pods that a plan neither rolls nor blocks with a reason, if all of them are due."""
+        plans: list[Plan] = []
+
+        async def plan(cluster: KubeCluster) -> None:
+            plans.append(await self._plan_all(cluster))
+
+        self.processes[1].begin("plan", plan)
+        self.processes[1].send_all()
+        (made,) = plans
+        explained = {c.pod.key.uid for c in made.rolls} | {b.candidate.pod.key.uid for b in made.blocked if b.message}
+        return [name_of(p) for p in self.cluster.list_pods() if uid_of(p) not in explained]
+
+    async def _plan_all(self, cluster: KubeCluster) -> Plan:
+        policy = MemoryPolicy.read(policy_json({"mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}}))
+        rolls = tuple(PodRoll.read(r) for r in self.list_rolls())
+        lookup = WorkloadLookup(PolicySnapshot(policy, (), rolls, self.server.now), cluster)
+        candidates = []
+        for pod in await cluster.list_pods(NAMESPACE, ""):
+            due = Candidate(pod, "chat", leak_verdict(), 1)
+            candidates.append(due if pod.controller is None else await lookup.complete(due, pod.controller))
+        durations = RollDurations.measure(policy.name, policy.spec.roll.drain, rolls)
+        return make_plan(candidates, Context(policy.name, policy.spec, rolls, self.server.now, durations))
 
     def find_orphaned_pods(self) -> list[str]:
         """Return the pods that memroll has orphaned, each with its traces of memroll or "no controller"."""

@@ -1,5 +1,7 @@
 """Every roll ends without losing a Ready pod and without a trace, for any sequence of events.
 
+Afterwards every pod could be rolled, or a gate names what blocks it: no roll that has ended holds up another one.
+
 Two processes of memroll work on a model of a cluster (tests/model), request by request. Between any two requests
 they are killed, lose the API server, or wait while the other process and all controllers continue.
 MEMROLL_EXAMPLES=20000 runs that many sequences instead of the default.
@@ -148,6 +150,8 @@ def check_final_state(simulation: RollSimulation) -> None:
     alive = {uid_of(p): p for p in simulation.cluster.list_undeleted_pods()}
     unended = [(r["status"].get("phase"), r["status"].get("reason")) for r in simulation.list_active_rolls()]
     assert not unended, f"rolls do not end: {unended}"
+    unexplained = simulation.find_unexplained_pods()
+    assert not unexplained, f"due pods are neither rolled nor blocked with a reason: {unexplained}"
     assert not simulation.find_orphaned_pods(), f"orphaned pods: {simulation.find_orphaned_pods()}"
     for roll in (r for r in simulation.list_rolls() if r not in simulation.list_active_rolls()):
         status = roll["status"]

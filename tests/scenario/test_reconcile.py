@@ -302,6 +302,25 @@ async def test_a_forbidden_release_fails_the_roll_and_changes_nothing():
     assert list(sim.cluster.pods) == ["leaky-1"]
 
 
+async def test_a_roll_whose_cluster_can_t_be_read_ends():
+    """Somebody took a permission from memroll: a retry does not help, and the roll must not block others for ever."""
+    sim = leaking()
+    await sim.reconcile()
+    await sim.step_rolls()
+
+    async def refuse(*_: object) -> None:
+        raise TerminalError("Forbidden", "cannot get replicasets")
+
+    find_workload, sim.cluster.find_workload = sim.cluster.find_workload, refuse
+    await sim.step_rolls()
+    (recorded,) = sim.cluster.rolls_json.values()
+    assert recorded["status"]["message"] == "the cluster can't be read: cannot get replicasets"
+    sim.cluster.seconds += 2 * 60 + 1
+    await sim.step_rolls()
+    assert sim.phases == ["Failed"]
+    sim.cluster.find_workload = find_workload
+
+
 async def test_a_lease_lost_between_record_and_action_prevents_the_action():
     """The record is written, then the process is paused past its Lease: the new leader makes the release."""
     sim = leaking()

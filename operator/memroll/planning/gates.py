@@ -56,10 +56,15 @@ def check_not_terminating(candidate: Candidate, _: Context) -> GateResult:
     return GateResult(message, "terminating" if terminating else "not terminating", "not terminating")
 
 
-def check_not_released(candidate: Candidate, _: Context) -> GateResult:
+def check_not_released(candidate: Candidate, context: Context) -> GateResult:
     """Block if a roll has released the pod."""
-    message = "a roll of this pod is in progress" if candidate.pod.released else ""
-    return GateResult(message, candidate.pod.annotations.get(ROLL_ANNOTATION, NONE), NONE)
+    name = candidate.pod.annotations.get(ROLL_ANNOTATION, NONE)
+    message = ""
+    if candidate.pod.released:
+        in_progress = any(r.active and r.name == name for r in context.rolls)
+        message = f"PodRoll {name} has released the pod"
+        message += "" if in_progress else " and has ended: the pod is restored or evicted once its workload permits"
+    return GateResult(message, name, NONE)
 
 
 def check_no_roll_in_progress(candidate: Candidate, context: Context) -> GateResult:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.api import ROLL_PLURAL
-from memroll.api.pod_roll import PodRoll
+from memroll.api.pod_roll import Phase, PodRoll
 from memroll.errors import RetryableError, TerminalError
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
-from memroll.rolling.observation import StepInput
+from memroll.rolling.observation import Observation, StepInput
 from memroll.rolling.observer import observe
+from memroll.rolling.reasons import STILL_RELEASED
 from memroll.rolling.state_machine import next_transition
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRollStatus
     from memroll.api.policy import MemoryPolicy
     from memroll.rolling.actions import Action
+    from memroll.rolling.observation import Transition
     from memroll.rolling.protocols import Clients, StatusWriter
 
 WAIT_S = 1.0
 """Seconds between two steps of a roll that stays in its phase. Chosen by hand."""
+WAIT_UNOBSERVABLE_S = 15.0
+"""Seconds until the next step after an error that only a person can resolve. Chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,15 @@ async def advance(
 ) -> StepResult:
     """Make one step. Raises memroll's errors; a ConflictError means that somebody else wrote the record."""
     before = roll.status
-    observation = await observe(roll, policy, clients, now)
-    observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
-    step = StepInput(roll, observation, now, policy)
-    transition = next_transition(step)
+    try:
+        observation = await observe(roll, policy, clients, now)
+    except TerminalError as error:
+        step = StepInput(roll, Observation(None, None), now, policy)
+        transition, wait_s = _unobservable(step, error), WAIT_UNOBSERVABLE_S
+    else:
+        observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
+        step = StepInput(roll, observation, now, policy)
+        transition, wait_s = next_transition(step), WAIT_S
     _require_lease(context, "the step was written")
     step = await _write(step, transition.status, clients.kubernetes)
     for action in transition.actions:
@@ -70,7 +79,16 @@ async def advance(
             break
     if not step.roll.active:
         return StepResult(before, step.roll, None)
-    return StepResult(before, step.roll, 0.0 if step.status.phase != before.phase else WAIT_S)
+    return StepResult(before, step.roll, 0.0 if step.status.phase != before.phase else wait_s)
+
+
+def _unobservable(step: StepInput, error: TerminalError) -> Transition:
+    """Wait while the cluster can't be read, and end the roll when that lasts: a person must change something."""
+    message = f"the cluster can't be read: {error.message}"
+    if not step.is_overdue(step.phase_began or step.roll.created_at, times=2):
+        return step.wait(message)
+    reason = STILL_RELEASED if step.status.release else error.reason
+    return step.to_phase(Phase.FAILED, message, reason=reason)
 
 
 def _require_lease(context: StepContext, what: str) -> None:

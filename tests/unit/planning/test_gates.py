@@ -50,7 +50,7 @@ BLOCKED = [
         {"pod": pod(annotations={"memroll.dev/roll": "x"}, labels={"pod-template-hash": "memroll-released"})},
         {},
         "PodReleased",
-        "a roll of this pod is in progress",
+        "PodRoll x has released the pod and has ended: the pod is restored or evicted once its workload permits",
         id="a pod that is released already",
     ),
     pytest.param(
