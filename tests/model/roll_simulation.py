@@ -13,26 +13,20 @@ from typing import TYPE_CHECKING, Any
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.detection.samples import PrefilterResult, QueryResult
-from memroll.model.roll_duration import RollDurations
-from memroll.planning.candidate import Candidate, Context
-from memroll.planning.plan import make_plan
 from memroll.reconcile.roll import StepContext, advance
-from memroll.reconcile.snapshot import PolicySnapshot
-from memroll.reconcile.workload_lookup import WorkloadLookup
 from memroll.rolling.orphans import restore_orphans
 from memroll.rolling.protocols import Clients
-from tests.builders import leak_verdict, policy_json
+from tests.builders import policy_json
 from tests.contract.cluster.api_semantics import RefusedError
 from tests.model.cluster import NAMESPACE, ModelCluster
 from tests.model.evictions import evict
-from tests.model.invariants import FINAL, PROCESS_PREFIX, InvariantChecker, has_traces, traces_of
+from tests.model.invariants import FINAL, PROCESS_PREFIX, InvariantChecker, has_traces
 from tests.model.objects import (
     APP,
     HASH_LABEL,
     Json,
     annotations_of,
     budget,
-    controller_uid,
     deployment,
     is_deleting,
     labels_of,
@@ -49,7 +43,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memroll.clients.kube.cluster import KubeCluster
-    from memroll.planning.plan import Plan
 
 POLICY = "leaky"
 RELEASED_FROM = "memroll.dev/released-from"
@@ -359,53 +352,6 @@ class RollSimulation:
     def _run_step(self, process: SimulatedProcess, roll: str) -> None:
         self._begin(process, roll)
         process.send_all()
-
-    def find_unexplained_pods(self) -> list[str]:
-        """Return the pods that a plan neither rolls nor blocks with a reason, if all of them are due."""
-        plans: list[Plan] = []
-
-        async def plan(cluster: KubeCluster) -> None:
-            plans.append(await self._plan_all(cluster))
-
-        self.processes[1].begin("plan", plan)
-        self.processes[1].send_all()
-        (made,) = plans
-        explained = {c.pod.key.uid for c in made.rolls} | {b.candidate.pod.key.uid for b in made.blocked if b.message}
-        return [name_of(p) for p in self.cluster.list_pods() if uid_of(p) not in explained]
-
-    async def _plan_all(self, cluster: KubeCluster) -> Plan:
-        policy = MemoryPolicy.read(policy_json({"mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}}))
-        rolls = tuple(PodRoll.read(r) for r in self.list_rolls())
-        lookup = WorkloadLookup(PolicySnapshot(policy, (), rolls, self.server.now), cluster)
-        candidates = []
-        for pod in await cluster.list_pods(NAMESPACE, ""):
-            due = Candidate(pod, "chat", leak_verdict(), 1)
-            candidates.append(due if pod.controller is None else await lookup.complete(due, pod.controller))
-        durations = RollDurations.measure(policy.name, policy.spec.roll.drain, rolls)
-        return make_plan(candidates, Context(policy.name, policy.spec, rolls, self.server.now, durations))
-
-    def find_orphaned_pods(self) -> list[str]:
-        """Return the pods that memroll has orphaned, each with its traces of memroll or "no controller"."""
-        found = []
-        for pod in self.cluster.list_undeleted_pods():
-            changed = uid_of(pod) in self.checker.changed_pods
-            if changed and not self.is_unresolvable(pod) and not self.is_restored_by_hand(pod):
-                traces = traces_of(pod) + ([] if controller_uid(pod) else ["no controller"])
-                found += [f"{name_of(pod)}: {', '.join(traces)}"] if traces else []
-        return found
-
-    def is_restored_by_hand(self, pod: Json) -> bool:
-        """Return whether a person restored a pod's label and deleted its roll: only unused annotations are left."""
-        rolls = {name_of(r) for r in self.server.list("podrolls")}
-        has_original_hash = labels_of(pod).get(HASH_LABEL) == annotations_of(pod).get(RELEASED_FROM)
-        return bool(controller_uid(pod)) and has_original_hash and annotations_of(pod).get(ROLL_ANNOTATION) not in rolls
-
-    def is_unresolvable(self, pod: Json) -> bool:
-        """Return whether memroll can't act on a pod: no ReplicaSet, and a blocking PodDisruptionBudget."""
-        if self.checker.original_replica_set(pod) in {uid_of(r) for r in self.server.list("replicasets")}:
-            return False
-        budgets = self.server.list("poddisruptionbudgets")
-        return len(budgets) > 1 or any(b.get("status", {}).get("disruptionsAllowed", 0) == 0 for b in budgets)
 
     def _has_namespace(self) -> bool:
         return any(not is_deleting(n) for n in self.server.list("namespaces"))

@@ -16,6 +16,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.model.final_state import find_orphaned_pods, find_unexplained_pods
 from tests.model.objects import CRASHING, GOOD, MISSING, NEVER_READY, name_of, uid_of
 from tests.model.roll_simulation import RollSimulation
 
@@ -150,9 +151,9 @@ def check_final_state(simulation: RollSimulation) -> None:
     alive = {uid_of(p): p for p in simulation.cluster.list_undeleted_pods()}
     unended = [(r["status"].get("phase"), r["status"].get("reason")) for r in simulation.list_active_rolls()]
     assert not unended, f"rolls do not end: {unended}"
-    unexplained = simulation.find_unexplained_pods()
+    unexplained = find_unexplained_pods(simulation)
     assert not unexplained, f"due pods are neither rolled nor blocked with a reason: {unexplained}"
-    assert not simulation.find_orphaned_pods(), f"orphaned pods: {simulation.find_orphaned_pods()}"
+    assert not find_orphaned_pods(simulation), f"orphaned pods: {find_orphaned_pods(simulation)}"
     for roll in (r for r in simulation.list_rolls() if r not in simulation.list_active_rolls()):
         status = roll["status"]
         uid = status.get("podUID", "")
