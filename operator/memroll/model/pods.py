@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from memroll.model.pod_revisions import PodRevisions
+
 DO_NOT_DISRUPT_ANNOTATION = "memroll.dev/do-not-disrupt"
 """On a pod or a namespace: "true", or the time until which memroll must not roll it."""
 AUTOSCALER_ANNOTATIONS = {
@@ -137,7 +139,9 @@ class Workload:
     hash_label: str = ""
     """Label by which the ReplicaSet selects its pods; empty if the workload can't surge."""
     rollout_in_progress: str = ""
-    """Reason why a rollout is in progress, or why the pod is of another revision; or empty."""
+    """Reason why a rollout is in progress, or why the controller is of another revision; or empty."""
+    pod_revisions: PodRevisions | None = None
+    """Revisions that the pods are compared with; None if the controller has pods of one revision only."""
     owner_rollout_in_progress: str = ""
     """Reason why a rollout of `owner` is in progress, regardless of the pod's revision; or empty."""
     selector: str = ""
@@ -158,3 +162,10 @@ class Workload:
     def can_readopt(self) -> bool:
         """True if the controller can readopt a released pod: to keep it, or to delete it at zero replicas."""
         return self.controller_replicas > 0 or self.replicas == 0
+
+    def rollout_of(self, pod: Pod) -> str:
+        """Return why a rollout of the workload is in progress, or would change this pod's revision; or empty."""
+        revisions = self.pod_revisions
+        if self.rollout_in_progress or revisions is None:
+            return self.rollout_in_progress
+        return revisions.describe(pod.key.name, pod.labels)

@@ -118,7 +118,7 @@ def check_strategy(candidate: Candidate, context: Context) -> GateResult:
 
 def check_no_rollout(candidate: Candidate, _: Context) -> GateResult:
     """Block if the workload is being rolled out."""
-    message = candidate.workload.rollout_in_progress if candidate.workload else ""
+    message = candidate.workload.rollout_of(candidate.pod) if candidate.workload else ""
     return GateResult(message, message or NONE, NONE)
 
 

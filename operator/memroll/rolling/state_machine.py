@@ -146,8 +146,9 @@ def _abort_reason(step: StepInput) -> tuple[str, str] | None:
         return REFUSED, observation.must_not_roll_because
     if observation.policy_withdrawn:
         return "Withdrawn", observation.policy_withdrawn
-    if workload is None or workload.rollout_in_progress:
-        return WORKLOAD_CHANGING, workload.rollout_in_progress if workload else "the workload is gone"
+    rollout = workload.rollout_of(step.pod) if workload else "the workload is gone"
+    if rollout:
+        return WORKLOAD_CHANGING, rollout
     return None
 
 

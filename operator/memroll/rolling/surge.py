@@ -64,7 +64,7 @@ def _release_again(step: StepInput) -> Transition:
     changed = "the workload is gone"
     if workload is not None:
         subject = RollSubject(step.pod, workload, observation.permissions, observation.hash_selector)
-        changed = workload.rollout_in_progress or SURGE.unsupported_because(subject)
+        changed = workload.rollout_of(step.pod) or SURGE.unsupported_because(subject)
     if changed:
         return step.wait(changed, reason=WORKLOAD_CHANGING)
     if step.is_overdue(step.status.times.replacing):

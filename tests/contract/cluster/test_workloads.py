@@ -11,6 +11,7 @@ from memroll.clients.kube.pods import KubePodReader
 from memroll.clients.kube.workloads import KubeWorkloadReader
 from memroll.errors import NotFoundError, TerminalError
 from memroll.model.pods import ObjectRef, Pod, Workload
+from tests.builders import pod as built_pod
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:
@@ -163,7 +164,25 @@ async def test_a_pod_of_a_stateful_or_daemon_set(
     pod = await pod_of(server, api, owned_by("apps/v1", kind, "db", "s"))
     found = await workloads.get_workload(pod)
     ref = ObjectRef("apps/v1", kind, "db", "s")
-    assert found == Workload(ref, ref, desired, desired, controller_uids=frozenset({"s"}))
+    assert found is not None
+    expected = Workload(ref, ref, desired, desired, controller_uids=frozenset({"s"}))
+    assert replace(found, pod_revisions=None) == expected
+    assert found.rollout_of(pod) == ""
+
+
+async def test_a_pod_is_compared_with_the_revision_at_which_it_would_be_created_again(
+    server: FakeApi, workloads: KubeWorkloadReader
+) -> None:
+    """Under OnDelete all pods of the StatefulSet are read once, and the current revision never moves."""
+    metadata = {"name": "db", "uid": "s", "generation": 2}
+    status = {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "currentRevision": "1"}
+    body = {"spec": {"replicas": 2, "updateStrategy": {"type": "OnDelete"}}, "status": status | {"updateRevision": "2"}}
+    server.add(f"{APPS}/statefulsets", {"kind": "StatefulSet", "metadata": metadata, **body})
+    found = await workloads.find_workload("ai", ObjectRef("apps/v1", "StatefulSet", "db", "s"))
+    assert found is not None
+    pods = [built_pod(f"db-{revision}", labels={"controller-revision-hash": revision}) for revision in ("1", "2")]
+    assert [bool(found.rollout_of(p)) for p in pods] == [True, False]
+    assert (found.rollout_in_progress, bool(found.owner_rollout_in_progress)) == ("", True)
 
 
 @pytest.mark.parametrize(("api_version", "kind"), [("batch/v1", "Job"), ("apps.kruise.io/v1beta1", "StatefulSet")])

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.json_access import get_dict, get_int, get_str, get_str_dict
+from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS
+from memroll.clients.kube.json_access import get_dict, get_dicts, get_int, get_str, get_str_dict
 from memroll.model.pods import ROLLOUT_HASH
 
 if TYPE_CHECKING:
@@ -22,11 +23,11 @@ def describe_deployment_rollout(owner: Json, replica_set: Json, replica_sets: li
     current = get_str_dict(owner, "metadata", "annotations").get(_REVISION, "")
     revision = get_str_dict(replica_set, "metadata", "annotations").get(_REVISION, "")
     if current and revision and current != revision:
-        return f"{_name(owner)} is at revision {current}, the pod at {revision}"
+        return f"{name_of(owner)} is at revision {current}, the pod at {revision}"
     return (
         describe_deletion(owner)
-        or _not_observed(owner)
-        or _not_updated(owner)
+        or not_observed(owner)
+        or _not_updated(owner, replica_set)
         or _old_pods(owner, replica_set, replica_sets)
     )
 
@@ -51,27 +52,27 @@ def describe_argo_rollout(owner: Json, replica_set: Json, replica_sets: list[Jso
     stable, current = get_str(owner, "status", "stableRS"), get_str(owner, "status", "currentPodHash")
     revision = get_str_dict(replica_set, "metadata", "labels").get(ROLLOUT_HASH, "")
     if stable != current:
-        return f"{_name(owner)} is updating from {stable or 'nothing'} to {current}"
+        return f"{name_of(owner)} is updating from {stable or 'nothing'} to {current}"
     if stable and revision and revision != stable:
-        return f"{_name(owner)} is at {stable}, the pod at {revision}"
+        return f"{name_of(owner)} is at {stable}, the pod at {revision}"
     observed = get_str(owner, "status", "observedGeneration")
     if observed.isdigit() and int(observed) < get_int(owner, "metadata", "generation"):
         return _not_observed_message(owner)
-    return describe_deletion(owner) or _not_updated(owner) or _old_pods(owner, replica_set, replica_sets)
+    return describe_deletion(owner) or _not_updated(owner, replica_set) or _old_pods(owner, replica_set, replica_sets)
 
 
 def describe_stateful_set_rollout(owner: Json) -> str:
     current, updated = get_str(owner, "status", "currentRevision"), get_str(owner, "status", "updateRevision")
     if current != updated:
-        return f"{_name(owner)} is updating from {current} to {updated}"
-    return describe_deletion(owner) or _not_observed(owner) or _not_updated(owner)
+        return f"{name_of(owner)} is updating from {current} to {updated}"
+    return describe_deletion(owner) or not_observed(owner) or _not_updated(owner)
 
 
 def describe_daemon_set_rollout(owner: Json) -> str:
     updated, desired = (get_int(owner, "status", f"{word}NumberScheduled") for word in ("updated", "desired"))
     if updated < desired:
-        return f"{_name(owner)} has updated {updated} of {desired} pods"
-    return describe_deletion(owner) or _not_observed(owner)
+        return f"{name_of(owner)} has updated {updated} of {desired} pods"
+    return describe_deletion(owner) or not_observed(owner)
 
 
 def has_recreate_strategy(owner: Json) -> bool:
@@ -84,10 +85,10 @@ def must_not_surge_because(owner: Json) -> str:
     strategy = get_dict(owner, "spec", "strategy")
     kind = get_str(strategy, "type")
     if get_str(owner, "kind") == "Deployment" and kind not in ("", "RollingUpdate", "Recreate"):
-        return f"{_name(owner)} has the strategy {kind[:63]}, which memroll does not support"
+        return f"{name_of(owner)} has the strategy {kind[:63]}, which memroll does not support"
     for part in ("rollingUpdate", "canary"):
         if _is_zero(get_dict(strategy, part).get("maxSurge")):
-            return f"{_name(owner)} has maxSurge 0: it allows no additional pod"
+            return f"{name_of(owner)} has maxSurge 0: it allows no additional pod"
     return _routed_by_hash(owner)
 
 
@@ -112,29 +113,46 @@ def _routed_by_hash(owner: Json) -> str:
         (get_dict(routing, "appMesh"), "a VirtualNode of App Mesh"),
     ):
         if found:
-            return f"{_name(owner)} is routed by {router}, which selects the pod by its template hash"
+            return f"{name_of(owner)} is routed by {router}, which selects the pod by its template hash"
     return ""
 
 
 def describe_deletion(owner: Json) -> str:
-    return f"{_name(owner)} is being deleted" if get_str(owner, "metadata", "deletionTimestamp") else ""
+    return f"{name_of(owner)} is being deleted" if get_str(owner, "metadata", "deletionTimestamp") else ""
 
 
-def _not_observed(owner: Json) -> str:
+def not_observed(owner: Json) -> str:
+    """Return that the controller has not observed the last change of its object yet, or an empty string."""
     observed = get_int(owner, "status", "observedGeneration") >= get_int(owner, "metadata", "generation")
     return "" if observed else _not_observed_message(owner)
 
 
 def _not_observed_message(owner: Json) -> str:
-    return f"{_name(owner)} was changed and its controller has not observed the change yet"
+    return f"{name_of(owner)} was changed and its controller has not observed the change yet"
 
 
-def _not_updated(owner: Json) -> str:
+def _not_updated(owner: Json, replica_set: Json | None = None) -> str:
     updated, desired = get_int(owner, "status", "updatedReplicas"), get_int(owner, "spec", "replicas", default=1)
-    if updated >= desired:
+    if updated >= desired or (replica_set and _is_only_short_of_pods(replica_set, desired)):
         return ""
     paused = " and is paused" if owner.get("spec", {}).get("paused") is True else ""
-    return f"{_name(owner)} has updated {updated} of {desired} pods{paused}"
+    return f"{name_of(owner)} has updated {updated} of {desired} pods{paused}"
+
+
+def _is_only_short_of_pods(replica_set: Json, desired: int) -> bool:
+    """Return whether a ReplicaSet is scaled to all replicas, but can't create the pods: a quota, an admission webhook.
+
+    A rollout that waits for a quota is another case: its new ReplicaSet is scaled up step by step, or old pods remain.
+    """
+    return get_int(replica_set, "spec", "replicas") >= desired and bool(replica_failure(replica_set))
+
+
+def replica_failure(replica_set: Json) -> str:
+    """Return why a ReplicaSet can't create pods, or an empty string."""
+    for condition in get_dicts(replica_set, "status", "conditions"):
+        if get_str(condition, "type") == "ReplicaFailure" and get_str(condition, "status") == "True":
+            return get_str(condition, "message")[:MAX_MESSAGE_CHARS] or "ReplicaFailure"
+    return ""
 
 
 def _old_pods(owner: Json, replica_set: Json, replica_sets: list[Json]) -> str:
@@ -143,9 +161,10 @@ def _old_pods(owner: Json, replica_set: Json, replica_sets: list[Json]) -> str:
             continue
         pods = max(get_int(other, "spec", "replicas"), get_int(other, "status", "replicas"))
         if pods:
-            return f"{_name(owner)} still has {pods} pods of {get_str(other, 'metadata', 'name')}"
+            return f"{name_of(owner)} still has {pods} pods of {get_str(other, 'metadata', 'name')}"
     return ""
 
 
-def _name(owner: Json) -> str:
+def name_of(owner: Json) -> str:
+    """Return kind and name of an object, for messages."""
     return f"{get_str(owner, 'kind') or 'the workload'}/{get_str(owner, 'metadata', 'name')}"

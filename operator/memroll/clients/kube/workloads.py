@@ -9,8 +9,14 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
-from memroll.clients.kube.json_access import get_bool, get_dict, get_dicts, get_int, get_str, get_str_dict
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.json_access import get_bool, get_dict, get_int, get_str, get_str_dict
+from memroll.clients.kube.pod_revisions import (
+    daemon_set_revisions,
+    describe_replacing_daemon_set,
+    describe_replacing_stateful_set,
+    stateful_set_revisions,
+)
 from memroll.clients.kube.pods import CORE, get_controller, select_annotations
 from memroll.clients.kube.rollouts import (
     describe_argo_rollout,
@@ -22,6 +28,7 @@ from memroll.clients.kube.rollouts import (
     is_current_of_deployment,
     is_current_of_rollout,
     must_not_surge_because,
+    replica_failure,
 )
 from memroll.clients.kube.selectors import selector_string
 from memroll.errors import NotFoundError, TerminalError
@@ -90,11 +97,9 @@ class KubeWorkloadReader:
             case "ReplicaSet":
                 return await self._of_replica_set(namespace, controller, raw)
             case "StatefulSet":
-                replicas = get_int(raw, "spec", "replicas", default=1)
-                return _without_owner(controller, raw, replicas, describe_stateful_set_rollout(raw))
+                return _stateful_set(controller, raw)
             case _:
-                replicas = get_int(raw, "status", "desiredNumberScheduled")
-                return _without_owner(controller, raw, replicas, describe_daemon_set_rollout(raw))
+                return _daemon_set(controller, raw)
 
     async def _of_replica_set(self, namespace: str, controller: ObjectRef, raw: Json) -> Workload:
         replicas = get_int(raw, "spec", "replicas", default=1)
@@ -199,6 +204,24 @@ def _selector_of_all_revisions(raw: Json) -> str:
     return selector_string({**get_dict(raw, "spec", "selector"), "matchLabels": own})
 
 
+def _stateful_set(controller: ObjectRef, raw: Json) -> Workload:
+    replicas = get_int(raw, "spec", "replicas", default=1)
+    return replace(
+        _without_owner(controller, raw, replicas, describe_stateful_set_rollout(raw)),
+        rollout_in_progress=describe_replacing_stateful_set(raw),
+        pod_revisions=stateful_set_revisions(raw),
+    )
+
+
+def _daemon_set(controller: ObjectRef, raw: Json) -> Workload:
+    replicas = get_int(raw, "status", "desiredNumberScheduled")
+    return replace(
+        _without_owner(controller, raw, replicas, describe_daemon_set_rollout(raw)),
+        rollout_in_progress=describe_replacing_daemon_set(raw),
+        pod_revisions=daemon_set_revisions(raw),
+    )
+
+
 def _without_owner(controller: ObjectRef, raw: Json, replicas: int, rollout: str) -> Workload:
     return Workload(
         controller,
@@ -209,14 +232,14 @@ def _without_owner(controller: ObjectRef, raw: Json, replicas: int, rollout: str
         owner_rollout_in_progress=rollout,
         selector=_selector(raw),
         controller_uids=frozenset({controller.uid}),
-        replica_failure=_replica_failure(raw),
+        replica_failure=replica_failure(raw),
         restarted_at=_restarted_at(raw),
     )
 
 
 def _with_owner(workload: Workload, owner: Json, replica_sets: list[Json], selector: str) -> Workload:
     """Add the fields that come from the owner and from all of its ReplicaSets."""
-    failures = [failure for rs in replica_sets if (failure := _replica_failure(rs))]
+    failures = [failure for rs in replica_sets if (failure := replica_failure(rs))]
     return replace(
         workload,
         replicas=get_int(owner, "spec", "replicas", default=1),
@@ -228,14 +251,6 @@ def _with_owner(workload: Workload, owner: Json, replica_sets: list[Json], selec
         has_recreate_strategy=has_recreate_strategy(owner),
         must_not_surge_because=must_not_surge_because(owner),
     )
-
-
-def _replica_failure(raw: Json) -> str:
-    """Return why a ReplicaSet can't create pods, or an empty string."""
-    for condition in get_dicts(raw, "status", "conditions"):
-        if get_str(condition, "type") == "ReplicaFailure" and get_str(condition, "status") == "True":
-            return get_str(condition, "message")[:MAX_MESSAGE_CHARS]
-    return ""
 
 
 def _restarted_at(raw: Json) -> str:

@@ -29,6 +29,19 @@ def replica_set(name: str, revision: str = "5", replicas: int = 2) -> dict[str, 
     return {"metadata": metadata, "spec": {"replicas": replicas}, "status": {"replicas": replicas}}
 
 
+def short_of_pods(replicas: int = 10, *, failing: bool = True) -> dict[str, Any]:
+    """Return a ReplicaSet that has created 8 pods; a quota forbids more."""
+    condition = {
+        "type": "ReplicaFailure", "status": str(failing), "reason": "FailedCreate",
+        "message": 'pods "chat-new-abcde" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=8, '
+        "limited: pods=8",
+    }  # fmt: skip
+    raw = replica_set("chat-new", replicas=replicas)
+    return raw | {"status": {"replicas": 8, "readyReplicas": 8, "conditions": [condition]}}
+
+
+TEN = {"spec": {"replicas": 10}}
+
 OWN = replica_set("chat-new")
 OLD = replica_set("chat-old", "4", 0)
 
@@ -60,6 +73,26 @@ OLD = replica_set("chat-old", "4", 0)
         pytest.param(
             deployment(), replica_set("chat-old", "4", 1), [OWN],
             "Deployment/chat is at revision 5, the pod at 4", id="a pod of an old revision",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=8) | TEN, short_of_pods(), [short_of_pods(), OLD], "",
+            id="scaled beyond a quota without a rollout",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=8) | TEN, short_of_pods(failing=False), [short_of_pods(failing=False)],
+            "Deployment/chat has updated 8 of 10 pods", id="scaled up, and the pods are about to be created",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=8) | TEN, short_of_pods(9), [short_of_pods(9), OLD],
+            "Deployment/chat has updated 8 of 10 pods", id="a rollout that waits for a quota, still scaling up",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=8) | TEN, short_of_pods(), [short_of_pods(), replica_set("chat-old", "4", 5)],
+            "Deployment/chat still has 5 pods of chat-old", id="a rollout that waits for a quota, with old pods",
+        ),
+        pytest.param(
+            deployment(updatedReplicas=8) | TEN, replica_set("chat-old", "4", 5), [short_of_pods()],
+            "Deployment/chat is at revision 5, the pod at 4", id="an old pod in a rollout that waits for a quota",
         ),
         pytest.param(
             deployment() | {"metadata": {"name": "chat", "deletionTimestamp": "x"}}, OWN, [OWN],
@@ -94,6 +127,9 @@ ARGO = {"metadata": {"uid": "new", "labels": {"rollouts-pod-template-hash": "new
             id="an unobserved change",
         ),
         pytest.param(rollout(observedGeneration="c9f8b5d"), ARGO, "", id="an old controller's hash"),
+        pytest.param(
+            rollout(updatedReplicas=1), ARGO | {"status": short_of_pods()["status"]}, "", id="scaled beyond a quota"
+        ),
         pytest.param(
             rollout(), {"metadata": {"uid": "old", "labels": {"rollouts-pod-template-hash": "old"}}},
             "Rollout/chat is at new, the pod at old", id="a pod of an old revision",
