@@ -75,6 +75,7 @@ _IMMUTABLE = (
     "podUID",
     "policy",
     "strategy",
+    "duringRollout",
     "reason",
     "replacementTimeoutSeconds",
     "drain",

@@ -26,6 +26,8 @@ class ConditionType(StrEnum):
     """The last query was answered."""
     AT_RISK = "AtRisk"
     """At least one pod leaks, is about to reach its limit, or is above `usageThreshold`."""
+    ROLLS_BLOCKED = "RollsBlocked"
+    """Present only while a pod is held near its limit because it is not Ready or its workload is in a rollout."""
     STALLED = "Stalled"
     """kstatus: present only while a person must act."""
 
@@ -36,7 +38,7 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-ABNORMAL = frozenset({ConditionType.STALLED})
+ABNORMAL = frozenset({ConditionType.ROLLS_BLOCKED, ConditionType.STALLED})
 """Conditions that are present only while True (kstatus), as `kubectl wait` and GitOps tools expect."""
 
 

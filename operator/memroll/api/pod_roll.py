@@ -9,7 +9,7 @@ from pydantic import Field
 
 from memroll.api.base import NAME_PATTERN, ApiModel, ImageName, Message, Name, ShortText, Time, Uid, WorkloadRef
 from memroll.api.evidence import Evidence, EvidenceSpec
-from memroll.api.roll_spec import DrainSpec, Strategy
+from memroll.api.roll_spec import DrainSpec, HoldOrEvict, Strategy
 from memroll.api.selector import LabelKey, LabelValue
 
 
@@ -71,6 +71,8 @@ class PodRollSpec(ApiModel):
     strategy: Strategy = Strategy.AUTO
     """`Surge` starts the replacement before the pod is evicted, `Evict` evicts the pod first, `Restart` restarts
     the whole workload. `Auto` is Surge where supported, else Evict; Restart for `strategy: Recreate`."""
+    during_rollout: HoldOrEvict = HoldOrEvict.HOLD
+    """`Evict`: the roll also begins while the workload is in a rollout, if its strategy is `Evict`."""
     replacement_timeout_seconds: int = Field(default=600, ge=5, le=21600)
     """Time within which the replacement must become Ready; after it the roll is rolled back."""
     drain: DrainSpec = DrainSpec()

@@ -31,6 +31,13 @@ class DrainMode(StrEnum):
     """Remove the running pod from its Services, and evict it once it is idle. Surge only."""
 
 
+class HoldOrEvict(StrEnum):
+    HOLD = "Hold"
+    """Wait, although the pod reaches its limit before."""
+    EVICT = "Evict"
+    """Evict the pod shortly before it reaches its limit."""
+
+
 class WhenLimitComesFirst(StrEnum):
     ROLL = "Roll"
     """Roll the pod outside of the maintenance windows."""
@@ -130,6 +137,12 @@ class RollPolicy(ApiModel):
     """Limits on the number of rolls over time. All of them apply."""
     replacement_timeout: Duration = timedelta(minutes=10)
     """Time within which a replacement must become Ready; after it the roll is rolled back."""
+    during_rollout: HoldOrEvict = HoldOrEvict.HOLD
+    """Action for a pod that would reach its limit during a rollout of its workload: `Hold` waits, `Evict` evicts the
+    pod shortly before, even if that updates it."""
+    when_not_ready: HoldOrEvict = HoldOrEvict.HOLD
+    """Action for a pod that would reach its limit while it is not Ready: `Hold` waits, `Evict` evicts the pod shortly
+    before."""
     maintenance_windows: MaintenanceWindows | None = None
     """Times at which pods may be rolled. Without it, at any time."""
     drain: DrainSpec = DrainSpec()

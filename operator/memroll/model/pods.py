@@ -150,6 +150,8 @@ class Workload:
     """Uids of all controllers of the workload's pods: one, or the ReplicaSets of all revisions."""
     replica_failure: str = ""
     """Reason why the controller can't create pods (an exhausted quota, an admission webhook), or empty."""
+    is_supported: bool = True
+    """False if memroll can't read the rollouts of this kind of workload."""
     paused: bool = False
     restarted_at: str = ""
     """Time of the last restart by annotation or field, as written there; or empty."""

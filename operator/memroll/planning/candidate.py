@@ -47,6 +47,11 @@ class Candidate:
     outside_window_because: str = ""
     """Reason why it is rolled outside the maintenance windows; empty if it is not."""
 
+    evicted_because: str = ""
+    """Reason why it is evicted although it is not Ready or its workload is in a rollout; empty if it is not."""
+    is_held_at_limit: bool = False
+    """True if it is near its limit and not rolled because it is not Ready or its workload is in a rollout."""
+
     @property
     def due(self) -> bool:
         """True if the pod must be rolled now."""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from memroll.api.base import rfc3339
 from memroll.api.policy import Mode
 from memroll.api.quantity import humanize_duration
+from memroll.api.roll_spec import Strategy
 from memroll.model.pods import ROLL_ANNOTATION
-from memroll.planning import rate_gates
+from memroll.planning import holds, rate_gates
 from memroll.planning.effectiveness_gate import check_effectiveness
 from memroll.planning.gate_result import NONE, Gate, GateResult, evaluate
 from memroll.rolling.do_not_disrupt import do_not_disrupt
@@ -98,10 +99,10 @@ def check_disruption_allowed(candidate: Candidate, context: Context) -> GateResu
     return GateResult(message, message or NONE, NONE)
 
 
-def check_ready(candidate: Candidate, _: Context) -> GateResult:
-    """Block if the pod is not Ready."""
+def check_ready(candidate: Candidate, context: Context) -> GateResult:
+    """Block if the pod is not Ready, unless the policy has it evicted near its limit."""
     pod = candidate.pod
-    message = "" if pod.ready else "the pod is not Ready: replacing it might hide another problem"
+    message = holds.describe(holds.readiness_hold(candidate, context), candidate, context)
     return GateResult(message, "Ready" if pod.ready else f"{pod.phase}, not Ready", "Ready")
 
 
@@ -109,17 +110,18 @@ def check_strategy(candidate: Candidate, context: Context) -> GateResult:
     """Block if no strategy can replace the pod."""
     if candidate.unreadable_because:
         return GateResult(candidate.unreadable_because, "unknown workload", "a strategy")
-    requested, permissions = context.spec.roll.strategy, context.permissions
+    permissions = context.permissions
+    requested = Strategy.EVICT if candidate.evicted_because else context.spec.roll.strategy
     choice = choose(requested, candidate.pod, candidate.workload, permissions, candidate.hash_selector)
     if isinstance(choice, Unsupported):
         return GateResult(choice.reason, "no strategy", "a strategy")
     return GateResult("", f"{choice.strategy}: {choice.reason}", "a strategy")
 
 
-def check_no_rollout(candidate: Candidate, _: Context) -> GateResult:
-    """Block if the workload is being rolled out."""
-    message = candidate.workload.rollout_of(candidate.pod) if candidate.workload else ""
-    return GateResult(message, message or NONE, NONE)
+def check_no_rollout(candidate: Candidate, context: Context) -> GateResult:
+    """Block if the workload is being rolled out, unless the policy has the pod evicted near its limit."""
+    hold = holds.rollout_hold(candidate, context)
+    return GateResult(holds.describe(hold, candidate, context), hold.cause if hold else NONE, NONE)
 
 
 GATES: Mapping[Gate, GateFunction] = MappingProxyType(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from memroll.planning import holds
+from memroll.planning.gate_result import Gate
 from memroll.planning.gates import first_blocking_gate
 from memroll.planning.schedule import schedule_candidates
 
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from memroll.planning.candidate import Candidate, Context
-    from memroll.planning.gate_result import Gate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,12 @@ class Plan:
     rolls: tuple[Candidate, ...] = ()
     blocked: tuple[Blocked, ...] = ()
 
+    @property
+    def held(self) -> tuple[Blocked, ...]:
+        """Blocked pods that are near their limit and wait until they are Ready, or for the end of a rollout."""
+        gates = (Gate.POD_NOT_READY, Gate.ROLLOUT_IN_PROGRESS)
+        return tuple(b for b in self.blocked if b.candidate.is_held_at_limit and b.gate in gates)
+
     def blocked_by(self, pod_uid: str) -> Blocked | None:
         """Return the gate that blocks a pod, with its message; None if the pod is rolled or is no candidate."""
         return next((b for b in self.blocked if b.candidate.pod.key.uid == pod_uid), None)
@@ -43,7 +50,8 @@ class Plan:
 def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     """Evaluate the gates for each candidate in order of urgency; planned rolls count for the next candidates."""
     blocked: list[Blocked] = []
-    context = replace(context, candidates=tuple(schedule_candidates(candidates, context)))
+    scheduled = (holds.mark(c, context) for c in schedule_candidates(candidates, context))
+    context = replace(context, candidates=tuple(scheduled))
     for candidate in context.candidates:
         blocking = first_blocking_gate(candidate, context)
         if blocking is None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from memroll.api import API_VERSION
 from memroll.api.base import MAX_IMAGE_CHARS, WorkloadRef
 from memroll.api.pod_roll import PodRollSpec, RollTrigger
+from memroll.api.roll_spec import HoldOrEvict, Strategy
 from memroll.detection.assessment import Assessment, describe_growth
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ def pod_roll_manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> 
         pod_name=pod.name,
         pod_uid=pod.uid,
         policy=policy.name,
-        strategy=policy.spec.roll.strategy,
+        strategy=Strategy.EVICT if candidate.evicted_because else policy.spec.roll.strategy,
+        during_rollout=policy.spec.roll.during_rollout if candidate.evicted_because else HoldOrEvict.HOLD,
         replacement_timeout_seconds=int(policy.spec.roll.replacement_timeout.total_seconds()),
         drain=policy.spec.roll.drain,
         evidence=policy.spec.evidence,
@@ -105,5 +107,6 @@ def roll_reason(candidate: Candidate) -> str:
         f"{candidate.container}: {describe_growth(assessment)}",
         candidate.advanced_because,
         candidate.outside_window_because,
+        candidate.evicted_because,
     )
     return "; ".join(part for part in parts if part)[:MAX_REASON_CHARS]

@@ -53,6 +53,11 @@ class Metrics:
         self.blocked_pods = self._gauge(
             "memroll_blocked_pods", "Due pods whose roll a gate blocks", *POLICY_LABELS, "gate"
         )
+        self.held_pods = self._gauge(
+            "memroll_held_pods",
+            "Pods near their limit that wait: not Ready, or in a rollout",
+            *POLICY_LABELS,
+        )
         self.roll_rate_limited = self._gauge(
             "memroll_roll_rate_limited", "1 while the roll rate limit blocks rolls of a policy", *POLICY_LABELS
         )
@@ -98,6 +103,7 @@ class Metrics:
             self.pods.labels(*labels, state.value).set(counts[state])
         self.blocked_pods.remove_by_labels(dict(zip(POLICY_LABELS, labels, strict=True)))
         blocked = outcome.plan.blocked
+        self.held_pods.labels(*labels).set(len(outcome.plan.held))
         self.roll_rate_limited.labels(*labels).set(int(any(b.gate is Gate.RATE_LIMITED for b in blocked)))
         for gate in (b.gate for b in blocked if b.candidate.due):
             self.blocked_pods.labels(*labels, gate.value).inc()
@@ -116,6 +122,7 @@ class Metrics:
             self.reconciles,
             self.last_reconcile,
             self.blocked_pods,
+            self.held_pods,
             self.roll_rate_limited,
             self.rolls,
             self.effects,

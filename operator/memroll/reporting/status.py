@@ -38,6 +38,8 @@ MAX_MESSAGE_CHARS = 1024
 """Maximum length of a verdict's message in status, in characters."""
 MAX_AT_RISK_NAMED = 10
 """Maximum number of pods that the condition AtRisk names."""
+MAX_HELD_NAMED = 5
+"""Maximum number of pods that the condition RollsBlocked names."""
 MAX_CONFLICTS_NAMED = 5
 """Maximum number of pods that the condition Accepted names."""
 
@@ -68,6 +70,8 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
         ConditionType.PROMETHEUS_REACHABLE: _prometheus_reachable(outcome),
         ConditionType.AT_RISK: _any_at_risk(outcome),
     }
+    if outcome.plan.held:
+        results[ConditionType.ROLLS_BLOCKED] = _rolls_blocked(outcome)
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():
@@ -156,6 +160,14 @@ def _any_at_risk(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
         reasons.setdefault(assessment.pod.key.name, assessment.verdict.reason.value)
     pods = ", ".join(f"{pod} ({reason})" for pod, reason in sorted(reasons.items())[:MAX_AT_RISK_NAMED])
     return ConditionStatus.TRUE, outcome.at_risk[0].verdict.reason.value, f"at risk: {pods}"
+
+
+def _rolls_blocked(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
+    """Return the pods that are held near their limit, with the gate and the remedy of the most urgent one."""
+    held = outcome.plan.held
+    names = ", ".join(b.candidate.pod.key.name for b in held[:MAX_HELD_NAMED])
+    more = f" and {len(held) - MAX_HELD_NAMED} more" if len(held) > MAX_HELD_NAMED else ""
+    return ConditionStatus.TRUE, held[0].gate.value, f"held near the limit: {names}{more}: {held[0].message}"
 
 
 def _pod_counts(outcome: Outcome) -> PodCounts:

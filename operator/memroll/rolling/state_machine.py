@@ -20,6 +20,7 @@ from memroll.api.base import WorkloadRef
 from memroll.api.pod_roll import ControllerRef, Phase, PhaseTimes, PodRollStatus
 from memroll.evidence.time_budget import MIN_CAPTURE_S, remaining_s, skipped
 from memroll.rolling.actions import CAPTURE_EVIDENCE
+from memroll.rolling.eviction_choice import blocking_rollout
 from memroll.rolling.observation import Transition, to_phase
 from memroll.rolling.reasons import (
     CANCELED,
@@ -135,7 +136,7 @@ def _aborted(step: StepInput) -> Transition | None:
 
 def _abort_reason(step: StepInput) -> tuple[str, str] | None:
     """Return reason and message to end a roll that has not changed anything yet."""
-    observation, workload = step.observation, step.workload
+    observation = step.observation
     if step.roll.spec.cancel:
         return CANCELED, "canceled before anything was changed"
     if observation.uninstalling:
@@ -146,7 +147,7 @@ def _abort_reason(step: StepInput) -> tuple[str, str] | None:
         return REFUSED, observation.must_not_roll_because
     if observation.policy_withdrawn:
         return "Withdrawn", observation.policy_withdrawn
-    rollout = workload.rollout_of(step.pod) if workload else "the workload is gone"
+    rollout = blocking_rollout(step)
     if rollout:
         return WORKLOAD_CHANGING, rollout
     return None

@@ -30,6 +30,7 @@ SERIES = {
     f'memroll_roll_rate_limited{{namespace="ai",policy="chat",{INSTANCE}}}': "0x60 1x20 0x70",
     f'memroll_roll_rate_limited{{namespace="ai",policy="agents",{INSTANCE}}}': "0x60 1x10 0x80",
     f'memroll_roll_rate_limited{{namespace="ai",policy="chat",{STANDBY}}}': "1x150",
+    f'memroll_held_pods{{namespace="ai",policy="chat",{INSTANCE}}}': "0x80 2x20 0x50",
     f'memroll_last_reconcile_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",
 }
 EXPECTED = {
@@ -37,6 +38,8 @@ EXPECTED = {
     "20m": ["RollsFail", "Down", "PrometheusUnreachable"],
     "65m": ["Down", "PrometheusUnreachable", "RollRateLimited"],
     "75m": ["Down", "PrometheusUnreachable", "RollRateLimited"],
+    "83m": ["Down", "PrometheusUnreachable"],
+    "90m": ["Down", "PrometheusUnreachable", "PodsHeld"],
     "128m": ["Down", "PrometheusUnreachable", "PolicyNotReconciled"],
     "140m": ["Down", "WithoutLeader"],
 }

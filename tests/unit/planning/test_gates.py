@@ -71,7 +71,7 @@ BLOCKED = [
         {"pod": pod(ready=False)},
         {},
         "PodNotReady",
-        "the pod is not Ready: replacing it might hide another problem",
+        "the pod is not Ready; its limit is near: set roll.whenNotReady: Evict to evict it before",
         id="a pod that is not Ready",
     ),
     pytest.param(
@@ -155,7 +155,7 @@ BLOCKED = [
         {"workload": workload(rollout_in_progress="1 of 3 pods are updated")},
         {},
         "RolloutInProgress",
-        "1 of 3 pods are updated",
+        "1 of 3 pods are updated; its limit is near: set roll.duringRollout: Evict to evict it before",
         id="a workload in a rollout",
     ),
     pytest.param(
@@ -346,7 +346,7 @@ def test_gates_after_the_first_that_blocks_are_not_evaluated():
 
 
 def test_a_long_message_is_cut_to_what_status_allows():
-    blocking = {"workload": workload(rollout_in_progress="x" * 300)}
+    blocking = {"workload": workload(rollout_in_progress="x" * 300), "verdict": leak_verdict(400)}
     assert first_blocking_gate(candidate(**blocking), context()) == ("RolloutInProgress", "x" * MAX_GATE_MESSAGE_CHARS)
 
 

@@ -46,6 +46,17 @@ def test_each_pod_is_counted_once_by_its_state():
     assert counts.to_dict() == {"total": 6, "healthy": 1, "suspected": 1, "atRisk": 3, "inconclusive": 1}
 
 
+def test_the_condition_rolls_blocked_names_a_few_of_the_held_pods():
+    names = [f"p{i}" for i in range(7)]
+    blocked = tuple(
+        Blocked(candidate(pod=pod(name), is_held_at_limit=True), Gate.POD_NOT_READY, "the pod is not Ready")
+        for name in names
+    )
+    found = status(Plan((), blocked), **dict.fromkeys(names, leak_verdict()))
+    expected = "held near the limit: p0, p1, p2, p3, p4 and 2 more: the pod is not Ready"
+    assert condition(found, ConditionType.ROLLS_BLOCKED) == ("True", "PodNotReady", expected)
+
+
 def test_a_pod_without_a_watched_container_is_inconclusive():
     counts = build_status(Outcome(policy(), NOW, 2)).pods
     assert (counts.total, counts.inconclusive) == (2, 2)

@@ -183,6 +183,27 @@ ENDS = [
         id="a rollout that began since",
     ),
     pytest.param(
+        fresh(duringRollout="Evict", strategy="Surge"),
+        [BEFORE, Observation(pod(), workload(rollout_in_progress="updating"))],
+        Phase.ABORTED,
+        "WorkloadChanging",
+        id="a rollout during which only an eviction is permitted",
+    ),
+    pytest.param(
+        fresh(duringRollout="Evict", strategy="Evict"),
+        [BEFORE, Observation(pod(), workload(rollout_in_progress="updating", controller_replicas=0))],
+        Phase.ABORTED,
+        "WorkloadChanging",
+        id="an eviction after which the pod would not be created again",
+    ),
+    pytest.param(
+        fresh(strategy="Evict"),
+        [BEFORE, Observation(pod(), workload(rollout_in_progress="updating"))],
+        Phase.ABORTED,
+        "WorkloadChanging",
+        id="an eviction that is not permitted during a rollout",
+    ),
+    pytest.param(
         fresh(),
         [BEFORE, Observation(pod(deleting=True), workload())],
         Phase.ABORTED,
@@ -203,6 +224,13 @@ def test_a_roll_can_end_before_anything_is_changed(roll, observations, phase, re
         roll = roll.model_copy(update={"status": transition.status})
     assert (roll.status.phase, roll.status.reason) == (phase, reason)
     assert roll.status.times.finished == NOW
+
+
+def test_an_eviction_that_the_spec_permits_during_a_rollout_begins():
+    updating = Observation(pod(), workload(rollout_in_progress="updating"))
+    roll = after_steps(fresh(duringRollout="Evict", strategy="Evict"), updating)
+    transition = advance(roll, updating, NOW)
+    assert (transition.status.phase, transition.actions) == (Phase.EVICTING, (EVICT_POD,))
 
 
 def test_a_replacement_that_never_becomes_ready_is_rolled_back():

@@ -109,7 +109,7 @@ class KubeWorkloadReader:
         workload = replace(_without_owner(controller, raw, replicas, _unsupported_message(owner)), owner=owner)
         owner_kind = _OWNER_KINDS.get(_kind(owner))
         if owner_kind is None:
-            return workload
+            return replace(workload, is_supported=False)
         selector = _selector_of_all_revisions(raw)
         owner_raw, replica_sets = await asyncio.gather(
             self._read(namespace, owner), self._list_replica_sets(namespace, owner, selector)
@@ -260,7 +260,8 @@ def _restarted_at(raw: Json) -> str:
 
 def _unsupported(controller: ObjectRef) -> Workload:
     """Return a workload of an unsupported kind. Its message names the API group, for a known kind of another group."""
-    return Workload(controller, controller, controller_replicas=0, rollout_in_progress=_unsupported_message(controller))
+    message = _unsupported_message(controller)
+    return Workload(controller, controller, controller_replicas=0, rollout_in_progress=message, is_supported=False)
 
 
 def _unsupported_message(ref: ObjectRef) -> str:
