@@ -12,6 +12,9 @@ from memroll.api.evidence import Evidence, EvidenceSpec
 from memroll.api.roll_spec import DrainSpec, HoldOrEvict, Strategy
 from memroll.api.selector import LabelKey, LabelValue
 
+MAX_REPLACEMENT_TIMEOUT_S = 21_600
+"""Maximum replacement timeout in seconds: the 6h that the CRD of a policy allows."""
+
 
 class Phase(StrEnum):
     """Phase of a roll. It is written before the action that it names."""
@@ -73,7 +76,7 @@ class PodRollSpec(ApiModel):
     the whole workload. `Auto` is Surge where supported, else Evict; Restart for `strategy: Recreate`."""
     during_rollout: HoldOrEvict = HoldOrEvict.HOLD
     """`Evict`: the roll also begins while the workload is in a rollout, if its strategy is `Evict`."""
-    replacement_timeout_seconds: int = Field(default=600, ge=5, le=21600)
+    replacement_timeout_seconds: int = Field(default=600, ge=5, le=MAX_REPLACEMENT_TIMEOUT_S)
     """Time within which the replacement must become Ready; after it the roll is rolled back."""
     drain: DrainSpec = DrainSpec()
     """Draining of the released pod before it is evicted."""

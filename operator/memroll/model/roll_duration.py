@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Phase
@@ -23,6 +23,9 @@ ASSUMED_READY_S = 60.0
 """Assumed time to become Ready in seconds, of a pod that never was; chosen by hand."""
 MEASURED_ROLLS = 5
 """Number of last successful rolls that are measured, chosen by hand."""
+MAX_TIMEOUTS = 2
+"""Maximum duration of one measured roll, in replacement timeouts: one for its replacement, one for its eviction. A roll
+that hung for longer (on a node that was down, for example) is no measure of the next one. Chosen by hand."""
 
 
 def longest_recent_s(rolls: Iterable[PodRoll]) -> float | None:
@@ -32,19 +35,41 @@ def longest_recent_s(rolls: Iterable[PodRoll]) -> float | None:
     return max(durations_s[-MEASURED_ROLLS:], default=None)
 
 
-def estimate_s(pod: Pod, drain: DrainSpec) -> float:
-    """Return the estimated duration of a roll of this pod, in seconds."""
-    ready_s = ASSUMED_READY_S
-    if pod.ready_at is not None:
-        ready_s = max(0.0, (pod.ready_at - pod.created_at).total_seconds())
-    return ready_s + ROLL_OVERHEAD_S + _max_drain_s(drain)
+def estimate_s(pod: Pod, drain: DrainSpec, known_start_s: float | None = None) -> float:
+    """Return the estimated duration of a roll of this pod, in seconds.
+
+    `known_start_s`: the time that pods of its workload take to become Ready, if known; else that of the pod counts.
+    """
+    start_s = start_time_s(pod) if known_start_s is None else known_start_s
+    return (ASSUMED_READY_S if start_s is None else start_s) + ROLL_OVERHEAD_S + _max_drain_s(drain)
+
+
+def start_time_s(pod: Pod) -> float | None:
+    """Return the time from a pod's creation until it was Ready, in seconds; None while it is not.
+
+    It is too long for a pod that was not Ready in between: the API server has only the last change.
+    """
+    return None if pod.ready_at is None else max(0.0, (pod.ready_at - pod.created_at).total_seconds())
+
+
+def _start_times_s(pods: Iterable[Pod]) -> dict[WorkloadName, float]:
+    """Return the shortest start time of each workload, in seconds, by `WorkloadName.peer_group`."""
+    shortest: dict[WorkloadName, float] = {}
+    for pod in pods:
+        workload, start_s = workload_of(pod), start_time_s(pod)
+        if workload is not None and start_s is not None:
+            group = workload.peer_group
+            shortest[group] = min(start_s, shortest.get(group, start_s))
+    return shortest
 
 
 def _duration_s(roll: PodRoll) -> float | None:
-    times = roll.status.times
+    """Return the duration of an ended roll in seconds, at most that of one that went as it should."""
+    times, spec = roll.status.times, roll.spec
     if times.announced is None or times.finished is None:
         return None
-    return (times.finished - times.announced).total_seconds()
+    max_s = MAX_TIMEOUTS * spec.replacement_timeout_seconds + _max_drain_s(spec.drain)
+    return min((times.finished - times.announced).total_seconds(), max_s)
 
 
 def _max_drain_s(drain: DrainSpec) -> float:
@@ -63,10 +88,17 @@ class RollDurations:
     of_policy_s: float | None
     """Measured duration of the policy's rolls; None if none has succeeded."""
     drain: DrainSpec
+    start_by_workload_s: Mapping[WorkloadName, float] = field(default_factory=dict)
+    """Time that pods take to become Ready, by `WorkloadName.peer_group`: the shortest of the watched pods."""
 
     @classmethod
-    def measure(cls, policy: str, drain: DrainSpec, rolls: Iterable[PodRoll]) -> RollDurations:
-        """Measure the durations. `rolls`: those of the namespace; `policy`: the name of the policy."""
+    def measure(
+        cls, policy: str, drain: DrainSpec, rolls: Iterable[PodRoll], pods: Iterable[Pod] = ()
+    ) -> RollDurations:
+        """Measure the durations.
+
+        `policy`: the name of the policy; `rolls`: those of the namespace; `pods`: those that the policy watches.
+        """
         rolls = tuple(rolls)
         grouped: dict[WorkloadName, list[PodRoll]] = defaultdict(list)
         for roll in rolls:
@@ -75,10 +107,16 @@ class RollDurations:
                 grouped[WorkloadName(ref.kind, ref.name).peer_group].append(roll)
         measured = ((workload, longest_recent_s(own)) for workload, own in grouped.items())
         by_workload_s = {workload: duration_s for workload, duration_s in measured if duration_s is not None}
-        return cls(by_workload_s, longest_recent_s(r for r in rolls if r.spec.policy == policy), drain)
+        of_policy_s = longest_recent_s(r for r in rolls if r.spec.policy == policy)
+        return cls(by_workload_s, of_policy_s, drain, _start_times_s(pods))
 
     def of_pod_s(self, pod: Pod) -> float:
         """Return the duration of a roll of this pod: that of its workload, else of the policy, else an estimate."""
         workload = workload_of(pod)
         own_s = None if workload is None else self.by_workload_s.get(workload.peer_group)
-        return own_s or self.of_policy_s or estimate_s(pod, self.drain)
+        return own_s or self.of_policy_s or estimate_s(pod, self.drain, self.known_start_s(pod))
+
+    def known_start_s(self, pod: Pod) -> float | None:
+        """Return the time that pods of this pod's workload take to become Ready, in seconds; None if not known."""
+        workload = workload_of(pod)
+        return None if workload is None else self.start_by_workload_s.get(workload.peer_group)

@@ -52,6 +52,9 @@ class Candidate:
     is_held_at_limit: bool = False
     """True if it is near its limit and not rolled because it is not Ready or its workload is in a rollout."""
 
+    known_start_s: float | None = None
+    """Time that pods of its workload take to become Ready, in seconds; None if it is not known."""
+
     @property
     def due(self) -> bool:
         """True if the pod must be rolled now."""

@@ -50,7 +50,7 @@ class Plan:
 def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     """Evaluate the gates for each candidate in order of urgency; planned rolls count for the next candidates."""
     blocked: list[Blocked] = []
-    scheduled = (holds.mark(c, context) for c in schedule_candidates(candidates, context))
+    scheduled = (_complete(c, context) for c in schedule_candidates(candidates, context))
     context = replace(context, candidates=tuple(scheduled))
     for candidate in context.candidates:
         blocking = first_blocking_gate(candidate, context)
@@ -60,3 +60,8 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
             gate, message = blocking
             blocked.append(Blocked(candidate, gate, message))
     return Plan(context.planned, tuple(blocked))
+
+
+def _complete(candidate: Candidate, context: Context) -> Candidate:
+    """Return a scheduled candidate with what its PodRoll contains besides."""
+    return replace(holds.mark(candidate, context), known_start_s=context.roll_durations.known_start_s(candidate.pod))

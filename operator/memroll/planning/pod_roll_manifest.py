@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from memroll.api import API_VERSION
 from memroll.api.base import MAX_IMAGE_CHARS, WorkloadRef
-from memroll.api.pod_roll import PodRollSpec, RollTrigger
+from memroll.api.pod_roll import MAX_REPLACEMENT_TIMEOUT_S, PodRollSpec, RollTrigger
+from memroll.api.quantity import format_duration, humanize_duration
 from memroll.api.roll_spec import HoldOrEvict, Strategy
 from memroll.detection.assessment import Assessment, describe_growth
 
@@ -27,6 +28,10 @@ MAX_POD_NAME_CHARS = 240
 """Maximum length of the pod's name in the name of its PodRoll, in characters."""
 MAX_REASON_CHARS = 1024
 """Maximum length of `spec.reason`, in characters."""
+START_MARGIN = 1.5
+"""Ratio of a longer replacement timeout to the known time to become Ready: starts vary. Chosen by hand."""
+MAX_TIMEOUT_RATIO = 4
+"""Maximum ratio of a longer replacement timeout to the policy's. Chosen by hand."""
 
 
 def roll_names(pod: PodKey, rolls: Iterable[PodRoll]) -> Iterator[str]:
@@ -56,11 +61,11 @@ def pod_roll_manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> 
         policy=policy.name,
         strategy=Strategy.EVICT if candidate.evicted_because else policy.spec.roll.strategy,
         during_rollout=policy.spec.roll.during_rollout if candidate.evicted_because else HoldOrEvict.HOLD,
-        replacement_timeout_seconds=int(policy.spec.roll.replacement_timeout.total_seconds()),
+        replacement_timeout_seconds=replacement_timeout_s(policy, candidate),
         drain=policy.spec.roll.drain,
         evidence=policy.spec.evidence,
         workload=_workload(candidate),
-        reason=roll_reason(candidate),
+        reason=roll_reason(policy, candidate),
         trigger=_trigger(candidate),
     )
     return {
@@ -69,6 +74,25 @@ def pod_roll_manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> 
         "metadata": {"name": name, "namespace": pod.namespace},
         "spec": spec.to_dict(),
     }
+
+
+def replacement_timeout_s(policy: MemoryPolicy, candidate: Candidate) -> int:
+    """Return the replacement timeout in seconds: the policy's, or a longer one for pods that are known to need it."""
+    timeout_s = int(policy.spec.roll.replacement_timeout.total_seconds())
+    start_s = candidate.known_start_s
+    if start_s is None or start_s <= timeout_s:
+        return timeout_s
+    return int(min(START_MARGIN * start_s, MAX_TIMEOUT_RATIO * timeout_s, MAX_REPLACEMENT_TIMEOUT_S))
+
+
+def _why_longer(policy: MemoryPolicy, candidate: Candidate) -> str:
+    """Return why the replacement timeout is longer than the policy's, or an empty string."""
+    timeout_s, start_s = replacement_timeout_s(policy, candidate), candidate.known_start_s
+    if start_s is None or timeout_s <= policy.spec.roll.replacement_timeout.total_seconds():
+        return ""
+    own, longer = format_duration(policy.spec.roll.replacement_timeout), humanize_duration(timeout_s)
+    reason = f"replacementTimeout {longer} instead of {own}: its pods become Ready in {humanize_duration(start_s)}"
+    return f"{reason}, set a longer roll.replacementTimeout" if start_s > timeout_s else reason
 
 
 def _workload(candidate: Candidate) -> WorkloadRef | None:
@@ -100,7 +124,7 @@ def _container(candidate: Candidate) -> Container:
     return next(c for c in candidate.pod.containers if c.name == candidate.container)
 
 
-def roll_reason(candidate: Candidate) -> str:
+def roll_reason(policy: MemoryPolicy, candidate: Candidate) -> str:
     """Return why this pod is rolled now, with its numbers."""
     assessment = Assessment(candidate.pod, _container(candidate), candidate.verdict)
     parts = (
@@ -108,5 +132,6 @@ def roll_reason(candidate: Candidate) -> str:
         candidate.advanced_because,
         candidate.outside_window_because,
         candidate.evicted_because,
+        _why_longer(policy, candidate),
     )
     return "; ".join(part for part in parts if part)[:MAX_REASON_CHARS]

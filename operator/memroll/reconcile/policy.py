@@ -43,7 +43,7 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         return outcome
     try:
         pods, conflicting_pods = await _select_pods(snapshot, kubernetes)
-        durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls)
+        durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls, pods)
         assessments = await Assessor(policy, pods, durations, now).assess(samples)
         candidates = await _find_candidates(snapshot, assessments, kubernetes)
         context = await _build_context(snapshot, pods, assessments, durations, kubernetes)

@@ -179,6 +179,13 @@ def test_a_pod_above_the_usage_threshold_has_no_predicted_time_and_is_evicted_at
     assert make_plan([above], context(policy=EVICT)).rolls
 
 
+def test_a_planned_roll_has_the_known_start_of_its_pods() -> None:
+    spec = policy(**HOLD).spec
+    durations = RollDurations.measure("leaky", spec.roll.drain, (), (pod("leaky-a"), pod("leaky-b")))
+    (made,) = plan(120, HOLD, roll_durations=durations).rolls
+    assert made.known_start_s == 5.0
+
+
 def test_other_rolls_keep_the_strategy_of_the_policy() -> None:
     (made,) = plan(120, EVICT).rolls
     spec = pod_roll_manifest(policy(**EVICT), "leaky-abc-1", made)["spec"]

@@ -67,6 +67,32 @@ def test_the_reason_contains_why_the_pod_is_rolled_now():
     assert recorded(candidate()).reason.endswith("limit in 20s")
 
 
+@pytest.mark.parametrize(
+    ("start_s", "timeout", "expected_s", "reason"),
+    [
+        pytest.param(None, "10m", 600, "", id="not known"),
+        pytest.param(599.0, "10m", 600, "", id="within the timeout"),
+        pytest.param(
+            900.0, "10m", 1350, "; replacementTimeout 22m instead of 10m: its pods become Ready in 15m", id="longer",
+        ),
+        pytest.param(
+            3000.0, "10m", 2400,
+            "; replacementTimeout 40m instead of 10m: its pods become Ready in 50m, "
+            "set a longer roll.replacementTimeout",
+            id="longer than four timeouts",
+        ),
+        pytest.param(
+            18_000.0, "3h", 21_600, "; replacementTimeout 6h instead of 3h: its pods become Ready in 5h",
+            id="at most what the CRD allows",
+        ),
+    ],
+)  # fmt: skip
+def test_pods_that_are_known_to_start_slowly_get_a_longer_timeout(start_s, timeout, expected_s, reason):
+    spec = recorded(candidate(known_start_s=start_s), roll={"replacementTimeout": timeout})
+    assert spec.replacement_timeout_seconds == expected_s
+    assert spec.reason.endswith(f"limit in 20s{reason}")
+
+
 def record(uid: str, seconds: float, pod_uid: str = "uid-leaky-abc", phase: str = "Failed") -> PodRoll:
     raw = roll_json(phase, created=at(seconds), spec={"podUID": pod_uid})
     return PodRoll.read(raw | {"metadata": raw["metadata"] | {"name": f"name-{uid}", "uid": uid}})

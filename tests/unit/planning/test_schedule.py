@@ -47,7 +47,8 @@ def measured(seconds: int, name: str = "leaky") -> PodRoll:
     """Build a roll of a workload with that duration, two days ago."""
     began = at(-200_000)
     times = {"announced": began.isoformat(), "finished": (began + timedelta(seconds=seconds)).isoformat()}
-    return roll("Succeeded", created=began, workload=WORKLOAD_REF | {"name": name}, times=times)
+    spec = {"replacementTimeoutSeconds": max(5, seconds)}
+    return roll("Succeeded", created=began, spec=spec, workload=WORKLOAD_REF | {"name": name}, times=times)
 
 
 def starts(found: list[Candidate]) -> dict[str, float | None]:

@@ -1,0 +1,82 @@
+"""Durations of rolls: measured ones are capped, and the start of a pod is the shortest of its workload."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memroll.api.roll_spec import DrainSpec
+from memroll.model.pods import ObjectRef
+from memroll.model.roll_duration import ASSUMED_READY_S, ROLL_OVERHEAD_S, RollDurations, longest_recent_s, start_time_s
+from tests.builders import at, pod, roll, stamp
+
+if TYPE_CHECKING:
+    from memroll.api.pod_roll import PodRoll
+
+DAYS_S = 3 * 86_400
+DETACH = {"mode": "Detach", "minDuration": "30s", "timeout": "5m"}
+
+
+def took(seconds: float, **spec: Any) -> PodRoll:
+    return roll("Succeeded", spec=spec, times={"announced": stamp(0), "finished": stamp(seconds)})
+
+
+@pytest.mark.parametrize(
+    ("ended", "expected_s"),
+    [
+        pytest.param(took(90), 90, id="an ordinary roll"),
+        pytest.param(took(DAYS_S), 1200, id="one that hung for days: twice the default timeout"),
+        pytest.param(took(DAYS_S, replacementTimeoutSeconds=60), 120, id="twice its own timeout"),
+        pytest.param(
+            took(DAYS_S, replacementTimeoutSeconds=60, drain=DETACH), 150, id="and its drain of a fixed duration"
+        ),
+        pytest.param(
+            took(DAYS_S, replacementTimeoutSeconds=60, drain=DETACH | {"until": {"metric": "inflight"}}), 420,
+            id="and the longest drain until it is idle",
+        ),
+    ],
+)  # fmt: skip
+def test_a_roll_counts_at_most_two_timeouts_and_its_drain(ended: PodRoll, expected_s: float) -> None:
+    assert longest_recent_s([ended]) == expected_s
+
+
+def started(name: str, seconds: float | None, workload: str = "leaky") -> Any:
+    ready_at = None if seconds is None else at(seconds)
+    controller = ObjectRef("apps/v1", "ReplicaSet", f"{workload}-5d", workload)
+    return pod(name, created_at=at(0), ready=ready_at is not None, ready_at=ready_at, controller=controller)
+
+
+def known_start_s(*seconds: float | None) -> float | None:
+    pods = [started(f"leaky-{i}", s) for i, s in enumerate(seconds)]
+    return RollDurations.measure("leaky", DrainSpec(), (), pods).known_start_s(pods[0])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected_s"),
+    [
+        pytest.param([900.0], 900.0, id="one pod"),
+        pytest.param([40_000.0, 900.0, 1000.0], 900.0, id="a pod that was not Ready in between takes longer"),
+        pytest.param([None, 900.0], 900.0, id="a pod that is not Ready counts as its peers"),
+        pytest.param([None], None, id="no pod is Ready"),
+        pytest.param([-5.0], 0.0, id="clocks that differ"),
+    ],
+)
+def test_the_known_start_is_the_shortest_of_the_workload(seconds: list[float | None], expected_s: float | None) -> None:
+    assert known_start_s(*seconds) == expected_s
+
+
+def test_pods_of_another_workload_do_not_count() -> None:
+    pods = started("leaky-0", 900.0), started("other-0", 5.0, "other")
+    durations = RollDurations.measure("leaky", DrainSpec(), (), pods)
+    assert [durations.known_start_s(p) for p in pods] == [900.0, 5.0]
+    assert durations.known_start_s(pod(controller=None)) is None
+
+
+def test_without_a_measured_roll_the_known_start_counts() -> None:
+    flipped, fresh, unready = started("a", 40_000.0), started("b", 900.0), started("c", None)
+    durations = RollDurations.measure("leaky", DrainSpec(), (), (flipped, fresh, unready))
+    assert {durations.of_pod_s(p) for p in (flipped, fresh, unready)} == {900.0 + ROLL_OVERHEAD_S}
+    alone = RollDurations.measure("leaky", DrainSpec(), (), (unready,))
+    assert alone.of_pod_s(unready) == ASSUMED_READY_S + ROLL_OVERHEAD_S
+    assert start_time_s(unready) is None
