@@ -105,7 +105,7 @@ class Pod:
     not_ready_reason: str = ""
     """Reason in the status why the pod is not Ready ("Unschedulable: 0/1 nodes are available ..."), or empty."""
     unschedulable: bool = False
-    """True if the scheduler finds no node with room for the pod."""
+    """True if the pod has no node: none has room, or a scheduling gate holds the pod (Kueue)."""
     static: bool = False
     """True for the mirror of a static pod: the API server can't evict it."""
     deletion_due_at: datetime | None = None

@@ -29,6 +29,7 @@ MAX_SINGLE_CLAIM_READS = 5
 """Maximum number of PersistentVolumeClaims read one by one; for more, all of the namespace are listed. By hand."""
 
 _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
+_WITHOUT_ROOM = ("Unschedulable", "SchedulingGated")
 _STARTING = ("ContainerCreating", "PodInitializing")
 _EXCLUSIVE_MODES = ("ReadWriteOnce", "ReadWriteOncePod")
 _QUANTITY = re.compile(r"[0-9]{1,20}(\.[0-9]{0,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?", re.ASCII)
@@ -188,9 +189,11 @@ def _readiness(raw: Json) -> tuple[bool, datetime | None]:
 
 
 def _unschedulable(raw: Json) -> str:
+    """Return why a pod has no node, or an empty string: none has room, or a quota such as Kueue's holds the pod."""
     for condition in get_dicts(raw, "status", "conditions"):
-        if get_str(condition, "type") == "PodScheduled" and get_str(condition, "reason") == "Unschedulable":
-            return f"Unschedulable: {get_str(condition, 'message')}"[:MAX_MESSAGE_CHARS]
+        reason = get_str(condition, "reason")
+        if get_str(condition, "type") == "PodScheduled" and reason in _WITHOUT_ROOM:
+            return f"{reason}: {get_str(condition, 'message')}"[:MAX_MESSAGE_CHARS]
     return ""
 
 

@@ -258,3 +258,29 @@ def test_declared_tcp_ports_are_decoded():
 )
 def test_the_pod_s_own_address(spec, status, expected):
     assert read(pod(spec=spec, status=status)).ip == expected
+
+
+NO_NODE = "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available."
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        pytest.param(
+            {"status": "False", "reason": "Unschedulable", "message": NO_NODE}, (True, f"Unschedulable: {NO_NODE}"),
+            id="no node has room",
+        ),
+        pytest.param(
+            {"status": "False", "reason": "SchedulingGated", "message": GATED}, (True, f"SchedulingGated: {GATED}"),
+            id="held by a scheduling gate, as by Kueue",
+        ),
+        pytest.param({"status": "False", "reason": "SchedulerError", "message": "x"}, (False, ""), id="an error"),
+        pytest.param({"status": "True"}, (False, ""), id="scheduled"),
+        pytest.param({"status": "False", "reason": 7}, (False, ""), id="an invalid value"),
+    ],
+)  # fmt: skip
+def test_whether_a_pod_has_no_room(condition, expected):
+    conditions = [{"type": "PodScheduled", "lastTransitionTime": AT, **condition}]
+    found = read(pod(status={"phase": "Pending", "conditions": conditions, "containerStatuses": []}))
+    assert (found.unschedulable, found.not_ready_reason) == expected
