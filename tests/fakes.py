@@ -23,7 +23,7 @@ from memroll.model.pods import (
     ObjectRef,
     PodKey,
 )
-from memroll.rolling.eviction import EvictionResponse, EvictionResult
+from memroll.rolling.eviction_response import EvictionResponse, EvictionResult
 from tests.builders import LIMIT, at, container, pod, workload
 
 if TYPE_CHECKING:

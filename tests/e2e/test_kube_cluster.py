@@ -20,7 +20,7 @@ from memroll.clients.kube.leader_election import LeaderElector
 from memroll.errors import ConflictError, MemrollError, NotFoundError, TerminalError
 from memroll.model.pods import HASH_ANNOTATION, ROLL_ANNOTATION, ObjectRef, Pod
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
-from memroll.rolling.eviction import EvictionResult
+from memroll.rolling.eviction_response import EvictionResult
 from memroll.settings import Settings
 
 if TYPE_CHECKING:

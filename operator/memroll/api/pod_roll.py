@@ -34,7 +34,7 @@ class Phase(StrEnum):
     SUCCEEDED = "Succeeded"
     """The pod was replaced."""
     FAILED = "Failed"
-    """The pod was not replaced; all changes are rolled back."""
+    """The replacement is not complete. Changes are rolled back, unless the old pod is gone or `StillReleased`."""
     ABORTED = "Aborted"
     """The roll was canceled, or is no longer needed; all changes are rolled back."""
 
@@ -118,7 +118,7 @@ class ControllerRef(WorkloadRef):
 
 
 class PodRelease(ApiModel):
-    """Label that was removed to release the pod from its ReplicaSet, recorded before the change."""
+    """Label that was changed to release the pod from its ReplicaSet, recorded before the change."""
 
     hash_label: str = Field(max_length=317)
     """Key of the label."""
@@ -193,7 +193,7 @@ class PodRollStatus(ApiModel):
     ready_before: int = Field(default=0, ge=0)
     """Number of ready pods of the workload at the beginning of the roll, the pod itself included."""
     release: PodRelease | None = None
-    """Label that was removed to release the pod from its ReplicaSet."""
+    """Label that was changed to release the pod from its ReplicaSet."""
     detachment: Detachment | None = None
     """Labels that were changed to detach the pod from its Services."""
     restarted_at: Time | None = None

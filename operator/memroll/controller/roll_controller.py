@@ -108,7 +108,7 @@ class RollController:
         return decode_or_none(raw, MemoryPolicy.read)
 
     async def restore_orphans(self) -> tuple[orphans.OrphanedPod, ...]:
-        """Restore or evict the pods that were released by PodRolls which no longer exist, and return them."""
+        """Restore or evict the pods released by PodRolls that have ended or no longer exist, and return them."""
         context = self.context
         if not context.leads():
             return ()

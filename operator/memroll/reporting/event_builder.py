@@ -156,7 +156,7 @@ def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
             return EventType.NORMAL, EventReason.REPLACEMENT_READY, text
         case Phase.SUCCEEDED:
             return EventType.NORMAL, EventReason.POD_ROLLED, _describe_success(roll)
-        case Phase.FAILED if status.release and status.reason != STILL_RELEASED:
+        case Phase.FAILED if _is_restored(status):
             text = f"The roll of pod {pod} was rolled back: {status.message}"
             return EventType.WARNING, EventReason.ROLL_REVERTED, text
         case Phase.FAILED:
@@ -165,6 +165,11 @@ def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
             return EventType.NORMAL, EventReason.ROLL_ABORTED, f"The roll of pod {pod} was stopped: {status.message}"
         case _:
             return None
+
+
+def _is_restored(status: PodRollStatus) -> bool:
+    """Return whether the pod of a failed roll was released and is restored: it is neither gone nor still released."""
+    return status.release is not None and status.times.verifying is None and status.reason != STILL_RELEASED
 
 
 def _begins_eviction_of_replaced_pod(status: PodRollStatus) -> bool:

@@ -15,9 +15,9 @@ from memroll.api.evidence import Evidence, EvidenceSection, MissingSection
 from memroll.api.pod_roll import Detachment, Phase
 from memroll.errors import ConflictError, NotFoundError
 from memroll.evidence.capture import MAX_REASON_CHARS, CaptureRequest, capture_evidence
-from memroll.evidence.time_budget import remaining_s
+from memroll.evidence.capture_time import capture_time_left_s
 from memroll.model.annotations import RecordedOwners
-from memroll.rolling.eviction import EvictionResult
+from memroll.rolling.eviction_response import EvictionResult
 from memroll.rolling.observation import MAX_MESSAGE_CHARS, with_message
 from memroll.rolling.reasons import BLOCKED_BY_PDB, EVICTING, EVICTION_REFUSED, TERMINATING, THROTTLED
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from memroll.api.pod_roll import PodRollStatus
     from memroll.errors import TerminalError
-    from memroll.rolling.eviction import EvictionResponse
+    from memroll.rolling.eviction_response import EvictionResponse
     from memroll.rolling.observation import StepInput
     from memroll.rolling.protocols import Clients
 
@@ -63,7 +63,7 @@ class _CaptureEvidence(Action):
     name = "capture"
 
     async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
-        available_s = remaining_s(step.roll, step.pod, step.now)
+        available_s = capture_time_left_s(step.roll, step.pod, step.now)
         permissions = step.observation.permissions
         request = CaptureRequest(step.roll, step.policy, step.pod, permissions, step.now, available_s)
         evidence = await capture_evidence(request, clients.kubernetes, clients.prometheus, clients.reports)

@@ -194,7 +194,7 @@ class StepInput:
         return self.workload is not None and "exceeded quota" in self.workload.replica_failure
 
     @property
-    def remaining_s(self) -> float | None:
+    def time_to_limit_s(self) -> float | None:
         """Seconds until the pod reaches its limit, as predicted when the roll was created; None if unknown."""
         trigger = self.roll.spec.trigger
         if trigger is None or trigger.time_to_limit_seconds is None:
@@ -204,16 +204,16 @@ class StepInput:
     @property
     def evict_now_because(self) -> str:
         """Why a pod whose replacement has no room must be evicted now, or empty: later it would be OOM-killed."""
-        trigger, remaining_s = self.roll.spec.trigger, self.remaining_s
-        if trigger is None or remaining_s is None:
+        trigger, left_s = self.roll.spec.trigger, self.time_to_limit_s
+        if trigger is None or left_s is None:
             return ""
         predicted_s = trigger.time_to_limit_seconds or 0
-        is_late = remaining_s <= max(MIN_EVICTION_MARGIN_S, EVICTION_MARGIN_RATIO * predicted_s)
+        is_late = left_s <= max(MIN_EVICTION_MARGIN_S, EVICTION_MARGIN_RATIO * predicted_s)
         is_overdue = self.is_overdue(self.status.times.replacing)
         retry_s = self.observation.retry_s + self.roll.spec.replacement_timeout_seconds
-        if not (is_late or (is_overdue and remaining_s <= retry_s)):
+        if not (is_late or (is_overdue and left_s <= retry_s)):
             return ""
-        return f"the pod reaches its limit in {humanize_duration(max(0.0, remaining_s))}, before a retry could finish"
+        return f"the pod reaches its limit in {humanize_duration(max(0.0, left_s))}, before a retry could finish"
 
     @property
     def restarted_because(self) -> str:

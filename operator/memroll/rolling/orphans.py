@@ -1,7 +1,8 @@
 """Orphaned pods: released pods without an active PodRoll. They are restored, or evicted when nothing needs them.
 
-A deleted PodRoll leaves one while the replacement is not Ready, and so does an operator that was killed between two
-writes. The controller calls `restore_orphans` at start, at each resync, and when a PodRoll is deleted.
+A deleted PodRoll leaves one while the replacement is not Ready, and so do an operator that was killed between two
+writes, and a roll that ended as `StillReleased`. The controller calls `restore_orphans` at start, at each resync, and
+when a PodRoll is deleted.
 """
 
 from __future__ import annotations

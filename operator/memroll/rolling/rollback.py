@@ -3,8 +3,8 @@
 A pod whose ReplicaSet has 0 replicas, because somebody rolled out another revision meanwhile, is not restored: the
 ReplicaSet would adopt it and delete it at once, Ready or not. It keeps serving until the rollout's own pods are Ready.
 
-No rollback takes longer than the replacement timeout, and no phase longer than two of them: then the roll ends, and the
-search for orphaned pods (`orphans.py`) restores or evicts the pod when that becomes possible.
+No rollback takes longer than the replacement timeout, and no wait for an eviction longer than two of them: then the
+roll ends, and the search for orphaned pods (`orphans.py`) restores or evicts the pod when that becomes possible.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.base import WorkloadRef
 from memroll.api.pod_roll import ControllerRef, Phase, PhaseTimes, PodRollStatus
-from memroll.evidence.time_budget import MIN_CAPTURE_S, remaining_s, skipped
+from memroll.evidence.capture_time import MIN_CAPTURE_S, capture_time_left_s, skipped
 from memroll.rolling.actions import CAPTURE_EVIDENCE
 from memroll.rolling.eviction_choice import blocking_rollout
 from memroll.rolling.observation import Transition, to_phase
@@ -93,7 +93,7 @@ def _begin(step: StepInput) -> Transition:
     ended = _aborted(step)
     if ended is not None:
         return ended
-    if remaining_s(step.roll, step.pod, step.now) < MIN_CAPTURE_S:
+    if capture_time_left_s(step.roll, step.pod, step.now) < MIN_CAPTURE_S:
         return _first_change(_without_evidence(step))
     message = "capturing evidence: nothing is changed yet"
     return step.to_phase(Phase.CAPTURING_EVIDENCE, message, CAPTURE_EVIDENCE, reason="CapturingEvidence")
@@ -106,7 +106,7 @@ def _capturing(step: StepInput) -> Transition:
         return ended
     if step.status.evidence is not None:
         return _first_change(step)
-    if remaining_s(step.roll, step.pod, step.now) < MIN_CAPTURE_S:
+    if capture_time_left_s(step.roll, step.pod, step.now) < MIN_CAPTURE_S:
         return _first_change(_without_evidence(step))
     return step.repeat(CAPTURE_EVIDENCE)
 

@@ -1,7 +1,8 @@
 """Base of the roll strategies, and the result of choosing one.
 
 A strategy is one object in a file of its own: `surge.py`, `evict.py`, `restart.py`. `strategy_choice.STRATEGIES` lists
-them; the state machine, the observer and the comparison of effects call their methods and never test for one of them.
+them; the state machine, the observer and the comparison of effects call their methods and do not test for one of them.
+Exceptions: the fallback in `rollback.py` continues with Evict, and one Event is about Surge.
 To add a strategy: docs/architecture.md.
 """
 

@@ -10,7 +10,7 @@ from memroll.clients.kube.pod_writes import KubePodWriter
 from memroll.clients.kube.pods import KubePodReader
 from memroll.errors import ClusterUnavailableError, ConflictError, NotFoundError, TerminalError
 from memroll.model.pods import DETACHED_ANNOTATION, HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Pod
-from memroll.rolling.eviction import EvictionResult
+from memroll.rolling.eviction_response import EvictionResult
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ from memroll.model.pods import (
     RELEASED_HASH,
     ROLL_ANNOTATION,
 )
-from memroll.rolling.eviction import EvictionResponse, EvictionResult
+from memroll.rolling.eviction_response import EvictionResponse, EvictionResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -254,7 +254,10 @@ def _eviction_body(key: PodKey, resource_version: str, roll_name: str) -> Json:
 
 
 def _expected_refusal(response: ApiResponse) -> EvictionResult | None:
-    """Classify an error response of the eviction API; None for an error that any other request can have."""
+    """Classify an error response of the eviction API; None for an error that any other request can have.
+
+    Status 429 is that of a PodDisruptionBudget, or of too many requests; 500 is that of two PodDisruptionBudgets.
+    """
     if response.status == HTTPStatus.NOT_FOUND:
         return EvictionResult.GONE
     if response.status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -22,7 +22,7 @@ MIN_CAPTURE_S = 1.0
 """Minimum time for a capture in seconds, chosen by hand. With less the capture is skipped."""
 
 
-def remaining_s(roll: PodRoll, pod: Pod, now: datetime) -> float:
+def capture_time_left_s(roll: PodRoll, pod: Pod, now: datetime) -> float:
     """Return the seconds that remain for the capture; less than MIN_CAPTURE_S means to skip it."""
     started = roll.status.times.capturing_evidence or now
     elapsed_s = max(0.0, (now - started).total_seconds())

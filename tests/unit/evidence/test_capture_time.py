@@ -1,4 +1,4 @@
-"""Time budget of the capture: it comes before the first change, and never delays or stops a roll."""
+"""Time for the capture: it comes before the first change, and never delays or stops a roll."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from memroll.api.evidence import Evidence
 from memroll.api.pod_roll import Phase, PodRoll
-from memroll.evidence.time_budget import remaining_s
+from memroll.evidence.capture_time import capture_time_left_s
 from memroll.rolling.actions import CAPTURE_EVIDENCE, EVICT_POD, RELEASE_POD
 from memroll.rolling.observation import Observation, StepInput, Transition
 from memroll.rolling.restart import RESTART_WORKLOAD
@@ -63,7 +63,7 @@ def test_the_first_change_follows_the_capture(strategy, phase, action):
 def test_after_a_crash_the_capture_is_repeated_in_the_remaining_time():
     roll = after(announced())
     assert next_step(roll, BEFORE, at(4)).actions == (CAPTURE_EVIDENCE,)
-    assert remaining_s(roll, pod(), at(4)) == 6
+    assert capture_time_left_s(roll, pod(), at(4)) == 6
     step = next_step(roll, BEFORE, at(9.5))
     assert (step.status.phase, step.actions) == (Phase.REPLACING, (RELEASE_POD,))
     assert step.status.evidence is not None
@@ -79,7 +79,7 @@ def test_after_a_crash_the_capture_is_repeated_in_the_remaining_time():
     ],
 )
 def test_the_time_is_bounded_by_the_limit(limit_s, expected_s):
-    assert remaining_s(announced(limit_s), pod(), NOW) == expected_s
+    assert capture_time_left_s(announced(limit_s), pod(), NOW) == expected_s
 
 
 def test_a_pod_at_its_limit_is_rolled_without_a_capture():
@@ -91,7 +91,7 @@ def test_a_pod_at_its_limit_is_rolled_without_a_capture():
 
 
 def test_a_clock_that_was_set_back_gives_no_additional_time():
-    assert remaining_s(after(announced(), seconds=100), pod(), NOW) == 10
+    assert capture_time_left_s(after(announced(), seconds=100), pod(), NOW) == 10
 
 
 @pytest.mark.parametrize(
