@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from memroll.controller.workqueue import Key
-from memroll.errors import NotFoundError, PrometheusUnavailableError, TerminalError
+from memroll.errors import ClusterUnavailableError, NotFoundError, PrometheusUnavailableError, TerminalError
 from memroll.logs import add_context
-from tests.builders import at, line, policy_json
+from tests.builders import at, line, policy_json, roll_json
 from tests.fakes import FakeCluster, FakePrometheus, ProcessKilled
 from tests.scenario.simulation import FAST, POLICY, Simulation, leaking
 
@@ -410,3 +411,43 @@ async def test_two_concurrent_operators_roll_a_pod_once():
         sim.cluster.settle()
     assert sim.cluster.evicted == ["uid-leaky-1"]
     assert sim.phases == ["Succeeded"]
+
+
+def expired_roll(name: str) -> dict[str, Any]:
+    raw = roll_json("Succeeded", created=at(-30 * 86_400), spec={"podName": "old", "podUID": f"uid-{name}"})
+    return raw | {"metadata": raw["metadata"] | {"name": name, "uid": f"uid-{name}"}}
+
+
+@pytest.mark.parametrize(("error", "deleted"), [(TerminalError, 2), (ClusterUnavailableError, 1)])
+async def test_an_error_while_expired_podrolls_are_deleted_keeps_the_roll_that_was_created(error, deleted, caplog):
+    sim, tried = leaking(), []
+    sim.cluster.rolls_json |= {name: expired_roll(name) for name in ("old-1", "old-2")}
+
+    async def refuse(namespace: str, name: str, uid: str) -> None:
+        tried.append(name)
+        raise error("Refused", "no")
+
+    sim.cluster.delete_roll = refuse
+    await sim.reconcile()
+    assert len(tried) == deleted
+    assert len(sim.cluster.rolls_json) == 3
+    assert sim.condition("Ready")[0] == "True"
+    assert len(sim.enqueued) == 1
+    assert "was not deleted: Refused: no" in caplog.text
+
+
+async def test_a_podroll_that_is_not_created_for_a_temporary_error_is_created_soon():
+    spec = FAST | {"interval": "60s"}
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), spec)
+    create = sim.cluster.create_roll
+
+    async def fail(namespace: str, manifest: dict[str, Any]) -> dict[str, Any]:
+        raise ClusterUnavailableError("Timeout", "the API server did not answer")
+
+    sim.cluster.create_roll = fail
+    assert await sim.reconcile() == 15.0
+    assert sim.blocked_message == "its PodRoll can't be created: the API server did not answer"
+    assert sim.condition("Ready")[0] == "True"
+    sim.cluster.create_roll = create
+    assert await sim.reconcile() == pytest.approx(60, rel=0.06)
+    assert len(sim.cluster.rolls_json) == 1

@@ -17,6 +17,7 @@ from memroll.planning.schedule import schedule_candidates
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from memroll.errors import MemrollError
     from memroll.planning.candidate import Candidate, Context
 
 
@@ -27,6 +28,8 @@ class Blocked:
     candidate: Candidate
     gate: Gate
     message: str
+    error: MemrollError | None = None
+    """Error because of which the PodRoll could not be created; None for every other gate."""
 
 
 @dataclass(frozen=True, slots=True)

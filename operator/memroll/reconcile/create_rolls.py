@@ -1,6 +1,7 @@
 """Create the PodRolls of a plan: each attempt once, under a name that no earlier PodRoll has.
 
-`reconcile.policy` calls it with a plan, and gets the plan without the rolls that could not be recorded.
+`reconcile.policy` calls it with a plan, and gets the plan without the rolls that could not be recorded. An error blocks
+only the candidate that it is about: a PodRoll that was created before is rolled, and must be in the Outcome.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.decode import decode_or_none
 from memroll.api.pod_roll import PodRoll
-from memroll.errors import ConflictError, RetryableError, TerminalError
+from memroll.errors import ConflictError, MemrollError
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked
 from memroll.planning.pod_roll_manifest import pod_roll_manifest, roll_names
@@ -29,6 +30,10 @@ logger = logging.getLogger(__name__)
 
 MAX_NAMES_TRIED = 5
 """Maximum number of names that are tried for a PodRoll, chosen by hand. The first ones may belong to other pods."""
+CREATED_INVALID = "was created, but is invalid in the API server's response: check the mutating webhooks"
+"""End of the message about a created PodRoll that can't be read."""
+LEASE_LOST = "the Lease was lost before its PodRoll was created: the new leader continues"
+"""Message of the gate NotLeader for a roll that was planned while this process held the Lease."""
 
 
 async def create_rolls(
@@ -37,16 +42,12 @@ async def create_rolls(
     """Create a PodRoll for each planned roll; return the plan and the PodRolls.
 
     Candidates whose PodRoll could not be created are blocked in the returned plan. `rolls` are the current PodRolls of
-    the namespace. Raise RetryableError when the Lease is lost.
+    the namespace.
     """
     created: list[PodRoll] = []
     blocked: list[Blocked] = []
     for candidate in plan.rolls:
-        if not snapshot.leads():
-            raise RetryableError(
-                "NotLeader", "the Lease was lost before a PodRoll was created: the new leader continues"
-            )
-        result = await _create(snapshot, candidate, rolls, store)
+        result = await _create_if_leader(snapshot, candidate, rolls, store)
         if isinstance(result, Blocked):
             blocked.append(result)
         elif result is not None:
@@ -54,6 +55,21 @@ async def create_rolls(
     blocked_candidates = [b.candidate for b in blocked]
     planned = tuple(c for c in plan.rolls if c not in blocked_candidates)
     return replace(plan, rolls=planned, blocked=(*plan.blocked, *blocked)), tuple(created)
+
+
+async def _create_if_leader(
+    snapshot: PolicySnapshot, candidate: Candidate, rolls: Sequence[PodRoll], store: PodRollStore
+) -> PodRoll | Blocked | None:
+    """Create one PodRoll while this process holds the Lease; an error blocks the candidate."""
+    if not snapshot.leads():
+        return Blocked(candidate, Gate.NOT_LEADER, LEASE_LOST)
+    try:
+        return await _create(snapshot, candidate, rolls, store)
+    except MemrollError as error:
+        pod = candidate.pod.key
+        logger.warning("no PodRoll for pod %s/%s: %s", pod.namespace, pod.name, error)
+        message = f"its PodRoll can't be created: {error.message}"
+        return Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, message, error)
 
 
 async def _create(
@@ -64,11 +80,10 @@ async def _create(
     for name in islice(roll_names(pod, rolls), MAX_NAMES_TRIED):
         manifest = pod_roll_manifest(snapshot.policy, name, candidate)
         try:
-            return PodRoll.read(await store.create_roll(pod.namespace, manifest))
+            created = decode_or_none(await store.create_roll(pod.namespace, manifest), PodRoll.read)
+            return created or Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, f"PodRoll {name} {CREATED_INVALID}")
         except ConflictError:
             raw = await store.get_roll(pod.namespace, name)
-        except TerminalError as error:
-            return Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, f"its PodRoll can't be created: {error.message}")
         if raw is None:
             continue
         existing = decode_or_none(raw, PodRoll.read)

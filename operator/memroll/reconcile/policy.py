@@ -2,17 +2,19 @@
 
 A PolicySnapshot goes in, an Outcome comes out; `controller.policy_controller` calls `reconcile`. Selecting pods,
 reading samples and creating PodRolls do I/O; everything in between is pure and takes the time as an argument. An error
-ends the reconcile with an Outcome that contains it: nothing is planned from incomplete data.
+before the first write ends the reconcile with an Outcome that contains it: nothing is planned from incomplete data. A
+later error leaves the Outcome as it is: what was created is reported and enqueued.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memroll.detection.assess import Assessor, SampleReader
-from memroll.errors import MemrollError, NotFoundError
+from memroll.errors import MemrollError, NotFoundError, RetryableError
 from memroll.model.roll_duration import RollDurations
 from memroll.planning.candidate import Candidate, Context
 from memroll.planning.plan import Plan, make_plan
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from memroll.reconcile.snapshot import PolicySnapshot
     from memroll.rolling.protocols import KubernetesClient
 
+logger = logging.getLogger(__name__)
+
 
 async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samples: SampleReader) -> Outcome:
     """Reconcile a policy once; return what was found and created."""
@@ -48,9 +52,9 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         candidates = await _find_candidates(snapshot, assessments, kubernetes)
         context = await _build_context(snapshot, pods, assessments, durations, kubernetes)
         plan, created = await _plan_and_create(snapshot, candidates, context, kubernetes)
-        await _delete_expired(snapshot, kubernetes)
     except MemrollError as error:
         return replace(outcome, error=error)
+    await _delete_expired(snapshot, kubernetes)
     return replace(
         outcome,
         watched_pods=len(pods),
@@ -173,7 +177,16 @@ async def _plan_and_create(
 
 
 async def _delete_expired(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -> None:
-    """Delete the PodRolls that are no longer retained, but none that still counts for the rate limit."""
+    """Delete the PodRolls that are no longer retained, but none that still counts for the rate limit.
+
+    An error is logged: the next reconcile deletes the same PodRolls.
+    """
     for roll in garbage_collectable(snapshot.rolls, snapshot.now):
-        if snapshot.now - roll.created_at > PERIOD:
+        if snapshot.now - roll.created_at <= PERIOD:
+            continue
+        try:
             await kubernetes.delete_roll(roll.namespace, roll.name, roll.uid)
+        except MemrollError as error:
+            logger.warning("expired PodRoll %s/%s was not deleted: %s", roll.namespace, roll.name, error)
+            if isinstance(error, RetryableError):
+                return

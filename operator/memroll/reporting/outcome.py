@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from memroll.errors import RetryableError
 from memroll.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -66,6 +67,12 @@ class Outcome:
             grouped[assessment.pod.key.uid].append(assessment)
         for group in grouped.values():
             yield group[0].pod, tuple(group)
+
+    @property
+    def retry_because(self) -> MemrollError | None:
+        """Error after which to reconcile again before the interval ends; None: the next reconcile is not urgent."""
+        creation_errors = (b.error for b in self.plan.blocked if isinstance(b.error, RetryableError))
+        return self.error or next(creation_errors, None)
 
     @property
     def at_risk(self) -> tuple[Assessment, ...]:
