@@ -36,6 +36,11 @@ class Settings(BaseModel):
     max_namespace_share: float = Field(
         default=0.5, gt=0, le=100, description="Maximum ratio of a namespace's watched pods to roll in an hour."
     )
+    namespace_quota: str = Field(
+        default="50%",
+        pattern="^(100|[1-9][0-9]?)%$",
+        description="Part of `max_rolls_per_hour` that a namespace may use while a pod of another one is due.",
+    )
     log_format: str = Field(default="json", pattern="^(json|text)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 

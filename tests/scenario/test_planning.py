@@ -272,7 +272,8 @@ async def test_fifty_policies_that_plan_to_roll_every_pod_are_stopped_at_the_rat
     events = [e for e in operator.recorder.events if e.reason is EventReason.ROLL_RATE_LIMITED]
     assert {e.regarding.name for e in events} == {key.name for key in operator.cluster.keys}
     assert events[-1].message == (
-        "The roll rate limit blocks all rolls until 2026-03-01T13:00:00Z: 30 within an hour, at most 30"
+        "The roll rate limit blocks the roll until 2026-03-01T13:00:00Z: 30 rolls within an hour, at most 30:"
+        " check `kubectl get podrolls -A` before you raise rollRateLimit.maxRollsPerHour"
     )
     assert {e.type.value for e in events} == {"Warning"}
     key = operator.cluster.keys[0]

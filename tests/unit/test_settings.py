@@ -30,6 +30,7 @@ def test_settings_are_read_from_the_environment():
         ("ALLOW_ACTING", "maybe"),
         ("MAX_ROLLS_PER_HOUR", "-1"),
         ("MAX_NAMESPACE_SHARE", "0"),
+        ("NAMESPACE_QUOTA", "half"),
     ],
 )
 def test_an_invalid_value_is_rejected(name, value):

@@ -242,3 +242,12 @@ class PodRoll(ApiModel):
     @property
     def pod_uid(self) -> str:
         return self.spec.pod_uid or self.status.pod_uid
+
+    @property
+    def has_ended_unchanged(self) -> bool:
+        """True if the roll ended before its first change, which each strategy records before it is made."""
+        status, times = self.status, self.status.times
+        if self.active or status.phase is Phase.SUCCEEDED:
+            return False
+        first_change = times.replacing or times.draining or times.evicting or times.verifying
+        return not (first_change or status.release or status.restarted_at)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from memroll import clock
 from memroll.api import API_VERSION, POLICY_PLURAL, ROLL_PLURAL
+from memroll.api.quantity import parse_percentage
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.event_recorder import EventRecorder
 from memroll.clients.kube.leader_election import LeaderElector
@@ -99,7 +100,9 @@ class Manager:
             excluded=(*settings.excluded_namespaces, settings.namespace),
             reports=ProbeClient(),
         )
-        rate_limit = RollRateLimit(settings.max_rolls_per_hour, settings.max_namespace_share)
+        rate_limit = RollRateLimit(
+            settings.max_rolls_per_hour, settings.max_namespace_share, parse_percentage(settings.namespace_quota)
+        )
         policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit)
         roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key))
         manager = cls(

@@ -19,6 +19,7 @@ from memroll.api.conditions import ConditionStatus, ConditionType, new_condition
 from memroll.api.decode import decode_valid
 from memroll.api.policy import MemoryPolicy, read_status
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
+from memroll.controller.due_namespaces import DueNamespaces
 from memroll.controller.requeue import AFTER_CONFLICT_S, MAX_RETRY_S, STANDBY_S, after_error, after_reconcile
 from memroll.controller.workqueue import Key
 from memroll.errors import ConflictError, MemrollError, PrometheusUnavailableError, TerminalError
@@ -49,6 +50,7 @@ class PolicyController:
     rate_limit: RollRateLimit = DEFAULT_RATE_LIMIT
     planning_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock for planning and creating PodRolls, shared by all policies."""
+    due_namespaces: DueNamespaces = field(default_factory=DueNamespaces)
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all policies, and the errors of namespaces that can't be listed."""
@@ -67,6 +69,7 @@ class PolicyController:
                 raw = await context.kubernetes.get_policy(*key)
                 if raw is None:
                     context.metrics.forget(*key)
+                    self.due_namespaces.forget(key)
                     return None
                 return await self._reconcile(raw)
             except ConflictError:
@@ -104,6 +107,7 @@ class PolicyController:
             leads=context.leads,
             rate_limit=self.rate_limit,
             namespaces=context.namespaces,
+            is_due_elsewhere=lambda: self.due_namespaces.is_due_elsewhere(policy.namespace, context.now()),
             planning_lock=self.planning_lock,
         )
 
@@ -113,6 +117,7 @@ class PolicyController:
         for roll in outcome.rolls:
             if roll.active:
                 self.enqueue_roll(Key(roll.namespace, roll.name))
+        self.due_namespaces.record(outcome)
         context.metrics.observe_reconcile(outcome, time.monotonic() - started_s)
         context.events.publish(event_builder.outcome_events(outcome))
         _log(outcome)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from memroll.api.decode import decode_valid
+from memroll.api.decode import decode_or_none, decode_valid
 from memroll.api.pod_roll import PodRoll
-from memroll.planning.rate_limit import RecentRolls, count_recent_rolls
+from memroll.planning.rate_limit import PERIOD, CountedRoll, RecentRolls, count_recent_rolls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollStore) -> tuple[tuple[PodRoll, ...], RecentRolls]:
-    """Return the PodRolls of the policy's namespace, and the count of those of all namespaces for the rate limit.
+    """Return the PodRolls of the policy's namespace, and those of all namespaces that count for the rate limit.
 
     The PodRolls are read again, under the planning lock: since the snapshot another reconcile may have created some.
     """
@@ -28,8 +29,19 @@ async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollStore) -> tupl
     raws = [raw for namespace in namespaces for raw in await store.list_rolls(namespace)]
     # invalid ones were logged when the snapshot was built
     rolls = decode_valid((raw for raw in raws if raw["metadata"]["namespace"] == own), PodRoll.read)
-    created = ((raw["metadata"]["namespace"], _created_at(raw, snapshot.now)) for raw in raws)
-    return tuple(rolls), count_recent_rolls(created, own, snapshot.now)
+    recent = count_recent_rolls(_counted(raws, snapshot.now), own, snapshot.now, snapshot.rate_limit)
+    return tuple(rolls), replace(recent, due_elsewhere=snapshot.is_due_elsewhere())
+
+
+def _counted(raws: Iterable[dict[str, Any]], now: datetime) -> Iterator[CountedRoll]:
+    """Yield the PodRolls of the last hour, without those that ended before anything was changed."""
+    for raw in raws:
+        created_at, namespace = _created_at(raw, now), raw["metadata"]["namespace"]
+        roll = decode_or_none(raw, PodRoll.read) if created_at > now - PERIOD else None
+        if roll is None:
+            yield CountedRoll(namespace, created_at, counts_elsewhere=False)
+        elif not roll.has_ended_unchanged:
+            yield CountedRoll(namespace, created_at, counts_elsewhere=bool(roll.spec.policy))
 
 
 def healthy_pods(policy: MemoryPolicy, assessments: Iterable[Assessment], now: datetime) -> frozenset[str]:

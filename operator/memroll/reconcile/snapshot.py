@@ -31,6 +31,8 @@ class PolicySnapshot:
     rate_limit: RollRateLimit = DEFAULT_RATE_LIMIT
     namespaces: tuple[str, ...] = ()
     """Namespaces whose rolls count for the rate limit; empty: all."""
+    is_due_elsewhere: Callable[[], bool] = lambda: False
+    """Return whether a pod of another namespace is due. Called when PodRolls are counted."""
     planning_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock for planning and creating PodRolls: concurrent reconciles would not count each other's rolls."""
 

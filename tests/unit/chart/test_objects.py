@@ -46,8 +46,8 @@ def test_all_environment_variables_of_the_deployment_are_settings(helm: Helm) ->
     assert settings.excluded_namespaces == ("kube-system", "kube-public", "kube-node-lease", NAMESPACE)
     assert settings.watch_namespaces == ()
     for name in (
-        "http_port", "lease_seconds", "max_policies_at_once", "max_rolls_per_hour", "max_namespace_share", "log_format",
-        "log_level", "lease_name",
+        "http_port", "lease_seconds", "max_policies_at_once", "max_rolls_per_hour", "max_namespace_share",
+        "namespace_quota", "log_format", "log_level", "lease_name",
     ):  # fmt: skip
         assert getattr(settings, name) == Settings.model_fields[name].default, name
 

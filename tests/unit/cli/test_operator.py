@@ -16,6 +16,7 @@ from memroll.cli import operator
         ("ALLOW_ACTING", "maybe"),
         ("MAX_ROLLS_PER_HOUR", "-1"),
         ("MAX_NAMESPACE_SHARE", "0"),
+        ("NAMESPACE_QUOTA", "half"),
     ],
 )
 def test_the_message_for_an_invalid_setting_names_variable_and_value(name, value, capsys):

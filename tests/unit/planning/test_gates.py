@@ -184,16 +184,26 @@ BLOCKED = [
         {},
         {"recent_rolls": RecentRolls((at(-1800),) * 30, ())},
         "RateLimited",
-        "the roll rate limit blocks all rolls until 2026-03-01T12:30:00Z: 30 within an hour, at most 30",
+        "the roll rate limit blocks the roll until 2026-03-01T12:30:00Z: 30 rolls within an hour, at most 30:"
+        " check `kubectl get podrolls -A` before you raise rollRateLimit.maxRollsPerHour",
         id="an operator that has made too many rolls",
     ),
     pytest.param(
         {},
-        {"recent_rolls": RecentRolls((at(-60),) * 3, (at(-60),) * 3), "watched_pods": 5},
+        {"recent_rolls": RecentRolls((), (at(-60),) * 3), "watched_pods": 5},
         "RateLimited",
-        "the roll rate limit blocks the rolls of this namespace until 2026-03-01T12:59:00Z:"
-        " 3 within an hour, at most 3 with 5 watched pods",
+        "the roll rate limit blocks the roll until 2026-03-01T12:59:00Z: 3 rolls of this namespace within an hour,"
+        " at most 3 with 5 watched pods: raise rollRateLimit.maxNamespaceShare",
         id="a namespace with too many rolls",
+    ),
+    pytest.param(
+        {},
+        {"recent_rolls": RecentRolls((), (at(-60),) * 15, due_elsewhere=True), "watched_pods": 60},
+        "RateLimited",
+        "the roll rate limit blocks the roll until 2026-03-01T12:59:00Z: 15 rolls of this namespace within an hour,"
+        " at most 15 of 30 while a pod of another namespace is due:"
+        " raise rollRateLimit.maxRollsPerHour or rollRateLimit.namespaceQuota",
+        id="a namespace that has used its quota",
     ),
 ]
 

@@ -87,6 +87,8 @@ app.kubernetes.io/component: {{ index . 1 }}
   value: {{ .Values.rollRateLimit.maxRollsPerHour | int | quote }}
 - name: MEMROLL_MAX_NAMESPACE_SHARE
   value: {{ .Values.rollRateLimit.maxNamespaceShare | quote }}
+- name: MEMROLL_NAMESPACE_QUOTA
+  value: {{ .Values.rollRateLimit.namespaceQuota | quote }}
 - name: MEMROLL_LEASE_NAME
   value: {{ include "memroll.fullname" . }}
 - name: MEMROLL_LEASE_SECONDS
