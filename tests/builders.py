@@ -133,7 +133,7 @@ def candidate(**changes: Any) -> Candidate:
 def context(*rolls: PodRoll, **changes: Any) -> Context:
     spec = changes.pop("spec", None) or policy(**changes.pop("policy", {})).spec
     durations = RollDurations.measure("leaky", spec.roll.drain, rolls)
-    return replace(Context("leaky", spec, rolls, NOW, durations), **changes)
+    return replace(Context("leaky", spec, rolls, NOW, durations, policy_pods=100), **changes)
 
 
 def roll_json(phase: str | None = None, *, created: datetime = NOW, spec: Any = None, **status: Any) -> dict[str, Any]:

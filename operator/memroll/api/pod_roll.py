@@ -244,6 +244,14 @@ class PodRoll(ApiModel):
         return self.spec.pod_uid or self.status.pod_uid
 
     @property
+    def has_used_budget(self) -> bool:
+        """True unless it was aborted, or rolled back while its pod was still there."""
+        status = self.status
+        if status.phase is Phase.FAILED:
+            return bool(status.times.verifying or status.restarted_at)
+        return status.phase is not Phase.ABORTED
+
+    @property
     def has_ended_unchanged(self) -> bool:
         """True if the roll ended before its first change, which each strategy records before it is made."""
         status, times = self.status, self.status.times

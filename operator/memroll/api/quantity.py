@@ -20,6 +20,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s))+$"
 BYTES_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 PERCENTAGE_PATTERN = r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$"
+MAX_BUDGET_ROLLS = 10_000
+"""Maximum number of rolls in a budget, chosen by hand."""
 
 _MAX_SHOWN_SECONDS = 120
 """Duration in seconds from which a humanized duration shows no seconds, chosen by hand."""
@@ -146,6 +148,14 @@ class CountOrPercentage:
         assert self.ratio is not None
         return max(1, -int(-self.ratio * replicas // 1))
 
+    @classmethod
+    def parse_rolls(cls, value: object) -> CountOrPercentage:
+        """Parse the rolls of a budget: unlike other counts, it may be zero."""
+        is_count = isinstance(value, int) and not isinstance(value, bool)
+        if is_count and 0 <= value <= MAX_BUDGET_ROLLS:  # type: ignore[operator] # an int, see above
+            return cls(str(value), int(str(value)), None)
+        return cls.parse(value)
+
     def to_json(self) -> int | str:
         return self.text if self.count is None else self.count
 
@@ -202,6 +212,23 @@ PodCount = Annotated[
                     "rule": "type(self) == int ? self >= 1 && self <= 9999"
                     " : self.matches('^((100|[1-9][0-9]?)%|[1-9][0-9]{0,3})$')",
                     "message": "must be a count from 1 to 9999, or a percentage from 1% to 100%",
+                }
+            ],
+        }
+    ),
+]
+RollCount = Annotated[
+    CountOrPercentage,
+    BeforeValidator(CountOrPercentage.parse_rolls),
+    PlainSerializer(CountOrPercentage.to_json, return_type=int | str),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"type(self) == int ? self >= 0 && self <= {MAX_BUDGET_ROLLS}"
+                    " : self.matches('^(100|[1-9][0-9]?)%$')",
+                    "message": f"must be a count from 0 to {MAX_BUDGET_ROLLS}, or a percentage from 1% to 100%",
                 }
             ],
         }

@@ -10,7 +10,11 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from memroll.api.base import ApiModel
-from memroll.api.quantity import CountOrPercentage, Duration, PodCount
+from memroll.api.quantity import CountOrPercentage, Duration, PodCount, RollCount
+
+MIN_PERCENTAGE_ROLLS = 4
+"""Minimum number of rolls of a budget that is a percentage, see design note 0016: a workload with one pod that leaks
+within hours needs several rolls a day."""
 
 
 class Strategy(StrEnum):
@@ -48,12 +52,21 @@ class WhenLimitComesFirst(StrEnum):
 class RollBudget(ApiModel):
     """Maximum number of rolls of the policy within a sliding period."""
 
-    rolls: int = Field(ge=0, le=10_000)
-    """Maximum number of rolls within the period."""
+    rolls: RollCount
+    """Maximum number of rolls within the period: a count, or a percentage of the pods that the policy watches,
+    rounded up and at least 4."""
     per: Duration
     """Length of the sliding period."""
 
+    def max_rolls(self, watched_pods: int) -> int:
+        """Return the maximum number of rolls for a policy that watches this number of pods."""
+        if self.rolls.count is not None:
+            return self.rolls.count
+        return max(MIN_PERCENTAGE_ROLLS, self.rolls.to_count(watched_pods))
 
+
+DEFAULT_BUDGET = RollBudget(rolls=CountOrPercentage.parse("100%"), per=timedelta(hours=24))
+"""Budget of a policy without budgets of its own: each pod once a day, see design note 0016."""
 Weekdays = Annotated[
     str, Field(min_length=3, max_length=7, pattern="^(mon|tue|wed|thu|fri|sat|sun)(-(mon|tue|wed|thu|fri|sat|sun))?$")
 ]
@@ -133,7 +146,7 @@ class RollPolicy(ApiModel):
     """Maximum number of concurrent rolls of one workload: a count, or a percentage of its replicas."""
     cooldown: Duration = timedelta(minutes=10)
     """Pause between two rolls of one workload."""
-    budgets: tuple[RollBudget, ...] = Field(default=(RollBudget(rolls=4, per=timedelta(hours=24)),), max_length=8)
+    budgets: tuple[RollBudget, ...] = Field(default=(DEFAULT_BUDGET,), max_length=8)
     """Limits on the number of rolls over time. All of them apply."""
     replacement_timeout: Duration = timedelta(minutes=10)
     """Time within which a replacement must become Ready; after it the roll is rolled back."""

@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import PolicySpec
     from memroll.detection.verdict import ContainerVerdict
-    from memroll.model.pods import Pod, Workload
+    from memroll.model.pods import ObjectRef, Pod, PodKey, Workload
     from memroll.model.roll_duration import RollDurations
     from memroll.planning.rate_limit import RecentRolls
+
+    PodGroup = ObjectRef | PodKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,11 @@ class Candidate:
 
     known_start_s: float | None = None
     """Time that pods of its workload take to become Ready, in seconds; None if it is not known."""
+
+    @property
+    def group(self) -> PodGroup:
+        """Controller, whose pods are rolled one after the other; the pod itself if it has none."""
+        return self.pod.controller or self.pod.key
 
     @property
     def due(self) -> bool:
@@ -100,6 +107,8 @@ class Context:
     rate_limit: RollRateLimit = DEFAULT_RATE_LIMIT
     watched_pods: int = 0
     """Number of pods that all policies of the namespace watch."""
+    policy_pods: int = 0
+    """Number of pods that the policy watches."""
     recent_rolls: RecentRolls | None = None
     """PodRolls that count for the rate limit; None while no roll is planned."""
 

@@ -30,6 +30,8 @@ CLOCK_CHANGE_STEP = timedelta(hours=6)
 """Step of the search for clock changes: at most one happens within it."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
 """End of an interval that does not end within the horizon."""
+MAX_AHEAD_S = 10 * 365 * 86_400.0
+"""Maximum time ahead that is scheduled, in seconds: flat slopes reach their limit beyond the range of datetime."""
 
 Interval = tuple[datetime, datetime]
 """Start (inclusive) and end (exclusive) of an open time."""
@@ -135,6 +137,12 @@ class OpenIntervals:
         """Start of the next interval, without the current one; None: never."""
         following = self.intervals[1:] if self.is_open else self.intervals
         return following[0][0] if following else None
+
+    def earliest_open(self, at: datetime) -> datetime | None:
+        """Return the first open time from `at`; None: there is none. A time beyond the horizon is returned as it is."""
+        if at >= self.now + HORIZON and self.intervals:
+            return at
+        return next((max(start, at) for start, end in self.intervals if end > at), None)
 
     def latest_open(self, at: datetime) -> datetime | None:
         """Return the last open time up to `at`, the end of an interval included. None: there is none from now on.

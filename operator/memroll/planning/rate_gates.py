@@ -14,6 +14,7 @@ from memroll.api.pod_roll import EffectResult, Phase
 from memroll.api.quantity import format_duration, humanize_duration
 from memroll.api.roll_spec import WhenLimitComesFirst
 from memroll.planning import rate_limit
+from memroll.planning.budgets import budget_limits, used_times
 from memroll.planning.candidate import rolls_of
 from memroll.planning.gate_result import NONE, GateResult
 from memroll.planning.maintenance_windows import FOREVER, open_intervals
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.pod_roll import PodRoll
-    from memroll.api.roll_spec import RollBudget
+    from memroll.planning.budgets import BudgetLimit
     from memroll.planning.candidate import Candidate, Context
     from memroll.planning.maintenance_windows import OpenIntervals
 
@@ -87,32 +88,24 @@ def check_failure_backoff(candidate: Candidate, context: Context) -> GateResult:
 
 def check_budgets(_: Candidate, context: Context) -> GateResult:
     """Block if any budget is spent; the message names the one that is free last."""
-    usages = [_usage(budget, context) for budget in context.spec.roll.budgets]
+    usages = [_usage(limit, context) for limit in budget_limits(context)]
     if not usages:
         return GateResult("", NONE, NONE)
-    budget, count, free_at = max(usages, key=lambda usage: (usage[2], usage[1] - usage[0].rolls))
-    maximum = f"{budget.rolls} rolls per {format_duration(budget.per)}"
+    limit, count, free_at = max(usages, key=lambda usage: (usage[2], usage[1] - usage[0].max_rolls))
     until = "" if free_at == FOREVER else f" until {rfc3339(free_at)}"
-    message = f"the budget of {maximum} is spent{until}" if free_at > context.now else ""
-    return GateResult(message, f"{count} rolls", f"under {maximum}")
+    message = f"the budget of {limit} is spent{until}" if free_at > context.now else ""
+    return GateResult(message, f"{count} rolls", f"under {limit}")
 
 
-def _usage(budget: RollBudget, context: Context) -> tuple[RollBudget, int, datetime]:
-    """Return a budget, the number of rolls that count against it, and the time at which it allows another one.
-
-    An aborted roll has not changed anything and does not count.
-    """
-    since = context.now - budget.per
-    times = sorted(
-        r.created_at
-        for r in context.rolls
-        if r.spec.policy == context.policy and r.created_at > since and r.status.phase is not Phase.ABORTED
-    )
+def _usage(limit: BudgetLimit, context: Context) -> tuple[BudgetLimit, int, datetime]:
+    """Return a budget, the number of rolls that count against it, and the time at which it allows another one."""
+    times = [at for at in used_times(context) if at > context.now - limit.per]
     planned = len(context.planned)
     count = len(times) + planned
-    if count < budget.rolls:
-        return budget, count, context.now
-    return budget, count, rate_limit.next_free_at(times, planned, budget.rolls, budget.per, context.now) or FOREVER
+    if count < limit.max_rolls:
+        return limit, count, context.now
+    free_at = rate_limit.next_free_at(times, planned, limit.max_rolls, limit.per, context.now)
+    return limit, count, free_at or FOREVER
 
 
 def check_maintenance_window(candidate: Candidate, context: Context) -> GateResult:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from memroll.detection.assess import Assessor, SampleReader
 from memroll.errors import MemrollError, NotFoundError, RetryableError
 from memroll.model.roll_duration import RollDurations
+from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
 from memroll.planning.plan import Plan, make_plan
 from memroll.planning.rate_limit import PERIOD
@@ -49,8 +50,8 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         pods, conflicting_pods = await _select_pods(snapshot, kubernetes)
         durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls, pods)
         assessments = await Assessor(policy, pods, durations, now).assess(samples)
-        candidates = await _find_candidates(snapshot, assessments, kubernetes)
         context = await _build_context(snapshot, pods, assessments, durations, kubernetes)
+        candidates = await _find_candidates(snapshot, assessments, context, kubernetes)
         plan, created = await _plan_and_create(snapshot, candidates, context, kubernetes)
     except MemrollError as error:
         return replace(outcome, error=error)
@@ -104,17 +105,17 @@ async def _list_pods(policy: MemoryPolicy, kubernetes: KubernetesClient) -> tupl
 
 
 async def _find_candidates(
-    snapshot: PolicySnapshot, assessments: Sequence[Assessment], kubernetes: KubernetesClient
+    snapshot: PolicySnapshot, assessments: Sequence[Assessment], context: Context, kubernetes: KubernetesClient
 ) -> list[Candidate]:
     """Return the pods at risk. Workloads are looked up once each, and only for pods that may be due."""
     urgent = _most_urgent_per_pod(assessments)
     per_controller = Counter(c.pod.controller for c in urgent)
-    has_windows = snapshot.policy.spec.roll.maintenance_windows is not None
+    can_bring_forward = snapshot.policy.spec.roll.maintenance_windows is not None or are_scarce(len(urgent), context)
     lookup = WorkloadLookup(snapshot, kubernetes)
     found = []
     for candidate in urgent:
         ref = candidate.pod.controller
-        can_advance = candidate.can_advance and (per_controller[ref] > 1 or has_windows)
+        can_advance = candidate.can_advance and (per_controller[ref] > 1 or can_bring_forward)
         if ref is not None and (candidate.verdict.due or can_advance):
             candidate = await lookup.complete(candidate, ref)  # noqa: PLW2901 - the same, completed
         found.append(candidate)
@@ -156,6 +157,7 @@ async def _build_context(
         healthy=healthy_pods(policy, assessments, snapshot.now),
         rate_limit=snapshot.rate_limit,
         watched_pods=count_watched_pods(snapshot, len(pods)),
+        policy_pods=len(pods),
     )
 
 

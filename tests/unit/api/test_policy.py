@@ -12,7 +12,7 @@ from tests.builders import policy, policy_json
 def test_a_policy_with_only_target_and_mode_has_all_defaults():
     made = policy(interval="5m").spec
     assert (made.growth.window, made.growth.warm_up) == (timedelta(hours=6), timedelta(minutes=30))
-    assert made.roll.budgets[0].rolls == 4
+    assert made.roll.budgets[0].rolls.text == "100%"
     assert made.to_dict()["roll"]["maxConcurrent"] == 1
     assert made.to_dict()["growth"]["for"] == "30m"
 

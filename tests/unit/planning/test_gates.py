@@ -276,7 +276,7 @@ def test_the_most_restrictive_budget_wins():
 
 def test_of_several_spent_budgets_the_one_that_is_free_last_is_named():
     budgets = [{"rolls": 1, "per": "1h"}, {"rolls": 2, "per": "24h"}]
-    rolls = (ended_roll("Succeeded", -600), ended_roll("Failed", -7200))
+    rolls = (ended_roll("Succeeded", -600), ended_roll("Succeeded", -7200))
     found = first_blocking_gate(candidate(), context(*rolls, policy={"roll": {"cooldown": "0s", "budgets": budgets}}))
     assert found == ("Budget", "the budget of 2 rolls per 24h is spent until 2026-03-02T09:59:50Z")
 
@@ -333,7 +333,7 @@ def test_all_gates_explain_themselves_with_the_observed_and_the_required_value()
     assert values["NotDue"] == ("20s to the limit", "at most 30s to the limit")
     assert values["Concurrency"] == ("0 in progress", "under 1")
     assert values["Cooldown"] == ("the last roll ended 5m ago", "10m ago or more")
-    assert values["Budget"] == ("1 rolls", "under 2 rolls per 24h")
+    assert values["Budget"] == ("0 rolls", "under 2 rolls per 24h"), "a roll that was rolled back does not count"
     assert results["OutsideMaintenanceWindow"].observed == "closed until 2026-03-02T01:00:00Z"
     assert results["RateLimited"].required == "under 30 in an hour, under 3 of them in the namespace"
     assert results["Unsupported"].observed == "Surge: the replacement can be Ready before the pod leaves"

@@ -56,8 +56,8 @@ def starts(found: list[Candidate]) -> dict[str, float | None]:
     return {c.pod.key.name: c.latest_start and (c.latest_start - NOW).total_seconds() for c in found}
 
 
-SPACED = {"roll": {"cooldown": "10m"}}
-"""Roll slots of a quarter of an hour, with rolls of 5 minutes."""
+SPACED = {"roll": {"cooldown": "9m55s"}}
+"""Roll slots of a quarter of an hour, with rolls of 5 minutes and the interval of 5 seconds."""
 
 
 def test_a_single_leak_starts_at_its_own_deadline():
@@ -73,7 +73,7 @@ def test_peers_start_early_enough_for_those_after_them():
 
 
 def test_two_concurrent_rolls_halve_the_queue():
-    spec = {"roll": {"cooldown": "10m", "maxConcurrent": 2}}
+    spec = {"roll": {"cooldown": "9m55s", "maxConcurrent": 2}}
     family = [leak(name, 5000) for name in "abcd"]
     found = starts(schedule_candidates(family, context(measured(300), policy=spec)))
     # Together they start at the same time, except for the spread: a twentieth of a life, at most a tenth in all.

@@ -9,7 +9,7 @@ from memroll.errors import TerminalError
 from memroll.model.pods import ObjectRef
 from memroll.reconcile.policy import _find_candidates
 from memroll.reconcile.snapshot import PolicySnapshot
-from tests.builders import NOW, container, exhausting_verdict, leak_verdict, pod, policy, workload
+from tests.builders import NOW, container, context, exhausting_verdict, leak_verdict, pod, policy, workload
 
 FAR = leak_verdict(90_000, lead_s=3600, due=False)
 DOUBTED = leak_verdict(1800, lead_s=3600, due=False)
@@ -34,10 +34,15 @@ class Lookup:
         return BY_HASH
 
 
+async def find_in(cluster, assessments, **spec):
+    watching = policy(**spec)
+    around = context(spec=watching.spec, policy_pods=len(assessments))
+    return await _find_candidates(PolicySnapshot(watching, (), (), NOW), assessments, around, cluster)
+
+
 async def find(*assessments, **spec):
     cluster = Lookup()
-    found = await _find_candidates(PolicySnapshot(policy(**spec), (), (), NOW), assessments, cluster)
-    return found, cluster.asked
+    return await find_in(cluster, assessments, **spec), cluster.asked
 
 
 async def test_a_due_container_is_more_urgent_than_one_nearer_its_limit():
@@ -70,11 +75,18 @@ async def test_a_workload_is_looked_up_for_pods_that_may_be_due(verdicts, window
     assert (await find(*found, **spec))[1] == asked
 
 
+@pytest.mark.parametrize(("rolls", "asked"), [(2, []), (1, ["rs-0", "rs-1"])])
+async def test_workloads_that_share_a_scarce_budget_are_looked_up(rolls, asked):
+    controllers = [ObjectRef("apps/v1", "ReplicaSet", f"rs-{i}", f"uid-{i}") for i in range(2)]
+    found = [Assessment(pod(c.name, controller=c), container(), FAR) for c in controllers]
+    _, looked_up = await find(*found, roll={"budgets": [{"rolls": rolls, "per": "24h"}]})
+    assert looked_up == asked
+
+
 async def looked_up(strategy: str = "Auto", **changes):
     cluster = Lookup(**changes)
-    snapshot = PolicySnapshot(policy(roll={"strategy": strategy}), (), (), NOW)
     two = [Assessment(pod(f"p{i}"), container(), EXHAUSTING) for i in range(2)]
-    return await _find_candidates(snapshot, two, cluster), cluster.services_asked
+    return await find_in(cluster, two, roll={"strategy": strategy}), cluster.services_asked
 
 
 async def test_the_hash_selector_is_looked_up_once_per_workload():
@@ -92,9 +104,7 @@ async def test_the_hash_selector_is_that_of_the_pod_s_own_labels():
 
     cluster = ByLabels()
     pods = [pod("p0"), pod("p1", labels={**pod().labels, "track": "canary"}), pod("p2")]
-    found = await _find_candidates(
-        PolicySnapshot(policy(), (), (), NOW), [Assessment(p, container(), EXHAUSTING) for p in pods], cluster
-    )
+    found = await find_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
     selectors = {c.pod.key.name: c.hash_selector for c in found}
     assert selectors == {"p0": "", "p1": BY_HASH, "p2": ""}
     assert cluster.services_asked == 2, "once for all pods that have the same labels"
@@ -111,9 +121,7 @@ async def test_a_workload_that_can_t_be_read_affects_only_its_own_pods():
     cluster = Closed()
     closed = ObjectRef("argoproj.io/v1alpha1", "Rollout", "closed", "rollout-1")
     pods = [pod("p0", controller=closed), pod("p1"), pod("p2", controller=closed)]
-    found = await _find_candidates(
-        PolicySnapshot(policy(), (), (), NOW), [Assessment(p, container(), EXHAUSTING) for p in pods], cluster
-    )
+    found = await find_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
     blocked = "Rollout/closed can't be read: rollouts is forbidden"
     assert {c.pod.key.name: (c.unreadable_because, c.workload) for c in found} == {
         "p0": (blocked, None), "p1": ("", cluster.workload), "p2": (blocked, None),
