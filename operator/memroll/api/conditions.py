@@ -28,6 +28,8 @@ class ConditionType(StrEnum):
     """At least one pod leaks, is about to reach its limit, or is above `usageThreshold`."""
     ROLLS_BLOCKED = "RollsBlocked"
     """Present only while a pod is held near its limit because it is not Ready or its workload is in a rollout."""
+    CANNOT_KEEP_UP = "CannotKeepUp"
+    """Present only while budgets, concurrency or windows leave too little time for all rolls."""
     STALLED = "Stalled"
     """kstatus: present only while a person must act."""
 
@@ -38,7 +40,7 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-ABNORMAL = frozenset({ConditionType.ROLLS_BLOCKED, ConditionType.STALLED})
+ABNORMAL = frozenset({ConditionType.ROLLS_BLOCKED, ConditionType.CANNOT_KEEP_UP, ConditionType.STALLED})
 """Conditions that are present only while True (kstatus), as `kubectl wait` and GitOps tools expect."""
 
 

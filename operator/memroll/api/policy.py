@@ -231,7 +231,8 @@ class PolicyStatus(ApiModel):
         max_length=16,
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, while a person must act, `Stalled`."""
+    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, only while they are True, `CannotKeepUp`
+    and `Stalled`."""
     pods: PodCounts = PodCounts()
     """Number of selected pods by verdict."""
     rolls: RollCounts = RollCounts()

@@ -12,13 +12,29 @@ from typing import TYPE_CHECKING
 from memroll.planning import holds
 from memroll.planning.gate_result import Gate
 from memroll.planning.gates import first_blocking_gate
-from memroll.planning.schedule import schedule_candidates
+from memroll.planning.keep_up import find_shortfall
+from memroll.planning.schedule import is_queued, schedule_candidates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from memroll.errors import MemrollError
     from memroll.planning.candidate import Candidate, Context
+    from memroll.planning.keep_up import Shortfall
+
+PACE_GATES = frozenset(
+    {
+        Gate.NOT_DUE,
+        Gate.CONCURRENCY,
+        Gate.COOLDOWN,
+        Gate.FAILURE_BACKOFF,
+        Gate.BUDGET,
+        Gate.OUTSIDE_MAINTENANCE_WINDOW,
+        Gate.RATE_LIMITED,
+        Gate.CANARY_PENDING,
+    }
+)
+"""Gates that only delay a roll: their pods need time in the schedule. Other pods wait for something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,8 @@ class Plan:
 
     rolls: tuple[Candidate, ...] = ()
     blocked: tuple[Blocked, ...] = ()
+    shortfall: Shortfall | None = None
+    """Reason why not all pods can be rolled in time; None if all can."""
 
     @property
     def held(self) -> tuple[Blocked, ...]:
@@ -62,7 +80,9 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
         else:
             gate, message = blocking
             blocked.append(Blocked(candidate, gate, message))
-    return Plan(context.planned, tuple(blocked))
+    waiting = [b.candidate for b in blocked if b.gate in PACE_GATES and is_queued(b.candidate)]
+    shortfall = find_shortfall([*context.planned, *waiting], context)
+    return Plan(context.planned, tuple(blocked), shortfall)
 
 
 def _complete(candidate: Candidate, context: Context) -> Candidate:

@@ -62,12 +62,21 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     for blocked in outcome.plan.blocked:
         if blocked.candidate.due and blocked.gate not in GATES_WITHOUT_EVENTS:
             yield from _blocked_events(blocked)
+    yield from _pace_events(policy, outcome)
+    for roll in outcome.measured_rolls:
+        yield from _effect_events(roll, outcome.policy)
+
+
+def _pace_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
+    """Build the Events about limits that delay rolls."""
     limited = next((b.message for b in outcome.plan.blocked if b.gate is Gate.RATE_LIMITED), "")
     if limited:
         text = f"{limited[0].upper()}{limited[1:]}"
         yield Event(policy, EventType.WARNING, EventReason.ROLL_RATE_LIMITED, text)
-    for roll in outcome.measured_rolls:
-        yield from _effect_events(roll, outcome.policy)
+    shortfall = outcome.plan.shortfall
+    if shortfall is not None:
+        text = f"{shortfall.message[0].upper()}{shortfall.message[1:]}"
+        yield Event(policy, EventType.WARNING, EventReason.CANNOT_KEEP_UP, text, shortfall.reason)
 
 
 def _error_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:

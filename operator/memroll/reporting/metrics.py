@@ -61,6 +61,11 @@ class Metrics:
         self.roll_rate_limited = self._gauge(
             "memroll_roll_rate_limited", "1 while the roll rate limit blocks rolls of a policy", *POLICY_LABELS
         )
+        self.cannot_keep_up = self._gauge(
+            "memroll_cannot_keep_up",
+            "1 while the pace of rolls leaves too little time for all of them",
+            *POLICY_LABELS,
+        )
         self.rolls = self._counter("memroll_rolls_total", "Ended rolls", *POLICY_LABELS, "outcome")
         self.effects = self._counter("memroll_roll_effects_total", "Rolls by effect", *POLICY_LABELS, "effect")
         self.roll_seconds = Histogram(
@@ -105,6 +110,7 @@ class Metrics:
         blocked = outcome.plan.blocked
         self.held_pods.labels(*labels).set(len(outcome.plan.held))
         self.roll_rate_limited.labels(*labels).set(int(any(b.gate is Gate.RATE_LIMITED for b in blocked)))
+        self.cannot_keep_up.labels(*labels).set(int(outcome.plan.shortfall is not None))
         for gate in (b.gate for b in blocked if b.candidate.due):
             self.blocked_pods.labels(*labels, gate.value).inc()
 
@@ -124,6 +130,7 @@ class Metrics:
             self.blocked_pods,
             self.held_pods,
             self.roll_rate_limited,
+            self.cannot_keep_up,
             self.rolls,
             self.effects,
         ):

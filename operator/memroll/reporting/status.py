@@ -72,6 +72,9 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
     }
     if outcome.plan.held:
         results[ConditionType.ROLLS_BLOCKED] = _rolls_blocked(outcome)
+    shortfall = outcome.plan.shortfall
+    if shortfall is not None:
+        results[ConditionType.CANNOT_KEEP_UP] = (ConditionStatus.TRUE, shortfall.reason, shortfall.message)
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():
