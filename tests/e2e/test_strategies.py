@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from memroll.model.pods import RELEASED_HASH
 from memroll_demo.cluster import wait_for
 from tests.e2e import objects
-from tests.e2e.test_rolls import RELEASED, is_ready, pods_of, wait_ready
+from tests.e2e.test_rolls import is_ready, pods_of, wait_ready
 
 if TYPE_CHECKING:
     from memroll_demo.cluster import DemoCluster
@@ -56,8 +57,13 @@ def roll_by_hand(cluster: DemoCluster, namespace: str, pod: str, **spec: Any) ->
 
     found = wait_for(f"the end of {name}", find_ended, 120)
     assert found is not None
-    assert cluster.kubectl("get", "pods", "-n", namespace, "-l", RELEASED, "-o", "name") == "", "an orphaned pod"
+    assert all("deletionTimestamp" in p["metadata"] for p in list_released(cluster, namespace)), "an orphaned pod"
+    wait_for("the deletion of the released pod", lambda: not list_released(cluster, namespace))
     return found
+
+
+def list_released(cluster: DemoCluster, namespace: str) -> list[dict[str, Any]]:
+    return [p for p in cluster.get("pods", namespace) if RELEASED_HASH in p["metadata"].get("labels", {}).values()]
 
 
 def outcome(roll: dict[str, Any]) -> tuple[str, str, str]:

@@ -30,7 +30,10 @@ def deploy(cluster: DemoCluster, namespace: str, image: str, replicas: int, **sp
 
 
 def roll_and_count_pods(cluster: DemoCluster, namespace: str, pod: str) -> tuple[dict[str, Any], int]:
-    """Roll a pod by hand; return the ended PodRoll, and the maximum number of pods that were not terminating."""
+    """Roll a pod by hand, and wait until it is gone, which can be after the end of its PodRoll.
+
+    Return the PodRoll, and the maximum number of pods that were not terminating.
+    """
     spec = {"podName": pod, "replacementTimeoutSeconds": 60}
     meta = {"name": "watched", "namespace": namespace}
     cluster.apply({"apiVersion": "memroll.dev/v1alpha1", "kind": "PodRoll", "metadata": meta, "spec": spec})
@@ -41,9 +44,10 @@ def roll_and_count_pods(cluster: DemoCluster, namespace: str, pod: str) -> tuple
         pods = pods_of(cluster, namespace, "chat")
         max_pods = max(max_pods, sum("deletionTimestamp" not in p["metadata"] for p in pods))
         found: dict[str, Any] = cluster.get("podroll", namespace, "watched")
-        return found if found.get("status", {}).get("phase") in FINAL else None
+        is_gone = pod not in [p["metadata"]["name"] for p in pods]
+        return found if is_gone and found.get("status", {}).get("phase") in FINAL else None
 
-    found = wait_for("the end of the roll", ended, 120)
+    found = wait_for("the end of the roll, and the deletion of its pod", ended, 120)
     assert found is not None
     return found, max_pods
 
