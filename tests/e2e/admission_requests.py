@@ -23,6 +23,7 @@ HASH_LABEL, ROLL_ANNOTATION, RELEASED_FROM = "pod-template-hash", "memroll.dev/r
 OWNER_ANNOTATION, DETACHED_ANNOTATION = "memroll.dev/released-owner", "memroll.dev/detached"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 TEAM_ANNOTATION = "team.example.com/note"
+DELETION_COST, MIN_COST = "controller.kubernetes.io/pod-deletion-cost", "-2147483648"
 NOW = "2026-11-21T12:00:00Z"
 DRY_RUN = "--dry-run=server"
 """Option of kubectl: the admission policy is evaluated, but nothing changes, so that tests can share objects."""
@@ -101,6 +102,10 @@ def labels(**values: str | None) -> Json:
 def own_annotations(**values: str | None) -> Json:
     """Return annotations of memroll, by names without its prefix."""
     return {"annotations": {f"memroll.dev/{name.replace('_', '-')}": value for name, value in values.items()}}
+
+
+def deletion_cost(value: str | None) -> Json:
+    return {"annotations": {DELETION_COST: value}}
 
 
 def merge(*changes: Json) -> Json:

@@ -14,9 +14,11 @@ import pytest
 from memroll_demo.cluster import ROOT, CommandError, wait_for
 from tests.e2e import admission_requests, objects
 from tests.e2e.admission_requests import (
+    DELETION_COST,
     DETACHED_ANNOTATION,
     DRY_RUN,
     HASH_LABEL,
+    MIN_COST,
     NOW,
     OWNER_ANNOTATION,
     RELEASED_FROM,
@@ -26,6 +28,7 @@ from tests.e2e.admission_requests import (
     Account,
     controller_name,
     create,
+    deletion_cost,
     labels,
     merge,
     own_annotations,
@@ -159,6 +162,7 @@ ADMITTED = [
     ("release over old annotations", [OLD_ANNOTATIONS], RELEASED),
     ("detach over an old annotation", [RELEASED, own_annotations(detached="?")], DETACHED),
     ("remove old annotations", [OLD_ANNOTATIONS], RESTORED),
+    ("the lowest deletion cost", [], deletion_cost(MIN_COST)),
 ]
 
 
@@ -226,6 +230,12 @@ REFUSED = [
     ("an annotation of a team", [], {"annotations": {TEAM_ANNOTATION: "mine"}}, ANNOTATION),
     ("an annotation removed", [], {"annotations": {TEAM_ANNOTATION: None}}, ANNOTATION),
     ("a new annotation", [], {"annotations": {"new": "x"}}, ANNOTATION),
+    ("another deletion cost", [], deletion_cost("-2147483647"), ANNOTATION),
+    ("the highest deletion cost", [], deletion_cost("2147483647"), ANNOTATION),
+    ("a changed deletion cost", [deletion_cost("5")], deletion_cost(MIN_COST), ANNOTATION),
+    ("a deletion cost removed", [deletion_cost(MIN_COST)], deletion_cost(None), ANNOTATION),
+    ("a deletion cost with a new annotation", [], merge(deletion_cost(MIN_COST), {"annotations": {"new": "x"}}),
+     ANNOTATION),
     ("the do-not-disrupt annotation", [], own_annotations(do_not_disrupt="true"), ANNOTATION),
     ("a record on a pod that is not released", [], own_annotations(released_from="abc"), HASH_RECORD),
     ("another record", [RELEASED], own_annotations(released_from="xyz"), HASH_RECORD),
@@ -291,7 +301,7 @@ def test_a_whole_roll_is_admitted_rolled_back_and_repeated(cluster, operator):
     first = wait_for("a pod", find_owned_pod)
     name, hash_ = first["metadata"]["name"], first["metadata"]["labels"][HASH_LABEL]
     # Of two pods that never ran, the ReplicaSet could delete either.
-    cluster.kubectl("annotate", "pod", name, "-n", WATCHED, "controller.kubernetes.io/pod-deletion-cost=1000")
+    cluster.kubectl("annotate", "pod", name, "-n", WATCHED, f"{DELETION_COST}=1000")
     old = read_again(cluster, first)
     release = {"metadata": merge(RELEASED, own_annotations(released_from=hash_))}
     operator.patch(old, release)
