@@ -122,6 +122,20 @@ async def restore_after_ready(session: RecordedSession) -> None:
     session.observations.append((len(await session.list_pods()), await session.backend.endpoints()))
 
 
+async def restore_with_deletion_cost(session: RecordedSession) -> None:
+    """Restore after the replacement, of three Ready pods, has got the lowest deletion cost: it is deleted."""
+    await session.deploy(2)
+    old = (await session.list_pods())[0]
+    await session.release(old)
+    replacement = (await session.list_pods())[-1]
+    await session.set_readiness_gate(replacement)
+    await session.prefer_deletion(replacement)
+    await session.observe("the replacement is Ready, and has the lowest deletion cost")
+    await session.restore(old)
+    await session.observe("restored")
+    session.observations.append(replacement in await session.list_pods())
+
+
 async def restore_with_0_replicas(session: RecordedSession) -> None:
     """Restore with a ReplicaSet of 0 replicas: it adopts and deletes the pod."""
     await session.deploy()
@@ -313,7 +327,13 @@ async def delete_namespace(session: RecordedSession) -> None:
 
 async def test_a_restored_pod_is_adopted_and_surplus_pods_are_deleted(api: KubeApi, service_image: str) -> None:
     await compare(
-        api, service_image, restore_before_ready, restore_after_ready, restore_with_0_replicas, restore_after_rollout
+        api,
+        service_image,
+        restore_before_ready,
+        restore_after_ready,
+        restore_with_deletion_cost,
+        restore_with_0_replicas,
+        restore_after_rollout,
     )
 
 

@@ -197,6 +197,9 @@ class RecordedSession:
     async def restore(self, name: str) -> None:
         await self.retry_on_conflict(name, lambda pod: self.kube_cluster.restore(pod, HASH_LABEL))
 
+    async def prefer_deletion(self, name: str) -> None:
+        await self.retry_on_conflict(name, self.kube_cluster.prefer_deletion)
+
     async def add_owner(self, name: str) -> None:
         roll = await self.request("POST", self.path(ROLLS, "podrolls"), pod_roll(name))
         await self.retry_on_conflict(name, lambda pod: self.kube_cluster.add_owner(pod, "roll", uid_of(roll)))
