@@ -214,9 +214,21 @@ def test_a_rollback_takes_no_longer_than_the_replacement_timeout(observation, ti
     roll = after_steps(roll, no_room, seconds=TIMEOUT_S + 1)
     assert roll.status.times.rolling_back == at(TIMEOUT_S + 1)
     assert advance(roll, observation, at(2 * TIMEOUT_S + 1)).status.phase is Phase.REPLACING
-    ended = advance(roll, observation, at(2 * TIMEOUT_S + 2))
+    last = after_steps(roll, observation, seconds=2 * TIMEOUT_S + 2)
+    assert last.status.message.endswith("; this is the last attempt")
+    ended = advance(last, observation, at(2 * TIMEOUT_S + 3))
     assert outcome(ended) == ("Failed", "StillReleased")
     assert ended.status.message.endswith("; the pod is not restored in time")
+
+
+def test_a_rollback_is_completed_although_no_process_was_running_in_time():
+    no_room = Observation(RELEASED, workload(), (replace(PENDING, unschedulable=True),))
+    roll = after_steps(released(), no_room, seconds=TIMEOUT_S + 1)
+    late = advance(roll, no_room, at(10 * TIMEOUT_S))
+    assert late.actions == (RESTORE_POD,)
+    roll = after_steps(roll, no_room, BEFORE, seconds=10 * TIMEOUT_S)
+    assert (roll.status.phase, roll.status.reason) == (Phase.FAILED, "ReplacementNotReady")
+    assert roll.status.message.endswith("in time: the pod is restored")
 
 
 # A workload that disappears, and a restart that can't be made.

@@ -15,7 +15,7 @@ from memroll.api.pod_roll import Phase
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
 from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RESTORE_POD
-from memroll.rolling.observation import has_changed_labels
+from memroll.rolling.observation import MAX_MESSAGE_CHARS, Transition, has_changed_labels, with_message
 from memroll.rolling.reasons import (
     CANCELED,
     CONTAINER_RESTARTED,
@@ -36,7 +36,7 @@ from memroll.rolling.strategy import recreate_conflict
 
 if TYPE_CHECKING:
     from memroll.rolling.actions import Action
-    from memroll.rolling.observation import StepInput, Transition
+    from memroll.rolling.observation import StepInput
 
 FINAL_PHASES = {
     CANCELED: Phase.ABORTED,
@@ -52,6 +52,8 @@ FINAL_PHASES = {
 """Phase in which a roll ends that is rolled back for this reason."""
 RESTORING = "restoring the pod"
 """Part of the message while a roll is rolled back."""
+LAST_ATTEMPT = "; this is the last attempt"
+"""End of the message when the time for a rollback is over."""
 RESTORED = "the pod is restored"
 """Part of the message once it is rolled back."""
 
@@ -142,10 +144,23 @@ def _continue_rollback(step: StepInput) -> Transition:
 
 
 def _restore(step: StepInput) -> Transition | None:
-    """Return the next step to restore a released pod; None once its ReplicaSet has adopted it."""
-    if step.is_overdue(step.status.times.rolling_back):
-        message = f"{_without_restoring(step.status.message)}; the pod is not restored in time"
+    """Return the next step to restore a released pod; None once its ReplicaSet has adopted it.
+
+    When the time is over, one more attempt is made: perhaps no process of memroll was running.
+    """
+    message = step.status.message
+    transition = _restore_step(step)
+    if transition is None or not step.is_overdue(step.status.times.rolling_back):
+        return transition
+    if message.endswith(LAST_ATTEMPT):
+        message = f"{_without_restoring(message.removesuffix(LAST_ATTEMPT))}; the pod is not restored in time"
         return step.to_phase(Phase.FAILED, message, reason=STILL_RELEASED)
+    message = message[: MAX_MESSAGE_CHARS - len(LAST_ATTEMPT)] + LAST_ATTEMPT
+    return Transition(with_message(transition.status, message), transition.actions)
+
+
+def _restore_step(step: StepInput) -> Transition | None:
+    """Return the next step to restore a released pod, whatever the time; None once it is adopted."""
     if has_changed_labels(step.pod, step.status):
         if step.can_restore:
             return step.repeat(*_restore_actions(step))
@@ -175,7 +190,7 @@ def _evict_instead(step: StepInput) -> Transition:
 
 
 def _rolled_back(step: StepInput) -> Transition:
-    message = step.status.message.replace(RESTORING, RESTORED)
+    message = step.status.message.removesuffix(LAST_ATTEMPT).replace(RESTORING, RESTORED)
     return step.to_phase(FINAL_PHASES[step.status.reason], message)
 
 
