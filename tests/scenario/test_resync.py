@@ -13,7 +13,8 @@ from memroll.cli import cleanup
 from memroll.controller import manager as manager_module
 from memroll.controller.manager import resync
 from memroll.controller.roll_controller import RollController
-from memroll.controller.workqueue import Key, WorkQueue, supervise
+from memroll.controller.supervisor import supervise
+from memroll.controller.workqueue import Key, WorkQueue
 from memroll.errors import TerminalError
 from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
 from tests.builders import OUT_OF_RANGE_TIMES, policy_json, roll_json
@@ -75,7 +76,7 @@ async def run_resync(made: Controllers, rounds: int) -> None:
 
     cluster.list_policies = counted
     async with asyncio.timeout(10):
-        assert await supervise({"resync": resync(manager_of(made)), "enough": enough.wait()}) == "enough"
+        assert await supervise({"resync": lambda: resync(manager_of(made)), "enough": enough.wait}) == "enough"
 
 
 @pytest.mark.parametrize("note", INVALID_ANNOTATIONS)

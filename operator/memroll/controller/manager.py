@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import resource
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +28,8 @@ from memroll.controller import http_server, watch
 from memroll.controller.context import ControllerContext, permissions_from
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.roll_controller import RollController
-from memroll.controller.workqueue import Key, WorkQueue, supervise
+from memroll.controller.supervisor import supervise
+from memroll.controller.workqueue import Key, WorkQueue
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
 from memroll.reporting.metrics import Metrics
@@ -34,6 +37,7 @@ from memroll.reporting.metrics import Metrics
 if TYPE_CHECKING:
     from memroll.clients.kube.api_client import KubeApi
     from memroll.clients.prometheus.credentials import ConnectionsFile
+    from memroll.controller.supervisor import StartTask
     from memroll.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -120,27 +124,19 @@ class Manager:
         return manager
 
     async def run(self) -> None:
-        """Run all components until the first one ends, then stop the others. Raise the error of one that failed."""
-        watching = asyncio.Event()
+        """Run all components until SIGTERM, or until one keeps failing; then stop the others, and raise its error."""
+        watching = threading.Event()
         app = http_server.build_app(
             self.metrics.registry,
             why_unhealthy=lambda: "the event loop is blocked" if self.loop_lag.is_blocked() else "",
             why_not_ready=lambda: "" if watching.is_set() else "not watching yet",
         )
         server = await http_server.serve(app, self.settings.http_host, self.settings.http_port)
-        registry = watch.build_registry({POLICY_PLURAL: self.enqueue_policy, ROLL_PLURAL: self.enqueue_roll})
+        tasks = self._tasks(watching)
+        for name in tasks:
+            self.metrics.task_restarts.labels(name)  # a series that begins at 0 has an increase at its first restart
         try:
-            ended = await supervise(
-                {
-                    "leader election": self.elector.run(),
-                    "event recorder": self.recorder.run(),
-                    "policies": self.policy_queue.run(),
-                    "rolls": self.roll_queue.run(),
-                    "resync": resync(self),
-                    "loop lag": self.loop_lag.run(),
-                    "watch": watch.watch(registry, self.settings.identity, self.settings.watch_namespaces, watching),
-                }
-            )
+            ended = await supervise(tasks, lambda name: self.metrics.task_restarts.labels(name).inc())
             logger.info("stopping", extra={"ended": ended})
         finally:
             await self.recorder.drain(DRAIN_TIMEOUT_S)
@@ -148,11 +144,34 @@ class Manager:
             await server.cleanup()
             self.prometheus.close()
 
+    def _tasks(self, watching: threading.Event) -> dict[str, StartTask]:
+        """Return the background tasks. Each can be started again: its state is in a component, or in the cluster."""
+        handlers = {POLICY_PLURAL: self.enqueue_policy, ROLL_PLURAL: self.enqueue_roll}
+        identity, namespaces = self.settings.identity, self.settings.watch_namespaces
+        return {
+            "signals": wait_for_signal,
+            "leader election": self.elector.run,
+            "event recorder": self.recorder.run,
+            "policies": self.policy_queue.run,
+            "rolls": self.roll_queue.run,
+            "resync": lambda: resync(self),
+            "loop lag": self.loop_lag.run,
+            "watch": lambda: watch.watch(handlers, identity, namespaces, watching),
+        }
+
     def enqueue_policy(self, namespace: str, name: str) -> None:
         self.policy_queue.enqueue(Key(namespace, name))
 
     def enqueue_roll(self, namespace: str, name: str) -> None:
         self.roll_queue.enqueue(Key(namespace, name))
+
+
+async def wait_for_signal() -> None:
+    """Return at SIGTERM or SIGINT."""
+    loop, received = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, received.set)
+    await received.wait()
 
 
 async def resync(manager: Manager) -> None:

@@ -6,7 +6,12 @@ to every policy, and a policy must stay deletable when memroll is gone.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import threading
+from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
@@ -16,10 +21,9 @@ import kopf
 from memroll.api import GROUP, POLICY_PLURAL, ROLL_PLURAL, VERSION
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator, Mapping
 
-    Enqueue = Callable[[str, str], None]
+    Enqueue = Callable[[str, str], object]
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +31,14 @@ INACTIVITY_S = 70
 """Time in seconds without an event after which kopf reconnects, chosen by hand."""
 SERVER_TIMEOUT_S = 600
 """Time in seconds after which the API server ends a watch, chosen by hand. An int: kopf copies it into the URL."""
+FIRST_PAUSES_S = (1, 1, 2, 3, 5, 8)
+"""First pauses between retries in seconds, chosen by hand."""
+MAX_PAUSE_S = 13
+"""Further pauses between retries in seconds, chosen by hand."""
+STOP_TIMEOUT_S = 10.0
+"""Time limit in seconds for kopf to stop, chosen by hand. Its thread does not keep the process alive."""
+MAX_ERROR_CHARS = 300
+"""Maximum length of an error of the watch in the log, in characters; chosen by hand."""
 WATCHED = POLICY_PLURAL, ROLL_PLURAL
 
 
@@ -37,10 +49,10 @@ class Backoffs:
     """
 
     def __iter__(self) -> Iterator[float]:
-        return chain((1, 1, 2, 3, 5, 8), repeat(13))
+        return chain(FIRST_PAUSES_S, repeat(MAX_PAUSE_S))
 
 
-def build_registry(handlers: dict[str, Enqueue]) -> kopf.OperatorRegistry:
+def build_registry(handlers: Mapping[str, Enqueue]) -> kopf.OperatorRegistry:
     """Return a registry that calls `handlers[plural](namespace, name)` for each change that is not memroll's own."""
     registry = kopf.OperatorRegistry()
     for plural, enqueue in handlers.items():
@@ -83,29 +95,109 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.networking.request_timeout = 30
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = Backoffs()
+    settings.process.ultimate_exiting_timeout = None  # or kopf kills the process 10 minutes after it ended
     settings.execution.max_workers = 2
     for chatty in ("kopf.objects", "kopf.activities", "kopf._core.engines.activities"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
-async def watch(
-    registry: kopf.OperatorRegistry, identity: str, namespaces: tuple[str, ...], ready: asyncio.Event
-) -> None:
-    """Watch until SIGTERM or SIGINT. Raise when the API server rejects the watch permanently."""
-    while True:
+class _KopfThread:
+    """Thread with an event loop of its own, in which kopf runs.
+
+    When kopf ends, it cancels all tasks of its loop that are younger than it, not only its own. In memroll's loop these
+    would be the reconciles in progress.
+    """
+
+    def __init__(self, operate: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+        self._operate = operate
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._ended: Future[None] = Future()
+        self._ended.set_running_or_notify_cancel()  # so that a cancelled waiter does not cancel it
+
+    async def run(self) -> None:
+        """Run kopf until it ends, and raise its error; stop it when cancelled."""
+        ended = asyncio.wrap_future(self._ended)
+        threading.Thread(target=self._run, name="watch", daemon=True).start()
         try:
-            await kopf.operator(
-                registry=registry,
-                # kopf would derive it from the user's name, and a container's user has none
-                identity=identity,  # type: ignore[arg-type] # a NewType of str that kopf does not export
-                clusterwide=not namespaces,
-                namespaces=namespaces,
-                ready_flag=ready,
-                standalone=True,
-            )
+            await asyncio.shield(ended)
+        finally:
+            await self._stop_and_wait(ended)
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(self._operate(self._stop))
+        except BaseException as error:  # noqa: BLE001 - raised again in memroll's own loop
+            self._ended.set_exception(error)
+        else:
+            self._ended.set_result(None)
+
+    async def _stop_and_wait(self, ended: asyncio.Future[None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: kopf has ended
+            self._loop.call_soon_threadsafe(self._stop.set)
+        _, running = await asyncio.wait({ended}, timeout=STOP_TIMEOUT_S)
+        if running:
+            logger.warning("kopf did not stop within %.0f s", STOP_TIMEOUT_S)
+        elif not ended.cancelled():
+            ended.exception()  # marks it as retrieved
+
+
+async def watch(
+    handlers: Mapping[str, Enqueue], identity: str, namespaces: tuple[str, ...], ready: threading.Event
+) -> None:
+    """Watch until cancelled. Raise when the API server rejects the watch, and for a bug.
+
+    `handlers[plural](namespace, name)` is called in the caller's event loop.
+    """
+    loop = asyncio.get_running_loop()
+    logging.getLogger("kopf._core.reactor.running").addFilter(_is_not_about_signals)
+    safe = {plural: partial(_call_in, loop, enqueue) for plural, enqueue in handlers.items()}
+    pauses_s = iter(Backoffs())
+    while True:
+        started_s = loop.time()
+        try:
+            await _KopfThread(partial(_operate, build_registry(safe), identity, namespaces, ready)).run()
         except Exception as error:
-            if getattr(error, "status", None) != HTTPStatus.GONE:
+            if not _is_temporary(error):
                 raise
-            logger.warning("the watch is restarted: %s", error)
+            logger.warning("the watch is started again: %s", str(error)[:MAX_ERROR_CHARS])
         else:
             return
+        if loop.time() - started_s > INACTIVITY_S:
+            pauses_s = iter(Backoffs())
+        await asyncio.sleep(next(pauses_s))
+
+
+async def _operate(
+    registry: kopf.OperatorRegistry,
+    identity: str,
+    namespaces: tuple[str, ...],
+    ready: threading.Event,
+    stop: asyncio.Event,
+) -> None:
+    await kopf.operator(
+        registry=registry,
+        # kopf would derive it from the user's name, and a container's user has none
+        identity=identity,  # type: ignore[arg-type] # a NewType of str that kopf does not export
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        ready_flag=ready,
+        stop_flag=stop,
+        standalone=True,
+    )
+
+
+def _call_in(loop: asyncio.AbstractEventLoop, enqueue: Enqueue, namespace: str, name: str) -> None:
+    with suppress(RuntimeError):  # the loop is closed: the process ends
+        loop.call_soon_threadsafe(enqueue, namespace, name)
+
+
+def _is_temporary(error: Exception) -> bool:
+    """Return whether a new watch may succeed: after status 410, and after an error that was sent as an event."""
+    return getattr(error, "status", None) == HTTPStatus.GONE or type(error).__name__ == "WatchingError"
+
+
+def _is_not_about_signals(record: logging.LogRecord) -> bool:
+    """Drop kopf's warning that it handles no signals: the manager does."""
+    return not record.getMessage().startswith("OS signals are ignored")

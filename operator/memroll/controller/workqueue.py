@@ -1,4 +1,4 @@
-"""Work queue with due times, requeues and bounded concurrency, and the supervision of background tasks.
+"""Work queue with due times, requeues and bounded concurrency.
 
 Keys go in, calls of a handler come out: the queue decides when, the handler decides what. Keys are names of objects,
 and each handler call reads its object again, so an enqueued key carries no state and a lost one costs only time: the
@@ -68,7 +68,7 @@ class WorkQueue:
         self._changed.set()
 
     async def run(self) -> None:
-        """Run until cancelled; running handlers are cancelled as well."""
+        """Run until cancelled; running handlers are cancelled as well. Keys are kept for the next run."""
         try:
             while True:
                 self._changed.clear()
@@ -77,9 +77,17 @@ class WorkQueue:
                     async with asyncio.timeout(self._until_next_s()):
                         await self._changed.wait()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._cancel_handlers()
+
+    async def _cancel_handlers(self) -> None:
+        """Cancel the running handlers; their keys are due at once when the queue is run again."""
+        interrupted = [entry for entry in self._entries.values() if entry.running]
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        for entry in interrupted:  # a handler that was cancelled before its first step has reset nothing itself
+            entry.due, entry.running, entry.requeued = 0.0, False, False
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -115,20 +123,3 @@ class WorkQueue:
             return None
         dues = [e.due for e in self._entries.values() if not e.running]
         return max(0.0, min(dues) - time.monotonic()) if dues else None
-
-
-async def supervise(tasks: dict[str, Awaitable[None]]) -> str:
-    """Run the tasks until the first one ends; cancel the others and return the name of the ended one.
-
-    A background task that fails must not leave a process that looks alive: its exception is raised here.
-    """
-    running = {asyncio.ensure_future(task): name for name, task in tasks.items()}
-    try:
-        done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-        first = done.pop()
-        first.result()
-        return running[first]
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)

@@ -74,6 +74,7 @@ class Metrics:
             registry=self.registry,
             buckets=ROLL_DURATION_BUCKETS_S,
         )
+        self.task_restarts = self._counter("memroll_task_restarts_total", "Restarts of a failed task", "task")
         self.loop_lag = self._gauge("memroll_event_loop_lag_seconds", "Delay of the event loop at the last measurement")
         self.rss = self._gauge("memroll_resident_memory_bytes", "memroll's own resident memory")
         self.events_dropped = self._gauge("memroll_events_dropped", "Events dropped because the queue was full")

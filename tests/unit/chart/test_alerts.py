@@ -33,12 +33,13 @@ SERIES = {
     f'memroll_held_pods{{namespace="ai",policy="chat",{INSTANCE}}}': "0x80 2x20 0x50",
     f'memroll_cannot_keep_up{{namespace="ai",policy="chat",{INSTANCE}}}': "0x70 1x10 0x70",
     f'memroll_cannot_keep_up{{namespace="ai",policy="chat",{STANDBY}}}': "1x150",
+    f'memroll_task_restarts_total{{task="resync",{INSTANCE}}}': "0x7 1x142",
     f'memroll_last_reconcile_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",
 }
 EXPECTED = {
     "7m": ["RollsFail"],
-    "20m": ["RollsFail", "Down", "PrometheusUnreachable"],
-    "65m": ["Down", "PrometheusUnreachable", "RollRateLimited"],
+    "20m": ["RollsFail", "Down", "PrometheusUnreachable", "TaskRestarts"],
+    "65m": ["Down", "PrometheusUnreachable", "RollRateLimited", "TaskRestarts"],
     "75m": ["Down", "PrometheusUnreachable", "CannotKeepUp", "RollRateLimited"],
     "83m": ["Down", "PrometheusUnreachable"],
     "90m": ["Down", "PrometheusUnreachable", "PodsHeld"],

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from memroll.controller.workqueue import Key, WorkQueue, supervise
+from memroll.controller.workqueue import Key, WorkQueue
 
 A, B = Key("demo", "a"), Key("demo", "b")
 
@@ -115,28 +115,24 @@ async def test_a_bug_in_one_key_is_logged_and_stops_no_other_key(start, caplog):
     assert A in queue, "it is handled again later"
 
 
-async def test_supervise_names_the_ended_task_and_cancels_the_others():
-    stopped = []
-
-    async def forever():
-        try:
-            await asyncio.Event().wait()
-        finally:
-            stopped.append("forever")
-
-    async def short():
-        return None
-
-    assert await supervise({"forever": forever(), "short": short()}) == "short"
-    assert stopped == ["forever"]
-
-
-async def test_supervise_raises_the_error_of_a_task():
-    async def broken():
-        raise RuntimeError("died")
-
-    with pytest.raises(RuntimeError, match="died"):
-        await supervise({"broken": broken(), "idle": asyncio.sleep(3600)})
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_queue_that_is_run_again_keeps_its_keys_and_repeats_what_was_interrupted(start, turns):
+    """`turns`: how far the handlers came. One that was cancelled before its first step has no chance to clean up."""
+    handler = Handler()
+    handler.may_finish.clear()
+    queue = WorkQueue(handler, concurrency=1)
+    queue.enqueue(A)
+    queue.enqueue(B)
+    first = asyncio.create_task(queue.run())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.wait({first}, timeout=1)
+    handler.calls.clear()
+    handler.running.clear()
+    handler.may_finish.set()
+    start(queue)
+    await until(lambda: handler.calls == [A, B] and not handler.running)
 
 
 @pytest.mark.parametrize("turns", range(6))
