@@ -11,6 +11,8 @@ from pydantic.alias_generators import to_camel
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 MAX_IMAGE_CHARS = 512
 """Maximum length of an image's name in a record, chosen by hand. Longer names are truncated."""
+MIN_YEAR, MAX_YEAR = 1970, 9000
+"""Range of a time in years, chosen by hand: a window before it, or a timeout after it, is still a valid time."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
 Uid = Annotated[str, Field(max_length=64)]
@@ -19,13 +21,12 @@ ShortText = Annotated[str, Field(max_length=64)]
 ImageName = Annotated[str, Field(max_length=MAX_IMAGE_CHARS)]
 
 
-def _require_zone(value: datetime) -> datetime:
+def _require_zone_and_range(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a time needs a zone, such as 2026-01-31T12:00:00Z")
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError(f"{value.isoformat()} is not between the years 1 and 9999 in UTC") from None
+    if not MIN_YEAR <= value.year <= MAX_YEAR:
+        raise ValueError(f"{value.isoformat()} is not between the years {MIN_YEAR} and {MAX_YEAR}")
+    return value.astimezone(UTC)
 
 
 def rfc3339(value: datetime) -> str:
@@ -35,7 +36,7 @@ def rfc3339(value: datetime) -> str:
 
 Time = Annotated[
     datetime,
-    AfterValidator(_require_zone),
+    AfterValidator(_require_zone_and_range),
     PlainSerializer(rfc3339, return_type=str),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
@@ -56,6 +57,21 @@ class ApiModel(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object, without the fields that are not set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def metadata_fields(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return the metadata of an API object as the fields of its model; a missing one is left to the validation."""
+    given = raw.get("metadata")
+    meta = given if isinstance(given, dict) else {}
+    return {
+        "namespace": meta.get("namespace"),
+        "name": meta.get("name"),
+        "uid": meta.get("uid"),
+        "generation": meta.get("generation", 1),
+        "resource_version": meta.get("resourceVersion", ""),
+        "created_at": meta.get("creationTimestamp"),
+        "deleting": bool(meta.get("deletionTimestamp")),
+    }
 
 
 class WorkloadRef(ApiModel):

@@ -18,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MAX_ERRORS = 16
+"""Maximum number of errors of an object that are reported, chosen by hand."""
+MAX_ERROR_CHARS = 1024
+"""Maximum length of the errors of an object, in characters, as of a condition's message in the CRD."""
+
 
 def decode_valid(
     raws: Iterable[dict[str, Any]],
@@ -27,12 +32,21 @@ def decode_valid(
     """Yield the decoded objects; call `on_invalid` with each object that `decode` rejects, or fails on."""
     for raw in raws:
         try:
-            yield decode(raw)
+            decoded = decode(raw)
         except ValidationError:
             on_invalid(raw)
         except Exception:
             logger.exception("bug: decoding an object failed")
             on_invalid(raw)
+        else:
+            yield decoded
+
+
+def summarize(error: ValidationError, prefix: str = "") -> str:
+    """Return the first errors of an object as one line, without its values, which can have any size."""
+    details = error.errors(include_url=False, include_context=False, include_input=False)[:MAX_ERRORS]
+    found = "; ".join(f"{prefix}{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in details)
+    return found[:MAX_ERROR_CHARS]
 
 
 def decode_or_none(raw: dict[str, Any] | None, decode: Callable[[dict[str, Any]], T]) -> T | None:

@@ -7,7 +7,18 @@ from typing import Any
 
 from pydantic import Field
 
-from memroll.api.base import NAME_PATTERN, ApiModel, ImageName, Message, Name, ShortText, Time, Uid, WorkloadRef
+from memroll.api.base import (
+    NAME_PATTERN,
+    ApiModel,
+    ImageName,
+    Message,
+    Name,
+    ShortText,
+    Time,
+    Uid,
+    WorkloadRef,
+    metadata_fields,
+)
 from memroll.api.evidence import Evidence, EvidenceSpec
 from memroll.api.roll_spec import DrainSpec, HoldOrEvict, Strategy
 from memroll.api.selector import LabelKey, LabelValue
@@ -223,17 +234,9 @@ class PodRoll(ApiModel):
     @classmethod
     def read(cls, raw: dict[str, Any]) -> PodRoll:
         """Parse the API server's JSON. Raises pydantic's ValidationError for an invalid object."""
-        meta = raw["metadata"]
-        return cls(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            resource_version=meta.get("resourceVersion", ""),
-            created_at=meta["creationTimestamp"],
-            deleting=bool(meta.get("deletionTimestamp")),
-            spec=PodRollSpec.model_validate(raw.get("spec") or {}),
-            status=PodRollStatus.model_validate(raw.get("status") or {}),
-        )
+        spec = PodRollSpec.model_validate(raw.get("spec") or {})
+        status = PodRollStatus.model_validate(raw.get("status") or {})
+        return cls.model_validate(metadata_fields(raw) | {"spec": spec, "status": status})
 
     @property
     def active(self) -> bool:

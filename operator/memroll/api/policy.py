@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from memroll.api import cel_rules
-from memroll.api.base import ApiModel, ImageName, Message, Name, ShortText, Time, WorkloadRef
+from memroll.api.base import ApiModel, ImageName, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
 from memroll.api.conditions import Condition
 from memroll.api.evidence import Count, EvidenceSpec
 from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, Percentage
@@ -262,17 +262,8 @@ class MemoryPolicy(ApiModel):
     @classmethod
     def read(cls, raw: dict[str, Any]) -> MemoryPolicy:
         """Parse the API server's JSON. Raises pydantic's ValidationError for an invalid object."""
-        meta = raw["metadata"]
-        return cls(
-            namespace=meta["namespace"],
-            name=meta["name"],
-            uid=meta["uid"],
-            generation=meta.get("generation", 1),
-            resource_version=meta.get("resourceVersion", ""),
-            created_at=meta["creationTimestamp"],
-            spec=PolicySpec.model_validate(raw.get("spec") or {}),
-            status=read_status(raw),
-        )
+        spec = PolicySpec.model_validate(raw.get("spec") or {})
+        return cls.model_validate(metadata_fields(raw) | {"spec": spec, "status": read_status(raw)})
 
 
 def read_status(raw: dict[str, Any]) -> PolicyStatus:

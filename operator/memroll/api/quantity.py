@@ -22,11 +22,18 @@ BYTES_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
 PERCENTAGE_PATTERN = r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$"
 MAX_BUDGET_ROLLS = 10_000
 """Maximum number of rolls in a budget, chosen by hand."""
+MAX_CHARS = 32
+"""Maximum length of a duration in characters, as in the CRDs."""
+MAX_COUNT = 9999
+"""Maximum count of pods, as in the CRDs."""
+_BYTES = r"([0-9]{1,12})(?:\.([0-9]{1,3}))?([KMGT]i|[kMGT])?"
 
 _MAX_SHOWN_SECONDS = 120
 """Duration in seconds from which a humanized duration shows no seconds, chosen by hand."""
 _MAX_SHOWN_MINUTES_S = 36_000
 """Duration in seconds from which a humanized duration shows no minutes, chosen by hand."""
+_MAX_SHOWN_S = 87_600 * 3600
+"""Duration in seconds that a humanized duration shows for any longer one, chosen by hand: 10 years."""
 _SHOWN_UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 _UNIT_SECONDS = {"h": 3600, "m": 60, "s": 1}
 _UNIT_BYTES = {
@@ -35,12 +42,17 @@ _UNIT_BYTES = {
 }  # fmt: skip
 
 
+def _shown(value: object) -> str:
+    """Return the beginning of a rejected text for an error message; of any other value its type, whatever its size."""
+    return repr(value[: MAX_CHARS + 1]) if isinstance(value, str) else f"a value of type {type(value).__name__}"
+
+
 def parse_duration(text: object) -> timedelta:
     """Parse "6h", "1h30m" or "45s"."""
     if isinstance(text, timedelta):
         return text
-    if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text, re.ASCII):
-        raise ValueError(f"{text!r} is not a duration: write hours, minutes and seconds such as 6h, 1h30m or 45s")
+    if not isinstance(text, str) or len(text) > MAX_CHARS or not re.fullmatch(DURATION_PATTERN, text, re.ASCII):
+        raise ValueError(f"{_shown(text)} is not a duration: write hours, minutes and seconds such as 6h, 1h30m or 45s")
     parts = re.findall(r"([0-9]+)([hms])", text)
     return timedelta(seconds=sum(int(number) * _UNIT_SECONDS[unit] for number, unit in parts))
 
@@ -59,6 +71,7 @@ def humanize_duration(seconds: float) -> str:
     """Round a duration for people: 45s, 12m, 3h20m, 26h."""
     if seconds < _MAX_SHOWN_SECONDS:
         return f"{max(seconds, 0):.0f}s"
+    seconds = min(seconds, _MAX_SHOWN_S)
     step = 60 if seconds < _MAX_SHOWN_MINUTES_S else 3600
     return format_duration(timedelta(seconds=round(seconds / step) * step))
 
@@ -80,9 +93,9 @@ def format_rate(bytes_per_s: float) -> str:
 
 def parse_bytes(text: object) -> int:
     """Parse a byte quantity such as "20Mi", "1.5Gi" or "500M", rounded down to whole bytes."""
-    found = re.fullmatch(r"([0-9]{1,12})(?:\.([0-9]{1,3}))?([KMGT]i|[kMGT])?", str(text), re.ASCII)
-    if not isinstance(text, str) or not found:
-        raise ValueError(f"{text!r} is not a quantity of bytes: write one such as 20Mi, 1.5Gi or 500M")
+    found = isinstance(text, str) and re.fullmatch(_BYTES, text, re.ASCII)
+    if not found:
+        raise ValueError(f"{_shown(text)} is not a quantity of bytes: write one such as 20Mi, 1.5Gi or 500M")
     whole, fraction, unit = found.groups(default="")
     thousandths = int(whole) * 1000 + int(fraction.ljust(3, "0") or 0)
     return thousandths * _UNIT_BYTES[unit] // 1000
@@ -91,7 +104,7 @@ def parse_bytes(text: object) -> int:
 def parse_percentage(text: object) -> float:
     """Parse "95%" as the ratio 0.95."""
     if not isinstance(text, str) or not re.fullmatch(PERCENTAGE_PATTERN, text, re.ASCII):
-        raise ValueError(f"{text!r} is not a percentage: write one from 0% to 100%, such as 95% or 0.5%")
+        raise ValueError(f"{_shown(text)} is not a percentage: write one from 0% to 100%, such as 95% or 0.5%")
     return float(text[:-1]) / 100
 
 
@@ -110,9 +123,10 @@ class GrowthRate:
         if isinstance(text, str) and text.endswith("%"):
             rate = cls(text, parse_percentage(text), None)
         else:
-            rate = cls(str(text), None, parse_bytes(text))
+            count = parse_bytes(text)
+            rate = cls(str(text), None, count)
         if not (rate.ratio or rate.bytes_per_hour):
-            raise ValueError(f"{text!r} is not a growth rate: it must be above zero")
+            raise ValueError(f"{_shown(text)} is not a growth rate: it must be above zero")
         return rate
 
     def to_bytes_per_hour(self, limit_bytes: int | None) -> float | None:
@@ -137,9 +151,10 @@ class CountOrPercentage:
             return value
         if isinstance(value, str) and value.endswith("%"):
             return cls(value, None, parse_percentage(value))
-        if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,4}", str(value), re.ASCII) or int(str(value)) < 1:
-            raise ValueError(f"{value!r} must be a count of at least 1, or a percentage such as 25%")
-        return cls(str(value), int(str(value)), None)
+        count = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}", value, re.ASCII) else value
+        if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_COUNT:
+            raise ValueError(f"{_shown(value)} must be a count of at least 1, or a percentage such as 25%")
+        return cls(str(value), count, None)
 
     def to_count(self, replicas: int) -> int:
         """Return the number of pods for a workload with this number of replicas."""
@@ -175,7 +190,7 @@ class AutoOrDuration:
         try:
             return cls(parse_duration(text))
         except ValueError:
-            raise ValueError(f"{text!r} must be Auto, or a duration such as 2h") from None
+            raise ValueError(f"{_shown(text)} must be Auto, or a duration such as 2h") from None
 
 
 def _string(pattern: str, max_length: int) -> WithJsonSchema:

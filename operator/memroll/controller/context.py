@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.api.decode import decode_valid
 from memroll.api.pod_roll import PodRoll
+from memroll.clients.kube.json_access import get_str
 from memroll.errors import MemrollError
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.rolling.protocols import KubernetesClient
@@ -110,4 +111,5 @@ def decode_rolls(raws: Iterable[dict[str, Any]]) -> Iterator[PodRoll]:
 
 
 def _log_invalid(raw: dict[str, Any]) -> None:
-    logger.warning("PodRoll %s/%s is invalid", raw["metadata"]["namespace"], raw["metadata"]["name"])
+    namespace, name = (get_str(raw, "metadata", field) for field in ("namespace", "name"))
+    logger.warning("PodRoll %s/%s is invalid", namespace, name)

@@ -16,8 +16,9 @@ from pydantic import ValidationError
 
 from memroll.api import POLICY_PLURAL, conditions
 from memroll.api.conditions import ConditionStatus, ConditionType, new_condition
-from memroll.api.decode import decode_valid
+from memroll.api.decode import decode_valid, summarize
 from memroll.api.policy import MemoryPolicy, read_status
+from memroll.clients.kube.json_access import get_int, get_str
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
 from memroll.controller.due_namespaces import DueNamespaces
 from memroll.controller.requeue import AFTER_CONFLICT_S, MAX_RETRY_S, STANDBY_S, after_error, after_reconcile
@@ -56,7 +57,7 @@ class PolicyController:
         """Return the keys of all policies, and the errors of namespaces that can't be listed."""
         kubernetes = self.context.kubernetes
         listed = await self.context.list_by_namespace(lambda ns: kubernetes.list_policies((ns,) if ns else ()))
-        keys = [Key(raw["metadata"]["namespace"], raw["metadata"]["name"]) for raw in listed.objects]
+        keys = [Key(get_str(raw, "metadata", "namespace"), get_str(raw, "metadata", "name")) for raw in listed.objects]
         return ListedKeys(keys, listed.errors)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -130,8 +131,9 @@ class PolicyController:
 
     async def _record_invalid(self, raw: dict[str, Any], error: ValidationError, now: datetime) -> None:
         """Write the validation errors into the policy's conditions. The API server rejects most of them earlier."""
-        meta, generation = raw["metadata"], raw["metadata"].get("generation", 1)
-        message = "; ".join(f"spec.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        generation = get_int(raw, "metadata", "generation", default=1)
+        namespace, name, version = (get_str(raw, "metadata", f) for f in ("namespace", "name", "resourceVersion"))
+        message = summarize(error, "spec.")
         old = read_status(raw)
         types = {
             ConditionType.READY: ConditionStatus.FALSE,
@@ -141,11 +143,9 @@ class PolicyController:
         new = [new_condition(t, s, "Invalid", message, generation=generation, now=now) for t, s in types.items()]
         merged = conditions.merge_conditions(old.conditions, new)
         status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
-        logger.warning("policy %s/%s is invalid: %s", meta["namespace"], meta["name"], message)
+        logger.warning("policy %s/%s is invalid: %s", namespace, name, message)
         if status != old:
-            await self.context.kubernetes.write_status(
-                POLICY_PLURAL, meta["namespace"], meta["name"], meta.get("resourceVersion", ""), status.to_dict()
-            )
+            await self.context.kubernetes.write_status(POLICY_PLURAL, namespace, name, version, status.to_dict())
 
 
 def _log(outcome: Outcome) -> None:

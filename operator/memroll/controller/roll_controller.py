@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from memroll.api import ROLL_PLURAL
-from memroll.api.decode import decode_or_none
+from memroll.api.decode import decode_or_none, summarize
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
@@ -63,7 +63,7 @@ class RollController:
             except ConflictError:
                 return AFTER_CONFLICT_S
             except ValidationError as error:
-                logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, error.errors()[:3])
+                logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
                 return None
             except MemrollError as error:
                 return after_error(error, "PodRoll", key)
@@ -87,7 +87,7 @@ class RollController:
         if after.status != result.before:
             _log(after)
         if not after.active:
-            context.metrics.observe_roll(after)
+            context.metrics.observe_roll(after, "" if policy is None else policy.name)
             if policy is not None:
                 self.enqueue_policy(Key(policy.namespace, policy.name))
         return result.wait_s

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from memroll.api.evidence import LogTail, ProbeReport
+    from memroll.api.evidence import LogTail, MemorySeries, ProbeReport
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assess import SampleReader
@@ -91,7 +91,7 @@ async def capture_evidence(
         _section(EvidenceSection.HTTP, partial(_fetch_probe_report, request, reports), request.remaining_s, missing),
     )
     container = request.container
-    series = memory_series(row, container) if row and container else None
+    series = await _section(EvidenceSection.SERIES, partial(_build_series, request, row), request.remaining_s, missing)
     if series is None and not any(m.section is EvidenceSection.SERIES for m in missing):
         reason = "Prometheus has no samples of this container"
         missing.append(MissingSection(section=EvidenceSection.SERIES, reason=reason))
@@ -144,6 +144,11 @@ async def _read_row(request: CaptureRequest, samples: SampleReader) -> SeriesRow
     read = ReadRequest(pod.namespace, (pod.name,), span, request.now.timestamp())
     reading = await samples.read(connection, read)
     return reading.row_for(pod.name, container.name, container.id, container.started_at.timestamp())
+
+
+async def _build_series(request: CaptureRequest, row: SeriesRow | None) -> MemorySeries | None:
+    container = request.container
+    return memory_series(row, container) if row and container else None
 
 
 async def _read_log_tails(request: CaptureRequest, logs: LogReader) -> tuple[LogTail, ...]:

@@ -58,7 +58,7 @@ def container_restarts(pod: Pod, assessed: str, row: SeriesRow | None) -> Iterat
             started=c.started_at,
             restarts=c.restarts,
             oom_killed=c.oom_killed_at,
-            oom_kills=max(0, int(kills)),
+            oom_kills=min(max(0, int(kills)), MAX_NUMBER),
         )
 
 

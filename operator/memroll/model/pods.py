@@ -33,6 +33,10 @@ DELETION_COST_ANNOTATION = "controller.kubernetes.io/pod-deletion-cost"
 """On a replacement whose roll is rolled back: of its Ready pods, a ReplicaSet deletes the one with the lowest cost."""
 MIN_DELETION_COST = "-2147483648"
 """Lowest deletion cost: that of Kubernetes is a 32-bit integer."""
+OWN_ANNOTATIONS = frozenset(
+    {DO_NOT_DISRUPT_ANNOTATION, ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
+)
+"""All annotations that memroll writes or reads; others of its group are ignored."""
 DETACHED_VALUE = "memroll-detached"
 """Value of the labels that a Service selects by, while the pod is detached."""
 TEMPLATE_HASH = "pod-template-hash"

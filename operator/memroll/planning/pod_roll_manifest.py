@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from memroll.api import API_VERSION
 from memroll.api.base import MAX_IMAGE_CHARS, WorkloadRef
+from memroll.api.evidence import MAX_NUMBER
 from memroll.api.pod_roll import MAX_REPLACEMENT_TIMEOUT_S, PodRollSpec, RollTrigger
 from memroll.api.quantity import format_duration, humanize_duration
 from memroll.api.roll_spec import HoldOrEvict, Strategy
@@ -114,7 +115,7 @@ def _trigger(candidate: Candidate) -> RollTrigger:
         usage_bytes=int(verdict.usage_bytes),
         limit_bytes=candidate.limit_bytes,
         growth_bytes_per_hour=None if verdict.trend is None else int(verdict.trend.slope_bytes_per_s * 3600),
-        time_to_limit_seconds=None if left_s is None else int(left_s),
+        time_to_limit_seconds=None if left_s is None else int(min(left_s, MAX_NUMBER)),
         container_started=container.started_at,
         image=container.image[:MAX_IMAGE_CHARS],
     )

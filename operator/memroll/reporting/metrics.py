@@ -88,16 +88,16 @@ class Metrics:
     def observe_reconcile(self, outcome: Outcome, seconds: float) -> None:
         """Count one reconcile."""
         labels = (outcome.policy.namespace, outcome.policy.name)
-        connection = self.connection_up.labels(outcome.policy.spec.prometheus)
+        connection = outcome.policy.spec.prometheus
         self.reconcile_seconds.observe(seconds)
         self.reconciles.labels(*labels, outcome.error.reason if outcome.error else SUCCEEDED).inc()
         if isinstance(outcome.error, PrometheusUnavailableError):
-            connection.set(0)
+            self.connection_up.labels(connection).set(0)
         if outcome.error is not None:
             return
         self.last_reconcile.labels(*labels).set(outcome.now.timestamp())
         if outcome.assessments:
-            connection.set(1)
+            self.connection_up.labels(connection).set(1)
         self._set_pods(outcome, labels)
         for roll in outcome.measured_rolls:
             result = roll.status.effect.result if roll.status.effect else None
@@ -115,10 +115,10 @@ class Metrics:
         for gate in (b.gate for b in blocked if b.candidate.due):
             self.blocked_pods.labels(*labels, gate.value).inc()
 
-    def observe_roll(self, roll: PodRoll) -> None:
-        """Count one ended roll."""
+    def observe_roll(self, roll: PodRoll, policy: str) -> None:
+        """Count one ended roll of a policy that exists; empty: of none, whatever name a by-hand roll contains."""
         phase, times = roll.status.phase, roll.status.times
-        self.rolls.labels(roll.namespace, roll.spec.policy, str(phase)).inc()
+        self.rolls.labels(roll.namespace, policy, str(phase)).inc()
         if phase is Phase.SUCCEEDED and times.announced and times.finished:
             self.roll_seconds.observe((times.finished - times.announced).total_seconds())
 

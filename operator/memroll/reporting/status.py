@@ -9,6 +9,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from memroll.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions, new_condition
+from memroll.api.evidence import MAX_NUMBER
 from memroll.api.pod_roll import Phase
 from memroll.api.policy import (
     MAX_AT_RISK,
@@ -222,7 +223,7 @@ def _at_risk_pod(outcome: Outcome, assessment: Assessment) -> AtRiskPod:
         usage_bytes=None if verdict.usage_bytes is None else int(verdict.usage_bytes),
         limit_bytes=assessment.container.limit_bytes,
         growth_bytes_per_hour=None if trend is None else int(trend.slope_bytes_per_s * 3600),
-        time_to_limit_seconds=None if left_s == float("inf") else int(left_s),
+        time_to_limit_seconds=None if left_s == float("inf") else int(min(left_s, MAX_NUMBER)),
         blocked_by=_blocked_by(outcome, assessment),
     )
 

@@ -11,7 +11,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config
 
-from memroll.clients.kube import api_client
+from memroll.clients.kube import api_client, response_body
 from memroll.clients.kube.api_client import KubeApi, build_path
 from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError, NotFoundError, TerminalError
 from tests.contract.cluster.fake_api import FakeApi, Fault
@@ -147,6 +147,25 @@ async def test_pages_yield_every_item_once(server: FakeApi, api: KubeApi) -> Non
     names = [pod["metadata"]["name"] async for pod in api.list_items(PODS, limit=10)]
     assert names == [f"chat-{i:03}" for i in range(25)]
     assert len(server.calls("GET")) == 3
+
+
+async def test_a_page_that_is_too_large_is_requested_again_with_fewer_objects(server: FakeApi, api: KubeApi) -> None:
+    pods(server, 60)
+    for i in range(10, 50):
+        server.touch(f"{PODS}/chat-{i:03}", lambda raw: raw["metadata"].update(annotations={"fat": "x" * 2**18}))
+    names = [pod["metadata"]["name"] async for pod in api.list_items(PODS, limit=50)]
+    assert names == [f"chat-{i:03}" for i in range(60)]
+    limits = [int(call.partition("limit=")[2].partition("&")[0]) for call in server.calls("GET")]
+    assert limits[:3] == [50, 12, 24]
+    assert len(limits) < 12
+
+
+async def test_one_object_may_be_larger_than_a_page(
+    server: FakeApi, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(response_body, "MAX_PAGE_BYTES", 10)
+    pods(server, 3)
+    assert len([pod async for pod in api.list_items(PODS, limit=50)]) == 3
 
 
 async def test_an_expired_list_is_restarted_without_repeated_items(server: FakeApi, api: KubeApi) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memroll.detection.assessment import Assessment
-from memroll.errors import PrometheusUnavailableError
+from memroll.errors import PrometheusUnavailableError, TerminalError
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked, Plan
 from memroll.reporting.metrics import Metrics
@@ -61,7 +61,8 @@ def test_a_deleted_policy_leaves_no_series():
     metrics = Metrics()
     metrics.observe_reconcile(outcome(), 0.2)
     metrics.observe_roll(
-        roll("Succeeded", times={"announced": "2026-03-01T12:00:00Z", "finished": "2026-03-01T12:00:08Z"})
+        roll("Succeeded", times={"announced": "2026-03-01T12:00:00Z", "finished": "2026-03-01T12:00:08Z"}),
+        "leaky",
     )
     assert value(metrics, "memroll_rolls_total", **OWN, outcome="Succeeded") == 1
     assert value(metrics, "memroll_roll_duration_seconds_sum") == 8
@@ -70,8 +71,33 @@ def test_a_deleted_policy_leaves_no_series():
     assert left == []
 
 
+def test_a_policy_that_does_not_exist_is_no_label():
+    metrics = Metrics()
+    for i in range(100):
+        metrics.observe_roll(roll("Failed", spec={"policy": f"made-up-{i}"}), "")
+    assert value(metrics, "memroll_rolls_total", namespace="demo", policy="", outcome="Failed") == 100
+
+
+def test_a_connection_is_a_label_only_after_a_query():
+    metrics = Metrics()
+    metrics.observe_reconcile(outcome(assessments=(), error=TerminalError("ConnectionNotFound", "no")), 0.2)
+    metrics.observe_reconcile(outcome(assessments=()), 0.2)
+    assert value(metrics, "memroll_connection_up", connection="default") is None
+
+
 def test_no_metric_has_a_label_that_grows_with_the_pods():
     metrics = Metrics()
     metrics.observe_reconcile(outcome(), 0.2)
     labels = {label for m in metrics.registry.collect() for s in m.samples for label in s.labels}
-    assert labels <= {"namespace", "policy", "verdict", "gate", "connection", "result", "outcome", "version", "le"}
+    assert labels <= {
+        "namespace",
+        "policy",
+        "verdict",
+        "gate",
+        "connection",
+        "result",
+        "outcome",
+        "version",
+        "le",
+        "task",
+    }

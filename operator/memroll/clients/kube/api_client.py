@@ -9,7 +9,6 @@ so these must carry a resourceVersion or a uid.)
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -21,8 +20,9 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from memroll.clients.kube.json_access import get_dict, get_dicts, get_str
+from memroll.clients.kube.json_access import get_dicts, get_str
 from memroll.clients.kube.kubeconfig import missing_kubeconfig
+from memroll.clients.kube.response_body import PAGE_TOO_LARGE, decode_body, parse_retry_after, read_beginning, read_body
 from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError, NotFoundError, TerminalError
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ Json = dict[str, Any]
 
 READ_TIMEOUT_S = 5.0
 """Default timeout of a request, all tries together, in seconds; chosen by hand."""
+PAGE_SIZE = 200
+"""Maximum number of objects per page of a list; chosen by hand, so that a page of common pods has 2 MiB at most."""
 LIST_TIMEOUT_S = 30.0
 """Timeout for one page of a list, in seconds; chosen by hand."""
 RETRY_PAUSES_S = (0.1, 0.4)
@@ -41,6 +43,8 @@ MIN_TRY_S = 2.0
 """Minimum time for one try of a read, in seconds. A hanging connection must leave time for the next try."""
 MAX_MESSAGE_CHARS = 300
 """Maximum length of an error message, in characters; chosen by hand."""
+MAX_NAME_CHARS = 253
+"""Maximum length of an object's name in Kubernetes, in characters."""
 MAX_LIST_RESTARTS = 3
 """Maximum number of restarts of a list whose continue token expired; chosen by hand."""
 EXPIRED = "Expired"
@@ -77,12 +81,18 @@ def build_path(prefix: str, namespace: str = "", plural: str = "", name: str = "
 
     Raise NotFoundError for a name that no object can have: `.` and `..` would lead to another place in the path.
     """
-    if {namespace, name} & {".", ".."}:
-        raise NotFoundError("NotFound", f"no object has the name {name!r} in namespace {namespace!r}")
+    if not (_can_be_name(namespace) and _can_be_name(name)):
+        shown = f"the name {name[:MAX_NAME_CHARS]!r} in namespace {namespace[:MAX_NAME_CHARS]!r}"
+        raise NotFoundError("NotFound", f"no object has {shown}"[:MAX_MESSAGE_CHARS])
     parts = [prefix.rstrip("/")]
     parts += ["namespaces", quote(namespace, safe="")] if namespace else []
     parts += [quote(part, safe="") for part in (plural, name, subresource) if part]
     return "/".join(parts)
+
+
+def _can_be_name(part: str) -> bool:
+    """Return whether a part of a path can be a name. It may come from an annotation or an owner reference."""
+    return part not in (".", "..") and len(part) <= MAX_NAME_CHARS and part.isascii()
 
 
 class KubeApi:
@@ -180,12 +190,11 @@ class KubeApi:
         response = await self._client.call_api(method, url, headers, body=request.body, _request_timeout=timeout)
         ok = response.status < HTTPStatus.BAD_REQUEST
         if ok and request.max_text_bytes:
-            return ApiResponse(
-                response.status, {TEXT_FIELD: await _read_text(response.response, request.max_text_bytes)}
-            )
-        raw = await response.read()
-        retry_after_s = _parse_retry_after(response.headers.get("Retry-After"))
-        return ApiResponse(response.status, _decode_body(raw, strict=ok), retry_after_s)
+            text = await read_beginning(response.response, request.max_text_bytes)
+            return ApiResponse(response.status, {TEXT_FIELD: text.decode(errors="replace")})
+        raw = await read_body(response.response, request.query)
+        retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+        return ApiResponse(response.status, decode_body(raw, strict=ok), retry_after_s)
 
     async def get_text(self, path: str, query: Mapping[str, str | int], *, max_bytes: int, timeout_s: float) -> str:
         """Return the first `bytes_max` bytes of a plain-text resource. Not retried; raises as `request` does."""
@@ -193,7 +202,7 @@ class KubeApi:
         return get_str(unwrap_response(request, await self.send(request)), TEXT_FIELD)
 
     async def list_items(
-        self, path: str, query: Mapping[str, str | int] | None = None, limit: int = 500
+        self, path: str, query: Mapping[str, str | int] | None = None, limit: int = PAGE_SIZE
     ) -> AsyncIterator[Json]:
         """Yield the items of a list, page by page.
 
@@ -216,29 +225,24 @@ class KubeApi:
     async def _list_once(self, path: str, query: dict[str, str | int], limit: int) -> AsyncIterator[Json]:
         query["limit"] = limit
         while True:
-            page = await self.request("GET", path, query=query, timeout_s=LIST_TIMEOUT_S)
+            try:
+                page = await self.request("GET", path, query=query, timeout_s=LIST_TIMEOUT_S)
+            except TerminalError as error:
+                if error.reason != PAGE_TOO_LARGE:
+                    raise
+                query["limit"] = max(1, int(query["limit"]) // 4)
+                continue
             for item in get_dicts(page, "items"):
                 yield item
             token = get_str(page, "metadata", "continue")
             if not token:
                 return
-            query["continue"] = token
+            query |= {"continue": token, "limit": min(limit, 2 * int(query["limit"]))}
 
 
 def _accept_header(request: ApiRequest) -> str:
     """Return the accepted content types. An error response is JSON in any case."""
     return "text/plain, application/json" if request.max_text_bytes else "application/json"
-
-
-async def _read_text(response: aiohttp.ClientResponse, max_bytes: int) -> str:
-    """Read the beginning of a body, and close the connection if there is more."""
-    raw = bytearray()
-    async for chunk in response.content.iter_any():
-        raw += chunk
-        if len(raw) >= max_bytes:
-            response.close()
-            break
-    return bytes(raw[:max_bytes]).decode(errors="replace")
 
 
 def _load_service_account(configuration: Configuration) -> bool:
@@ -283,17 +287,3 @@ def to_error(request: ApiRequest, response: ApiResponse) -> MemrollError | None:
 def get_causes(response: ApiResponse) -> frozenset[str]:
     """Return the machine-readable causes of an error response."""
     return frozenset(get_str(cause, "reason") for cause in get_dicts(response.body, "details", "causes"))
-
-
-def _decode_body(raw: bytes, *, strict: bool) -> Json:
-    """Decode a body. An error response may come from a proxy and hold any text; a success must be JSON."""
-    try:
-        return get_dict(json.loads(raw)) if raw else {}
-    except (ValueError, RecursionError):
-        if strict:
-            raise
-        return {"message": raw[:MAX_MESSAGE_CHARS].decode(errors="replace")}
-
-
-def _parse_retry_after(header: str | None) -> float | None:
-    return float(header) if header and header.isascii() and header.isdigit() else None

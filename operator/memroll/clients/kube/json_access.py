@@ -8,6 +8,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from memroll.api.base import MAX_YEAR, MIN_YEAR
+from memroll.api.evidence import MAX_NUMBER
+
+MAX_TIME_CHARS = 64
+"""Maximum length of a time in characters, chosen by hand; RFC 3339 with nanoseconds has 35."""
+
 
 def _get(obj: object, path: tuple[str, ...]) -> object:
     for key in path:
@@ -43,14 +49,21 @@ def get_int(obj: object, *path: str, default: int = 0) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
+def get_count(obj: object, *path: str) -> int:
+    """Return an integer that a record can hold; 0 for a negative or larger one."""
+    value = get_int(obj, *path)
+    return value if 0 <= value <= MAX_NUMBER else 0
+
+
 def get_bool(obj: object, *path: str) -> bool:
     return _get(obj, path) is True
 
 
 def get_time(obj: object, *path: str) -> datetime | None:
-    """Return an RFC 3339 time in UTC."""
+    """Return an RFC 3339 time in UTC; none outside of the range that a record can hold."""
+    text = get_str(obj, *path)
     try:
-        value = datetime.fromisoformat(get_str(obj, *path))
-        return value.astimezone(UTC) if value.tzinfo else None
-    except (ValueError, OverflowError):
+        value = datetime.fromisoformat(text[:MAX_TIME_CHARS])
+    except ValueError:
         return None
+    return value.astimezone(UTC) if value.tzinfo and MIN_YEAR <= value.year <= MAX_YEAR else None

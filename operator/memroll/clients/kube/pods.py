@@ -1,10 +1,12 @@
 """Pods: raw JSON of the API server in, frozen `Pod` values out, with the reason why a pod can't run twice.
 
-Decoding never raises: a field of an unexpected type reads as empty.
+Decoding never raises: a field of an unexpected type reads as empty. A bug while one pod of a list is decoded is logged,
+and the list has the other pods.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,16 +14,19 @@ from typing import TYPE_CHECKING
 
 from kubernetes.utils.quantity import parse_quantity
 
-from memroll.api import GROUP
+from memroll.api.evidence import MAX_NUMBER
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
-from memroll.clients.kube.json_access import get_bool, get_dict, get_dicts, get_int, get_str, get_str_dict, get_time
+from memroll.clients.kube.json_access import get_bool, get_count, get_dict, get_dicts, get_str, get_str_dict, get_time
 from memroll.errors import MemrollError, NotFoundError, TerminalError
-from memroll.model.pods import AUTOSCALER_ANNOTATIONS, Container, ObjectRef, Pod, PodKey
+from memroll.model.annotations import MAX_ANNOTATION_CHARS
+from memroll.model.pods import AUTOSCALER_ANNOTATIONS, OWN_ANNOTATIONS, Container, ObjectRef, Pod, PodKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from memroll.clients.kube.api_client import Json, KubeApi
+
+logger = logging.getLogger(__name__)
 
 CORE = "/api/v1"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,7 +56,7 @@ class KubePodReader:
         """Return the selected pods; an empty namespace means all namespaces."""
         query = {"labelSelector": selector} if selector else {}
         items = self._api.list_items(build_path(CORE, namespace, "pods"), query)
-        decoded = [(pod, claim_names(raw)) async for raw in items if (pod := decode_pod(raw))]
+        decoded = [found async for raw in items if (found := _decode_or_skip(raw))]
         return await self._add_claim_conflicts(decoded)
 
     async def get_pod(self, namespace: str, name: str) -> Pod | None:
@@ -59,8 +64,8 @@ class KubePodReader:
             raw = await self._api.request("GET", build_path(CORE, namespace, "pods", name))
         except NotFoundError:
             return None
-        pod = decode_pod(raw)
-        return (await self._add_claim_conflicts([(pod, claim_names(raw))]))[0] if pod else None
+        found = _decode_or_skip(raw)
+        return (await self._add_claim_conflicts([found]))[0] if found else None
 
     async def _add_claim_conflicts(self, decoded: list[tuple[Pod, tuple[str, ...]]]) -> tuple[Pod, ...]:
         """Set `exclusive_because` where a claim allows no second copy and nothing else is the reason already."""
@@ -97,6 +102,17 @@ def _with_conflict(pod: Pod, claims: tuple[str, ...], conflicts: Mapping[tuple[s
     return replace(pod, exclusive_because=next(found, pod.exclusive_because))
 
 
+def _decode_or_skip(raw: Json) -> tuple[Pod, tuple[str, ...]] | None:
+    """Decode a pod and its claims; None for a pod without a name, and for one that triggers a bug."""
+    try:
+        pod = decode_pod(raw)
+        return (pod, claim_names(raw)) if pod else None
+    except Exception:
+        name = f"{get_str(raw, 'metadata', 'namespace')}/{get_str(raw, 'metadata', 'name')}"
+        logger.exception("bug: decoding the pod %s failed; it is left out", name)
+        return None
+
+
 def decode_pod(raw: Json) -> Pod | None:
     """Decode a pod; None if it has no name, namespace or uid."""
     key = PodKey(*(get_str(raw, "metadata", field) for field in ("namespace", "name", "uid")))
@@ -126,8 +142,12 @@ def decode_pod(raw: Json) -> Pod | None:
 
 
 def select_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
-    """Keep the annotations of memroll and the do-not-disrupt annotations of the autoscalers."""
-    return {k: v for k, v in annotations.items() if k.partition("/")[0] == GROUP or k in AUTOSCALER_ANNOTATIONS}
+    """Keep memroll's annotations and the do-not-disrupt annotations of the autoscalers, and no more than is parsed.
+
+    A longer value is cut to a length at which it still counts as too long.
+    """
+    kept = OWN_ANNOTATIONS | AUTOSCALER_ANNOTATIONS.keys()
+    return {k: v[: MAX_ANNOTATION_CHARS + 1] for k, v in annotations.items() if k in kept}
 
 
 def get_controller(raw: Json) -> ObjectRef | None:
@@ -142,8 +162,10 @@ def parse_memory(value: object) -> int | None:
 
     The client's own parser also accepts digits of other scripts, "Infinity", and exponents that exhaust memory.
     """
-    text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
-    return int(parse_quantity(text)) if _QUANTITY.fullmatch(text) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if 0 <= value <= MAX_NUMBER else None
+    text = value if isinstance(value, str) else ""
+    return min(int(parse_quantity(text)), MAX_NUMBER) if _QUANTITY.fullmatch(text) else None
 
 
 def claim_names(raw: Json) -> tuple[str, ...]:
@@ -169,8 +191,8 @@ def _host_conflict(raw: Json) -> str:
     """Return why the node's network allows no second copy, or an empty string."""
     for container in _long_running(raw):
         for port in get_dicts(container, "ports"):
-            if get_int(port, "hostPort"):
-                return f"host port {get_int(port, 'hostPort')}"
+            if get_count(port, "hostPort"):
+                return f"host port {get_count(port, 'hostPort')}"
     return "host network" if get_bool(raw, "spec", "hostNetwork") else ""
 
 
@@ -232,13 +254,13 @@ def _container(declared: Json, status: Json) -> Container:
         id=runtime_id.rpartition("://")[2] if running else "",
         limit_bytes=next((size for limit in limits if (size := parse_memory(limit)) is not None), None),
         started_at=get_time(running, "startedAt"),
-        restarts=get_int(status, "restartCount"),
+        restarts=get_count(status, "restartCount"),
         oom_killed_at=max(_oom_kill_times(status), default=None),
         image=_image(declared, status),
         ports=tuple(
-            get_int(port, "containerPort")
+            get_count(port, "containerPort")
             for port in get_dicts(declared, "ports")
-            if get_str(port, "protocol") in ("", "TCP") and get_int(port, "containerPort")
+            if get_str(port, "protocol") in ("", "TCP") and get_count(port, "containerPort")
         ),
     )
 

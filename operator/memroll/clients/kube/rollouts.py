@@ -6,6 +6,7 @@ counts: during that, the controller itself decides which pods to delete.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS
@@ -15,6 +16,7 @@ from memroll.model.pods import ROLLOUT_HASH
 if TYPE_CHECKING:
     from memroll.clients.kube.api_client import Json
 
+_GENERATION = re.compile("[0-9]{1,18}")
 _REVISION = "deployment.kubernetes.io/revision"
 
 
@@ -56,7 +58,7 @@ def describe_argo_rollout(owner: Json, replica_set: Json, replica_sets: list[Jso
     if stable and revision and revision != stable:
         return f"{name_of(owner)} is at {stable}, the pod at {revision}"
     observed = get_str(owner, "status", "observedGeneration")
-    if observed.isdigit() and int(observed) < get_int(owner, "metadata", "generation"):
+    if _GENERATION.fullmatch(observed) and int(observed) < get_int(owner, "metadata", "generation"):
         return _not_observed_message(owner)
     return describe_deletion(owner) or _not_updated(owner, replica_set) or _old_pods(owner, replica_set, replica_sets)
 

@@ -153,7 +153,8 @@ def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
 
 
 def _matches(expression: Json, labels: Mapping[str, str]) -> bool:
-    key, values = get_str(expression, "key"), expression.get("values") or []
+    key, given = get_str(expression, "key"), expression.get("values")
+    values = given if isinstance(given, list) else []
     match get_str(expression, "operator"):
         case "In":
             return labels.get(key) in values

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import copy
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memroll.clients.kube.pods import claim_names, decode_pod, get_claim_conflict, parse_memory
-from memroll.model.pods import Container, ObjectRef, Pod, PodKey
+from memroll.clients.kube import pods
+from memroll.clients.kube.pods import KubePodReader, claim_names, decode_pod, get_claim_conflict, parse_memory
+from memroll.model.annotations import MAX_ANNOTATION_CHARS
+from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, Container, ObjectRef, Pod, PodKey
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 AT = "2026-01-02T03:04:05Z"
 TIME = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -68,6 +73,38 @@ def test_a_running_pod_is_decoded() -> None:
 @pytest.mark.parametrize("missing", ["name", "namespace", "uid"])
 def test_a_pod_without_an_identity_is_ignored(missing: str) -> None:
     assert decode_pod(pod(metadata={missing: None})) is None
+
+
+class ListedPods:
+    """API server with these pods."""
+
+    def __init__(self, *raws: Any) -> None:
+        self.raws = raws
+
+    async def list_items(self, path: str, query: Any) -> AsyncIterator[Any]:
+        for raw in self.raws:
+            yield raw
+
+
+async def test_a_pod_that_triggers_a_bug_is_left_out_of_the_list(monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
+    decode = pods.decode_pod
+
+    def odd(raw: Any) -> Pod | None:
+        if raw["metadata"]["name"] == "odd":
+            raise ZeroDivisionError
+        return decode(raw)
+
+    monkeypatch.setattr(pods, "decode_pod", odd)
+    api: Any = ListedPods(pod(), pod(metadata={"name": "odd"}), pod(metadata={"name": "chat-1"}))
+    found = await KubePodReader(api).list_pods("ai", "app=chat")
+    assert [p.key.name for p in found] == ["chat-0", "chat-1"]
+    assert "bug: decoding the pod ai/odd failed" in caplog.text
+
+
+def test_only_annotations_that_memroll_uses_are_kept_and_no_more_of_them_than_is_parsed() -> None:
+    marks = {"memroll.dev/other": "x", OWNER_ANNOTATION: "[" * 2**18, HASH_ANNOTATION: "5d"}
+    found = read(pod(metadata={"annotations": marks})).annotations
+    assert found == {OWNER_ANNOTATION: "[" * (MAX_ANNOTATION_CHARS + 1), HASH_ANNOTATION: "5d"}
 
 
 def test_native_sidecars_count_and_other_init_containers_do_not() -> None:

@@ -1,0 +1,63 @@
+"""Response bodies of the API server: read up to a size, and decoded to JSON. `api_client` calls these functions.
+
+Tenants write the objects of a list, so that a page of it can have any size: 500 pods with 256 KiB of annotations each
+have 128 MiB. A page that is too large is requested again with fewer objects.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from memroll.clients.kube.json_access import get_dict
+from memroll.errors import TerminalError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import aiohttp
+
+MAX_PAGE_BYTES = 4 * 2**20
+"""Maximum size of a page with more than one object, in bytes, chosen by hand: it is decoded in less than 0.1 s."""
+MAX_OBJECT_BYTES = 64 * 2**20
+"""Maximum size of any other body, in bytes: 20 times the 3 MiB that the API server accepts in a request."""
+MAX_ERROR_CHARS = 300
+"""Maximum length of an error response that is not JSON, in characters; chosen by hand."""
+PAGE_TOO_LARGE = "PageTooLarge"
+"""Error reason of a page with more than `MAX_PAGE_BYTES`: it must be requested again with fewer objects."""
+
+
+async def read_body(response: aiohttp.ClientResponse, query: Mapping[str, str | int]) -> bytes:
+    """Read a whole body; close the connection and raise TerminalError if it is too large."""
+    is_page = int(query.get("limit", 1)) > 1
+    max_bytes = MAX_PAGE_BYTES if is_page else MAX_OBJECT_BYTES
+    raw = await read_beginning(response, max_bytes + 1)
+    if len(raw) > max_bytes:
+        reason = PAGE_TOO_LARGE if is_page else "Unreadable"
+        raise TerminalError(reason, f"the response is larger than {max_bytes // 2**20} MiB")
+    return raw
+
+
+async def read_beginning(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
+    """Read the beginning of a body, and close the connection if there is more."""
+    raw = bytearray()
+    async for chunk in response.content.iter_any():
+        raw += chunk
+        if len(raw) >= max_bytes:
+            response.close()
+            break
+    return bytes(raw[:max_bytes])
+
+
+def decode_body(raw: bytes, *, strict: bool) -> dict[str, Any]:
+    """Decode a body. An error response may come from a proxy and hold any text; a success must be JSON."""
+    try:
+        return get_dict(json.loads(raw)) if raw else {}
+    except (ValueError, RecursionError):
+        if strict:
+            raise
+        return {"message": raw[:MAX_ERROR_CHARS].decode(errors="replace")}
+
+
+def parse_retry_after(header: str | None) -> float | None:
+    return float(header) if header and header.isascii() and header.isdigit() else None
