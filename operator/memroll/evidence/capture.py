@@ -159,11 +159,12 @@ async def _read_log_tails(request: CaptureRequest, logs: LogReader) -> tuple[Log
     if not request.permissions.logs:
         raise ProbeUnavailableError("NotPermitted", "memroll was installed without the right to read logs")
     lines = await logs.read_logs(request.pod.key, container.name, count, request.remaining_s)
-    tails = [log_tail(container.name, lines, MAX_LOG_CHARS)]
+    tails = [await asyncio.to_thread(log_tail, container.name, lines, MAX_LOG_CHARS)]  # redaction takes time
     used_chars = sum(len(line) + 1 for tail in tails if tail for line in tail.lines)
     if container.restarts and container.started_at and request.now - container.started_at < RECENT_RESTART:
         earlier = await _read_previous_log(request, container, logs)
-        tails.append(log_tail(container.name, earlier, MAX_LOG_CHARS - used_chars, previous=True))
+        left_chars = MAX_LOG_CHARS - used_chars
+        tails.append(await asyncio.to_thread(log_tail, container.name, earlier, left_chars, previous=True))
     return tuple(tail for tail in tails if tail is not None)
 
 
@@ -187,4 +188,5 @@ async def _fetch_probe_report(request: CaptureRequest, reports: ReportFetcher | 
         raise ProbeUnavailableError("NoAddress", "the pod has no IP address of its own: none yet, or that of its node")
     if not any(http.port in c.ports for c in pod.containers):
         raise ProbeUnavailableError("NotDeclared", f"no container of the pod declares TCP port {http.port}")
-    return parse_report(await reports.fetch_report(pod.ip, http.port, http.path, request.remaining_s))
+    body = await reports.fetch_report(pod.ip, http.port, http.path, request.remaining_s)
+    return await asyncio.to_thread(parse_report, body)  # the text in it takes time

@@ -1,12 +1,13 @@
 """Parse the memory report of a pod, as `memroll-probe` writes it, into a ProbeReport.
 
 The body of the HTTP response goes in; `evidence.capture` calls it. Pure. Every field is optional and can have any
-type: the pod wrote it. Text is redacted and sanitized, and lists are truncated.
+type: the pod wrote it. Lists are truncated, and then text is redacted and sanitized, which takes most of the time.
 """
 
 from __future__ import annotations
 
 import json
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from memroll.api.evidence import (
@@ -30,8 +31,8 @@ SCHEMA = "memroll-probe/1"
 MAX_DIGITS = 18
 """Maximum number of digits of an integer. Parsing time grows with the square of the digits; counts have at most 16."""
 STATES = ("off", "warming", "tracing")
-MAX_ITEMS = 1000
-"""Maximum number of items of a list that are parsed, chosen by hand; a report has ten."""
+CANDIDATES_PER_ITEM = 2
+"""Number of items whose text is sanitized for each item that is kept, chosen by hand: the text of some may be empty."""
 
 
 def parse_report(body: bytes) -> ProbeReport:
@@ -51,10 +52,10 @@ def parse_report(body: bytes) -> ProbeReport:
         requests_in_flight=parse_count(requests.get("inFlight")),
         uncollectable=parse_count(_as_dict(raw.get("gc")).get("uncollectable")),
         tracing=_parse_tracing(tracing),
-        growth=tuple(sorted(_parse_lines(raw.get("growth")), key=lambda g: -g.bytes)[:MAX_GROWN_LINES]),
+        growth=tuple(_parse_lines(raw.get("growth")))[:MAX_GROWN_LINES],
         types=tuple(_parse_rising_types(raw.get("types")))[:MAX_RISING_TYPES],
         truncated=raw.get("truncated") is True,
-        errors=tuple(_parse_texts(raw.get("errors")))[:MAX_REFERRERS],
+        errors=_parse_texts(raw.get("errors")),
     )
 
 
@@ -76,7 +77,7 @@ def _as_dict(value: object) -> dict[str, Any]:
 
 
 def _iter_dicts(value: object) -> Iterator[dict[str, Any]]:
-    yield from (v for v in value[:MAX_ITEMS] if isinstance(v, dict)) if isinstance(value, list) else ()
+    yield from (v for v in value if isinstance(v, dict)) if isinstance(value, list) else ()
 
 
 def _parse_text(value: object) -> str:
@@ -85,11 +86,9 @@ def _parse_text(value: object) -> str:
     return sanitize_name(redact_secrets(value[: 4 * MAX_TEXT_CHARS]), MAX_TEXT_CHARS)
 
 
-def _parse_texts(value: object) -> Iterator[str]:
-    for item in value[:MAX_ITEMS] if isinstance(value, list) else ():
-        text = _parse_text(item)
-        if text:
-            yield text
+def _parse_texts(value: object) -> tuple[str, ...]:
+    given = value[: MAX_REFERRERS * CANDIDATES_PER_ITEM] if isinstance(value, list) else []
+    return tuple(text for item in given if (text := _parse_text(item)))[:MAX_REFERRERS]
 
 
 def _parse_tracing(raw: dict[str, Any]) -> TracingState:
@@ -105,9 +104,12 @@ def _parse_tracing(raw: dict[str, Any]) -> TracingState:
 
 
 def _parse_lines(raw: object) -> Iterator[GrownLine]:
-    for item in _iter_dicts(raw):
-        file, growth = _parse_text(item.get("file")), parse_count(item.get("bytes"))
-        if file and growth:
+    """Yield the lines of code that grew, the largest first."""
+    grown = [(growth, item) for item in _iter_dicts(raw) if (growth := parse_count(item.get("bytes")))]
+    grown.sort(key=lambda found: -found[0])
+    for growth, item in grown[: MAX_GROWN_LINES * CANDIDATES_PER_ITEM]:
+        file = _parse_text(item.get("file"))
+        if file:
             yield GrownLine(
                 file=file,
                 line=parse_count(item.get("line")) or 0,
@@ -119,13 +121,14 @@ def _parse_lines(raw: object) -> Iterator[GrownLine]:
 
 def _parse_rising_types(raw: object) -> Iterator[RisingType]:
     """Yield the rising types; the others are no evidence of a leak."""
-    for item in _iter_dicts(raw):
+    rising = (item for item in _iter_dicts(raw) if item.get("rising") is True)
+    for item in islice(rising, MAX_RISING_TYPES * CANDIDATES_PER_ITEM):
         name, count = _parse_text(item.get("type")), parse_count(item.get("count"))
-        if name and count is not None and item.get("rising") is True:
+        if name and count is not None:
             yield RisingType(
                 type=name,
                 count=count,
                 growth=parse_count(item.get("growth")),
                 collections=parse_count(item.get("collections")),
-                referrers=tuple(_parse_texts(item.get("referrers")))[:MAX_REFERRERS],
+                referrers=_parse_texts(item.get("referrers")),
             )

@@ -10,7 +10,7 @@ from memroll.api.evidence import MAX_NUMBER
 
 MAX_PARSED_CHARS = 2048
 """Maximum number of characters of a line that are parsed, chosen by hand. The rest of the line is ignored."""
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-_]|\x9b[0-?]*[ -/]*[@-~]")
+_ANSI = re.compile(r"\x1b\[[0-?]*+[ -/]*+[@-~]|\x1b\][^\x07\x1b]*+(?:\x07|\x1b\\)?|\x1b[@-_]|\x9b[0-?]*+[ -/]*+[@-~]")
 _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories to remove: control, format (bidi, zero width), surrogate, private, unassigned, line ends."""
 _UNSAFE = re.compile(r"[^\w ./@+~:=,'()-]")
