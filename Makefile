@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The stamp's name has the hash of its inputs: a changed file makes a new environment, an incomplete one has no stamp.
 STAMP := $(VENV)/.installed-$(shell cat requirements.txt requirements-dev.txt pyproject.toml 2>/dev/null | sha256sum | cut -c1-16)
+FUZZ_VENV := .venv-fuzz
+FUZZ_STAMP := $(FUZZ_VENV)/.installed-$(shell cat requirements-fuzz.txt 2>/dev/null | sha256sum | cut -c1-16)
+MINUTES ?= 10
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # End-to-end tests mostly wait: more processes than cores, each takes the longest remaining test. The isolated ones change
 # the node or Prometheus for all, and run one after the other.
@@ -22,7 +25,7 @@ UNIT_SUBPROCESS := tests/unit/probe tests/unit/demo tests/unit/systems
 UNIT_CPU := $(UNIT) $(UNIT_SUBPROCESS:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations bench bench-detect bench-probe bench-roll soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations bench bench-detect bench-probe bench-roll fuzz soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +86,12 @@ bench-roll: $(STAMP) ## compare a roll with plain eviction and rollout restart, 
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.bench.roll
 
+$(FUZZ_STAMP): requirements-fuzz.txt
+	@hack/venv "$(PYTHON)" "$(FUZZ_VENV)" "$(FUZZ_STAMP)" requirements-fuzz.txt
+
+fuzz: $(FUZZ_STAMP) ## fuzz the readers of everything that a tenant can write (MINUTES=n in total, ONLY=target)
+	@PYTHONPATH=.:operator $(FUZZ_VENV)/bin/python -m tests.fuzz --minutes $(MINUTES) $(ONLY)
+
 soak: $(STAMP) ## hundreds of rolls, then faults, then the real systems, on a real cluster (two hours; ONLY=name, ROLLS=n)
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.soak $(if $(ONLY),--only $(ONLY)) $(if $(ROLLS),--rolls $(ROLLS))
@@ -106,5 +115,5 @@ cluster-down: $(STAMP) ## stop it and remove everything that it put on the machi
 cluster-status: $(STAMP)
 	@$(LOCAL) status
 
-clean: ## remove .venv, build and dist (caches and the cluster stay)
-	@rm -rf $(VENV) build dist
+clean: ## remove the virtual environments, build and dist (caches and the cluster stay)
+	@rm -rf $(VENV) $(FUZZ_VENV) build dist

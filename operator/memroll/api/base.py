@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 MAX_IMAGE_CHARS = 512
 """Maximum length of an image's name in a record, chosen by hand. Longer names are truncated."""
-MIN_YEAR, MAX_YEAR = 1970, 9000
+MIN_YEAR, MAX_YEAR = 1970, 3000
 """Range of a time in years, chosen by hand: a window before it, or a timeout after it, is still a valid time."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]

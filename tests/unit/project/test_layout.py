@@ -23,6 +23,7 @@ def test_requirements_are_pinned_by_hash_and_name_no_index():
         "requirements.txt",
         "requirements-build.txt",
         "requirements-dev.txt",
+        "requirements-fuzz.txt",
         "examples/systems/requirements.txt",
     ):
         lines = [line.strip() for line in (ROOT / name).read_text().splitlines() if line.strip() and line[0] != "#"]

@@ -204,7 +204,7 @@ class EventRecorder:
 
 def event_name(event: Event) -> str:
     """Return the name of an Event, derived from its key: the same in every process."""
-    digest = hashlib.sha256("\0".join(event.key).encode()).hexdigest()[:16]
+    digest = hashlib.sha256("\0".join(event.key).encode(errors="surrogatepass")).hexdigest()[:16]
     return f"{event.regarding.name[:236].rstrip('-.')}.{digest}"
 
 

@@ -5,12 +5,14 @@ Each function takes an object and the path of a field in it.
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from memroll.api.base import MAX_YEAR, MIN_YEAR
 from memroll.api.evidence import MAX_NUMBER
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_TIME_CHARS = 64
 """Maximum length of a time in characters, chosen by hand; RFC 3339 with nanoseconds has 35."""
 
@@ -21,6 +23,11 @@ def _get(obj: object, path: tuple[str, ...]) -> object:
             return None
         obj = obj.get(key)
     return obj
+
+
+def _is_text(value: object) -> TypeGuard[str]:
+    """Return whether a value is a string that can be encoded: JSON may have half a surrogate pair."""
+    return isinstance(value, str) and (value.isascii() or not _SURROGATE.search(value))
 
 
 def get_dict(obj: object, *path: str) -> dict[str, Any]:
@@ -36,12 +43,12 @@ def get_dicts(obj: object, *path: str) -> list[dict[str, Any]]:
 
 def get_str_dict(obj: object, *path: str) -> dict[str, str]:
     """Return the entries of an object whose values are strings, such as labels or annotations."""
-    return {k: v for k, v in get_dict(obj, *path).items() if isinstance(v, str)}
+    return {k: v for k, v in get_dict(obj, *path).items() if _is_text(k) and _is_text(v)}
 
 
 def get_str(obj: object, *path: str) -> str:
     value = _get(obj, path)
-    return value if isinstance(value, str) else ""
+    return value if _is_text(value) else ""
 
 
 def get_int(obj: object, *path: str, default: int = 0) -> int:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS
-from memroll.clients.kube.json_access import get_dict, get_dicts, get_int, get_str, get_str_dict
+from memroll.clients.kube.json_access import get_bool, get_dict, get_dicts, get_int, get_str, get_str_dict
 from memroll.model.pods import ROLLOUT_HASH
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _not_updated(owner: Json, replica_set: Json | None = None) -> str:
     updated, desired = get_int(owner, "status", "updatedReplicas"), get_int(owner, "spec", "replicas", default=1)
     if updated >= desired or (replica_set and _is_only_short_of_pods(replica_set, desired)):
         return ""
-    paused = " and is paused" if owner.get("spec", {}).get("paused") is True else ""
+    paused = " and is paused" if get_bool(owner, "spec", "paused") else ""
     return f"{name_of(owner)} has updated {updated} of {desired} pods{paused}"
 
 

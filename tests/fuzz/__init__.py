@@ -1,0 +1,1 @@
+"""Fuzzing of the readers: of everything that memroll decodes and a tenant can write (`make fuzz`)."""
