@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll_demo import cluster as demo_cluster
-from tests.soak import broken_replacements, disturbances, drains, surge_matrix, uninstall
+from tests.soak import (
+    broken_replacements,
+    competing_rolls,
+    disturbances,
+    drains,
+    no_room,
+    stuck_pods,
+    surge_matrix,
+    uninstall,
+)
 from tests.soak.cases import CaseResult, SoakCase, run_case
 from tests.soak.kubectl_proxy import KubectlProxy
 from tests.soak.load import THREAD_LAG
@@ -43,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
     cluster = demo_cluster.status() or demo_cluster.boot()
     image = cluster.build_operator_image(IMAGE)
     started = time.monotonic()
-    watched = [namespace_of(c) for c in cases if c.name != uninstall.NAME]
+    watched = [namespace for c in cases if c.watched for namespace in namespaces_of(c)]
     try:
         if watched:
             cluster.install(RELEASE, RELEASE, image, watched)
@@ -52,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         if not options.keep:
             cluster.uninstall(RELEASE, RELEASE)
-            namespaces = [namespace_of(c) for c in cases]  # those that an interrupt has left
+            namespaces = [n for c in cases for n in namespaces_of(c)]  # those that an interrupt has left
             cluster.kubectl("delete", "namespace", *namespaces, "--ignore-not-found", "--wait=false")
     print_table(results, time.monotonic() - started)
     return 1 if any(o.errors for o in results) else 0
@@ -70,12 +79,17 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def all_cases(image: str) -> list[SoakCase]:
-    cases = (surge_matrix.CASES, broken_replacements.CASES, disturbances.CASES, drains.CASES)
-    return [*(case for group in cases for case in group), uninstall.uninstall_case(image)]
+    modules = (surge_matrix, broken_replacements, disturbances, drains, stuck_pods, no_room, competing_rolls)
+    cases = [case for module in modules for case in module.CASES]
+    return [*cases, uninstall.uninstall_case(image), stuck_pods.uninstall_case(image)]
 
 
 def namespace_of(case: SoakCase) -> str:
     return f"{RELEASE}-{case.name}"
+
+
+def namespaces_of(case: SoakCase) -> list[str]:
+    return [namespace_of(case), *(f"{namespace_of(case)}-{suffix}" for suffix in case.further_namespaces)]
 
 
 @dataclass(frozen=True)
@@ -109,10 +123,10 @@ class SoakRun:
 
 
 def print_table(results: Sequence[CaseResult], seconds: float) -> None:
-    print(f"\n{'case':<20}{'rolls':>6}{'requests':>10}{'failed':>8}{'OOM kills':>11}{'orphan':>7}{'s':>6}  result")
+    print(f"\n{'case':<28}{'rolls':>6}{'requests':>10}{'failed':>8}{'OOM kills':>11}{'orphan':>7}{'s':>6}  result")
     for o in results:
         counts = f"{o.rolls:>6}{o.requests:>10}{len(o.failures):>8}{o.oom_kills:>11}{len(o.orphaned_pods):>7}"
-        print(f"{o.case:<20}{counts}{o.seconds:>6.0f}  {o.summary}")
+        print(f"{o.case:<28}{counts}{o.seconds:>6.0f}  {o.summary}")
     if any(o.reasons for o in results):
         print("\nReasons of rolls that did not succeed:")
     for o in results:

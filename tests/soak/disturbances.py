@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memroll_demo.cluster import CommandError
 from tests.soak.cases import SoakCase
-from tests.soak.roll_scenario import FINAL, is_deleting, is_ready, wait_until
+from tests.soak.roll_scenario import APP, FINAL, is_deleting, is_ready, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,32 @@ def scale_during_surge(replicas: int, new_replicas: int, scenario: RollScenario)
     scenario.scale(new_replicas)
     scenario.wait_until_ended(roll)
     scenario.wait_until_settled(new_replicas)
+
+
+def scale_to_zero(scenario: RollScenario) -> None:
+    scale_during_surge(1, 0, scenario)
+    check_aborted(scenario, "ScaledToZero")
+
+
+def delete_workload(scenario: RollScenario) -> None:
+    """Delete the Deployment and its PodDisruptionBudget: the old pod, which no ReplicaSet owns, is evicted.
+
+    A PodDisruptionBudget of pods without a controller would allow no eviction.
+    """
+    roll = start_surge(scenario, 1)
+    scenario.kube.delete("poddisruptionbudgets", scenario.namespace, APP)
+    scenario.kube.delete("deployments", scenario.namespace, APP)
+    scenario.wait_until_ended(roll)
+    wait_until("the deletion of all pods", lambda: not scenario.list_pods())
+    check_aborted(scenario, "WorkloadGone")
+
+
+def check_aborted(scenario: RollScenario, reason: str) -> None:
+    """Check that the roll of a pod that is no longer needed is not reported as a success."""
+    (roll,) = scenario.list_rolls()
+    assert (roll["status"]["phase"], roll["status"]["reason"]) == ("Aborted", reason), roll["status"]
+    wait_until("the Event RollAborted", lambda: "RollAborted" in scenario.list_event_reasons())
+    assert "PodRolled" not in scenario.list_event_reasons()
 
 
 def drain_node(scenario: RollScenario) -> None:
@@ -138,14 +164,54 @@ def cancel_roll(scenario: RollScenario) -> None:
     assert left["metadata"]["uid"] == old, "the Ready pod was deleted"
 
 
+def cancel_late(replicas: int, scenario: RollScenario) -> None:
+    """Cancel when the replacement is Ready and a PodDisruptionBudget blocks the eviction: the replacement is deleted.
+
+    Without a mark, the ReplicaSet would delete another pod: that with the lowest deletion cost.
+    """
+    scenario.deploy(replicas, {"minAvailable": replicas + 1})
+    scenario.start_load()
+    first = scenario.list_pods()
+    low_cost = {"metadata": {"annotations": {"controller.kubernetes.io/pod-deletion-cost": "-1"}}}
+    scenario.kube.patch("pods", scenario.namespace, first[-1]["metadata"]["name"], low_cost)
+    roll = scenario.create_roll(first[0])
+    wait_until("a blocked eviction", lambda: scenario.get_phase(roll) in ("Evicting", *FINAL))
+    assert scenario.get_phase(roll) == "Evicting", scenario.get_roll_status(roll)
+    scenario.kube.patch("podrolls", scenario.namespace, roll, {"spec": {"cancel": True}})
+    status = scenario.wait_until_ended(roll)
+    assert (status["phase"], status["reason"]) == ("Aborted", "Canceled"), status
+    left = {p["metadata"]["uid"] for p in scenario.wait_until_settled(replicas)}
+    assert left == {p["metadata"]["uid"] for p in first}, "another pod than the replacement was deleted"
+
+
+def roll_with_two_budgets(scenario: RollScenario) -> None:
+    """Roll a pod that two PodDisruptionBudgets select: no eviction of it is possible, so nothing is changed."""
+    scenario.deploy(1, STRICT_BUDGET)
+    scenario.start_load()
+    second = {"metadata": {"name": "second"}, "spec": {"selector": {"matchLabels": {"app": APP}}, "minAvailable": 0}}
+    scenario.kube.create("poddisruptionbudgets", scenario.namespace, second)
+    (old,) = scenario.list_pods()
+    status = scenario.wait_until_ended(scenario.create_roll(old))
+    assert (status["phase"], status["reason"]) == ("Failed", "EvictionRefused"), status
+    assert "more than one PodDisruptionBudget" in status["message"], status["message"]
+    assert "release" not in status, "the pod was released"
+    (left,) = scenario.wait_until_settled(1)
+    for part in ("uid", "labels", "annotations", "ownerReferences"):
+        assert left["metadata"].get(part) == old["metadata"].get(part), part
+
+
 CASES = [
     SoakCase("rollout-1", lambda scenario, _: roll_out(1, scenario)),
     SoakCase("rollout-3", lambda scenario, _: roll_out(3, scenario)),
     SoakCase("scaled-up", lambda scenario, _: scale_during_surge(1, 3, scenario)),
     SoakCase("scaled-down", lambda scenario, _: scale_during_surge(3, 1, scenario)),
-    SoakCase("scaled-to-zero", lambda scenario, _: scale_during_surge(1, 0, scenario), lossless=False),
+    SoakCase("scaled-to-zero", lambda scenario, _: scale_to_zero(scenario), lossless=False),
+    SoakCase("workload-deleted", lambda scenario, _: delete_workload(scenario), lossless=False),
     SoakCase("node-drained", lambda scenario, _: drain_node(scenario), alone=True),
     SoakCase("rolls-deleted-early", lambda scenario, _: delete_roll_early(scenario)),
     SoakCase("rolls-deleted-late", lambda scenario, _: delete_roll_late(scenario)),
     SoakCase("canceled", lambda scenario, _: cancel_roll(scenario)),
+    SoakCase("canceled-late-1", lambda scenario, _: cancel_late(1, scenario)),
+    SoakCase("canceled-late-3", lambda scenario, _: cancel_late(3, scenario)),
+    SoakCase("two-budgets", lambda scenario, _: roll_with_two_budgets(scenario)),
 ]

@@ -31,6 +31,7 @@ PREFIXES = {
     "resourcequotas": "/api/v1",
     "deployments": "/apis/apps/v1",
     "replicasets": "/apis/apps/v1",
+    "statefulsets": "/apis/apps/v1",
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
     "podrolls": "/apis/memroll.dev/v1alpha1",

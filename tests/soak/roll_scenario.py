@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import urllib.request
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 APP = "web"
 FINAL = ("Succeeded", "Failed", "Aborted")
+CONTROLLERS = ("ReplicaSet", "StatefulSet")
 HASH_LABEL = "pod-template-hash"
 RELEASED = "memroll-released"
 ANNOTATION_PREFIX = "memroll.dev/"
@@ -61,6 +63,10 @@ class RollScenario:
     loads: list[LoadGenerator] = field(default_factory=list)
     _kills: OomKills = field(default_factory=OomKills)
     _last_roll: int = 0
+
+    def beside(self, suffix: str) -> RollScenario:
+        """Return a scenario in one of the case's additional namespaces."""
+        return RollScenario(self.cluster, self.kube, f"{self.namespace}-{suffix}", self.image)
 
     def create_namespace(self) -> None:
         """Create the namespace, deleting an older one, and the service's program in it."""
@@ -143,16 +149,34 @@ class RollScenario:
 
     def create_roll(self, pod: Json, **spec: Any) -> str:
         """Create a PodRoll by hand, and return its name."""
+        body = self.build_roll(pod["metadata"]["name"], **spec)
+        self.kube.create("podrolls", self.namespace, body)
+        return str(body["metadata"]["name"])
+
+    def create_rolls(self, *pods: str) -> list[str]:
+        """Create a PodRoll for each name of a pod with one `kubectl create`; return the PodRolls' names."""
+        bodies = [self.build_roll(pod) for pod in pods]
+        self.cluster.kubectl(
+            "create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
+        )
+        return [body["metadata"]["name"] for body in bodies]
+
+    def build_roll(self, pod: str, **spec: Any) -> Json:
+        """Return a PodRoll with the next name."""
         self._last_roll += 1
-        name = f"hand-{self._last_roll:03}"
-        body = {
+        return {
             "apiVersion": "memroll.dev/v1alpha1",
             "kind": "PodRoll",
-            "metadata": {"name": name, "namespace": self.namespace},
-            "spec": {"podName": pod["metadata"]["name"], "replacementTimeoutSeconds": 90, **spec},
+            "metadata": {"name": f"hand-{self._last_roll:03}", "namespace": self.namespace},
+            "spec": {"podName": pod, "replacementTimeoutSeconds": 90, **spec},
         }
-        self.kube.create("podrolls", self.namespace, body)
-        return name
+
+    def list_rolls(self) -> list[Json]:
+        return self.kube.list("podrolls", self.namespace)
+
+    def list_event_reasons(self) -> set[str]:
+        """Return the reasons of all Events of the namespace."""
+        return {str(e["reason"]) for e in self.kube.list("events", self.namespace)}
 
     def get_roll_status(self, roll: str) -> Json:
         found = self.kube.get("podrolls", self.namespace, roll)
@@ -211,12 +235,11 @@ class RollScenario:
         return [
             p["metadata"]["name"]
             for p in self.kube.list("pods", self.namespace)
-            if is_released(p) or memroll_annotations(p) or owner_kinds(p) not in (["ReplicaSet"], [])
+            if is_released(p) or memroll_annotations(p) or not all(kind in CONTROLLERS for kind in owner_kinds(p))
         ]
 
     def find_active_rolls(self) -> list[str]:
-        found = self.kube.list("podrolls", self.namespace)
-        return [r["metadata"]["name"] for r in found if r.get("status", {}).get("phase") not in FINAL]
+        return [r["metadata"]["name"] for r in self.list_rolls() if r.get("status", {}).get("phase") not in FINAL]
 
     def count_oom_kills(self) -> int:
         """Count OOM kills in pod statuses and in the kernel's events, including those of deleted pods."""

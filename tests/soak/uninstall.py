@@ -11,8 +11,6 @@ from tests.soak.disturbances import STRICT_BUDGET
 if TYPE_CHECKING:
     from tests.soak.roll_scenario import RollScenario
 
-NAME = "uninstalled"
-
 
 def uninstall_case(image: str) -> SoakCase:
     """Return the case; it installs an operator from `image` for its namespace."""
@@ -32,4 +30,4 @@ def uninstall_case(image: str) -> SoakCase:
         (left,) = scenario.wait_until_settled(1)
         assert left["metadata"]["uid"] == old, "the Ready pod was deleted"
 
-    return SoakCase(NAME, run)
+    return SoakCase("uninstalled", run, watched=False)
