@@ -11,6 +11,8 @@ from tests.soak.uninstall import uninstall_case
 
 NODE_DRAINED = pytest.param("node-drained", marks=pytest.mark.alone)
 CASES = {case.name: case for case in disturbances.CASES}
+WITHOUT_A_POD = ["scaled-to-zero", "workload-deleted"]
+UNCHANGED = ["canceled-late-1", "canceled-late-3", "two-budgets"]
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 
 
@@ -20,6 +22,22 @@ def test_a_disturbed_roll_ends_and_orphans_no_pod(scenario, name):
     result = run_case(CASES[name], scenario)
     assert result.errors == []
     assert result.orphaned_pods == ()
+
+
+@pytest.mark.area("disturbed")
+@pytest.mark.parametrize("name", WITHOUT_A_POD)
+def test_a_roll_of_a_pod_that_is_no_longer_needed_is_aborted_and_no_success(scenario, name):
+    result = run_case(CASES[name], scenario)
+    assert result.errors == []
+    assert result.orphaned_pods == ()
+
+
+@pytest.mark.area("disturbed")
+@pytest.mark.parametrize("name", UNCHANGED)
+def test_a_roll_that_can_t_or_must_not_evict_leaves_the_same_pods(scenario, name):
+    result = run_case(CASES[name], scenario)
+    assert result.errors == []
+    assert result.failures == ()
 
 
 @pytest.mark.area("uninstalled", watched=False)
