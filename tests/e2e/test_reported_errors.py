@@ -122,6 +122,9 @@ INVALID = [
     pytest.param({"growth": {"perHour": "5Q"}}, "spec.growth.perHour in body should match", id="an unknown unit"),
     pytest.param({"roll": {"maxConcurrent": 0}}, "must be a count from 1 to 9999", id="no concurrency"),
     pytest.param({"roll": {"maxConcurrent": "0%"}}, "or a percentage from 1% to 100%", id="no percentage"),
+    pytest.param(
+        {"roll": {"budgets": [{"rolls": "0%", "per": "24h"}]}}, "must be a count from 0 to 10000, or a", id="no budget"
+    ),
     pytest.param({"usageThreshold": "150%"}, "spec.usageThreshold in body should match", id="a threshold above 100%"),
 ]
 

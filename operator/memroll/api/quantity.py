@@ -222,6 +222,7 @@ PodCount = Annotated[
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
+            "maxLength": 32,
             "x-kubernetes-validations": [
                 {
                     "rule": "type(self) == int ? self >= 1 && self <= 9999"
@@ -239,6 +240,8 @@ RollCount = Annotated[
     WithJsonSchema(
         {
             "x-kubernetes-int-or-string": True,
+            # The API server estimates the cost of the rule by it, and refuses a CRD whose rules may cost too much.
+            "maxLength": 32,
             "x-kubernetes-validations": [
                 {
                     "rule": f"type(self) == int ? self >= 0 && self <= {MAX_BUDGET_ROLLS}"
