@@ -30,10 +30,10 @@ from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
 from memroll.clients.prometheus.response import BadResponseError, iter_series
 from memroll.clients.prometheus.rows import SeriesRowBuilder
 from memroll.errors import NotFoundError, ProbeUnavailableError, TerminalError
+from memroll.evidence.capture_time import capture_time_left_s
 from memroll.evidence.describe import describe_evidence
 from memroll.evidence.probe_report import parse_report
 from memroll.evidence.sections import MAX_LOG_CHARS, container_restarts, log_tail
-from memroll.evidence.time_budget import remaining_s
 from memroll.model.annotations import RecordedOwners, labels_from_annotation
 from memroll.model.pod_names import workload_from_pod_name, workload_or_pod
 from memroll.model.pods import DETACHED_ANNOTATION, DO_NOT_DISRUPT_ANNOTATION, OWNER_ANNOTATION, ROLL_ANNOTATION
@@ -169,7 +169,7 @@ def check_roll(raw: dict[str, Any]) -> None:
         summarize(error)
         return
     assert PodRoll.read(raw | {"spec": roll.spec.to_dict(), "status": roll.status.to_dict()}).spec == roll.spec
-    _ = (roll.active, roll.pod_uid, revision_of_roll(roll), remaining_s(roll, any_pod(), NOW))
+    _ = (roll.active, roll.pod_uid, revision_of_roll(roll), capture_time_left_s(roll, any_pod(), NOW))
     _build_path(roll.spec.policy)
     if roll.status.evidence:
         describe_evidence(roll.spec.pod_name, roll.status.evidence)
