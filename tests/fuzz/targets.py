@@ -20,7 +20,7 @@ from memroll.api.decode import decode_or_none, summarize
 from memroll.api.evidence import MAX_LINE_CHARS, MAX_NUMBER
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy, PolicyStatus, read_status
-from memroll.clients.kube import rollouts, services, workloads
+from memroll.clients.kube import pod_revisions, rollouts, services, workloads
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.event_recorder import event_name, truncate_message
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str_dict
@@ -134,10 +134,20 @@ def check_workload(raw: dict[str, Any]) -> None:
     rollouts.describe_daemon_set_rollout(owner)
     rollouts.has_recreate_strategy(owner)
     rollouts.must_not_surge_because(owner)
-    workloads._replica_failure(owner)
+    rollouts.replica_failure(owner)
+    _check_revisions(owner)
     workloads._restarted_at(owner)
     with suppress(TerminalError):
         selector_string(get_dict(owner, "spec", "selector"))
+
+
+def _check_revisions(owner: dict[str, Any]) -> None:
+    pod_revisions.describe_replacing_stateful_set(owner)
+    pod_revisions.describe_replacing_daemon_set(owner)
+    for found in (pod_revisions.stateful_set_revisions(owner), pod_revisions.daemon_set_revisions(owner)):
+        if found is not None:
+            found.describe("chat-1", {found.label: found.latest})
+            found.describe("chat-99999999999999999999", {})
 
 
 def check_network(raw: dict[str, Any]) -> None:
