@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 import tracemalloc
 from dataclasses import replace
@@ -79,6 +80,35 @@ async def test_the_event_begins_with_the_lines_of_the_report() -> None:
     assert head.startswith("get /debug/memory http/1.1\r\n")
     assert "accept-encoding: identity\r\n" in head
     assert not any(word in head for word in ("authorization", "cookie", "gzip"))
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param({"growth": [{"file": 'token=\\"' + "\\" * 180, "bytes": 7}] * 500}, id="runs of backslashes"),
+        pytest.param(
+            {"types": [{"type": "a", "count": 1, "rising": True, "referrers": ["x.a@" * 200] * 12}] * 25},
+            id="long texts",
+        ),
+    ],
+)
+async def test_text_that_is_slow_to_redact_does_not_block_the_event_loop(report: dict[str, Any]) -> None:
+    longest_s = 0.0
+
+    async def tick() -> None:
+        nonlocal longest_s
+        while True:
+            begun_s = time.monotonic()
+            await asyncio.sleep(0.005)
+            longest_s = max(longest_s, time.monotonic() - begun_s)
+
+    async with serve_pod(respond_with_report(**report)) as served:
+        ticking = asyncio.create_task(tick())
+        status, _, _ = await roll_pod(served)
+        ticking.cancel()
+    assert status["phase"] == "Succeeded"
+    assert "probe" in status["evidence"]
+    assert longest_s < SLACK_S
 
 
 async def test_the_environment_s_proxy_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

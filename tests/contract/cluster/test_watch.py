@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import threading
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,18 @@ import pytest
 from aiohttp import web
 
 from memroll.api import API_VERSION, GROUP, POLICY_PLURAL, ROLL_PLURAL, VERSION
-from memroll.controller import watch
+from memroll.clients.prometheus.credentials import ConnectionsFile
+from memroll.controller import manager as manager_module
+from memroll.controller import supervisor, watch
+from memroll.controller.manager import Manager
+from memroll.controller.workqueue import Key
+from memroll.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
+    from memroll.clients.kube.api_client import KubeApi
     from tests.contract.cluster.fake_api import FakeApi
 
 PLURALS = {POLICY_PLURAL: "MemoryPolicy", ROLL_PLURAL: "PodRoll"}
@@ -137,3 +146,39 @@ async def test_a_bug_in_the_watch_is_raised(server: FakeApi) -> None:
     with pytest.raises(Exception, match="int"):
         await watching
     assert not [t for t in threading.enumerate() if t.name == "watch"], "its thread has ended"
+
+
+async def test_the_operator_survives_a_bug_in_a_task_and_ends_at_sigterm(
+    server: FakeApi, api: KubeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(manager_module, "_resident_bytes", FailingTwice())
+    monkeypatch.setattr(manager_module, "TICK_S", 0.01)
+    settings = Settings(http_host="127.0.0.1").model_copy(update={"http_port": 0})  # any free port
+    manager = Manager.build(settings, ConnectionsFile(tmp_path / "none"), api)
+    async with serving(WatchedApi(), server):
+        running = asyncio.create_task(manager.run())
+        async with asyncio.timeout(20):
+            while Key("demo", "first") not in manager.policy_queue:  # noqa: ASYNC110 - the watch sets no event
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+        assert not running.done()
+        os.kill(os.getpid(), signal.SIGTERM)
+        async with asyncio.timeout(10):
+            await running
+    read = manager.metrics.registry.get_sample_value
+    assert read("memroll_task_restarts_total", {"task": "loop lag"}) == 2
+    assert read("memroll_task_restarts_total", {"task": "watch"}) == 0
+
+
+class FailingTwice:
+    """Measurement that fails at first."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.calls <= 2:
+            raise ZeroDivisionError
+        return 1

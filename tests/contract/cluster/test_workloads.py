@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memroll.clients.kube.pods import KubePodReader
+from memroll.clients.kube.services import KubeNetworkReader
 from memroll.clients.kube.workloads import KubeWorkloadReader
 from memroll.errors import NotFoundError, TerminalError
 from memroll.model.pods import ObjectRef, Pod, Workload
@@ -287,3 +288,27 @@ async def test_a_claim_with_a_name_that_no_object_has_makes_only_its_pod_exclusi
     server.add(PODS, {"metadata": {"name": "chat-1"}})
     found = await KubePodReader(api).list_pods("ai", "")
     assert [p.exclusive_because for p in found] == [f"can't read claim {name}", ""]
+
+
+def fail(*_: Any) -> Any:
+    raise ZeroDivisionError
+
+
+async def test_a_bug_in_decoding_a_workload_blocks_only_this_workload(
+    server: FakeApi, workloads: KubeWorkloadReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_replica_set(server, "chat-abc", "abc")
+    monkeypatch.setattr("memroll.clients.kube.workloads.describe_deletion", fail)
+    with pytest.raises(TerminalError, match="ReplicaSet/chat-abc can't be decoded: ZeroDivisionError, a bug"):
+        await workloads.find_workload("ai", REPLICA_SET)
+
+
+async def test_a_bug_in_decoding_services_is_a_reason_against_a_surge_and_a_detach(
+    server: FakeApi, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = await pod_of(server, api, [])
+    for name in ("plan_detachment", "describe_hash_selector"):
+        monkeypatch.setattr(f"memroll.clients.kube.services.{name}", fail)
+    network, expected = KubeNetworkReader(api), "can't read what selects the pod: ZeroDivisionError, a bug"
+    assert (await network.find_detachment(pod)).skipped == expected
+    assert await network.find_hash_selector(pod, "pod-template-hash") == expected

@@ -6,6 +6,7 @@ its open connections. Only the built-in NetworkPolicy is read; policies of a net
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Detachment
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.model.pods import Pod
+
+logger = logging.getLogger(__name__)
 
 _NETWORKING = "/apis/networking.k8s.io/v1"
 _POLICIES = "networkpolicies"
@@ -38,7 +41,11 @@ class KubeNetworkReader:
             services, policies = await self._read(namespace)
         except TerminalError as error:
             return Detachment(skipped=_unreadable(error))
-        return plan_detachment(pod.labels, services, policies, namespace)
+        try:
+            return plan_detachment(pod.labels, services, policies, namespace)
+        except Exception as bug:
+            logger.exception("bug: decoding the Services of namespace %s failed", namespace)
+            return Detachment(skipped=_unreadable(bug))
 
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
         """Return what selects this pod by its template hash, or that it can't be read; empty if nothing does."""
@@ -47,7 +54,11 @@ class KubeNetworkReader:
             services, policies = await self._read(namespace)
         except TerminalError as error:
             return _unreadable(error)
-        return describe_hash_selector(pod.labels, hash_label, services, policies, namespace)
+        try:
+            return describe_hash_selector(pod.labels, hash_label, services, policies, namespace)
+        except Exception as bug:
+            logger.exception("bug: decoding the Services of namespace %s failed", namespace)
+            return _unreadable(bug)
 
     async def _read(self, namespace: str) -> tuple[list[Json], list[Json]]:
         services = [s async for s in self._api.list_items(build_path(CORE, namespace, "services"))]
@@ -109,8 +120,9 @@ def describe_hash_selector(
     return ""
 
 
-def _unreadable(error: TerminalError) -> str:
-    return f"can't read what selects the pod: {error.message}"[:1024]
+def _unreadable(error: Exception) -> str:
+    detail = error.message if isinstance(error, TerminalError) else f"{type(error).__name__}, a bug"
+    return f"can't read what selects the pod: {detail}"[:1024]
 
 
 def _selector(service: Json) -> dict[str, str]:

@@ -6,6 +6,7 @@ A lookup costs two to three reads. Callers make it for pods that are at risk and
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -31,7 +32,7 @@ from memroll.clients.kube.rollouts import (
     replica_failure,
 )
 from memroll.clients.kube.selectors import selector_string
-from memroll.errors import NotFoundError, TerminalError
+from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.model.pods import HASH_LABELS, ROLLOUT_HASH, TEMPLATE_HASH, ObjectRef, Workload
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.clients.kube.pods import KubePodReader
     from memroll.model.pods import Pod
+
+logger = logging.getLogger(__name__)
 
 RESTART_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 
@@ -86,7 +89,18 @@ class KubeWorkloadReader:
         """Return the workload that a controller of pods belongs to, also for a released pod.
 
         `owner`: the controller's owner, if recorded; its workload is found even after the controller was deleted.
+        Raises TerminalError for a workload that triggers a bug: it must not stop the other workloads of a policy.
         """
+        try:
+            return await self._find_workload(namespace, controller, owner)
+        except MemrollError:
+            raise
+        except Exception as bug:
+            logger.exception("bug: decoding the workload %s of namespace %s failed", controller, namespace)
+            message = f"{controller} can't be decoded: {type(bug).__name__}, a bug"
+            raise TerminalError("Unreadable", message[:MAX_MESSAGE_CHARS]) from bug
+
+    async def _find_workload(self, namespace: str, controller: ObjectRef, owner: ObjectRef | None) -> Workload | None:
         kind = _kind(controller)
         if kind not in _PLURALS or kind == (_ARGO, "Rollout"):
             return _unsupported(controller)
