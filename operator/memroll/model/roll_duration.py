@@ -21,6 +21,9 @@ ROLL_OVERHEAD_S = 10.0
 """Estimated duration of a roll in seconds without the time to become Ready, chosen by hand."""
 ASSUMED_READY_S = 60.0
 """Assumed time to become Ready in seconds, of a pod that never was; chosen by hand."""
+MAX_START_S = 3600.0
+"""Maximum time from a start to Ready in seconds that counts as the time to become Ready. Chosen by hand: model servers
+take up to half an hour."""
 MEASURED_ROLLS = 5
 """Number of last successful rolls that are measured, chosen by hand."""
 MAX_TIMEOUTS = 2
@@ -45,11 +48,16 @@ def estimate_s(pod: Pod, drain: DrainSpec, known_start_s: float | None = None) -
 
 
 def start_time_s(pod: Pod) -> float | None:
-    """Return the time from a pod's creation until it was Ready, in seconds; None while it is not.
+    """Return the time that a pod took to become Ready, in seconds; None if it is not Ready, or not known.
 
-    It is too long for a pod that was not Ready in between: the API server has only the last change.
+    The API server has only the last change of Ready. After a restart of a container the time since that restart counts;
+    if Ready changed long after every start (the node was not Ready, the kubelet was restarted), the time is not known.
     """
-    return None if pod.ready_at is None else max(0.0, (pod.ready_at - pod.created_at).total_seconds())
+    if pod.ready_at is None:
+        return None
+    restarted_at = [c.started_at for c in pod.containers if c.restarts and c.started_at is not None]
+    start_s = (pod.ready_at - max((pod.created_at, *restarted_at))).total_seconds()
+    return max(0.0, start_s) if start_s <= MAX_START_S else None
 
 
 def _start_times_s(pods: Iterable[Pod]) -> dict[WorkloadName, float]:

@@ -9,7 +9,7 @@ import pytest
 from memroll.api.roll_spec import DrainSpec
 from memroll.model.pods import ObjectRef
 from memroll.model.roll_duration import ASSUMED_READY_S, ROLL_OVERHEAD_S, RollDurations, longest_recent_s, start_time_s
-from tests.builders import at, pod, roll, stamp
+from tests.builders import at, container, pod, roll, stamp
 
 if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
@@ -64,6 +64,23 @@ def known_start_s(*seconds: float | None) -> float | None:
 )
 def test_the_known_start_is_the_shortest_of_the_workload(seconds: list[float | None], expected_s: float | None) -> None:
     assert known_start_s(*seconds) == expected_s
+
+
+@pytest.mark.parametrize(
+    ("ready_s", "restarted_s", "expected_s"),
+    [
+        pytest.param(30, None, 30.0, id="Ready since its start"),
+        pytest.param(DAYS_S, None, None, id="not Ready in between: a node or a kubelet was restarted"),
+        pytest.param(DAYS_S, DAYS_S - 20, 20.0, id="restarted in place after an OOM kill"),
+        pytest.param(DAYS_S, DAYS_S - 7200, None, id="restarted, and not Ready in between"),
+        pytest.param(1500, None, 1500.0, id="a model server"),
+    ],
+)
+def test_the_time_to_become_ready_is_counted_from_the_last_start(
+    ready_s: float, restarted_s: float | None, expected_s: float | None
+) -> None:
+    running = container(started_at=at(2)) if restarted_s is None else container(started_at=at(restarted_s), restarts=1)
+    assert start_time_s(pod(created_at=at(0), ready_at=at(ready_s), containers=(running,))) == expected_s
 
 
 def test_pods_of_another_workload_do_not_count() -> None:

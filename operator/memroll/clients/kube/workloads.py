@@ -10,7 +10,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
 from memroll.clients.kube.json_access import get_bool, get_dict, get_int, get_str, get_str_dict
 from memroll.clients.kube.pod_revisions import (
     daemon_set_revisions,
