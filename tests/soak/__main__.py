@@ -22,6 +22,7 @@ from tests.soak import (
     no_room,
     stuck_pods,
     surge_matrix,
+    tenants,
     uninstall,
 )
 from tests.soak.cases import CaseResult, SoakCase, run_case
@@ -80,7 +81,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def all_cases(image: str) -> list[SoakCase]:
     modules = (surge_matrix, broken_replacements, disturbances, drains, stuck_pods, no_room, competing_rolls)
-    cases = [case for module in modules for case in module.CASES]
+    cases = [case for module in (*modules, tenants) for case in module.CASES]
     return [*cases, uninstall.uninstall_case(image), stuck_pods.uninstall_case(image)]
 
 
