@@ -19,6 +19,7 @@ from tests.soak import (
     competing_rolls,
     disturbances,
     drains,
+    fleets,
     no_room,
     stuck_pods,
     surge_matrix,
@@ -82,7 +83,8 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 def all_cases(image: str) -> list[SoakCase]:
     modules = (surge_matrix, broken_replacements, disturbances, drains, stuck_pods, no_room, competing_rolls)
     cases = [case for module in (*modules, tenants) for case in module.CASES]
-    return [*cases, uninstall.uninstall_case(image), stuck_pods.uninstall_case(image)]
+    longest = fleets.fleet_case(image)  # it begins first, so that it does not run alone at the end
+    return [longest, *cases, uninstall.uninstall_case(image), stuck_pods.uninstall_case(image)]
 
 
 def namespace_of(case: SoakCase) -> str:
