@@ -126,10 +126,10 @@ class SoakRun:
 
 
 def print_table(results: Sequence[CaseResult], seconds: float) -> None:
-    print(f"\n{'case':<28}{'rolls':>6}{'requests':>10}{'failed':>8}{'OOM kills':>11}{'orphan':>7}{'s':>6}  result")
+    print(f"\n{'case':<30}{'rolls':>6}{'requests':>10}{'failed':>8}{'OOM kills':>11}{'orphan':>7}{'s':>6}  result")
     for o in results:
         counts = f"{o.rolls:>6}{o.requests:>10}{len(o.failures):>8}{o.oom_kills:>11}{len(o.orphaned_pods):>7}"
-        print(f"{o.case:<28}{counts}{o.seconds:>6.0f}  {o.summary}")
+        print(f"{o.case:<30}{counts}{o.seconds:>6.0f}  {o.summary}")
     if any(o.reasons for o in results):
         print("\nReasons of rolls that did not succeed:")
     for o in results:
