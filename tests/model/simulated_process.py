@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 LOOP_ITERATIONS = 5
 """Number of iterations of the event loop in which a step sends all of its concurrent requests."""
+THREAD_TIMEOUT_S = 30.0
+"""Maximum time in seconds that a step may wait for a thread."""
 
 
 @dataclass
@@ -39,6 +41,7 @@ class SimulatedProcess:
     is_leader: bool = True
     errors: list[MemrollError] = field(default_factory=list)
     _task: asyncio.Task[None] | None = None
+    _has_request: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: deque[tuple[ApiRequest, asyncio.Future[ApiResponse]]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -104,18 +107,30 @@ class SimulatedProcess:
     async def _wait_for_turn(self, request: ApiRequest) -> ApiResponse:
         response: asyncio.Future[ApiResponse] = self.loop.create_future()
         self._waiting.append((request, response))
+        self._has_request.set()
         return await response
 
     def _run_loop(self) -> None:
         """Run the step until its next request, or to its end."""
         assert self._task is not None
-        self.loop.run_until_complete(_iterate())
+        self.loop.run_until_complete(self._iterate())
         if self._task.done():
             task = self._task
             self._finish()
             task.result()
         else:
             assert self._waiting, "a step waits for something other than a request"
+
+    async def _iterate(self) -> None:
+        """Run the loop until the step waits for a request, or has ended. Evidence is redacted in a thread."""
+        assert self._task is not None
+        if not self._waiting:
+            self._has_request.clear()
+            request = asyncio.create_task(self._has_request.wait())
+            await asyncio.wait({self._task, request}, timeout=THREAD_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            request.cancel()
+        for _ in range(LOOP_ITERATIONS):
+            await asyncio.sleep(0)
 
     def _finish(self) -> None:
         """End the step, and cancel its requests that are not executed yet."""
@@ -125,8 +140,3 @@ class SimulatedProcess:
         self._waiting.clear()
         self.loop.run_until_complete(asyncio.wait([self._task]))
         self._task, self.step = None, ""
-
-
-async def _iterate() -> None:
-    for _ in range(LOOP_ITERATIONS):
-        await asyncio.sleep(0)
