@@ -29,7 +29,7 @@ class FaultResult:
 
 
 def is_eviction(e: RequestRecord) -> bool:
-    return e.method == "POST" and e.path.endswith("/eviction")
+    return e.method == "POST" and e.path.endswith("/eviction") and "dryRun" not in e.query
 
 
 def is_release(e: RequestRecord) -> bool:

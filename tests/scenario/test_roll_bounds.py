@@ -45,9 +45,11 @@ def outcome(transition: Transition) -> tuple[str, str]:
 
 def test_a_roll_ends_when_the_old_pod_terminates_and_its_replacement_is_ready():
     """A grace period of half an hour, a finalizer or a lost node must not block the peers."""
-    roll = after_steps(evicting(), replace(REPLACED, pod=TERMINATING), seconds=10)
+    roll = after_steps(evicting(), replace(REPLACED, pod=TERMINATING), seconds=35)
+    assert roll.status.phase is Phase.EVICTING, "most pods are gone within the default grace period"
+    roll = after_steps(roll, replace(REPLACED, pod=TERMINATING), seconds=36)
     assert roll.status.phase is Phase.VERIFYING
-    ended = advance(roll, replace(REPLACED, pod=TERMINATING), at(11)).status
+    ended = advance(roll, replace(REPLACED, pod=TERMINATING), at(37)).status
     assert (ended.phase, ended.message) == (Phase.SUCCEEDED, "replaced by leaky-new; the old pod is terminating")
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.actions import Action
 
+MAX_TERMINATION_WAIT_S = 30.0
+"""Maximum seconds for which a roll waits for the end of a pod that is terminating and replaced: the default grace
+period of pods. The duration of most rolls, from which the lead time follows, includes it, and no peer waits longer."""
 TERMINATION_MARGIN_S = 60.0
 """Seconds after the end of its grace period for which a terminating pod is waited for. The kubelet needs a few of them;
 the rest is chosen by hand."""
@@ -227,6 +230,12 @@ class StepInput:
         killed_at = container.oom_killed_at
         cause = " after an OOM kill" if killed_at is not None and killed_at > trigger.container_started else ""
         return f"container {container.name} has restarted{cause} at {rfc3339(container.started_at)}"
+
+    @property
+    def has_waited_for_termination(self) -> bool:
+        """Return whether the pod has been terminating for so long that the roll need not wait for its end."""
+        since = self.status.times.evicting or self.phase_began
+        return since is not None and (self.now - since).total_seconds() > MAX_TERMINATION_WAIT_S
 
     @property
     def is_past_grace_period(self) -> bool:

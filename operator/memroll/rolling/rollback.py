@@ -79,7 +79,8 @@ def interruption(step: StepInput) -> Transition | None:
 
 def _terminating(step: StepInput) -> Transition:
     """Wait until the pod is gone, unless nothing more depends on that, or it should have been gone for long."""
-    if step.workload is None or step.is_replaced or step.observation.uninstalling:
+    is_replaced = step.workload is None or (step.is_replaced and step.has_waited_for_termination)
+    if is_replaced or step.observation.uninstalling:
         return step.to_phase(Phase.VERIFYING, "the old pod is terminating", reason=VERIFYING)
     if step.is_past_grace_period:
         return step.to_phase(Phase.VERIFYING, overdue_termination(step), reason=TERMINATION_TIMED_OUT)
