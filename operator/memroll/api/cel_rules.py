@@ -44,6 +44,11 @@ POLICY: list[dict[str, Any]] = [
         "fieldPath": ".roll.replacementTimeout",
     },
     {
+        "rule": "duration(self.roll.settle) <= duration('1h')",
+        "message": "`roll.settle` must be at most 1h",
+        "fieldPath": ".roll.settle",
+    },
+    {
         "rule": "duration(self.roll.drain.minDuration) <= duration(self.roll.drain.timeout)"
         " && duration(self.roll.drain.timeout) <= duration('6h')",
         "message": "`roll.drain.minDuration` must not be longer than `roll.drain.timeout`, and that at most 6h",
@@ -78,6 +83,7 @@ _IMMUTABLE = (
     "duringRollout",
     "reason",
     "replacementTimeoutSeconds",
+    "settleSeconds",
     "drain",
     "evidence",
     "workload",

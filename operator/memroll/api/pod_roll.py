@@ -89,6 +89,8 @@ class PodRollSpec(ApiModel):
     """`Evict`: the roll also begins while the workload is in a rollout, if its strategy is `Evict`."""
     replacement_timeout_seconds: int = Field(default=600, ge=5, le=MAX_REPLACEMENT_TIMEOUT_S)
     """Time within which the replacement must become Ready; after it the roll is rolled back."""
+    settle_seconds: int = Field(default=0, ge=0, le=3600)
+    """Time for which the replacement must be Ready before the old pod leaves, in addition to `minReadySeconds`."""
     drain: DrainSpec = DrainSpec()
     """Draining of the released pod before it is evicted."""
     evidence: EvidenceSpec = EvidenceSpec()

@@ -156,6 +156,9 @@ class RollPolicy(ApiModel):
     when_not_ready: HoldOrEvict = HoldOrEvict.HOLD
     """Action for a pod that would reach its limit while it is not Ready: `Hold` waits, `Evict` evicts the pod shortly
     before."""
+    settle: Duration = timedelta(0)
+    """Time for which a replacement must be Ready before the old pod leaves, in addition to the workload's
+    `minReadySeconds`: for load balancers that send requests to a new pod later."""
     maintenance_windows: MaintenanceWindows | None = None
     """Times at which pods may be rolled. Without it, at any time."""
     drain: DrainSpec = DrainSpec()

@@ -156,6 +156,8 @@ class Workload:
     """Reason why the controller can't create pods (an exhausted quota, an admission webhook), or empty."""
     is_supported: bool = True
     """False if memroll can't read the rollouts of this kind of workload."""
+    min_ready_s: float = 0.0
+    """Seconds for which a pod must be Ready until its controller counts it as available (`minReadySeconds`)."""
     paused: bool = False
     restarted_at: str = ""
     """Time of the last restart by annotation or field, as written there; or empty."""

@@ -63,6 +63,7 @@ def pod_roll_manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> 
         strategy=Strategy.EVICT if candidate.evicted_because else policy.spec.roll.strategy,
         during_rollout=policy.spec.roll.during_rollout if candidate.evicted_because else HoldOrEvict.HOLD,
         replacement_timeout_seconds=replacement_timeout_s(policy, candidate),
+        settle_seconds=int(policy.spec.roll.settle.total_seconds()),
         drain=policy.spec.roll.drain,
         evidence=policy.spec.evidence,
         workload=_workload(candidate),

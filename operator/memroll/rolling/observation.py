@@ -136,7 +136,22 @@ class StepInput:
         somebody starts in the middle of a roll, the replacement may be of the next one.
         """
         assert self.workload is not None, "the caller checked"
-        return self.observation.ready_others >= min(self.workload.replicas, self.status.ready_before)
+        available = sum(1 for p in self.observation.other_pods if self.is_available(p))
+        return available >= min(self.workload.replicas, self.status.ready_before)
+
+    @property
+    def settle_s(self) -> float:
+        """Seconds for which a pod must be Ready until it counts: `minReadySeconds`, and `roll.settle` in addition."""
+        return (self.workload.min_ready_s if self.workload else 0.0) + self.roll.spec.settle_seconds
+
+    def is_available(self, pod: Pod) -> bool:
+        """Return whether a pod has been Ready for long enough."""
+        if not pod.ready or pod.deleting:
+            return False
+        return self.settle_s <= 0 or self._ready_for_s(pod) >= self.settle_s
+
+    def _ready_for_s(self, pod: Pod) -> float:
+        return 0.0 if pod.ready_at is None else (self.now - pod.ready_at).total_seconds()
 
     @property
     def can_restore(self) -> bool:
@@ -169,8 +184,8 @@ class StepInput:
         """
         if self.is_replaced:
             return True
-        is_ready = self.replacement_pod is not None and self.replacement_pod.ready
-        return is_ready and self.is_overdue(self.status.times.replacing)
+        is_available = self.replacement_pod is not None and self.is_available(self.replacement_pod)
+        return is_available and self.is_overdue(self.status.times.replacing)
 
     @property
     def replacement(self) -> ReplacementPod | None:
@@ -183,6 +198,9 @@ class StepInput:
         failure = self.workload.replica_failure if self.workload else ""
         if pod is None:
             return f"no replacement exists yet ({failure})" if failure else "no replacement exists yet"
+        if pod.ready and not self.is_available(pod):
+            ready_for, settle = humanize_duration(self._ready_for_s(pod)), humanize_duration(self.settle_s)
+            return f"replacement {pod.key.name} must be Ready for {settle}, and is for {ready_for}"
         if pod.ready:
             return "more pods must be Ready"
         detail = f" ({pod.not_ready_reason})" if pod.not_ready_reason else ""
@@ -251,8 +269,8 @@ class StepInput:
         return began
 
     def is_overdue(self, since: datetime | None, times: int = 1) -> bool:
-        """Return whether `times` replacement timeouts have passed since then."""
-        timeout_s = times * self.roll.spec.replacement_timeout_seconds
+        """Return whether `times` replacement timeouts have passed since then; pods need their time to settle on top."""
+        timeout_s = times * self.roll.spec.replacement_timeout_seconds + self.settle_s
         return since is not None and (self.now - since).total_seconds() > timeout_s
 
 

@@ -248,6 +248,7 @@ def _without_owner(controller: ObjectRef, raw: Json, replicas: int, rollout: str
         controller_uids=frozenset({controller.uid}),
         replica_failure=replica_failure(raw),
         restarted_at=_restarted_at(raw),
+        min_ready_s=_min_ready_s(raw),
     )
 
 
@@ -262,9 +263,14 @@ def _with_owner(workload: Workload, owner: Json, replica_sets: list[Json], selec
         replica_failure=workload.replica_failure or next(iter(failures), ""),
         paused=get_bool(owner, "spec", "paused"),
         restarted_at=_restarted_at(owner),
+        min_ready_s=_min_ready_s(owner),
         has_recreate_strategy=has_recreate_strategy(owner),
         must_not_surge_because=must_not_surge_because(owner),
     )
+
+
+def _min_ready_s(raw: Json) -> float:
+    return float(max(0, get_int(raw, "spec", "minReadySeconds")))
 
 
 def _restarted_at(raw: Json) -> str:
