@@ -231,13 +231,14 @@ class FakeCluster:
         self._write(f"status {name} {status.get('phase', '')}")
         return store[name]
 
-    async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners) -> None:
+    async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners) -> str:
         if pod.labels.get(hash_label) == RELEASED_HASH:
-            return
+            return ""
         old = pod.labels[hash_label]
         annotations = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old, OWNER_ANNOTATION: owners.to_annotation()}
         self._patch_pod(pod, labels={**pod.labels, hash_label: RELEASED_HASH}, annotations=annotations)
         self._write(f"release {pod.key.name}")
+        return ""
 
     async def restore(self, pod: Pod, hash_label: str) -> None:
         current = self.pods[pod.key.name]

@@ -144,6 +144,12 @@ def roll_owner(**more: Any) -> Json:
     return {"ownerReferences": [{**ours, "controller": False, "blockOwnerDeletion": False, **more}]}
 
 
+def workload_owner(name: str, uid: str) -> Json:
+    """Return a pod's owner reference to the Deployment above its ReplicaSet, as a release writes it."""
+    reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": uid}
+    return {**reference, "controller": False, "blockOwnerDeletion": False}
+
+
 def controller_name(pod: Json | None) -> str:
     """Return the name of a pod's controller; empty without one."""
     owners = (pod or {"metadata": {}})["metadata"].get("ownerReferences", [])

@@ -37,6 +37,7 @@ from tests.e2e.admission_requests import (
     refusal,
     roll_owner,
     workload,
+    workload_owner,
 )
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ HASH_RECORD = (
 )
 LABEL_RECORD = "memroll records labels only when it detaches a pod, and removes the record only when it restores them"
 OWNER = "memroll changes no owner of a pod but the PodRoll"
+WORKLOAD_OWNER = "memroll makes only the workload of a pod that it releases an owner"
 OWNS_RELEASED = "memroll lets a PodRoll own only a released pod"
 FINALIZER = "memroll changes no finalizer"
 HASH_DETACHED = merge(
@@ -303,10 +305,19 @@ def test_a_whole_roll_is_admitted_rolled_back_and_repeated(cluster, operator):
     # Of two pods that never ran, the ReplicaSet could delete either.
     cluster.kubectl("annotate", "pod", name, "-n", WATCHED, f"{DELETION_COST}=1000")
     old = read_again(cluster, first)
-    release = {"metadata": merge(RELEASED, own_annotations(released_from=hash_))}
+    changes, controller = merge(RELEASED, own_annotations(released_from=hash_)), old["metadata"]["ownerReferences"][0]
+    uid = cluster.get("deployment", WATCHED, chat)["metadata"]["uid"]
+    release = {"metadata": changes | {"ownerReferences": [controller, workload_owner(chat, uid)]}}
+    for other in (workload_owner("other", uid), workload_owner(chat[:-1], uid)):
+        stolen = {"metadata": changes | {"ownerReferences": [controller, other]}}
+        assert DENIED in refusal(operator.patch, old, stolen, DRY_RUN)
+    unreleased = {"metadata": {"ownerReferences": [controller, workload_owner(chat, uid)]}}
+    assert WORKLOAD_OWNER in refusal(operator.patch, old, unreleased, DRY_RUN)
     operator.patch(old, release)
     wait_for("the ReplicaSet to release the pod", is_released)
     wait_for("a replacement", lambda: find_owned_pod(except_uid=old["metadata"]["uid"]))
+    (owner,) = read_again(cluster, old)["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("Deployment", chat), "the pod never stands without an owner"
     record = create(operator.cluster, admission_requests.pod_roll(WATCHED, name))["metadata"]
     operator.patch(read_again(cluster, old), {"metadata": roll_owner(name=record["name"], uid=record["uid"])})
     operator.patch(read_again(cluster, old), {"metadata": DETACHED})

@@ -255,7 +255,7 @@ def traces_of(pod: Json) -> list[str]:
     """Return the labels, annotations and owners of memroll on a pod."""
     found = [key for key in annotations_of(pod) if key.startswith(ANNOTATION_PREFIX)]
     found += [value for value in labels_of(pod).values() if value in (RELEASED, DETACHED)]
-    return found + [o["kind"] for o in owners_of(pod) if o["kind"] == "PodRoll"]
+    return found + [o["kind"] for o in owners_of(pod) if _is_own_reference(o)]
 
 
 def has_traces(pod: Json) -> bool:
@@ -276,10 +276,24 @@ def _check_fields(before: Json, after: Json) -> None:
     for key in _differing(labels_of(before), labels_of(after)):
         if key != HASH_LABEL and DETACHED not in (labels_of(before).get(key), labels_of(after).get(key)):
             raise InvariantViolationError(f"memroll changes the label {key}")
-    if [o for o in owners_of(before) if o["kind"] != "PodRoll"] != [
-        o for o in owners_of(after) if o["kind"] != "PodRoll"
-    ]:
-        raise InvariantViolationError("memroll changes an owner that is not a PodRoll")
+    _check_owners(before, after)
+
+
+def _check_owners(before: Json, after: Json) -> None:
+    """Check that only references to PodRolls and to the workload change, and that a released pod has an owner."""
+    foreign = [[o for o in owners_of(p) if not _is_own_reference(o)] for p in (before, after)]
+    if foreign[0] != foreign[1]:
+        raise InvariantViolationError("memroll changes an owner that is neither a PodRoll nor the workload")
+    added = [o for o in owners_of(after) if o not in owners_of(before)]
+    is_release = labels_of(before).get(HASH_LABEL) != RELEASED == labels_of(after)[HASH_LABEL]
+    if any(o["kind"] == "Deployment" for o in added) and not is_release:
+        raise InvariantViolationError("memroll makes a Deployment the owner of a pod that it does not release")
+    if labels_of(after)[HASH_LABEL] == RELEASED and not owners_of(after):
+        raise InvariantViolationError("memroll leaves a released pod without an owner")
+
+
+def _is_own_reference(owner: Json) -> bool:
+    return bool(owner["kind"] == "PodRoll" or (owner["kind"] == "Deployment" and not owner.get("controller")))
 
 
 def _check_restart(write: Write, roll: Json | None) -> None:

@@ -262,7 +262,7 @@ class RollSimulation:
         """Replace a pod by another one of the same name, as a StatefulSet does."""
         for pod in _pick(self.cluster.list_pods(), index):
             self.server.remove("pods", pod)
-            owners = [o for o in owners_of(pod) if o["kind"] != "PodRoll"]
+            owners = [o for o in owners_of(pod) if o.get("controller")]
             labels = APP | {HASH_LABEL: annotations_of(pod).get(RELEASED_FROM, labels_of(pod)[HASH_LABEL])}
             with suppress(RefusedError):  # by a quota or by a terminating namespace
                 meta = {"name": name_of(pod), "labels": labels, "ownerReferences": owners}

@@ -62,12 +62,11 @@ def scale_to_zero(scenario: RollScenario) -> None:
 
 
 def delete_workload(scenario: RollScenario) -> None:
-    """Delete the Deployment and its PodDisruptionBudget: the old pod, which no ReplicaSet owns, is evicted.
+    """Delete the Deployment: it owns the released pod, so the garbage collector deletes that as well.
 
-    A PodDisruptionBudget of pods without a controller would allow no eviction.
+    An eviction would not be allowed: the PodDisruptionBudget counts no pod without a controller.
     """
     roll = start_surge(scenario, 1)
-    scenario.kube.delete("poddisruptionbudgets", scenario.namespace, APP)
     scenario.kube.delete("deployments", scenario.namespace, APP)
     scenario.wait_until_ended(roll)
     wait_until("the deletion of all pods", lambda: not scenario.list_pods())

@@ -86,8 +86,10 @@ class _ReleasePod(Action):
         assert release is not None, "recorded before the pod is released"
         assert workload is not None, "checked by the strategy"
         owners = RecordedOwners(workload.controller, workload.owner)
-        await clients.kubernetes.release(step.pod, release.hash_label, step.roll.name, owners)
-        return step.status
+        refusal = await clients.kubernetes.release(step.pod, release.hash_label, step.roll.name, owners)
+        if not refusal:
+            return step.status
+        return with_message(step.status, f"{step.status.message} (the pod has no owner meanwhile: {refusal})")
 
     def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
         return step.to_phase(Phase.FAILED, self.refusal_message(error), reason=error.reason).status

@@ -9,7 +9,8 @@ import pytest
 from memroll.clients.kube.pod_writes import KubePodWriter
 from memroll.clients.kube.pods import KubePodReader
 from memroll.errors import ClusterUnavailableError, ConflictError, NotFoundError, TerminalError
-from memroll.model.pods import DETACHED_ANNOTATION, HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, Pod
+from memroll.model.annotations import RecordedOwners
+from memroll.model.pods import DETACHED_ANNOTATION, HASH_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, ObjectRef, Pod
 from memroll.rolling.eviction_response import EvictionResult
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
@@ -115,6 +116,71 @@ async def test_a_restore_leaves_no_trace_of_the_roll(server: FakeApi, api: KubeA
     await writer.restore(await read(api), HASH)
     after = metadata(server)
     assert after | {"resourceVersion": ""} == before | {"resourceVersion": ""}
+
+
+DEPLOYMENT = ObjectRef("apps/v1", "Deployment", "chat", "d")
+OWNERS = RecordedOwners(ObjectRef("apps/v1", "ReplicaSet", "chat-abc", "rs"), DEPLOYMENT)
+
+
+def owners(server: FakeApi) -> list[tuple[str, str, bool]]:
+    return [(o["kind"], o["name"], o["controller"]) for o in metadata(server)["ownerReferences"]]
+
+
+async def test_the_workload_owns_a_released_pod_until_the_podroll_does(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    """Tools that prune what has no owner must not find the only serving pod."""
+    add_pod(server)
+    assert await writer.release(await read(api), HASH, "chat-0-x", OWNERS) == ""
+    assert owners(server) == [("ReplicaSet", "chat-abc", True), ("Deployment", "chat", False)]
+    server.touch(POD, lambda pod: pod["metadata"]["ownerReferences"].pop(0))  # as the ReplicaSet does
+    await writer.add_owner(await read(api), "chat-0-x", "roll-uid")
+    assert owners(server) == [("PodRoll", "chat-0-x", False)]
+    await writer.restore(await read(api), HASH)
+    assert metadata(server)["ownerReferences"] == []
+
+
+async def test_a_restore_removes_the_workload_from_the_owners(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    before = dict(metadata(server))
+    await writer.release(await read(api), HASH, "chat-0-x", OWNERS)
+    await writer.restore(await read(api), HASH)
+    assert metadata(server)["ownerReferences"] == before["ownerReferences"]
+
+
+async def test_an_owner_that_somebody_else_added_is_kept(server: FakeApi, api: KubeApi, writer: KubePodWriter) -> None:
+    other = {"apiVersion": "example.com/v1", "kind": "Batch", "name": "b", "uid": "b", "controller": False}
+    add_pod(server)
+    server.touch(POD, lambda pod: pod["metadata"]["ownerReferences"].append(other))
+    await writer.release(await read(api), HASH, "chat-0-x", OWNERS)
+    await writer.add_owner(await read(api), "chat-0-x", "roll-uid")
+    await writer.restore(await read(api), HASH)
+    assert owners(server) == [("ReplicaSet", "chat-abc", True), ("Batch", "b", False)]
+
+
+async def test_where_owners_are_forbidden_a_pod_is_released_without_one(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    """With OwnerReferencesPermissionEnforcement, as on OpenShift, it needs the permission to delete the pod."""
+    add_pod(server)
+    server.faults.append(Fault("403", "PATCH", POD, message="cannot set an ownerRef on a resource you can't delete"))
+    refusal = await writer.release(await read(api), HASH, "chat-0-x", OWNERS)
+    assert "cannot set an ownerRef" in refusal
+    assert metadata(server)["labels"][HASH] == RELEASED_HASH
+    assert owners(server) == [("ReplicaSet", "chat-abc", True)]
+
+
+async def test_a_release_with_an_owner_of_a_pod_that_changed_is_a_conflict(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    original = await read(api)
+    server.touch(POD, lambda pod: pod["metadata"]["labels"].update(app="other"))
+    with pytest.raises(ConflictError):
+        await writer.release(original, HASH, "chat-0-x", OWNERS)
+    assert metadata(server)["labels"][HASH] == "abc"
 
 
 async def test_a_repeated_restore_changes_nothing(server: FakeApi, api: KubeApi, writer: KubePodWriter) -> None:

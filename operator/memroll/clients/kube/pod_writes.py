@@ -10,7 +10,6 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from memroll.api import API_VERSION
 from memroll.api.base import rfc3339
 from memroll.clients.kube.api_client import (
     MAX_MESSAGE_CHARS,
@@ -21,6 +20,7 @@ from memroll.clients.kube.api_client import (
     to_error,
 )
 from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
+from memroll.clients.kube.pod_owners import with_roll, with_workload, without_own_references
 from memroll.clients.kube.pods import CORE
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.clients.kube.workloads import RESTART_ANNOTATION, resource_of
@@ -55,7 +55,6 @@ EVICTION_BURST = 10
 EVICTION_INTERVAL_S = 0.5
 """Time per eviction request after a burst, in seconds, chosen by hand: a bug must not overload the API server."""
 ROLL_ANNOTATIONS = {ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
-_ROLL_KIND = "PodRoll"
 _TEMPLATE_HASH_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
@@ -67,14 +66,16 @@ class KubePodWriter:
         self._pods = pods
         self._evictions = evictions or TokenBucket(EVICTION_BURST, EVICTION_INTERVAL_S)
 
-    async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners = NO_OWNERS) -> None:
+    async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners = NO_OWNERS) -> str:
         """Change the template hash, so that the ReplicaSet releases the pod; record the hash, the owners and the roll.
 
-        Raises ConflictError if the pod changed since it was read.
+        The workload becomes an owner of the pod in the same patch: a pod without an owner looks abandoned to GitOps
+        tools and to cleaners of bare pods. Where the API server forbids that, the pod is released without it, and the
+        reason is returned. Raises ConflictError if the pod changed since it was read.
         """
         old = pod.labels.get(hash_label, "")
         if old == RELEASED_HASH and pod.annotations.get(ROLL_ANNOTATION) == roll_name:
-            return
+            return ""
         if not hash_label or not old or old == RELEASED_HASH:
             raise TerminalError(
                 "Unreleasable", f"pod {pod.key.name}: label {hash_label!r} is {old!r}, not a template hash"
@@ -82,8 +83,26 @@ class KubePodWriter:
         annotations = {ROLL_ANNOTATION: roll_name, HASH_ANNOTATION: old}
         if owners != NO_OWNERS:
             annotations[OWNER_ANNOTATION] = owners.to_annotation()
-        metadata = {"labels": {hash_label: RELEASED_HASH}, "annotations": annotations}
-        await self._patch(pod.key, pod.resource_version, metadata)
+        metadata: Json = {"labels": {hash_label: RELEASED_HASH}, "annotations": annotations}
+        if owners.owner is None or owners.owner == owners.controller:
+            await self._patch(pod.key, pod.resource_version, metadata)
+            return ""
+        references = await self._references_with(pod, owners.owner)
+        try:
+            await self._patch(pod.key, pod.resource_version, metadata | {"ownerReferences": references})
+        except TerminalError as error:
+            if error.reason != "Forbidden":
+                raise
+            await self._patch(pod.key, pod.resource_version, metadata)
+            return error.message
+        return ""
+
+    async def _references_with(self, pod: Pod, owner: ObjectRef) -> list[Json]:
+        """Return the owner references of an unchanged pod, and one more that does not control it."""
+        raw = await self._reread(pod.key)
+        if get_str(raw, "metadata", "resourceVersion") != pod.resource_version:
+            raise ConflictError("Conflict", f"pod {pod.key.name} has changed since it was read")
+        return with_workload(get_dicts(raw, "metadata", "ownerReferences"), owner)
 
     async def detach(self, pod: Pod, labels: Mapping[str, str]) -> None:
         """Change the labels by which Services select a released pod, and record their values."""
@@ -107,7 +126,7 @@ class KubePodWriter:
         raw = await self._reread(pod.key)
         labels, annotations = get_str_dict(raw, "metadata", "labels"), get_str_dict(raw, "metadata", "annotations")
         owners = get_dicts(raw, "metadata", "ownerReferences")
-        kept = [owner for owner in owners if not _is_roll(owner)]
+        kept = without_own_references(owners, annotations)
         recorded = labels_from_annotation(annotations.get(DETACHED_ANNOTATION, "{}"))
         restored = {k: v for k, v in recorded.items() if labels.get(k) == DETACHED_VALUE}
         if labels.get(hash_label) == RELEASED_HASH:
@@ -138,13 +157,15 @@ class KubePodWriter:
         await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
     async def add_owner(self, pod: Pod, roll_name: str, roll_uid: str) -> None:
-        """Make the PodRoll an owner of the pod: the garbage collector deletes the pod along with the PodRoll."""
+        """Make the PodRoll an owner of the pod, in place of the workload.
+
+        The garbage collector then deletes the pod along with the PodRoll.
+        """
         raw = await self._reread(pod.key)
         owners = get_dicts(raw, "metadata", "ownerReferences")
         if any(get_str(owner, "uid") == roll_uid for owner in owners):
             return
-        reference = {"apiVersion": API_VERSION, "kind": _ROLL_KIND, "name": roll_name, "uid": roll_uid}
-        owners.append({**reference, "controller": False, "blockOwnerDeletion": False})
+        owners = with_roll(owners, get_str_dict(raw, "metadata", "annotations"), roll_name, roll_uid)
         await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), {"ownerReferences": owners})
 
     async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
@@ -232,13 +253,6 @@ def _recorded_hash(pod: Pod, annotations: Mapping[str, str]) -> str:
         message = f"annotation {HASH_ANNOTATION} of pod {pod.key.name} has no template hash, but {recorded[:63]!r}"
         raise TerminalError("Unrestorable", message)
     return recorded
-
-
-def _is_roll(owner: Json) -> bool:
-    return (
-        get_str(owner, "kind") == _ROLL_KIND
-        and get_str(owner, "apiVersion").partition("/")[0] == API_VERSION.partition("/")[0]
-    )
 
 
 def _eviction_body(key: PodKey, resource_version: str, roll_name: str) -> Json:
