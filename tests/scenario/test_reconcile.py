@@ -159,6 +159,16 @@ async def test_pods_without_samples_are_inconclusive_and_reported():
     assert sim.recorder.reasons("Pod") == ["InsufficientData"]
 
 
+async def test_a_conflict_names_the_policy_that_watches_the_pod():
+    """Of several older ones, that is the oldest; the others have a conflict themselves."""
+    sim = leaking()
+    for name, created in (("second", "2026-02-02"), ("oldest", "2026-02-01"), ("third", "2026-02-03")):
+        sim.cluster.policies_json[name] = policy_json(FAST, name=name, creationTimestamp=f"{created}T00:00:00Z")
+    await sim.reconcile()
+    assert sim.condition("Accepted")[2] == "an older policy already watches: leaky-1 (oldest)"
+    assert sim.condition("Ready")[2] == "an older policy watches all of its pods: leaky-1 (oldest)"
+
+
 async def test_the_younger_of_two_policies_on_one_pod_has_a_conflict():
     sim = leaking()
     older = policy_json(FAST, name="older", creationTimestamp="2026-02-01T00:00:00Z")

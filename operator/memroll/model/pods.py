@@ -159,8 +159,8 @@ class Workload:
     min_ready_s: float = 0.0
     """Seconds for which a pod must be Ready until its controller counts it as available (`minReadySeconds`)."""
     paused: bool = False
-    restarted_at: str = ""
-    """Time of the last restart by annotation or field, as written there; or empty."""
+    restarted_at: datetime | None = None
+    """Time of the last restart by annotation or field; None if there was none."""
     has_recreate_strategy: bool = False
     """True if the controller ends all old pods before it creates new ones (`strategy: Recreate`)."""
     must_not_surge_because: str = ""

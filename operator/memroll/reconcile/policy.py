@@ -72,9 +72,10 @@ async def _select_pods(
     """Return the policy's pods, and as text those that an older policy watches already."""
     selected = await _list_pods(snapshot.policy, kubernetes)
     watched_by: dict[str, str] = {}
-    for other in snapshot.others:
+    for other in sorted(snapshot.others, key=_age_key):  # the oldest policy that selects a pod watches it
         if _age_key(other) < _age_key(snapshot.policy):
-            watched_by |= dict.fromkeys(await _also_selected(selected, other, kubernetes), other.name)
+            also_selected = await _also_selected(selected, other, kubernetes)
+            watched_by = dict.fromkeys(also_selected, other.name) | watched_by
     own = tuple(p for p in selected if p.key.uid not in watched_by and not p.deleting)
     conflicting = tuple(f"{p.key.name} ({watched_by[p.key.uid]})" for p in selected if p.key.uid in watched_by)
     return own, conflicting

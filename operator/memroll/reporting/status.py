@@ -90,7 +90,8 @@ def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if spec.suspend:
         return ConditionStatus.TRUE, "Suspended", "suspended: no pod is assessed or rolled"
     if not outcome.watched_pods and outcome.conflicting_pods:
-        return ConditionStatus.FALSE, "Conflicted", "an older policy watches all of its pods"
+        message = f"an older policy watches all of its pods: {_conflicts(outcome)}"
+        return ConditionStatus.FALSE, "Conflicted", message
     if not outcome.watched_pods:
         return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
     return ConditionStatus.TRUE, "Watching", _summary(outcome)
@@ -135,12 +136,15 @@ def _why_inconclusive(outcome: Outcome) -> str:
     return next(v.message for v in verdicts if v.reason is most_common)
 
 
+def _conflicts(outcome: Outcome) -> str:
+    return ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
+
+
 def _accepted(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if isinstance(outcome.error, TerminalError):
         return ConditionStatus.FALSE, "Invalid", outcome.error.message
     if outcome.conflicting_pods:
-        names = ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
-        return ConditionStatus.FALSE, "Conflicted", f"an older policy already watches: {names}"
+        return ConditionStatus.FALSE, "Conflicted", f"an older policy already watches: {_conflicts(outcome)}"
     if outcome.error is None and not outcome.watched_pods and not outcome.policy.spec.suspend:
         return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
     return ConditionStatus.TRUE, "Accepted", "the policy is valid"

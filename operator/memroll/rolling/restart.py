@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from memroll.api.base import rfc3339
 from memroll.api.pod_roll import Phase
 from memroll.api.roll_spec import Strategy
 from memroll.rolling.actions import Action
@@ -39,12 +38,19 @@ class _RestartWorkload(Action):
 RESTART_WORKLOAD = _RestartWorkload()
 
 
+def _has_been_restarted(step: StepInput) -> bool:
+    """Return whether the workload was restarted at the recorded time or later; its annotation has whole seconds."""
+    recorded = step.status.restarted_at
+    found = step.workload.restarted_at if step.workload else None
+    return recorded is None or (found is not None and found >= recorded.replace(microsecond=0))
+
+
 def replacing(step: StepInput) -> Transition:
     """Wait until the controller has restarted the workload. A restart that has begun can't be rolled back."""
     status, workload, observation = step.status, step.workload, step.observation
     if workload is None:
         return step.to_phase(Phase.ABORTED, "the workload is gone", reason=WORKLOAD_GONE)
-    if status.restarted_at and workload.restarted_at < rfc3339(status.restarted_at):
+    if not _has_been_restarted(step):
         if step.roll.spec.cancel or observation.uninstalling:
             return step.to_phase(Phase.ABORTED, "stopped before anything was changed", reason=CANCELED)
         if workload.paused or step.is_overdue(status.times.replacing):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -82,6 +83,28 @@ async def test_a_pod_of_a_deployment(server: FakeApi, api: KubeApi, workloads: K
         selector="app=chat",
         controller_uids=frozenset({"chat-abc"}),
     )
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        pytest.param("2026-03-01T13:00:00+02:00", datetime(2026, 3, 1, 11, tzinfo=UTC), id="kubectl east of UTC"),
+        pytest.param("2026-03-01T12:00:00Z", datetime(2026, 3, 1, 12, tzinfo=UTC), id="UTC"),
+        pytest.param("yesterday", None, id="no time"),
+    ],
+)
+async def test_the_time_of_a_restart_is_read_in_any_time_zone(
+    server: FakeApi, workloads: KubeWorkloadReader, written: str, expected: datetime | None
+) -> None:
+    """Compared as text, a restart in Berlin an hour ago was later than one in UTC now."""
+    add_deployment(server)
+    template = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": written}}}
+    path = "/apis/apps/v1/namespaces/ai/deployments/chat"
+    server.touch(path, lambda d: d["spec"].update(template=template, minReadySeconds=7))
+    add_replica_set(server, "chat-abc", "abc", ownerReferences=owned_by("apps/v1", "Deployment", "chat", "d"))
+    found = await workloads.find_workload("ai", REPLICA_SET)
+    assert found is not None
+    assert (found.restarted_at, found.min_ready_s) == (expected, 7.0)
 
 
 async def test_only_replica_sets_of_the_same_deployment_count_as_old(

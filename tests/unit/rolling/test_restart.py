@@ -18,15 +18,11 @@ def test_a_restart_ends_with_the_workload_s_own_rollout():
     roll = after_steps(roll, BEFORE)
     assert advance(roll, BEFORE, at(1)).actions == (RESTART_WORKLOAD,), "a lost write is repeated"
     updating = "Deployment/leaky has updated 0 of 1 pods"
-    in_progress = workload(
-        restarted_at="2026-03-01T12:00:00Z", rollout_in_progress=updating, owner_rollout_in_progress=updating
-    )
+    in_progress = workload(restarted_at=at(0), rollout_in_progress=updating, owner_rollout_in_progress=updating)
     assert advance(roll, Observation(pod(), in_progress), at(2)).actions == ()
-    newer = workload(restarted_at="2026-03-01T13:00:00Z", owner_rollout_in_progress="goes on")
+    newer = workload(restarted_at=at(3600), owner_rollout_in_progress="goes on")
     assert advance(roll, Observation(pod(), newer), at(2)).actions == (), "a later restart by somebody else counts"
-    done = workload(
-        restarted_at="2026-03-01T12:00:00Z", rollout_in_progress="Deployment/leaky is at revision 2, the pod at 1"
-    )
+    done = workload(restarted_at=at(0), rollout_in_progress="Deployment/leaky is at revision 2, the pod at 1")
     roll = after_steps(roll, Observation(None, done, (REPLACEMENT,)), Observation(None, done, (REPLACEMENT,)))
     assert roll.status.phase is Phase.SUCCEEDED
     late = after_steps(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE, BEFORE)

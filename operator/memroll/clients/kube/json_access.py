@@ -68,7 +68,11 @@ def get_bool(obj: object, *path: str) -> bool:
 
 def get_time(obj: object, *path: str) -> datetime | None:
     """Return an RFC 3339 time in UTC; none outside of the range that a record can hold."""
-    text = get_str(obj, *path)
+    return parse_time(get_str(obj, *path))
+
+
+def parse_time(text: str) -> datetime | None:
+    """Parse an RFC 3339 time to UTC; None for anything else, and outside of the range that a record can hold."""
     try:
         value = datetime.fromisoformat(text[:MAX_TIME_CHARS])
     except ValueError:

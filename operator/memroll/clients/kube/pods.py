@@ -252,7 +252,8 @@ def _container(declared: Json, status: Json) -> Container:
     return Container(
         name=get_str(declared, "name"),
         id=runtime_id.rpartition("://")[2] if running else "",
-        limit_bytes=next((size for limit in limits if (size := parse_memory(limit)) is not None), None),
+        # For the kubelet, a limit of 0 is none.
+        limit_bytes=next((size for limit in limits if (size := parse_memory(limit)) is not None), None) or None,
         started_at=get_time(running, "startedAt"),
         restarts=get_count(status, "restartCount"),
         oom_killed_at=max(_oom_kill_times(status), default=None),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
-from memroll.clients.kube.json_access import get_bool, get_dict, get_int, get_str, get_str_dict
+from memroll.clients.kube.json_access import get_bool, get_dict, get_int, get_str, get_str_dict, parse_time
 from memroll.clients.kube.pod_revisions import (
     daemon_set_revisions,
     describe_replacing_daemon_set,
@@ -37,6 +37,7 @@ from memroll.model.pods import HASH_LABELS, ROLLOUT_HASH, TEMPLATE_HASH, ObjectR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
     from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.clients.kube.pods import KubePodReader
@@ -273,9 +274,10 @@ def _min_ready_s(raw: Json) -> float:
     return float(max(0, get_int(raw, "spec", "minReadySeconds")))
 
 
-def _restarted_at(raw: Json) -> str:
+def _restarted_at(raw: Json) -> datetime | None:
+    """Return the time of the last restart. kubectl writes it in the local time of the user."""
     annotations = get_str_dict(raw, "spec", "template", "metadata", "annotations")
-    return get_str(raw, "spec", "restartAt") or annotations.get(RESTART_ANNOTATION, "")
+    return parse_time(get_str(raw, "spec", "restartAt") or annotations.get(RESTART_ANNOTATION, ""))
 
 
 def _unsupported(controller: ObjectRef) -> Workload:

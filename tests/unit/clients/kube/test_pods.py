@@ -122,6 +122,12 @@ def test_the_limit_of_the_status_takes_precedence() -> None:
     assert container().limit_bytes == 128 * 2**20
 
 
+@pytest.mark.parametrize("zero", ["0", 0, "0Mi", "0.0"])
+def test_a_limit_of_0_is_no_limit(zero: str | int) -> None:
+    """The kubelet enforces none: such a pod must not count as one that is above its limit."""
+    assert container(resources={"limits": {"memory": zero}}).limit_bytes is None
+
+
 @pytest.mark.parametrize(
     ("status", "image"),
     [
