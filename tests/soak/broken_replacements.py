@@ -91,19 +91,11 @@ def _ctr(*arguments: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
 
 
-def crash_loop(scenario: RollScenario, _: int) -> None:
+def break_program(program: str, scenario: RollScenario) -> None:
+    """Replace the program by a broken one, which only new pods run, and then by the working one."""
     scenario.deploy(1, STRICT_BUDGET)
     scenario.start_load()
-    scenario.replace_program(CRASHING_PROGRAM)
-    check_rollback(scenario)
-    scenario.replace_program(objects.PROGRAM)
-    check_roll(scenario)
-
-
-def never_become_ready(scenario: RollScenario, _: int) -> None:
-    scenario.deploy(1, STRICT_BUDGET)
-    scenario.start_load()
-    scenario.replace_program(NEVER_READY_PROGRAM)
+    scenario.replace_program(program)
     check_rollback(scenario)
     scenario.replace_program(objects.PROGRAM)
     check_roll(scenario)
@@ -113,23 +105,16 @@ def exhaust_quota(scenario: RollScenario, _: int) -> None:
     """Set a ResourceQuota that allows no second pod: none is created."""
     scenario.deploy(1, STRICT_BUDGET)
     scenario.start_load()
-    quota = {"metadata": {"name": "one-pod"}, "spec": {"hard": {"pods": "1"}}}
-    scenario.kube.create("resourcequotas", scenario.namespace, quota)
-
-    def is_in_force() -> bool:
-        found = scenario.kube.get("resourcequotas", scenario.namespace, "one-pod") or {}
-        return bool(found.get("status", {}).get("used", {}).get("pods") == "1")
-
-    wait_until("the quota to be in force", is_in_force)
+    quota = scenario.create_pod_quota()
     check_rollback(scenario)
-    scenario.kube.delete("resourcequotas", scenario.namespace, "one-pod")
+    scenario.kube.delete("resourcequotas", scenario.namespace, quota)
     check_roll(scenario)
 
 
 CASES = [
     SoakCase("unschedulable", make_unschedulable),
     SoakCase("image-missing", remove_image),
-    SoakCase("crash-looping", crash_loop),
-    SoakCase("never-ready", never_become_ready),
+    SoakCase("crash-looping", lambda scenario, _: break_program(CRASHING_PROGRAM, scenario)),
+    SoakCase("never-ready", lambda scenario, _: break_program(NEVER_READY_PROGRAM, scenario)),
     SoakCase("quota-exhausted", exhaust_quota),
 ]

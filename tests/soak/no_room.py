@@ -30,17 +30,6 @@ def exclude_second_pod(template: Json) -> None:
     template["spec"]["affinity"] = {"podAntiAffinity": rule}
 
 
-def create_quota(scenario: RollScenario) -> None:
-    quota = {"metadata": {"name": "one-pod"}, "spec": {"hard": {"pods": "1"}}}
-    scenario.kube.create("resourcequotas", scenario.namespace, quota)
-
-    def is_in_force() -> bool:
-        found = scenario.kube.get("resourcequotas", scenario.namespace, "one-pod") or {}
-        return bool(found.get("status", {}).get("used", {}).get("pods") == "1")
-
-    wait_until("the quota to be in force", is_in_force)
-
-
 def create_due_roll(scenario: RollScenario, pod: Json, predicted_s: int, **spec: Any) -> str:
     """Create a PodRoll as a policy does for a leak: with the container's start and the predicted time to its limit."""
     trigger = {
@@ -80,7 +69,7 @@ def evict_exclusive_pod(scenario: RollScenario, _: int) -> None:
 def evict_without_quota(scenario: RollScenario, _: int) -> None:
     scenario.deploy(1, env=SLOW_LEAK)
     scenario.start_load()
-    create_quota(scenario)
+    scenario.create_pod_quota()
     (old,) = scenario.list_pods()
     evict_in_time(scenario, create_due_roll(scenario, old, PREDICTED_S), old, "exceeded quota: one-pod")
 

@@ -147,6 +147,19 @@ class RollScenario:
         """Replace the program of pods that start from now on; no spec changes."""
         self.kube.patch("configmaps", self.namespace, "program", {"data": {"app.py": text}})
 
+    def create_pod_quota(self) -> str:
+        """Create a ResourceQuota that allows one pod; return its name once it is in force."""
+        name = "one-pod"
+        body = {"metadata": {"name": name}, "spec": {"hard": {"pods": "1"}}}
+        self.kube.create("resourcequotas", self.namespace, body)
+
+        def is_in_force() -> bool:
+            found = self.kube.get("resourcequotas", self.namespace, name) or {}
+            return bool(found.get("status", {}).get("used", {}).get("pods") == "1")
+
+        wait_until("the quota to be in force", is_in_force)
+        return name
+
     def create_roll(self, pod: Json, **spec: Any) -> str:
         """Create a PodRoll by hand, and return its name."""
         body = self.build_roll(pod["metadata"]["name"], **spec)

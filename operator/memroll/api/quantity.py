@@ -197,6 +197,17 @@ def _string(pattern: str, max_length: int) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "maxLength": max_length})
 
 
+def _int_or_string(rule: str, message: str) -> WithJsonSchema:
+    """Return the schema of a number or a text, with its CEL rule.
+
+    The API server estimates the cost of the rule by the maximum length, and refuses a CRD whose rules cost too much.
+    """
+    validation = {"rule": rule, "message": message}
+    return WithJsonSchema(
+        {"x-kubernetes-int-or-string": True, "maxLength": 32, "x-kubernetes-validations": [validation]}
+    )
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -219,37 +230,18 @@ PodCount = Annotated[
     CountOrPercentage,
     BeforeValidator(CountOrPercentage.parse),
     PlainSerializer(CountOrPercentage.to_json, return_type=int | str),
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "maxLength": 32,
-            "x-kubernetes-validations": [
-                {
-                    "rule": "type(self) == int ? self >= 1 && self <= 9999"
-                    " : self.matches('^((100|[1-9][0-9]?)%|[1-9][0-9]{0,3})$')",
-                    "message": "must be a count from 1 to 9999, or a percentage from 1% to 100%",
-                }
-            ],
-        }
+    _int_or_string(
+        "type(self) == int ? self >= 1 && self <= 9999 : self.matches('^((100|[1-9][0-9]?)%|[1-9][0-9]{0,3})$')",
+        "must be a count from 1 to 9999, or a percentage from 1% to 100%",
     ),
 ]
 RollCount = Annotated[
     CountOrPercentage,
     BeforeValidator(CountOrPercentage.parse_rolls),
     PlainSerializer(CountOrPercentage.to_json, return_type=int | str),
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            # The API server estimates the cost of the rule by it, and refuses a CRD whose rules may cost too much.
-            "maxLength": 32,
-            "x-kubernetes-validations": [
-                {
-                    "rule": f"type(self) == int ? self >= 0 && self <= {MAX_BUDGET_ROLLS}"
-                    " : self.matches('^(100|[1-9][0-9]?)%$')",
-                    "message": f"must be a count from 0 to {MAX_BUDGET_ROLLS}, or a percentage from 1% to 100%",
-                }
-            ],
-        }
+    _int_or_string(
+        f"type(self) == int ? self >= 0 && self <= {MAX_BUDGET_ROLLS} : self.matches('^(100|[1-9][0-9]?)%$')",
+        f"must be a count from 0 to {MAX_BUDGET_ROLLS}, or a percentage from 1% to 100%",
     ),
 ]
 LeadTime = Annotated[

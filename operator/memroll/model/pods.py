@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from memroll.model.pod_revisions import PodRevisions
@@ -126,6 +126,11 @@ class Pod:
     def has_roll_annotation(self) -> bool:
         """True if the pod has the annotation of a roll, even if someone has restored its labels by hand."""
         return ROLL_ANNOTATION in self.annotations
+
+
+def count_ready(pods: Iterable[Pod]) -> int:
+    """Return the number of pods that serve: Ready, and not terminating."""
+    return sum(1 for p in pods if p.ready and not p.deleting)
 
 
 @dataclass(frozen=True, slots=True)

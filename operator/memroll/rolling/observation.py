@@ -15,7 +15,7 @@ from memroll.api.base import rfc3339
 from memroll.api.pod_roll import ReplacementPod
 from memroll.api.quantity import humanize_duration
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
-from memroll.model.pods import DETACHED_VALUE, RELEASED_HASH
+from memroll.model.pods import DETACHED_VALUE, RELEASED_HASH, count_ready
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,7 +76,7 @@ class Observation:
 
     @property
     def ready_others(self) -> int:
-        return sum(1 for p in self.other_pods if p.ready and not p.deleting)
+        return count_ready(self.other_pods)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from memroll.api.pod_roll import PodRoll
 from memroll.errors import MemrollError, TerminalError
 from memroll.model.annotations import RecordedOwners
-from memroll.model.pods import HASH_LABELS, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
+from memroll.model.pods import HASH_LABELS, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION, count_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -96,7 +96,7 @@ async def _restore_or_evict(pod: Pod, kubernetes: KubernetesClient) -> str:
         return RESTORED
     if workload is not None:
         others = await kubernetes.list_workload_pods(workload, pod.key.namespace)
-        ready = sum(1 for p in others if p.ready and not p.deleting)
+        ready = count_ready(others)
         if ready < workload.replicas:
             return f"not restored: {ready} of {workload.replicas} pods of {workload.owner} are Ready"
     response = await kubernetes.evict(pod, pod.annotations.get(ROLL_ANNOTATION, ""))
