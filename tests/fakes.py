@@ -283,8 +283,12 @@ class FakeCluster:
     async def prefer_deletion(self, pod: Pod) -> None:
         self._write(f"prefer the deletion of {pod.key.name}")
 
-    async def never_evictable_because(self, pod: Pod) -> str:
-        return self.never_evictable
+    async def dry_run_eviction(self, pod: Pod) -> EvictionResponse | None:
+        if self.never_evictable:
+            return EvictionResponse(EvictionResult.MISCONFIGURED, self.never_evictable)
+        if not self.budget_allows:
+            return EvictionResponse(EvictionResult.BLOCKED, "the budget allows none now")
+        return EvictionResponse(EvictionResult.ACCEPTED, "it would be accepted")
 
     async def read_logs(
         self, pod: PodKey, container: str, lines: int, timeout_s: float, *, previous: bool = False

@@ -108,7 +108,8 @@ def check_annotations(annotations: Any) -> None:
             with suppress(KeyError):  # callers check the kind before
                 workloads.resource_of(ref)
     labels_from_annotation(annotations.get(DETACHED_ANNOTATION, "")).items()
-    assert isinstance(do_not_disrupt(annotations, annotations, NOW), str)
+    marked = any_pod(annotations=annotations)
+    assert isinstance(do_not_disrupt(marked, annotations, NOW), str)
     _build_path(annotations.get(ROLL_ANNOTATION, ""))
 
 
@@ -153,7 +154,8 @@ def _check_revisions(owner: dict[str, Any]) -> None:
 def check_network(raw: dict[str, Any]) -> None:
     labels, policies = get_str_dict(raw, "labels"), get_dicts(raw, "policies")
     listed = get_dicts(raw, "services")
-    services.describe_hash_selector(labels, "pod-template-hash", listed, policies, "ai")
+    selecting = services.Selecting(listed, policies, budgets=policies)
+    services.describe_hash_selector(labels, "pod-template-hash", selecting, "ai")
     with suppress(ValidationError):  # the API server accepts no such labels
         services.plan_detachment(labels, listed, policies, "ai")
 

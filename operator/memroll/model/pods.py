@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 DO_NOT_DISRUPT_ANNOTATION = "memroll.dev/do-not-disrupt"
 """On a pod or a namespace: "true", or the time until which memroll must not roll it."""
-AUTOSCALER_ANNOTATIONS = {
-    "karpenter.sh/do-not-disrupt": "true",
-    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-}
-"""Annotations by which the autoscalers must not disrupt a pod, with the value that forbids it; memroll obeys them."""
+KARPENTER_ANNOTATION = "karpenter.sh/do-not-disrupt"
+"""On a pod: "true", or for how long from its start Karpenter must not disrupt it ("30m"); memroll obeys it."""
+SAFE_TO_EVICT_ANNOTATION = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+"""On a pod: "false" if the Cluster Autoscaler must not evict it; memroll obeys it."""
+AUTOSCALER_ANNOTATIONS = frozenset({KARPENTER_ANNOTATION, SAFE_TO_EVICT_ANNOTATION})
 ROLL_ANNOTATION = "memroll.dev/roll"
 """On a released pod: the name of the PodRoll that released it."""
 HASH_ANNOTATION = "memroll.dev/released-from"
@@ -114,6 +114,8 @@ class Pod:
     """True for the mirror of a static pod: the API server can't evict it."""
     deletion_due_at: datetime | None = None
     """End of the grace period of a pod that is being deleted (`metadata.deletionTimestamp`); None for others."""
+    started_at: datetime | None = None
+    """Time at which the kubelet accepted the pod; None before that."""
     ip: str = ""
     """The pod's own IP address; empty while it has none, and for a pod on its host's network."""
 

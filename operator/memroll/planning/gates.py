@@ -95,7 +95,7 @@ def _why_not_due(candidate: Candidate) -> str:
 
 def check_disruption_allowed(candidate: Candidate, context: Context) -> GateResult:
     """Block if an annotation protects the pod or its namespace."""
-    message = do_not_disrupt(candidate.pod.annotations, context.namespace_annotations, context.now)
+    message = do_not_disrupt(candidate.pod, context.namespace_annotations, context.now)
     return GateResult(message, message or NONE, NONE)
 
 

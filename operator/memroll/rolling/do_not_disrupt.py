@@ -10,22 +10,37 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.model.pods import AUTOSCALER_ANNOTATIONS, DO_NOT_DISRUPT_ANNOTATION
+from memroll.api.quantity import parse_duration
+from memroll.model.pods import DO_NOT_DISRUPT_ANNOTATION, KARPENTER_ANNOTATION, SAFE_TO_EVICT_ANNOTATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from memroll.model.pods import Pod
 
-def do_not_disrupt(pod: Mapping[str, str], namespace: Mapping[str, str], now: datetime) -> str:
-    """Return why a pod with these annotations must not be disrupted, or an empty string."""
-    for kind, marks in (("pod", pod), ("namespace", namespace)):
+
+def do_not_disrupt(pod: Pod, namespace: Mapping[str, str], now: datetime) -> str:
+    """Return why a pod must not be disrupted, or an empty string. `namespace`: the annotations of its namespace."""
+    for kind, marks in (("pod", pod.annotations), ("namespace", namespace)):
         mark = _own_mark(marks, now)
         if mark:
             return f"the {kind} is marked {mark}"
-    for name, value in AUTOSCALER_ANNOTATIONS.items():
-        if pod.get(name) == value:
-            return f"the pod is marked {name}: {value}"
-    return ""
+    if pod.annotations.get(SAFE_TO_EVICT_ANNOTATION) == "false":
+        return f"the pod is marked {SAFE_TO_EVICT_ANNOTATION}: false"
+    mark = _karpenter_mark(pod, now)
+    return f"the pod is marked {mark}" if mark else ""
+
+
+def _karpenter_mark(pod: Pod, now: datetime) -> str:
+    """Read Karpenter's annotation: "true", or the duration since the start of the pod for which it counts."""
+    value = pod.annotations.get(KARPENTER_ANNOTATION, "false")
+    if value == "false":
+        return ""
+    try:
+        until = (pod.started_at or pod.created_at) + parse_duration(value)
+        return f"{KARPENTER_ANNOTATION}: {value}, until {rfc3339(until)}" if now < until else ""
+    except (ValueError, OverflowError):
+        return f"{KARPENTER_ANNOTATION}: {value[:40]}"
 
 
 def _own_mark(annotations: Mapping[str, str], now: datetime) -> str:

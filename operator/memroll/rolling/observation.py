@@ -60,6 +60,8 @@ class Observation:
     """Why this pod must not be rolled at all (do-not-disrupt annotation, another roll in progress), or empty."""
     never_evictable_because: str = ""
     """Why the API server will refuse every eviction of the pod (two PodDisruptionBudgets), or empty."""
+    budget_refuses: str = ""
+    """Why a PodDisruptionBudget refuses the eviction of a pod that is about to be detached, or empty."""
     claimed: frozenset[str] = frozenset()
     """Uids of the pods that other PodRolls count as their replacement."""
     uninstalling: str = ""

@@ -16,6 +16,7 @@ from memroll.api.roll_spec import DrainMode
 from memroll.errors import MemrollError
 from memroll.model.pods import ObjectRef
 from memroll.rolling.do_not_disrupt import do_not_disrupt
+from memroll.rolling.eviction_response import EvictionResult
 from memroll.rolling.observation import RETRY_S, Observation, StepInput, is_released
 from memroll.rolling.strategy_choice import strategy_of, would_release
 
@@ -68,7 +69,7 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
         return await _with_obstacles(step, observation, kubernetes)
     if status.phase is Phase.REPLACING and drain.mode is DrainMode.DETACH:
         if workload is not None and is_released(pod, status) and step.is_replaced:
-            return replace(observation, detachment=await kubernetes.find_detachment(pod))
+            return await _with_detachment(observation, pod, kubernetes)
     elif status.phase is Phase.DRAINING and drain.until is not None:
         return replace(observation, in_flight=await _in_flight(step, drain.until.metric, clients.prometheus))
     return observation
@@ -82,7 +83,20 @@ async def _with_obstacles(step: StepInput, observation: Observation, kubernetes:
     )
     if roll.status.phase is None or observation.must_not_roll_because:
         return observation
-    return replace(observation, never_evictable_because=await kubernetes.never_evictable_because(pod))
+    response = await kubernetes.dry_run_eviction(pod)
+    is_never = response is not None and response.result is EvictionResult.MISCONFIGURED
+    return replace(observation, never_evictable_because=response.message) if response and is_never else observation
+
+
+async def _with_detachment(observation: Observation, pod: Pod, kubernetes: KubernetesClient) -> Observation:
+    """Add the labels to change, unless a PodDisruptionBudget refuses the eviction now.
+
+    It must permit the eviction before the detachment: afterwards the pod may lack the label by which it is selected.
+    """
+    response = await kubernetes.dry_run_eviction(pod)
+    if response is not None and response.result is EvictionResult.BLOCKED:
+        return replace(observation, budget_refuses=response.message)
+    return replace(observation, detachment=await kubernetes.find_detachment(pod))
 
 
 def _may_record_replacement(step: StepInput, observation: Observation) -> bool:
@@ -137,7 +151,7 @@ def _owners(roll: PodRoll, pod: Pod | None) -> tuple[ObjectRef | None, ObjectRef
 
 async def _must_not_roll_because(roll: PodRoll, pod: Pod, kubernetes: KubernetesClient, now: datetime) -> str:
     """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll of it."""
-    marked = do_not_disrupt(pod.annotations, await kubernetes.get_namespace_annotations(roll.namespace), now)
+    marked = do_not_disrupt(pod, await kubernetes.get_namespace_annotations(roll.namespace), now)
     if marked:
         return marked
     for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):

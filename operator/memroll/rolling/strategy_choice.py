@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 STRATEGIES: tuple[RollStrategy, ...] = (SURGE, EVICT, RESTART)
 """All strategies. Auto uses the first one that has nothing against it; the reason is what the one before it had."""
 ROLLED_KINDS = frozenset({"Deployment", "Rollout", "ReplicaSet", "StatefulSet", "DaemonSet"})
-"""Kinds of workloads whose pods are replaced when they are gone. A Job's pod would lose its work."""
+"""Kinds of workloads whose pods memroll replaces."""
+_BATCH_GROUP = "batch/"
 
 
 def strategy_of(strategy: Strategy | None) -> RollStrategy | None:
@@ -78,4 +79,7 @@ def _not_rolled_because(pod: Pod, workload: Workload | None) -> str:
         return "a static pod is owned by its node's kubelet: the API server can't evict it"
     if workload is None:
         return "a pod without a controller would not be replaced: run it by a Deployment or StatefulSet"
-    return f"pods of a {workload.owner.kind} are not rolled: one that ends early would lose its work"
+    if workload.owner.api_version.startswith(_BATCH_GROUP):
+        return f"pods of a {workload.owner.kind} are not rolled: one that ends early would lose its work"
+    kind = f"{workload.owner.kind} ({workload.owner.api_version})"
+    return f"pods of a {kind} are not rolled: memroll supports {', '.join(sorted(ROLLED_KINDS))}"

@@ -76,6 +76,9 @@ def _replaced(step: StepInput) -> Transition:
     """Drain the old pod where the spec requires it and it is possible, else evict it."""
     replacement = step.replacement
     ready = f"replacement {replacement.name if replacement else ''} is Ready"
+    refused = step.observation.budget_refuses
+    if refused and not step.is_overdue(step.status.times.replacing):
+        return step.wait(f"{ready}, but the old pod may not be detached yet: {refused}", replacement=replacement)
     detachment = step.observation.detachment if step.roll.spec.drain.mode is DrainMode.DETACH else None
     changes = {"replacement": replacement, "detachment": detachment}
     if detachment is not None and not detachment.skipped:

@@ -158,7 +158,7 @@ class FakeApi:
             case "POST", False, _:
                 return self._create(at, body)
             case "POST", True, "eviction":
-                return self._evict(at, body)
+                return self._evict(at, body, dry_run=bool(request.query.get("dryRun")))
             case "PUT", True, _:
                 return self._put(at, body)
             case "PATCH", True, _:
@@ -226,7 +226,7 @@ class FakeApi:
         del self.objects[at.key]
         return {"kind": "Status", "status": "Success"}
 
-    def _evict(self, at: At, body: Json) -> Json:
+    def _evict(self, at: At, body: Json, *, dry_run: bool) -> Json:
         pod = self._find(at)
         self._precondition(pod, body.get("deleteOptions", {}))
         match self.evictions.get(at.name):
@@ -244,6 +244,8 @@ class FakeApi:
                 raise RefusedError(500, "InternalError", message)
             case _:
                 pass
+        if dry_run:
+            return {"kind": "Status", "status": "Success"}
         self.evicted.append(at.name)
         pod["metadata"]["deletionTimestamp"] = _rfc3339(START)
         self._stamp(pod)

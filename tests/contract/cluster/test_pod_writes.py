@@ -263,6 +263,33 @@ async def test_an_eviction_returns_its_result(
     assert outcome.message
 
 
+@pytest.mark.parametrize(
+    ("met", "result"),
+    [
+        pytest.param("", EvictionResult.ACCEPTED, id="no PodDisruptionBudget"),
+        pytest.param("blocked", EvictionResult.BLOCKED, id="a PodDisruptionBudget that allows none"),
+        pytest.param("two-budgets", EvictionResult.MISCONFIGURED, id="two PodDisruptionBudgets on one pod"),
+    ],
+)
+async def test_a_dry_run_of_an_eviction_evicts_nothing(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter, met: str, result: EvictionResult
+) -> None:
+    add_pod(server)
+    server.evictions["chat-0"] = met
+    outcome = await writer.dry_run_eviction(await read(api))
+    assert outcome is not None
+    assert (outcome.result, server.evicted) == (result, [])
+
+
+@pytest.mark.parametrize("kind", ["403", "500"])
+async def test_a_dry_run_that_fails_is_no_answer(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter, kind: str
+) -> None:
+    add_pod(server)
+    server.faults.append(Fault(kind, path="eviction", times=9))
+    assert await writer.dry_run_eviction(await read(api)) is None
+
+
 async def test_an_eviction_carries_the_uid_and_the_roll(server: FakeApi, api: KubeApi, writer: KubePodWriter) -> None:
     add_pod(server)
     pod = await read(api)

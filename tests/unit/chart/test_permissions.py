@@ -85,7 +85,7 @@ def test_logs_and_reports_are_read_only_if_enabled(
 
 
 def test_objects_that_only_rolls_read_are_permitted_only_with_enforcement(helm: Helm) -> None:
-    kinds = {"services", "networkpolicies"}
+    kinds = {"services", "networkpolicies", "poddisruptionbudgets"}
 
     def verbs(*sets: str) -> set[tuple[str, str]]:
         return {(resource, verb) for resource, verb in operator_permissions(helm.render(*sets)) if resource in kinds}

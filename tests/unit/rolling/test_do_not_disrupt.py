@@ -1,4 +1,4 @@
-"""Do-not-disrupt annotations whose time is at the end of what can be represented."""
+"""Do-not-disrupt annotations: times at the end of what can be represented, and those of the autoscalers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from memroll.model.pods import DO_NOT_DISRUPT_ANNOTATION
 from memroll.rolling.do_not_disrupt import do_not_disrupt
-from tests.builders import NOW
+from tests.builders import NOW, at, pod
 
 LAST = "9999-12-31T23:59:59"
 
@@ -22,5 +22,35 @@ LAST = "9999-12-31T23:59:59"
 @pytest.mark.parametrize("kind", ["pod", "namespace"])
 def test_protection_until_a_time_out_of_range_is_no_error(kind, value, reason):
     marks = {"pod": {}, "namespace": {}} | {kind: {DO_NOT_DISRUPT_ANNOTATION: value}}
+    marks["pod"] = pod(annotations=marks["pod"])
     expected = f"the {kind} is marked {DO_NOT_DISRUPT_ANNOTATION}{'' if reason[:1] == ':' else ' '}{reason}"
     assert do_not_disrupt(now=NOW, **marks) == (expected if reason else "")
+
+
+KARPENTER = "karpenter.sh/do-not-disrupt"
+SAFE_TO_EVICT = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "seconds", "reason"),
+    [
+        pytest.param({KARPENTER: "true"}, 9e6, f"{KARPENTER}: true", id="Karpenter"),
+        pytest.param({KARPENTER: "false"}, 0, "", id="Karpenter may"),
+        pytest.param({KARPENTER: "30m"}, 1799, f"{KARPENTER}: 30m, until {at(1800):%FT%TZ}", id="for 30 minutes"),
+        pytest.param({KARPENTER: "30m"}, 1800, "", id="30 minutes later"),
+        pytest.param({KARPENTER: "1h30m"}, 5399, f"{KARPENTER}: 1h30m, until {at(5400):%FT%TZ}", id="in two units"),
+        pytest.param({KARPENTER: "half an hour"}, 9e6, f"{KARPENTER}: half an hour", id="a value that is no duration"),
+        pytest.param({KARPENTER: "9999999h"}, 0, f"{KARPENTER}: 9999999h", id="a time that can't be represented"),
+        pytest.param({SAFE_TO_EVICT: "false"}, 0, f"{SAFE_TO_EVICT}: false", id="the Cluster Autoscaler"),
+        pytest.param({SAFE_TO_EVICT: "true"}, 0, "", id="the Cluster Autoscaler may"),
+    ],
+)
+def test_annotations_of_autoscalers_protect_a_pod(annotations, seconds, reason):
+    marked = pod(annotations=annotations, created_at=at(-60), started_at=at(0))
+    assert do_not_disrupt(marked, {}, at(seconds)) == (f"the pod is marked {reason}" if reason else "")
+
+
+def test_a_pod_without_a_start_counts_from_its_creation():
+    marked = pod(annotations={KARPENTER: "30m"}, created_at=at(0))
+    assert do_not_disrupt(marked, {}, at(1799))
+    assert not do_not_disrupt(marked, {}, at(1800))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memroll.api.pod_roll import PodRoll
+from memroll.model.pods import RELEASED_HASH
 from memroll.rolling.observer import observe
 from memroll.rolling.protocols import Clients
 from tests.builders import NOW, at, pod, roll_json
@@ -104,3 +105,22 @@ async def test_of_two_rolls_with_the_same_replacement_the_older_one_keeps_it():
     younger = replacing(cluster, "younger", created=1, replacement="leaky-2")
     assert (await observed(cluster, older)).claimed == frozenset()
     assert (await observed(cluster, younger)).claimed == {"uid-leaky-2"}
+
+
+@pytest.mark.parametrize("is_allowed", [True, False])
+async def test_a_budget_must_permit_the_eviction_before_a_pod_is_detached(is_allowed):
+    """Afterwards the pod may lack the label by which the budget selects it."""
+    cluster = FakeCluster(replicas=2)
+    cluster.budget_allows = is_allowed
+    released = {"hashLabel": "pod-template-hash", "templateHash": "5d"}
+    roll = replacing(cluster, "own", created=0)
+    raw = cluster.rolls_json["own"]
+    raw["spec"]["drain"] = {"mode": "Detach"}
+    raw["status"] |= {"release": released}
+    cluster.pods[POD] = replace(
+        cluster.pods[POD], labels=cluster.pods[POD].labels | {"pod-template-hash": RELEASED_HASH}
+    )
+    cluster.pods["leaky-2"] = pod("leaky-2", created_at=at(5), ready=True)
+    found = await observed(cluster, PodRoll.read(raw))
+    assert roll.name == "own"
+    assert (found.detachment is not None, found.budget_refuses == "") == (is_allowed, is_allowed)

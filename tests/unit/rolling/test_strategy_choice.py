@@ -6,6 +6,7 @@ import pytest
 
 from memroll.api.roll_spec import Strategy
 from memroll.model.permissions import Permissions
+from memroll.model.pods import ObjectRef
 from memroll.rolling.strategy import StrategyChoice, Unsupported
 from memroll.rolling.strategy_choice import STRATEGIES, choose, strategy_of
 from tests.builders import pod, workload
@@ -66,6 +67,27 @@ CHOICES = [
 @pytest.mark.parametrize(("requested", "parts", "expected"), CHOICES)
 def test_a_pod_is_surged_only_where_two_may_run_and_the_released_one_keeps_serving(requested, parts, expected):
     assert choose(requested, **({"pod": pod(), "workload": workload()} | parts)) == expected
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "reason"),
+    [
+        pytest.param("batch/v1", "Job", "pods of a Job are not rolled: one that ends early would lose its work"),
+        pytest.param(
+            "v1", "ReplicationController",
+            "pods of a ReplicationController (v1) are not rolled: memroll supports "
+            "DaemonSet, Deployment, ReplicaSet, Rollout, StatefulSet",
+        ),
+        pytest.param(
+            "apps.kruise.io/v1alpha1", "CloneSet",
+            "pods of a CloneSet (apps.kruise.io/v1alpha1) are not rolled: memroll supports "
+            "DaemonSet, Deployment, ReplicaSet, Rollout, StatefulSet",
+        ),
+    ],
+)  # fmt: skip
+def test_a_workload_of_another_kind_is_refused_with_the_true_reason(api_version, kind, reason):
+    owner = ObjectRef(api_version, kind, "chat", "uid")
+    assert choose(AUTO, pod(), workload(owner=owner)) == Unsupported(reason)
 
 
 @pytest.mark.parametrize("requested", [AUTO, SURGE, EVICT, RESTART])

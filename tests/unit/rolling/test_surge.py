@@ -79,6 +79,19 @@ def test_a_pod_that_can_t_be_detached_is_evicted_with_the_reason():
     assert transition.status.message.endswith("(not detached: no Service selects the pod)")
 
 
+def test_a_pod_is_not_detached_while_a_budget_refuses_its_eviction():
+    refused = replace(REPLACED, detachment=None, budget_refuses="the budget allows none now")
+    roll = released(drain=DETACH)
+    waiting = advance(roll, refused, at(5))
+    assert (waiting.status.phase, waiting.actions) == (Phase.REPLACING, ())
+    assert waiting.status.message == (
+        "replacement leaky-new is Ready, but the old pod may not be detached yet: the budget allows none now"
+    )
+    assert advance(roll, REPLACED, at(6)).status.phase is Phase.DRAINING
+    overdue = advance(roll, refused, at(9000))
+    assert (overdue.status.phase, overdue.actions) == (Phase.EVICTING, (ADD_OWNER, EVICT_POD)), "repeated there"
+
+
 def test_a_detached_pod_is_restored_at_once_when_its_replacement_fails():
     roll = after_steps(released(drain=DETACH), REPLACED, seconds=5)
     failed = replace(DRAINING, other_pods=(replace(REPLACEMENT, ready=False),))

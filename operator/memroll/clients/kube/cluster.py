@@ -29,7 +29,7 @@ class KubeCluster:
         self.get_namespace_annotations = workloads.get_namespace_annotations
         self.release, self.restore, self.add_owner = writer.release, writer.restore, writer.add_owner
         self.evict, self.list_released_pods = writer.evict, writer.list_released_pods
-        self.never_evictable_because, self.prefer_deletion = writer.never_evictable_because, writer.prefer_deletion
+        self.dry_run_eviction, self.prefer_deletion = writer.dry_run_eviction, writer.prefer_deletion
         self.detach, self.restart = writer.detach, writer.restart
         self.find_detachment, self.find_hash_selector = services.find_detachment, services.find_hash_selector
         self.read_logs = KubeLogReader(api).read_logs

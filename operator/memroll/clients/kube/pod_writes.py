@@ -202,10 +202,10 @@ class KubePodWriter:
         message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
         return EvictionResponse(result, message)
 
-    async def never_evictable_because(self, pod: Pod) -> str:
-        """Return why the API server will refuse every eviction of the pod (two PodDisruptionBudgets), or empty.
+    async def dry_run_eviction(self, pod: Pod) -> EvictionResponse | None:
+        """Return how the API server would answer an eviction of the pod; the pod and its budgets stay as they are.
 
-        It is found out by a dry run. Any other error of that is no reason: an admission webhook may not support one.
+        None if that is not known: another error is no answer, for an admission webhook may not support dry runs.
         """
         key = pod.key
         path = build_path(CORE, key.namespace, "pods", key.name, "eviction")
@@ -214,9 +214,12 @@ class KubePodWriter:
         try:
             response = await self._api.send(request)
         except MemrollError:
-            return ""
-        is_misconfigured = _expected_refusal(response) is EvictionResult.MISCONFIGURED
-        return get_str(response.body, "message")[:MAX_MESSAGE_CHARS] if is_misconfigured else ""
+            return None
+        result = _expected_refusal(response)
+        if result is None:
+            is_accepted = to_error(request, response) is None
+            return EvictionResponse(EvictionResult.ACCEPTED, "it would be accepted") if is_accepted else None
+        return EvictionResponse(result, get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or result.value)
 
     async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]:
         """Return every released pod of one namespace, or of all: candidates for the restore of orphaned pods."""

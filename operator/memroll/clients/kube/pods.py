@@ -137,6 +137,7 @@ def decode_pod(raw: Json) -> Pod | None:
         not_ready_reason=_not_ready_reason(raw),
         unschedulable=bool(_unschedulable(raw)),
         deletion_due_at=get_time(raw, "metadata", "deletionTimestamp"),
+        started_at=get_time(raw, "status", "startTime"),
         ip=_own_ip(raw),
     )
 
@@ -146,7 +147,7 @@ def select_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
 
     A longer value is cut to a length at which it still counts as too long.
     """
-    kept = OWN_ANNOTATIONS | AUTOSCALER_ANNOTATIONS.keys()
+    kept = OWN_ANNOTATIONS | AUTOSCALER_ANNOTATIONS
     return {k: v[: MAX_ANNOTATION_CHARS + 1] for k, v in annotations.items() if k in kept}
 
 

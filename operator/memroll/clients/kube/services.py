@@ -1,12 +1,15 @@
-"""Services and NetworkPolicies that select a pod: which labels to change to remove the pod from its Services.
+"""Objects that select a pod by its labels, and the labels to change to remove the pod from its Services.
 
 A label may only change if no NetworkPolicy treats the pod differently afterwards, because a detached pod keeps serving
-its open connections. Only the built-in NetworkPolicy is read; policies of a network plugin's own kinds are not.
+its open connections. Only the built-in NetworkPolicy is read; policies of a network plugin's own kinds are not. The
+template hash, in addition, may only change if no PodDisruptionBudget selects by it: the budget would then not count the
+pod, and permit an eviction that it should refuse.
 """
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Detachment
@@ -26,10 +29,11 @@ logger = logging.getLogger(__name__)
 
 _NETWORKING = "/apis/networking.k8s.io/v1"
 _POLICIES = "networkpolicies"
+_POLICY_GROUP = "/apis/policy/v1"
 
 
 class KubeNetworkReader:
-    """Reads the Services and NetworkPolicies that select pods by label."""
+    """Reads the Services, NetworkPolicies and PodDisruptionBudgets that select pods by label."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
@@ -52,10 +56,13 @@ class KubeNetworkReader:
         namespace = pod.key.namespace
         try:
             services, policies = await self._read(namespace)
+            path = build_path(_POLICY_GROUP, namespace, "poddisruptionbudgets")
+            budgets = [b async for b in self._api.list_items(path)]
         except TerminalError as error:
             return _unreadable(error)
         try:
-            return describe_hash_selector(pod.labels, hash_label, services, policies, namespace)
+            selecting = Selecting(services, policies, budgets)
+            return describe_hash_selector(pod.labels, hash_label, selecting, namespace)
         except Exception as bug:
             logger.exception("bug: decoding the Services of namespace %s failed", namespace)
             return _unreadable(bug)
@@ -101,22 +108,35 @@ def plan_detachment(
     return Detachment(labels=chosen)
 
 
-def describe_hash_selector(
-    labels: Mapping[str, str], hash_label: str, services: Sequence[Json], policies: Sequence[Json], namespace: str
-) -> str:
-    """Return which Service or NetworkPolicy would treat the pod differently once it is released. Pure.
+@dataclass(frozen=True, slots=True)
+class Selecting:
+    """Objects that may select a pod, as raw JSON: those of its namespace, and the NetworkPolicies of all namespaces."""
+
+    services: Sequence[Json] = ()
+    policies: Sequence[Json] = ()
+    budgets: Sequence[Json] = ()
+
+
+def describe_hash_selector(labels: Mapping[str, str], hash_label: str, selecting: Selecting, namespace: str) -> str:
+    """Return which Service, NetworkPolicy or PodDisruptionBudget would treat the released pod differently. Pure.
 
     Argo Rollouts writes the hash into the selectors of its active, preview, stable and canary Services.
     """
     released = {**labels, hash_label: RELEASED_HASH}
-    for service in services:
+    by_hash = f"selects the pod by its label {hash_label}"
+    for service in selecting.services:
         selector = _selector(service)
         if selector and _has_all(selector, labels) and not _has_all(selector, released):
-            return f"Service {get_str(service, 'metadata', 'name')} selects the pod by its label {hash_label}"
-    for policy in policies:
+            return f"Service {get_str(service, 'metadata', 'name')} {by_hash}"
+    for policy in selecting.policies:
         if any(_selects(s, labels) != _selects(s, released) for s in _pod_selectors(policy, namespace)):
             name = f"{get_str(policy, 'metadata', 'namespace')}/{get_str(policy, 'metadata', 'name')}"
-            return f"NetworkPolicy {name} selects the pod by its label {hash_label}"
+            return f"NetworkPolicy {name} {by_hash}"
+    for budget in selecting.budgets:
+        # Without a selector, a budget selects no pod; with an empty one, all.
+        selected = get_dict(budget, "spec").get("selector")
+        if isinstance(selected, dict) and _selects(selected, labels) != _selects(selected, released):
+            return f"PodDisruptionBudget {get_str(budget, 'metadata', 'name')} {by_hash}"
     return ""
 
 

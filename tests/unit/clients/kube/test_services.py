@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memroll.clients.kube.services import describe_hash_selector, plan_detachment
+from memroll.clients.kube.services import Selecting, describe_hash_selector, plan_detachment
 from memroll.model.pods import RELEASED_HASH
 
 HERE = "ai"
@@ -95,7 +95,7 @@ def external(made: dict[str, Any]) -> dict[str, Any]:
 def test_the_selector_of_an_external_name_service_has_no_effect():
     """Kubernetes stores such a selector, and ignores it."""
     by_hash = external(service("a", app="chat", **{HASH: "abc"}))
-    assert describe_hash_selector(LABELS, HASH, [by_hash], [], HERE) == ""
+    assert describe_hash_selector(LABELS, HASH, Selecting([by_hash]), HERE) == ""
     assert plan_detachment(LABELS, [by_hash], [], HERE).skipped == "no Service selects the pod"
     assert plan_detachment(LABELS, [by_hash, service("b", tier="web")], [], HERE).labels == {"tier": "web"}
 
@@ -144,7 +144,34 @@ BY_HASH = {"matchLabels": {HASH: "abc"}}
     ],
 )  # fmt: skip
 def test_an_object_that_selects_by_template_hash_is_named(services, policies, expected):
-    assert describe_hash_selector(LABELS, HASH, services, policies, HERE) == expected
+    assert describe_hash_selector(LABELS, HASH, Selecting(services, policies), HERE) == expected
+
+
+def budget(selector: object) -> dict[str, Any]:
+    return {"metadata": {"name": "b", "namespace": HERE}, "spec": {"minAvailable": 1, "selector": selector}}
+
+
+BUDGET_BY_HASH = "PodDisruptionBudget b selects the pod by its label pod-template-hash"
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        pytest.param(CHAT, "", id="other labels"),
+        pytest.param({}, "", id="all pods of the namespace"),
+        pytest.param(None, "", id="no selector: no pod"),
+        pytest.param(["app"], "", id="of another type"),
+        pytest.param({"matchLabels": {HASH: "old"}}, "", id="another revision"),
+        pytest.param(expression(HASH, "Exists"), "", id="any hash"),
+        pytest.param(BY_HASH, BUDGET_BY_HASH, id="the hash"),
+        pytest.param({"matchLabels": {"app": "chat", HASH: "abc"}}, BUDGET_BY_HASH, id="the hash and another label"),
+        pytest.param(expression(HASH, "In", "abc", "old"), BUDGET_BY_HASH, id="one of several hashes"),
+        pytest.param(expression(HASH, "NotIn", "old", RELEASED_HASH), BUDGET_BY_HASH, id="not one of these hashes"),
+        pytest.param(expression(HASH, "NotIn", "abc"), BUDGET_BY_HASH, id="one that would begin to count it"),
+    ],
+)
+def test_a_budget_that_would_not_count_the_released_pod_is_named(selector, expected):
+    assert describe_hash_selector(LABELS, HASH, Selecting(budgets=[budget(selector)]), HERE) == expected
 
 
 def test_the_services_of_an_argo_rollout_are_recognised():
@@ -155,5 +182,5 @@ def test_the_services_of_an_argo_rollout_are_recognised():
         service("preview", app="chat", **{ROLLOUT_HASH: "def"}),
     )
     words = "Service active selects the pod by its label rollouts-pod-template-hash"
-    assert describe_hash_selector(labels, ROLLOUT_HASH, [preview, active], [], HERE) == words
-    assert describe_hash_selector(labels, ROLLOUT_HASH, [preview], [], HERE) == ""
+    assert describe_hash_selector(labels, ROLLOUT_HASH, Selecting([preview, active]), HERE) == words
+    assert describe_hash_selector(labels, ROLLOUT_HASH, Selecting([preview]), HERE) == ""
