@@ -162,8 +162,8 @@ class FakeCluster:
 
     # Client methods.
 
-    async def get_workload_selector(self, namespace: str, api_version: str, kind: str, name: str) -> str:
-        return f"app={name}"
+    async def list_target_pods(self, namespace: str, api_version: str, kind: str, name: str) -> tuple[Pod, ...]:
+        return await self.list_pods(namespace, f"{kind}/{name}")
 
     async def list_pods(self, namespace: str, selector: str) -> tuple[Pod, ...]:
         self.queried_selectors.append(selector)

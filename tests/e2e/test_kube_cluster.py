@@ -344,7 +344,8 @@ async def test_a_rollout_and_its_end_are_observed(
 ) -> None:
     pod = await ready_pod(api, kube_cluster, namespace, image)
     await wait_until_settled(kube_cluster, pod)
-    assert await kube_cluster.get_workload_selector(namespace, "apps/v1", "Deployment", "chat") == "app=chat"
+    owned = await kube_cluster.list_target_pods(namespace, "apps/v1", "Deployment", "chat")
+    assert [p.key for p in owned] == [pod.key]
     container = {"name": "chat", "command": ["sleep", "1000000"], "readinessProbe": {"exec": {"command": ["false"]}}}
     change = {"spec": {"template": {"spec": {"containers": [container]}}}}
     path = build_path("/apis/apps/v1", namespace, "deployments", "chat")

@@ -138,7 +138,7 @@ async def test_a_missing_target_is_reported_and_affects_no_other_policy():
     async def missing(*_: object) -> str:
         raise NotFoundError("NotFound", "deployments.apps gone")
 
-    sim.cluster.get_workload_selector = missing
+    sim.cluster.list_target_pods = missing
     spec = {k: v for k, v in FAST.items() if k != "selector"}
     ref = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "gone"}
     older = policy_json(spec | {"targetRef": ref}, name="older", creationTimestamp="2026-02-01T00:00:00Z")

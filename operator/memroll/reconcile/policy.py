@@ -93,16 +93,15 @@ def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:
 
 
 async def _list_pods(policy: MemoryPolicy, kubernetes: KubernetesClient) -> tuple[Pod, ...]:
-    """Return the pods that a policy selects; none if its target workload does not exist."""
+    """Return the pods that a policy selects or whose workload it names; none if that does not exist."""
     ref = policy.spec.target_ref
     if ref is None:
         assert policy.spec.selector is not None, "the model requires exactly one of the two"
         return await kubernetes.list_pods(policy.namespace, policy.spec.selector.to_query())
     try:
-        query = await kubernetes.get_workload_selector(policy.namespace, ref.api_version, ref.kind, ref.name)
+        return await kubernetes.list_target_pods(policy.namespace, ref.api_version, ref.kind, ref.name)
     except NotFoundError:
         return ()
-    return await kubernetes.list_pods(policy.namespace, query)
 
 
 async def _find_candidates(

@@ -11,7 +11,7 @@ import pytest
 from memroll.clients.kube.pods import KubePodReader
 from memroll.clients.kube.services import KubeNetworkReader
 from memroll.clients.kube.workloads import KubeWorkloadReader
-from memroll.errors import NotFoundError, TerminalError
+from memroll.errors import TerminalError
 from memroll.model.pods import ObjectRef, Pod, Workload
 from tests.builders import pod as built_pod
 from tests.contract.cluster.fake_api import FakeApi, Fault
@@ -236,20 +236,6 @@ async def test_workload_pods_are_only_those_of_its_controllers(
     assert [p.key.name for p in await workloads.list_workload_pods(workload, "ai")] == ["chat-0"]
     with pytest.raises(TerminalError, match="has no selector"):
         await workloads.list_workload_pods(replace(workload, selector=""), "ai")
-
-
-async def test_the_selector_of_a_target_reference(server: FakeApi, workloads: KubeWorkloadReader) -> None:
-    add_deployment(server)
-    server.add(f"{ARGO}/rollouts", {"metadata": {"name": "r"}, "spec": {"workloadRef": {"name": "chat"}}})
-    server.add(f"{APPS}/statefulsets", {"metadata": {"name": "all"}, "spec": {"selector": {}}})
-    assert await workloads.get_workload_selector("ai", "apps/v1", "Deployment", "chat") == "app=chat"
-    assert await workloads.get_workload_selector("ai", "argoproj.io/v1alpha1", "Rollout", "r") == "app=chat"
-    with pytest.raises(NotFoundError):
-        await workloads.get_workload_selector("ai", "apps/v1", "Deployment", "missing")
-    with pytest.raises(TerminalError, match="not supported"):
-        await workloads.get_workload_selector("ai", "batch/v1", "Job", "x")
-    with pytest.raises(TerminalError, match="empty label selector"):
-        await workloads.get_workload_selector("ai", "apps/v1", "StatefulSet", "all")
 
 
 async def test_the_annotations_of_a_namespace(server: FakeApi, workloads: KubeWorkloadReader) -> None:

@@ -9,6 +9,7 @@ from memroll.clients.kube.pod_logs import KubeLogReader
 from memroll.clients.kube.pod_writes import KubePodWriter
 from memroll.clients.kube.pods import KubePodReader
 from memroll.clients.kube.services import KubeNetworkReader
+from memroll.clients.kube.target_pods import KubeTargetReader
 from memroll.clients.kube.workloads import KubeWorkloadReader
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class KubeCluster:
         self.list_pods, self.get_pod = pods.list_pods, pods.get_pod
         self.get_workload, self.find_workload = workloads.get_workload, workloads.find_workload
         self.list_workload_pods = workloads.list_workload_pods
-        self.get_workload_selector = workloads.get_workload_selector
+        self.list_target_pods = KubeTargetReader(api, pods).list_target_pods
         self.get_namespace_annotations = workloads.get_namespace_annotations
         self.release, self.restore, self.add_owner = writer.release, writer.restore, writer.add_owner
         self.evict, self.list_released_pods = writer.evict, writer.list_released_pods

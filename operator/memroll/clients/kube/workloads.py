@@ -49,7 +49,7 @@ RESTART_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 
 _APPS = "apps/v1"
 _ARGO = "argoproj.io/v1alpha1"
-_PLURALS = {
+PLURALS = {
     (_APPS, "Deployment"): "deployments",
     (_APPS, "ReplicaSet"): "replicasets",
     (_APPS, "StatefulSet"): "statefulsets",
@@ -103,7 +103,7 @@ class KubeWorkloadReader:
 
     async def _find_workload(self, namespace: str, controller: ObjectRef, owner: ObjectRef | None) -> Workload | None:
         kind = _kind(controller)
-        if kind not in _PLURALS or kind == (_ARGO, "Rollout"):
+        if kind not in PLURALS or kind == (_ARGO, "Rollout"):
             return _unsupported(controller)
         raw = await self._read(namespace, controller)
         if raw is None:
@@ -146,7 +146,7 @@ class KubeWorkloadReader:
         raw = await self._read(namespace, owner) if owner_kind else None
         if raw is None or owner_kind is None:
             return None
-        selector = await self.get_workload_selector(namespace, owner.api_version, owner.kind, owner.name)
+        selector = await read_selector(self._api, namespace, owner.kind, owner.name, raw)
         replica_sets = await self._list_replica_sets(namespace, owner, selector)
         message = f"{controller} no longer exists"
         workload = Workload(owner, controller, 0, hash_label=owner_kind.hash_label, rollout_in_progress=message)
@@ -158,23 +158,6 @@ class KubeWorkloadReader:
             raise TerminalError("Invalid", f"can't list the pods of {workload.controller}: it has no selector")
         pods = await self._pods.list_pods(namespace, workload.selector)
         return tuple(p for p in pods if p.controller and p.controller.uid in workload.controller_uids)
-
-    async def get_workload_selector(self, namespace: str, api_version: str, kind: str, name: str) -> str:
-        """Return the label selector of a workload.
-
-        Raises NotFoundError if it does not exist, TerminalError for an empty selector and an unsupported kind.
-        """
-        plural = _PLURALS.get((api_version, kind))
-        if plural is None:
-            raise TerminalError("Invalid", f"targetRef {api_version} {kind} is not supported")
-        raw = await self._api.request("GET", build_path(f"/apis/{api_version}", namespace, plural, name))
-        referenced = get_str(raw, "spec", "workloadRef", "name")
-        if kind == "Rollout" and referenced and not get_dict(raw, "spec", "selector"):
-            return await self.get_workload_selector(namespace, _APPS, "Deployment", referenced)
-        selector = _selector(raw)
-        if not selector:
-            raise TerminalError("Invalid", f"{kind}/{name} has an empty label selector")
-        return selector
 
     async def get_namespace_annotations(self, namespace: str) -> Mapping[str, str]:
         """Return the annotations of a Namespace that memroll uses; none if it does not exist."""
@@ -200,9 +183,23 @@ class KubeWorkloadReader:
         return [rs async for rs in items if (found := get_controller(rs)) and found.uid == owner.uid]
 
 
+async def read_selector(api: KubeApi, namespace: str, kind: str, name: str, raw: Json) -> str:
+    """Return the selector of a workload; for a Rollout with a `workloadRef` that of the referenced Deployment.
+
+    Raises TerminalError for an empty one, which would select every pod of the namespace.
+    """
+    referenced = get_str(raw, "spec", "workloadRef", "name")
+    if kind == "Rollout" and referenced and not get_dict(raw, "spec", "selector"):
+        raw = await api.request("GET", build_path(f"/apis/{_APPS}", namespace, "deployments", referenced))
+    selector = _selector(raw)
+    if not selector:
+        raise TerminalError("Invalid", f"{kind}/{name} has an empty label selector")
+    return selector
+
+
 def resource_of(ref: ObjectRef) -> tuple[str, str]:
     """Return the API prefix and the plural name of a workload's kind."""
-    return f"/apis/{ref.api_version}", _PLURALS[_kind(ref)]
+    return f"/apis/{ref.api_version}", PLURALS[_kind(ref)]
 
 
 def _kind(ref: ObjectRef) -> tuple[str, str]:
