@@ -339,6 +339,22 @@ async def test_a_missing_permission_is_named_in_the_error(api: KubeApi, namespac
     await nobody.close()
 
 
+async def test_the_limit_of_a_pod_that_its_containers_share_is_read(
+    api: KubeApi, kube_cluster: KubeCluster, namespace: str, image: str
+) -> None:
+    body = workload_body("Deployment", image)
+    spec = body["spec"]["template"]["spec"]
+    spec["resources"] = spec["containers"][0].pop("resources")
+    await api.request("POST", build_path("/apis/apps/v1", namespace, "deployments"), body=body)
+
+    async def find_pod() -> Pod | None:
+        return next(iter(await kube_cluster.list_pods(namespace, "app=chat")), None)
+
+    found = await wait_until(find_pod, "a pod")
+    assert found is not None
+    assert (found.limit_bytes, found.containers[0].limit_bytes) == (32 * 2**20, 32 * 2**20)
+
+
 async def test_a_rollout_and_its_end_are_observed(
     api: KubeApi, kube_cluster: KubeCluster, namespace: str, image: str
 ) -> None:

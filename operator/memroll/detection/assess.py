@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +15,7 @@ from memroll.detection.assessment import Assessment
 from memroll.detection.batches import by_peer_group, peer_group_of, split_into_batches
 from memroll.detection.container_history import ContainerHistory, build_history
 from memroll.detection.parameters import build_parameters
+from memroll.detection.pod_limit import with_shared_limits
 from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
@@ -106,6 +107,13 @@ class Assessor:
         parameters = build_parameters(self.policy, None)
         names = [p.key.name for p in self.pods]
         result = await prometheus.prefilter(connection, namespace, names, prefilter_windows_s(parameters), self.now_s)
+        assessor = replace(self, pods=with_shared_limits(self.pods, result))
+        return await assessor._assess_all(prometheus, result)  # noqa: SLF001 - the same class
+
+    async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
+        """Assess every watched container, given the statistics of all."""
+        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
+        parameters = build_parameters(self.policy, None)
         verdicts = {w.key: self._prefilter(w, result) for w in self.containers}
         candidates = {w.pod.key.uid for w in self.containers if verdicts[w.key] is None}
         sample_range = SampleRange.for_window(parameters.lookback_s, parameters.window_s)

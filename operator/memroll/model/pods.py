@@ -78,7 +78,8 @@ class Container:
     id: str
     """The runtime's ID without its scheme; empty while the container is not running."""
     limit_bytes: int | None
-    """The memory limit in force: that of the status if it has one (in-place resize), else that of the spec."""
+    """The memory limit in force: that of the status if it has one (in-place resize), else that of the spec; at most
+    that of the pod."""
     started_at: datetime | None
     restarts: int = 0
     oom_killed_at: datetime | None = None
@@ -104,6 +105,8 @@ class Pod:
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Only the annotations of memroll.dev and the do-not-disrupt annotations of the autoscalers."""
     containers: tuple[Container, ...] = ()
+    limit_bytes: int | None = None
+    """Memory limit of the whole pod (`spec.resources`), shared by its containers; None if it has none."""
     exclusive_because: str = ""
     """Reason why a second copy can't run next to the pod ("host port 80", "claim data is ReadWriteOnce"), or empty."""
     not_ready_reason: str = ""

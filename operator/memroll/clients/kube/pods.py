@@ -132,6 +132,7 @@ def decode_pod(raw: Json) -> Pod | None:
         labels=get_str_dict(raw, "metadata", "labels"),
         annotations=select_annotations(annotations),
         containers=_containers(raw),
+        limit_bytes=_limit_bytes(get_dict(raw, "status"), get_dict(raw, "spec")),
         exclusive_because=_host_conflict(raw),
         static=_MIRROR_ANNOTATION in annotations,
         not_ready_reason=_not_ready_reason(raw),
@@ -243,18 +244,24 @@ def _container_statuses(raw: Json) -> list[Json]:
 def _containers(raw: Json) -> tuple[Container, ...]:
     statuses = {get_str(status, "name"): status for status in _container_statuses(raw)}
     declared = [c for c in _long_running(raw) if get_str(c, "name")]
-    return tuple(_container(c, statuses.get(get_str(c, "name"), {})) for c in declared)
+    of_pod = _limit_bytes(get_dict(raw, "status"), get_dict(raw, "spec"))
+    return tuple(_container(c, statuses.get(get_str(c, "name"), {}), of_pod) for c in declared)
 
 
-def _container(declared: Json, status: Json) -> Container:
+def _limit_bytes(*sources: Json) -> int | None:
+    """Return the first memory limit of these objects; None without one, and for 0, which the kubelet ignores."""
+    limits = (parse_memory(get_dict(source, "resources", "limits").get("memory")) for source in sources)
+    return next((size for size in limits if size is not None), None) or None
+
+
+def _container(declared: Json, status: Json, pod_limit_bytes: int | None) -> Container:
     running = get_dict(status, "state", "running")
-    limits = (get_dict(source, "resources", "limits").get("memory") for source in (status, declared))
+    limits = (_limit_bytes(status, declared), pod_limit_bytes)
     runtime_id = get_str(status, "containerID")
     return Container(
         name=get_str(declared, "name"),
         id=runtime_id.rpartition("://")[2] if running else "",
-        # For the kubelet, a limit of 0 is none.
-        limit_bytes=next((size for limit in limits if (size := parse_memory(limit)) is not None), None) or None,
+        limit_bytes=min((size for size in limits if size is not None), default=None),
         started_at=get_time(running, "startedAt"),
         restarts=get_count(status, "restartCount"),
         oom_killed_at=max(_oom_kill_times(status), default=None),

@@ -122,6 +122,32 @@ def test_the_limit_of_the_status_takes_precedence() -> None:
     assert container().limit_bytes == 128 * 2**20
 
 
+@pytest.mark.parametrize(
+    ("of_pod", "declared", "expected"),
+    [
+        pytest.param("1Gi", None, [1024, 1024], id="only the pod has one"),
+        pytest.param("1Gi", "128Mi", [128, 1024], id="a container has a lower one"),
+        pytest.param("64Mi", "128Mi", [64, 64], id="a container has a higher one"),
+        pytest.param(None, "128Mi", [128, None], id="only a container has one"),
+        pytest.param("0", "128Mi", [128, None], id="a limit of 0 is none"),
+        pytest.param("0", "0", [None, None], id="both are 0"),
+        pytest.param({"a": 1}, None, [None, None], id="no quantity"),
+    ],
+)
+def test_the_limit_of_a_pod_counts_for_each_container(of_pod: Any, declared: Any, expected: list[Any]) -> None:
+    chat = {"name": "chat"} if declared is None else {"name": "chat", "resources": {"limits": {"memory": declared}}}
+    resources = {} if of_pod is None else {"resources": {"limits": {"memory": of_pod}}}
+    found = read(pod(spec={"containers": [chat, {"name": "proxy"}], **resources}))
+    assert [c.limit_bytes and c.limit_bytes // 2**20 for c in found.containers] == expected
+    assert found.limit_bytes == {"1Gi": 2**30, "64Mi": 2**26}.get(str(of_pod))
+
+
+def test_the_limit_of_a_pod_that_was_resized_is_that_of_its_status() -> None:
+    raw = pod(spec={"containers": [{"name": "chat"}], "resources": {"limits": {"memory": "1Gi"}}})
+    raw["status"]["resources"] = {"limits": {"memory": "2Gi"}}
+    assert (read(raw).limit_bytes, read(raw).containers[0].limit_bytes) == (2**31, 2**31)
+
+
 @pytest.mark.parametrize("zero", ["0", 0, "0Mi", "0.0"])
 def test_a_limit_of_0_is_no_limit(zero: str | int) -> None:
     """The kubelet enforces none: such a pod must not count as one that is above its limit."""
