@@ -125,7 +125,13 @@ INVALID = [
     pytest.param(
         {"roll": {"budgets": [{"rolls": "0%", "per": "24h"}]}}, "must be a count from 0 to 10000, or a", id="no budget"
     ),
+    pytest.param(
+        {"roll": {"budgets": [{"rolls": 1, "per": "30s"}]}},
+        "`per` of each of `roll.budgets` must be at least 1m",
+        id="a budget that limits nothing",
+    ),
     pytest.param({"usageThreshold": "150%"}, "spec.usageThreshold in body should match", id="a threshold above 100%"),
+    pytest.param({"usageThreshold": "0.9%"}, "spec.usageThreshold in body should match", id="a threshold below 10%"),
 ]
 
 

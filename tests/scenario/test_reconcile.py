@@ -197,6 +197,19 @@ async def test_an_invalid_stored_policy_is_stalled_and_changes_nothing():
     assert sim.prometheus.reads == []
     assert sim.condition("Stalled")[1] == "Invalid"
     assert "'soon' is not a duration" in sim.condition("Accepted")[2]
+    assert sim.recorder.reasons("MemoryPolicy") == ["PolicyInvalid"]
+
+
+async def test_a_setting_without_effect_is_reported_while_the_pods_are_healthy():
+    sim = leaking()
+    budgets = FAST["roll"] | {"budgets": [{"rolls": 0, "per": "24h"}]}
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"containers": ["ap"], "roll": budgets})
+    await sim.reconcile()
+    status, reason, message = sim.condition("Misconfigured")
+    assert (status, reason) == ("True", "ContainerNotFound")
+    assert message.endswith("roll.budgets[0]: 0 rolls permit none; to only report leaks, use mode: Observe")
+    assert sim.recorder.reasons("MemoryPolicy") == ["PolicyMisconfigured", "PolicyMisconfigured"]
+    assert sim.condition("Ready")[0] == "True"
 
 
 async def test_a_process_that_does_not_lead_does_nothing():

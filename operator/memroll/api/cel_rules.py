@@ -54,6 +54,11 @@ POLICY: list[dict[str, Any]] = [
         "message": "`roll.drain.minDuration` must not be longer than `roll.drain.timeout`, and that at most 6h",
         "fieldPath": ".roll.drain",
     },
+    {
+        "rule": "self.roll.budgets.all(b, duration(b.per) >= duration('1m'))",
+        "message": "`per` of each of `roll.budgets` must be at least 1m",
+        "fieldPath": ".roll.budgets",
+    },
     EVIDENCE,
 ]
 

@@ -30,6 +30,8 @@ class ConditionType(StrEnum):
     """Present only while a pod is held near its limit because it is not Ready or its workload is in a rollout."""
     CANNOT_KEEP_UP = "CannotKeepUp"
     """Present only while budgets, concurrency or windows leave too little time for all rolls."""
+    MISCONFIGURED = "Misconfigured"
+    """Present only while a setting of a valid policy can't have its effect."""
     STALLED = "Stalled"
     """kstatus: present only while a person must act."""
 
@@ -40,7 +42,14 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-ABNORMAL = frozenset({ConditionType.ROLLS_BLOCKED, ConditionType.CANNOT_KEEP_UP, ConditionType.STALLED})
+ABNORMAL = frozenset(
+    {
+        ConditionType.ROLLS_BLOCKED,
+        ConditionType.CANNOT_KEEP_UP,
+        ConditionType.MISCONFIGURED,
+        ConditionType.STALLED,
+    }
+)
 """Conditions that are present only while True (kstatus), as `kubectl wait` and GitOps tools expect."""
 
 

@@ -66,6 +66,8 @@ class RollTrigger(ApiModel):
     """Growth of the container's memory."""
     time_to_limit_seconds: int | None = Field(default=None, ge=0)
     """Predicted time to the memory limit."""
+    expected_roll_seconds: int | None = Field(default=None, ge=0)
+    """Expected duration of the roll."""
     container_started: Time | None = None
     """Start of the container. The replacement is compared with the pod at the same age."""
     image: ImageName = ""

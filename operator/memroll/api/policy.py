@@ -12,7 +12,7 @@ from memroll.api import cel_rules
 from memroll.api.base import ApiModel, ImageName, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
 from memroll.api.conditions import Condition
 from memroll.api.evidence import Count, EvidenceSpec
-from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, Percentage
+from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, UsageThreshold
 from memroll.api.roll_spec import RollPolicy
 from memroll.api.selector import LabelSelector
 
@@ -91,9 +91,9 @@ class PolicySpec(ApiModel):
     """Metric of the pods' load: memory growth that it explains is not a leak. Without it, CPU usage is the load."""
     exhaustion: ExhaustionSpec = ExhaustionSpec()
     """Time at which a leaking pod is rolled."""
-    usage_threshold: Percentage | None = None
-    """Percentage of the memory limit above which a pod is rolled whatever its trend, once its usage has been
-    at or above it for `growth.for`."""
+    usage_threshold: UsageThreshold | None = None
+    """Percentage of the memory limit above which a pod is rolled whatever its trend, once its usage has been at or
+    above it for `growth.for`; at least 10%."""
     roll: RollPolicy = RollPolicy()
     """Strategy, pace and times of rolls."""
     evidence: EvidenceSpec = EvidenceSpec()

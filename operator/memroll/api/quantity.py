@@ -19,6 +19,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s))+$"
 BYTES_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,3})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+USAGE_THRESHOLD_PATTERN = r"^(100|[1-9][0-9](\.[0-9]{1,3})?)%$"
 PERCENTAGE_PATTERN = r"^(100|[1-9]?[0-9](\.[0-9]{1,3})?)%$"
 MAX_BUDGET_ROLLS = 10_000
 """Maximum number of rolls in a budget, chosen by hand."""
@@ -106,6 +107,13 @@ def parse_percentage(text: object) -> float:
     if not isinstance(text, str) or not re.fullmatch(PERCENTAGE_PATTERN, text, re.ASCII):
         raise ValueError(f"{_shown(text)} is not a percentage: write one from 0% to 100%, such as 95% or 0.5%")
     return float(text[:-1]) / 100
+
+
+def parse_usage_threshold(text: object) -> float:
+    """Parse a percentage from 10% to 100% as a ratio."""
+    if not isinstance(text, str) or not re.fullmatch(USAGE_THRESHOLD_PATTERN, text, re.ASCII):
+        raise ValueError(f"{_shown(text)} is not a percentage from 10% to 100%, such as 95%")
+    return parse_percentage(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +222,13 @@ Duration = Annotated[
     PlainSerializer(format_duration, return_type=str),
     _string(DURATION_PATTERN, 32),
 ]
-Percentage = Annotated[
+UsageThreshold = Annotated[
     float,
-    BeforeValidator(lambda value: value if isinstance(value, float) else parse_percentage(value)),
+    BeforeValidator(lambda value: value if isinstance(value, float) else parse_usage_threshold(value)),
     PlainSerializer(lambda ratio: f"{ratio * 100:g}%", return_type=str),
-    _string(PERCENTAGE_PATTERN, 16),
+    _string(USAGE_THRESHOLD_PATTERN, 16),
 ]
+"""Percentage of a limit from 10% on: a lower one is a typo (0.9% for 90%), and would roll every pod."""
 Growth = Annotated[
     GrowthRate,
     BeforeValidator(GrowthRate.parse),

@@ -10,11 +10,13 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from memroll.api.base import ApiModel
-from memroll.api.quantity import CountOrPercentage, Duration, PodCount, RollCount
+from memroll.api.quantity import CountOrPercentage, Duration, PodCount, RollCount, format_duration
 
 MIN_PERCENTAGE_ROLLS = 4
 """Minimum number of rolls of a budget that is a percentage, see design note 0016: a workload with one pod that leaks
 within hours needs several rolls a day."""
+MIN_BUDGET_PERIOD = timedelta(minutes=1)
+"""Minimum period of a budget, chosen by hand: no roll is much shorter."""
 
 
 class Strategy(StrEnum):
@@ -56,7 +58,14 @@ class RollBudget(ApiModel):
     """Maximum number of rolls within the period: a count, or a percentage of the pods that the policy watches,
     rounded up and at least 4."""
     per: Duration
-    """Length of the sliding period."""
+    """Length of the sliding period, at least 1m."""
+
+    @field_validator("per")
+    @classmethod
+    def _require_period(cls, per: timedelta) -> timedelta:
+        if per < MIN_BUDGET_PERIOD:
+            raise ValueError(f"must be at least 1m, and is {format_duration(per)}: a shorter one limits nothing")
+        return per
 
     def max_rolls(self, watched_pods: int) -> int:
         """Return the maximum number of rolls for a policy that watches this number of pods."""

@@ -25,6 +25,7 @@ from memroll.controller.requeue import AFTER_CONFLICT_S, MAX_RETRY_S, STANDBY_S,
 from memroll.controller.workqueue import Key
 from memroll.errors import ConflictError, MemrollError, PrometheusUnavailableError, TerminalError
 from memroll.logs import log_context
+from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 from memroll.reconcile import policy as policy_reconciler
 from memroll.reconcile.effect import compare_effects
@@ -52,6 +53,8 @@ class PolicyController:
     planning_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock for planning and creating PodRolls, shared by all policies."""
     due_namespaces: DueNamespaces = field(default_factory=DueNamespaces)
+    start_times: dict[Key, StartTimes] = field(default_factory=dict)
+    """Start times of the pods of each policy."""
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all policies, and the errors of namespaces that can't be listed."""
@@ -71,6 +74,7 @@ class PolicyController:
                 if raw is None:
                     context.metrics.forget(*key)
                     self.due_namespaces.forget(key)
+                    self.start_times.pop(key, None)
                     return None
                 return await self._reconcile(raw)
             except ConflictError:
@@ -110,6 +114,7 @@ class PolicyController:
             namespaces=context.namespaces,
             is_due_elsewhere=lambda: self.due_namespaces.is_due_elsewhere(policy.namespace, context.now()),
             planning_lock=self.planning_lock,
+            start_times=self.start_times.setdefault(Key(policy.namespace, policy.name), StartTimes()),
         )
 
     async def _record(self, outcome: Outcome, started_s: float) -> float:
@@ -143,8 +148,10 @@ class PolicyController:
         new = [new_condition(t, s, "Invalid", message, generation=generation, now=now) for t, s in types.items()]
         merged = conditions.merge_conditions(old.conditions, new)
         status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
-        logger.warning("policy %s/%s is invalid: %s", namespace, name, message)
+        uid = get_str(raw, "metadata", "uid")
+        self.context.events.publish([event_builder.invalid_policy_event(namespace, name, uid, message)])
         if status != old:
+            logger.warning("policy %s/%s is invalid: %s", namespace, name, message)
             await self.context.kubernetes.write_status(POLICY_PLURAL, namespace, name, version, status.to_dict())
 
 

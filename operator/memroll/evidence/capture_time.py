@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.evidence import Evidence, EvidenceSection, MissingSection
 from memroll.api.quantity import humanize_duration
-from memroll.model.roll_duration import estimate_s
+from memroll.model.roll_duration import estimate_s, start_time_s
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -35,13 +35,19 @@ def _time_until_roll_s(roll: PodRoll, pod: Pod, now: datetime) -> float:
     if trigger is None or trigger.time_to_limit_seconds is None:
         return float("inf")
     elapsed_s = (now - roll.created_at).total_seconds()
-    return trigger.time_to_limit_seconds - elapsed_s - estimate_s(pod, roll.spec.drain)
+    return trigger.time_to_limit_seconds - elapsed_s - _duration_s(roll, pod)
+
+
+def _duration_s(roll: PodRoll, pod: Pod) -> float:
+    """Return the expected duration of the roll, in seconds, as recorded; else an estimate by the pod."""
+    recorded_s = roll.spec.trigger.expected_roll_seconds if roll.spec.trigger else None
+    return estimate_s(start_time_s(pod), roll.spec.drain) if recorded_s is None else float(recorded_s)
 
 
 def skipped(roll: PodRoll, pod: Pod, now: datetime) -> Evidence:
     """Return a record without sections that contains the reason why the capture was skipped."""
     if _time_until_roll_s(roll, pod, now) < MIN_CAPTURE_S:
-        duration = humanize_duration(estimate_s(pod, roll.spec.drain))
+        duration = humanize_duration(_duration_s(roll, pod))
         why = f"skipped: the pod's limit is near, and a roll may take {duration}"
     else:
         why = "the capture was interrupted and had no time left"

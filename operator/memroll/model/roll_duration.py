@@ -38,12 +38,8 @@ def longest_recent_s(rolls: Iterable[PodRoll]) -> float | None:
     return max(durations_s[-MEASURED_ROLLS:], default=None)
 
 
-def estimate_s(pod: Pod, drain: DrainSpec, known_start_s: float | None = None) -> float:
-    """Return the estimated duration of a roll of this pod, in seconds.
-
-    `known_start_s`: the time that pods of its workload take to become Ready, if known; else that of the pod counts.
-    """
-    start_s = start_time_s(pod) if known_start_s is None else known_start_s
+def estimate_s(start_s: float | None, drain: DrainSpec) -> float:
+    """Return the estimated duration of a roll, in seconds. `start_s`: the time to become Ready, if known."""
     return (ASSUMED_READY_S if start_s is None else start_s) + ROLL_OVERHEAD_S + _max_drain_s(drain)
 
 
@@ -60,11 +56,32 @@ def start_time_s(pod: Pod) -> float | None:
     return max(0.0, start_s) if start_s <= MAX_START_S else None
 
 
-def _start_times_s(pods: Iterable[Pod]) -> dict[WorkloadName, float]:
+class StartTimes:
+    """Start times that were seen of the pods of one policy: the shortest one of each pod.
+
+    Ready changes again when a probe fails once or the node is not Ready; the API server then has only that change. The
+    times seen before are kept for as long as the pod exists. They get lost with the process.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def update(self, pods: Iterable[Pod]) -> None:
+        """Take the current pods: record their start times, and forget all other pods."""
+        found = ((pod.key.uid, self.of(pod)) for pod in pods)
+        self._seconds = {uid: start_s for uid, start_s in found if start_s is not None}
+
+    def of(self, pod: Pod) -> float | None:
+        """Return the shortest start time seen of a pod, in seconds; None if none is known."""
+        known = (self._seconds.get(pod.key.uid), start_time_s(pod))
+        return min((s for s in known if s is not None), default=None)
+
+
+def _start_times_s(pods: Iterable[Pod], seen: StartTimes) -> dict[WorkloadName, float]:
     """Return the shortest start time of each workload, in seconds, by `WorkloadName.peer_group`."""
     shortest: dict[WorkloadName, float] = {}
     for pod in pods:
-        workload, start_s = workload_of(pod), start_time_s(pod)
+        workload, start_s = workload_of(pod), seen.of(pod)
         if workload is not None and start_s is not None:
             group = workload.peer_group
             shortest[group] = min(start_s, shortest.get(group, start_s))
@@ -101,13 +118,20 @@ class RollDurations:
 
     @classmethod
     def measure(
-        cls, policy: str, drain: DrainSpec, rolls: Iterable[PodRoll], pods: Iterable[Pod] = ()
+        cls,
+        policy: str,
+        drain: DrainSpec,
+        rolls: Iterable[PodRoll],
+        pods: Iterable[Pod] = (),
+        seen: StartTimes | None = None,
     ) -> RollDurations:
         """Measure the durations.
 
-        `policy`: the name of the policy; `rolls`: those of the namespace; `pods`: those that the policy watches.
+        `policy`: the name of the policy; `rolls`: those of the namespace; `pods`: those that the policy watches;
+        `seen`: their start times in earlier reconciles.
         """
-        rolls = tuple(rolls)
+        rolls, pods, seen = tuple(rolls), tuple(pods), seen or StartTimes()
+        seen.update(pods)
         grouped: dict[WorkloadName, list[PodRoll]] = defaultdict(list)
         for roll in rolls:
             ref = roll.status.workload or roll.spec.workload
@@ -116,13 +140,17 @@ class RollDurations:
         measured = ((workload, longest_recent_s(own)) for workload, own in grouped.items())
         by_workload_s = {workload: duration_s for workload, duration_s in measured if duration_s is not None}
         of_policy_s = longest_recent_s(r for r in rolls if r.spec.policy == policy)
-        return cls(by_workload_s, of_policy_s, drain, _start_times_s(pods))
+        return cls(by_workload_s, of_policy_s, drain, _start_times_s(pods, seen))
 
     def of_pod_s(self, pod: Pod) -> float:
         """Return the duration of a roll of this pod: that of its workload, else of the policy, else an estimate."""
         workload = workload_of(pod)
         own_s = None if workload is None else self.by_workload_s.get(workload.peer_group)
-        return own_s or self.of_policy_s or estimate_s(pod, self.drain, self.known_start_s(pod))
+        measured_s = own_s or self.of_policy_s
+        if measured_s:
+            return measured_s
+        known_s = self.known_start_s(pod)
+        return estimate_s(start_time_s(pod) if known_s is None else known_s, self.drain)
 
     def known_start_s(self, pod: Pod) -> float | None:
         """Return the time that pods of this pod's workload take to become Ready, in seconds; None if not known."""

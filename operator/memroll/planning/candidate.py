@@ -54,6 +54,8 @@ class Candidate:
     is_held_at_limit: bool = False
     """True if it is near its limit and not rolled because it is not Ready or its workload is in a rollout."""
 
+    roll_duration_s: float | None = None
+    """Expected duration of the roll, in seconds; None before the plan."""
     known_start_s: float | None = None
     """Time that pods of its workload take to become Ready, in seconds; None if it is not known."""
 

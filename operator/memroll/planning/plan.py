@@ -87,4 +87,6 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
 
 def _complete(candidate: Candidate, context: Context) -> Candidate:
     """Return a scheduled candidate with what its PodRoll contains besides."""
-    return replace(holds.mark(candidate, context), known_start_s=context.roll_durations.known_start_s(candidate.pod))
+    durations, pod = context.roll_durations, candidate.pod
+    marked = holds.mark(candidate, context)
+    return replace(marked, known_start_s=durations.known_start_s(pod), roll_duration_s=durations.of_pod_s(pod))

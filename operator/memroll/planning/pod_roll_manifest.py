@@ -107,7 +107,7 @@ def _workload(candidate: Candidate) -> WorkloadRef | None:
 
 def _trigger(candidate: Candidate) -> RollTrigger:
     """Return the numbers for which the pod is rolled."""
-    verdict, container = candidate.verdict, _container(candidate)
+    verdict, container, duration_s = candidate.verdict, _container(candidate), candidate.roll_duration_s
     assert verdict.usage_bytes is not None, "a container at risk has samples"
     # A pod above the usage threshold is due at once, but not about to be OOM-killed: it has time for a replacement.
     left_s = None if verdict.is_above_threshold else verdict.time_to_limit_s
@@ -117,6 +117,7 @@ def _trigger(candidate: Candidate) -> RollTrigger:
         limit_bytes=candidate.limit_bytes,
         growth_bytes_per_hour=None if verdict.trend is None else int(verdict.trend.slope_bytes_per_s * 3600),
         time_to_limit_seconds=None if left_s is None else int(min(left_s, MAX_NUMBER)),
+        expected_roll_seconds=None if duration_s is None else int(min(duration_s, MAX_NUMBER)),
         container_started=container.started_at,
         image=container.image[:MAX_IMAGE_CHARS],
     )

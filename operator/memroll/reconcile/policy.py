@@ -18,6 +18,7 @@ from memroll.errors import MemrollError, NotFoundError, RetryableError
 from memroll.model.roll_duration import RollDurations
 from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
+from memroll.planning.misconfiguration import find_misconfigurations
 from memroll.planning.plan import Plan, make_plan
 from memroll.planning.rate_limit import PERIOD
 from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
@@ -48,7 +49,9 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         return outcome
     try:
         pods, conflicting_pods = await _select_pods(snapshot, kubernetes)
-        durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls, pods)
+        durations = RollDurations.measure(
+            policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times
+        )
         assessments = await Assessor(policy, pods, durations, now).assess(samples)
         context = await _build_context(snapshot, pods, assessments, durations, kubernetes)
         candidates = await _find_candidates(snapshot, assessments, context, kubernetes)
@@ -59,6 +62,7 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     return replace(
         outcome,
         watched_pods=len(pods),
+        misconfigurations=find_misconfigurations(policy.spec, pods, snapshot.permissions, now),
         assessments=assessments,
         plan=plan,
         rolls=(*created, *own_rolls),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
+from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 
 if TYPE_CHECKING:
@@ -35,6 +36,9 @@ class PolicySnapshot:
     """Return whether a pod of another namespace is due. Called when PodRolls are counted."""
     planning_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock for planning and creating PodRolls: concurrent reconciles would not count each other's rolls."""
+
+    start_times: StartTimes = field(default_factory=StartTimes)
+    """Start times of the policy's pods in earlier reconciles. The reconcile updates them."""
 
     @property
     def own_rolls(self) -> tuple[PodRoll, ...]:

@@ -57,6 +57,9 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     if not (outcome.watched_pods or outcome.conflicting_pods or outcome.policy.spec.suspend):
         text = f"No pod is watched: {describe_missing_target(outcome)}"
         yield Event(policy, EventType.WARNING, EventReason.TARGET_NOT_FOUND, text)
+    for found in outcome.misconfigurations:
+        text = f"{found.message[0].upper()}{found.message[1:]}"
+        yield Event(policy, EventType.WARNING, EventReason.POLICY_MISCONFIGURED, text, found.reason.value)
     for assessment in outcome.assessments:
         yield from _assessment_events(policy, assessment)
     for blocked in outcome.plan.blocked:
@@ -65,6 +68,12 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     yield from _pace_events(policy, outcome)
     for roll in outcome.measured_rolls:
         yield from _effect_events(roll, outcome.policy)
+
+
+def invalid_policy_event(namespace: str, name: str, uid: str, message: str) -> Event:
+    """Build the Event about a policy that can't be read."""
+    regarding = Regarding(API_VERSION, "MemoryPolicy", namespace, name, uid)
+    return Event(regarding, EventType.WARNING, EventReason.POLICY_INVALID, message, "Invalid")
 
 
 def _pace_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:

@@ -53,6 +53,8 @@ class EventReason(StrEnum):
     """The operator, or the namespace, has made its maximum number of rolls within an hour."""
     CANNOT_KEEP_UP = "CannotKeepUp"
     """Budgets, concurrency or maintenance windows leave too little time for all rolls; the message has the remedy."""
+    POLICY_MISCONFIGURED = "PolicyMisconfigured"
+    """A setting of the policy can't have its effect; the message has the remedy."""
     POLICY_INVALID = "PolicyInvalid"
     """The policy is invalid; the message names the field."""
     TARGET_NOT_FOUND = "TargetNotFound"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from memroll.detection.verdict import ContainerVerdict
     from memroll.errors import MemrollError
     from memroll.model.pods import Pod
+    from memroll.planning.misconfiguration import Misconfiguration
 
 
 NO_PLAN = Plan()
@@ -57,6 +58,8 @@ class Outcome:
     error: MemrollError | None = None
     measured_rolls: tuple[PodRoll, ...] = ()
     """PodRolls whose effect was measured in this reconcile, or settled as unknown."""
+    misconfigurations: tuple[Misconfiguration, ...] = ()
+    """Settings of the policy that can't have their effect."""
     conflicting_pods: tuple[str, ...] = ()
     """Selected pods that an older policy already watches, each as "pod (policy)"."""
 

@@ -76,6 +76,10 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
     shortfall = outcome.plan.shortfall
     if shortfall is not None:
         results[ConditionType.CANNOT_KEEP_UP] = (ConditionStatus.TRUE, shortfall.reason, shortfall.message)
+    misconfigured = outcome.misconfigurations
+    if misconfigured:
+        messages = "; ".join(m.message for m in misconfigured)
+        results[ConditionType.MISCONFIGURED] = (ConditionStatus.TRUE, misconfigured[0].reason.value, messages)
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():

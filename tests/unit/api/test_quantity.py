@@ -15,6 +15,7 @@ from memroll.api.quantity import (
     parse_bytes,
     parse_duration,
     parse_percentage,
+    parse_usage_threshold,
 )
 
 
@@ -100,3 +101,14 @@ def test_a_lead_time_is_auto_or_a_duration():
 )
 def test_durations_are_rounded_for_people(seconds, words):
     assert humanize_duration(seconds) == words
+
+
+@pytest.mark.parametrize(("text", "ratio"), [("10%", 0.1), ("95%", 0.95), ("99.5%", 0.995), ("100%", 1.0)])
+def test_a_usage_threshold_is_parsed(text, ratio):
+    assert parse_usage_threshold(text) == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize("text", ["0%", "0.9%", "9.999%", "101%", "100.5%", "0.9", 0.9, 90, None, "90 %"])
+def test_a_usage_threshold_that_would_roll_every_pod_is_refused(text):
+    with pytest.raises(ValueError, match="is not a percentage from 10% to 100%, such as 95%"):
+        parse_usage_threshold(text)

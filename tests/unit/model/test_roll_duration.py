@@ -8,7 +8,14 @@ import pytest
 
 from memroll.api.roll_spec import DrainSpec
 from memroll.model.pods import ObjectRef
-from memroll.model.roll_duration import ASSUMED_READY_S, ROLL_OVERHEAD_S, RollDurations, longest_recent_s, start_time_s
+from memroll.model.roll_duration import (
+    ASSUMED_READY_S,
+    ROLL_OVERHEAD_S,
+    RollDurations,
+    StartTimes,
+    longest_recent_s,
+    start_time_s,
+)
 from tests.builders import at, container, pod, roll, stamp
 
 if TYPE_CHECKING:
@@ -97,3 +104,17 @@ def test_without_a_measured_roll_the_known_start_counts() -> None:
     alone = RollDurations.measure("leaky", DrainSpec(), (), (unready,))
     assert alone.of_pod_s(unready) == ASSUMED_READY_S + ROLL_OVERHEAD_S
     assert start_time_s(unready) is None
+
+
+def test_a_pod_whose_readiness_flaps_keeps_the_start_time_that_was_seen_before():
+    """One failed probe moves the time of Ready: the API server has only the last change."""
+    seen, spec = StartTimes(), DrainSpec()
+    started_once, flapped = started("leaky-0", 20.0), started("leaky-0", 500.0)
+    before = RollDurations.measure("leaky", spec, (), [started_once], seen)
+    unready = RollDurations.measure("leaky", spec, (), [started("leaky-0", None)], seen)
+    after = RollDurations.measure("leaky", spec, (), [flapped], seen)
+    assert [d.known_start_s(flapped) for d in (before, unready, after)] == [20.0, 20.0, 20.0]
+    assert after.of_pod_s(flapped) == 20.0 + ROLL_OVERHEAD_S
+    other = started("leaky-1", 500.0)
+    assert RollDurations.measure("leaky", spec, (), [other], seen).known_start_s(other) == 500.0
+    assert seen.of(flapped) == 500.0, "the times of pods that are gone are forgotten"

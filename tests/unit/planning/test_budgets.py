@@ -135,3 +135,9 @@ def test_a_pod_that_is_being_rolled_and_peers_that_a_restart_replaces_need_no_ot
     assert {key.name for key in budget_users(family, context(policy=restart))} == {"a"}
     recreate = [candidate(pod=pod(n), workload=workload(has_recreate_strategy=True)) for n in "abc"]
     assert {key.name for key in budget_users(recreate, context())} == {"a"}
+
+
+@pytest.mark.parametrize("per", ["0s", "59s"])
+def test_a_period_that_limits_nothing_is_refused(per):
+    with pytest.raises(ValueError, match=r"must be at least 1m, and is .*: a shorter one limits nothing"):
+        RollBudget.model_validate({"rolls": 1, "per": per})

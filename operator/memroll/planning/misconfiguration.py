@@ -1,0 +1,107 @@
+"""Settings of a valid policy that can't have their effect, found when the policy is reconciled. Pure.
+
+Such a policy looks healthy until a pod is due, which is too late to correct it. `reconcile.policy` calls
+`find_misconfigurations`; the condition Misconfigured and an Event report the result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from memroll.api.policy import Mode
+from memroll.api.roll_spec import DrainMode, Strategy
+from memroll.planning.maintenance_windows import open_intervals
+from memroll.rolling.strategy_choice import strategy_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from memroll.api.policy import PolicySpec
+    from memroll.model.permissions import Permissions
+    from memroll.model.pods import Pod
+
+MAX_NAMED = 5
+"""Maximum number of containers that a message names; chosen by hand."""
+
+
+class MisconfigurationReason(StrEnum):
+    """Reason of the condition Misconfigured. Part of the API."""
+
+    CONTAINER_NOT_FOUND = "ContainerNotFound"
+    """No watched pod has a container of `spec.containers`."""
+    ROLLS_NOT_PERMITTED = "RollsNotPermitted"
+    """The policy is in mode Enforce, and memroll was installed without the permission to roll pods."""
+    STRATEGY_NOT_PERMITTED = "StrategyNotPermitted"
+    """`roll.strategy` needs a permission that memroll was installed without."""
+    BUDGET_IS_ZERO = "BudgetIsZero"
+    """A budget permits no roll at all."""
+    WINDOWS_NEVER_OPEN = "WindowsNeverOpen"
+    """`roll.maintenanceWindows` permit a roll at no time."""
+    DRAIN_WITHOUT_SURGE = "DrainWithoutSurge"
+    """`roll.drain.mode: Detach` has no effect with this strategy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misconfiguration:
+    """One setting without effect, with its remedy in the message."""
+
+    reason: MisconfigurationReason
+    message: str
+
+
+def find_misconfigurations(
+    spec: PolicySpec, pods: Sequence[Pod], permissions: Permissions, now: datetime
+) -> tuple[Misconfiguration, ...]:
+    """Return the settings of a policy that can't have their effect. `pods`: those that the policy watches."""
+    found = [*_missing_containers(spec, pods)]
+    if spec.mode is Mode.ENFORCE:
+        found += [*_missing_permissions(spec, permissions), *_impossible_pace(spec, now)]
+    return tuple(found)
+
+
+def _missing_containers(spec: PolicySpec, pods: Sequence[Pod]) -> Iterator[Misconfiguration]:
+    existing = {c.name for pod in pods for c in pod.containers}
+    missing = [name for name in spec.containers if name not in existing]
+    if pods and missing:
+        names = f"containers: none of the watched pods has {_list(missing)}; they have {_list(sorted(existing))}"
+        yield Misconfiguration(MisconfigurationReason.CONTAINER_NOT_FOUND, names)
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+    return f"{', '.join(names[:MAX_NAMED])}{more}"
+
+
+def _missing_permissions(spec: PolicySpec, permissions: Permissions) -> Iterator[Misconfiguration]:
+    strategy = strategy_of(spec.roll.strategy)
+    if not permissions.acting:
+        message = (
+            "mode: memroll was installed without the permission to roll pods: set enforcement.enabled in the chart"
+        )
+        yield Misconfiguration(MisconfigurationReason.ROLLS_NOT_PERMITTED, message)
+    elif strategy is not None and not strategy.is_permitted(permissions):
+        value = f"{strategy.strategy.value.lower()}.enabled"
+        message = f"roll.strategy: memroll was installed without the permission for {strategy.strategy}: set {value}"
+        yield Misconfiguration(MisconfigurationReason.STRATEGY_NOT_PERMITTED, f"{message} in the chart")
+    drains = spec.roll.drain.mode is DrainMode.DETACH
+    if drains and spec.roll.strategy in (Strategy.EVICT, Strategy.RESTART):
+        message = f"roll.drain.mode: Detach has no effect with roll.strategy: {spec.roll.strategy}; use Surge or Auto"
+        yield Misconfiguration(MisconfigurationReason.DRAIN_WITHOUT_SURGE, message)
+
+
+def _impossible_pace(spec: PolicySpec, now: datetime) -> Iterator[Misconfiguration]:
+    for index, budget in enumerate(spec.roll.budgets):
+        if budget.rolls.count == 0:
+            message = f"roll.budgets[{index}]: 0 rolls permit none; to only report leaks, use mode: Observe"
+            yield Misconfiguration(MisconfigurationReason.BUDGET_IS_ZERO, message)
+            break
+    windows = spec.roll.maintenance_windows
+    if windows is None:
+        return
+    intervals = open_intervals(windows, now)
+    if not intervals.is_open and intervals.opens is None:
+        message = f"roll.maintenanceWindows: {intervals.error or 'the windows never open: deny covers all of allow'}"
+        yield Misconfiguration(MisconfigurationReason.WINDOWS_NEVER_OPEN, message)
