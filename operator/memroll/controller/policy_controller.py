@@ -132,7 +132,7 @@ class PolicyController:
             await context.kubernetes.write_status(
                 POLICY_PLURAL, policy.namespace, policy.name, policy.resource_version, status.to_dict()
             )
-        return after_reconcile(policy.spec.interval.total_seconds(), outcome.retry_because)
+        return after_reconcile(outcome)
 
     async def _record_invalid(self, raw: dict[str, Any], error: ValidationError, now: datetime) -> None:
         """Write the validation errors into the policy's conditions. The API server rejects most of them earlier."""

@@ -14,6 +14,7 @@ from memroll.errors import RetryableError
 if TYPE_CHECKING:
     from memroll.controller.workqueue import Key
     from memroll.errors import MemrollError
+    from memroll.reporting.outcome import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,11 @@ MAX_RETRY_S = 15.0
 """Maximum delay in seconds after an error, chosen by hand."""
 AFTER_CONFLICT_S = 0.2
 """Delay in seconds after a conflicting write, chosen by hand."""
+NEW_POLICY_S = 600.0
+"""Age in seconds up to which a policy without pods is reconciled soon again, chosen by hand: a policy is often applied
+shortly before its workload."""
+MISSING_PODS_S = 5.0
+"""Delay in seconds until a new policy without pods is reconciled again, chosen by hand."""
 JITTER_RATIO = 0.05
 """Maximum ratio of random jitter to the interval, chosen by hand: it spreads policies that were created together."""
 
@@ -33,8 +39,17 @@ def after_error(error: MemrollError, kind: str, key: Key) -> float:
     return min(error.retry_after_s, MAX_RETRY_S) if isinstance(error, RetryableError) else MAX_RETRY_S
 
 
-def after_reconcile(interval_s: float, error: MemrollError | None) -> float:
-    """Return the delay in seconds after a recorded reconcile: the interval with jitter; less for a temporary error."""
+def after_reconcile(outcome: Outcome) -> float:
+    """Return the delay in seconds after a recorded reconcile: the interval with jitter.
+
+    It is shorter after a temporary error, and for a new policy whose pods do not exist yet.
+    """
+    policy, error = outcome.policy, outcome.retry_because
+    interval_s = policy.spec.interval.total_seconds()
     if isinstance(error, RetryableError):
         return min(interval_s, max(error.retry_after_s, MAX_RETRY_S))
+    is_new = (outcome.now - policy.created_at).total_seconds() < NEW_POLICY_S
+    has_pods = outcome.watched_pods or outcome.conflicting_pods
+    if is_new and error is None and not policy.spec.suspend and not has_pods:
+        return min(interval_s, MISSING_PODS_S)
     return interval_s * (1 + random.uniform(-JITTER_RATIO, JITTER_RATIO))  # noqa: S311 - spread, not secrecy

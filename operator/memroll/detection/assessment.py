@@ -34,6 +34,7 @@ def describe_growth(assessment: Assessment) -> str:
         parts.append(verdict.message)
     elif verdict.time_to_limit_s is not None:
         parts.append(f"limit in {humanize_duration(verdict.time_to_limit_s)}")
-    if verdict.lead_time_s is not None and not verdict.due:
-        parts.append(f"rolled when {humanize_duration(verdict.lead_time_s)} are left")
+    left_s, lead_s = verdict.time_to_limit_s, verdict.lead_time_s
+    if lead_s is not None and not verdict.due and (left_s is None or left_s > lead_s):
+        parts.append(f"rolled when {humanize_duration(lead_s)} are left")
     return ", ".join(parts)

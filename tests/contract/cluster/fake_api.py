@@ -69,6 +69,7 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.requests: list[tuple[str, str, Json]] = []
         self.tokens: list[str] = []
+        self.agents: set[str] = set()
         self.evictions: dict[str, str] = {}
         """Obstacle of the eviction by pod name (blocked, throttled, two-budgets)."""
         self.evicted: list[str] = []
@@ -120,6 +121,7 @@ class FakeApi:
         body = await request.json() if request.can_read_body else {}
         self.requests.append((request.method, f"{request.path}?{request.query_string}", body))
         self.tokens.append(request.headers.get("Authorization", ""))
+        self.agents.add(request.headers.get("User-Agent", ""))
         fault = next((f for f in self.faults if f.hits(request)), None)
         if fault and not fault.after:
             return await self._fail(request, fault)

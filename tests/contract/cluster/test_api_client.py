@@ -11,6 +11,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config
 
+from memroll import __version__
 from memroll.clients.kube import api_client, response_body
 from memroll.clients.kube.api_client import KubeApi, build_path
 from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError, NotFoundError, TerminalError
@@ -227,3 +228,10 @@ def test_a_name_that_would_lead_to_another_place_is_one_of_no_object(name: str) 
             build_path("/api/v1", namespace, plural, name)
     with pytest.raises(NotFoundError):
         build_path("/api/v1", name, "pods", "chat-0")
+
+
+async def test_requests_name_memroll_as_their_client(server: FakeApi, api: KubeApi) -> None:
+    """The API server takes the first part as the manager in managedFields, and audit logs contain it."""
+    server.add("/api/v1/namespaces/ai/pods", {"metadata": {"name": "chat-0"}})
+    await api.request("GET", build_path("/api/v1", "ai", "pods", "chat-0"))
+    assert server.agents == {f"memroll/{__version__}"}

@@ -20,6 +20,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from memroll import __version__
 from memroll.clients.kube.json_access import get_dicts, get_str
 from memroll.clients.kube.kubeconfig import missing_kubeconfig
 from memroll.clients.kube.response_body import PAGE_TOO_LARGE, decode_body, parse_retry_after, read_beginning, read_body
@@ -49,6 +50,8 @@ MAX_LIST_RESTARTS = 3
 """Maximum number of restarts of a list whose continue token expired; chosen by hand."""
 EXPIRED = "Expired"
 """Error reason of a list whose continue token expired: the list must be restarted."""
+USER_AGENT = f"memroll/{__version__}"
+"""Client in audit logs; its first part is the manager in `metadata.managedFields`."""
 MERGE_PATCH = "application/merge-patch+json"
 TEXT_FIELD = "text"
 
@@ -100,6 +103,7 @@ class KubeApi:
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
+        self._client.user_agent = USER_AGENT
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> KubeApi:

@@ -1,0 +1,34 @@
+"""Delays until a policy is reconciled again."""
+
+from __future__ import annotations
+
+import pytest
+
+from memroll.controller.requeue import after_reconcile
+from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.reporting.outcome import Outcome
+from tests.builders import at, policy
+
+MADE = policy(interval="5m")
+SUSPENDED = policy(interval="5m", suspend=True)
+
+
+def delay(made=MADE, *, age_s: float = 10, **found) -> float:
+    return after_reconcile(Outcome(made.model_copy(update={"created_at": at(-age_s)}), at(0), **found))
+
+
+@pytest.mark.parametrize(
+    ("found", "shortest", "longest"),
+    [
+        pytest.param({"watched_pods": 1}, 285, 315, id="the interval"),
+        pytest.param({}, 5, 5, id="a new policy whose pods do not exist yet"),
+        pytest.param({"conflicting_pods": ("chat-0 (other)",)}, 285, 315, id="one whose pods another policy watches"),
+        pytest.param({"age_s": 601}, 285, 315, id="an older one"),
+        pytest.param({"made": SUSPENDED}, 285, 315, id="a new policy that is suspended"),
+        pytest.param({"made": policy(interval="5s"), "age_s": 5}, 4.7, 5.3, id="a shorter interval"),
+        pytest.param({"error": PrometheusUnavailableError("Timeout", "x")}, 15, 15, id="a temporary error"),
+        pytest.param({"error": TerminalError("Invalid", "x")}, 285, 315, id="an error that stays"),
+    ],
+)
+def test_the_next_reconcile_is_sooner_after_an_error_and_while_a_new_policy_has_no_pods(found, shortest, longest):
+    assert shortest <= delay(**found) <= longest
