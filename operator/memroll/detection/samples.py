@@ -107,8 +107,12 @@ class InstanceIndex(Generic[R]):
 
     def newest(self, pod: str, container: str, started_at_s: float) -> R | None:
         """Return the newest row of a container without IDs, if it has a sample of this instance."""
-        newest = self._newest.get((pod, container))
+        newest = self.unnamed(pod, container)
         return newest if newest is not None and newest.last_s > started_at_s else None
+
+    def unnamed(self, pod: str, container: str) -> R | None:
+        """Return the newest row of a container without IDs, of whichever instance."""
+        return self._newest.get((pod, container))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,8 +138,12 @@ class SeriesRow:
 
     def since(self, start_s: float) -> SeriesRow:
         """Return the row without the samples up to `start_s`."""
+        return self.between(start_s, float("inf"))
+
+    def between(self, start_s: float, end_s: float) -> SeriesRow:
+        """Return the row with the samples in the half-open interval (start_s, end_s]."""
         series = (self.rss, self.working_set, self.load, self.ooms)
-        rss, working_set, load, ooms = (s.between(start_s, float("inf")) for s in series)
+        rss, working_set, load, ooms = (s.between(start_s, end_s) for s in series)
         return SeriesRow(self.pod, self.container, self.container_id, rss, working_set, load, ooms)
 
 
@@ -177,6 +185,11 @@ class PrefilterRow:
     last_s: float
     """Time of the newest sample of RSS; minus infinity if there is no current one."""
 
+    @property
+    def has_rss(self) -> bool:
+        """True if Prometheus has an RSS of this container in the longest window."""
+        return self.samples > 0 or self.rss_bytes is not None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrefilterResult:
@@ -196,7 +209,10 @@ class PrefilterResult:
         if row is not None:
             return row
         newest = self._instances.newest(pod, container, started_at_s)
-        return None if newest is None else self._since(newest, started_at_s)
+        if newest is not None:
+            return self._since(newest, started_at_s)
+        unnamed = self._instances.unnamed(pod, container)  # the time of a row without an RSS is unknown
+        return unnamed if unnamed is not None and not unnamed.has_rss else None
 
     def _since(self, row: PrefilterRow, start_s: float) -> PrefilterRow:
         """Drop the slopes of windows that reach back to a predecessor."""

@@ -44,7 +44,9 @@ GATES_WITHOUT_EVENTS = frozenset(
     }
 )
 """Gates that block in normal operation: status contains them, no Event does."""
-EVENTED_REASONS = frozenset({VerdictReason.NO_MEMORY_LIMIT, VerdictReason.NO_DATA, VerdictReason.STALE_DATA})
+EVENTED_REASONS = frozenset(
+    {VerdictReason.NO_MEMORY_LIMIT, VerdictReason.NO_DATA, VerdictReason.NO_RSS, VerdictReason.STALE_DATA}
+)
 """Reasons of inconclusive verdicts that need a person's action; the others end without one."""
 
 

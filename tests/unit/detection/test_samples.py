@@ -69,6 +69,13 @@ PREFILTERED = [
     pytest.param([statistics("", 99, None, 4)], "any", 10, (None, 4), id="none stays none"),
     pytest.param([statistics("", 9, 3, 4)], "any", 9, None, id="nothing since the start is nothing"),
     pytest.param([statistics("", float("-inf"), 3, 4)], "any", 0, None, id="nothing current is nothing"),
+    pytest.param(
+        [PrefilterRow("p", "c", "", (None, None), 0, None, 2e8, float("-inf"))],
+        "any",
+        0,
+        (None, None),
+        id="a working set alone is a row of unknown time",
+    ),
 ]
 
 
