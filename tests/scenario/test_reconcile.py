@@ -461,3 +461,26 @@ async def test_a_podroll_that_is_not_created_for_a_temporary_error_is_created_so
     sim.cluster.create_roll = create
     assert await sim.reconcile() == pytest.approx(60, rel=0.06)
     assert len(sim.cluster.rolls_json) == 1
+
+
+async def test_a_policy_that_is_never_reconciled_without_an_error_can_be_alerted_on():
+    name, labels = "memroll_last_reconcile_timestamp_seconds", {"namespace": "demo", "policy": "leaky"}
+    sim = leaking()
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"interval": "soon"})
+    started_s = sim.cluster.seconds
+    for _ in range(3):
+        await sim.reconcile()
+        sim.cluster.seconds += 60
+    assert sim.condition("Ready")[1] == "Invalid"
+    assert sim.metrics.registry.get_sample_value(name, labels) == at(started_s).timestamp()
+    del sim.cluster.policies_json["leaky"]
+    await sim.reconcile()
+    assert sim.metrics.registry.get_sample_value(name, labels) is None
+
+
+async def test_a_policy_in_an_excluded_namespace_is_not_alerted_on():
+    sim = leaking()
+    sim.change_context(excluded=("demo",))
+    await sim.reconcile()
+    labels = {"namespace": "demo", "policy": "leaky"}
+    assert sim.metrics.registry.get_sample_value("memroll_last_reconcile_timestamp_seconds", labels) is None

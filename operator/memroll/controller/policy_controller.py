@@ -72,6 +72,8 @@ class PolicyController:
                     context.metrics.forget(*key)
                     self.due_namespaces.forget(key)
                     return None
+                if key.namespace not in context.excluded:
+                    context.metrics.begin_reconcile(*key, context.now())
                 return await self._reconcile(raw)
             except ConflictError:
                 return AFTER_CONFLICT_S
