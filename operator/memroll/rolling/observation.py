@@ -71,6 +71,8 @@ class Observation:
     """Labels to change to take the pod out of its Services; None when they were not looked up."""
     in_flight: float | None = None
     """Value of the pod's in-flight gauge; None when it is unknown."""
+    gauge_error: str = ""
+    """Reason why that gauge could not be queried, or empty. Then its value is unknown, but not missing."""
     retry_s: float = RETRY_S
     """Seconds between a failed roll and the next attempt of the policy."""
 

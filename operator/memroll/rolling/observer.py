@@ -70,7 +70,7 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
         if workload is not None and is_released(pod, status) and step.is_replaced:
             return replace(observation, detachment=await kubernetes.find_detachment(pod))
     elif status.phase is Phase.DRAINING and drain.until is not None:
-        return replace(observation, in_flight=await _in_flight(step, drain.until.metric, clients.prometheus))
+        return await _with_gauge(step, observation, drain.until.metric, clients.prometheus)
     return observation
 
 
@@ -163,15 +163,16 @@ def _precedence(roll: PodRoll) -> tuple[int, datetime, str]:
     return stage, roll.created_at, roll.name
 
 
-async def _in_flight(step: StepInput, metric: str, prometheus: GaugeReader) -> float | None:
-    """Return the pod's in-flight gauge; None after an error: the drain then takes all of its time."""
+async def _with_gauge(step: StepInput, observation: Observation, metric: str, prometheus: GaugeReader) -> Observation:
+    """Add the pod's in-flight gauge, or why it could not be queried: the drain then takes all of its time."""
     roll, since = step.roll, step.status.times.draining
     connection = DEFAULT_CONNECTION if step.policy is None else step.policy.spec.prometheus
     since_s = 0.0 if since is None else since.timestamp()
     try:
-        return await prometheus.read_gauge(connection, roll.namespace, roll.spec.pod_name, metric, since_s)
-    except MemrollError:
-        return None
+        found = await prometheus.read_gauge(connection, roll.namespace, roll.spec.pod_name, metric, since_s)
+    except MemrollError as error:
+        return replace(observation, gauge_error=error.reason)
+    return replace(observation, in_flight=found)
 
 
 def _policy_withdrawn(roll: PodRoll, policy: MemoryPolicy | None) -> str:
