@@ -59,6 +59,8 @@ class Outcome:
     """PodRolls whose effect was measured in this reconcile, or settled as unknown."""
     conflicting_pods: tuple[str, ...] = ()
     """Selected pods that an older policy already watches, each as "pod (policy)"."""
+    evicted_pods: tuple[Pod, ...] = ()
+    """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
 
     def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
         """Yield each pod with the assessments of its containers."""

@@ -48,11 +48,11 @@ class Observation:
     """State of the cluster right before a step."""
 
     pod: Pod | None
-    """The pod that is rolled; None when no pod with its uid exists."""
+    """The pod that is rolled; None when no pod with its uid exists, and when it has ended."""
     workload: Workload | None
     """None when neither the pod's controller nor the owner of that exists."""
     other_pods: tuple[Pod, ...] = ()
-    """The pods of all revisions of the workload, without the rolled one."""
+    """The pods of all revisions of the workload, without the rolled one and those that have ended."""
     policy_withdrawn: str = ""
     """Reason why the policy no longer permits the roll (deleted, suspended, set to Observe), or empty."""
     permissions: Permissions = ALL_PERMISSIONS

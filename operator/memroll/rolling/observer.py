@@ -39,15 +39,15 @@ async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, 
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
     kubernetes = clients.kubernetes
     pod = await kubernetes.get_pod(roll.namespace, roll.spec.pod_name)
-    if pod is not None and roll.pod_uid and pod.key.uid != roll.pod_uid:
-        pod = None
+    if pod is not None and (pod.has_ended or (roll.pod_uid and pod.key.uid != roll.pod_uid)):
+        pod = None  # one that has ended is as good as gone: its controller has replaced it already
     controller, owner = _owners(roll, pod)
     workload = await kubernetes.find_workload(roll.namespace, controller, owner) if controller is not None else None
     others: tuple[Pod, ...] = ()
     if workload is not None and workload.selector:
         owned = await kubernetes.list_workload_pods(workload, roll.namespace)
         rolled_uid = roll.pod_uid or (pod.key.uid if pod else "")
-        others = tuple(p for p in owned if p.key.uid != rolled_uid)
+        others = tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
     return await _with_phase_details(StepInput(roll, observation, now, policy), clients)

@@ -107,6 +107,18 @@ async def test_a_gauge_without_samples_differs_from_one_that_can_t_be_queried(ga
     assert (observation.in_flight, observation.gauge_error) == found
 
 
+async def test_pods_that_have_ended_are_not_the_workload_s():
+    """A recorded replacement that the kubelet evicted must not hide the next one."""
+    cluster = FakeCluster(replicas=3)
+    ended = {n: replace(cluster.pods[n], phase="Failed", ready=False, created_at=at(5)) for n in ("leaky-2", POD)}
+    cluster.pods |= ended
+    cluster.pods["leaky-3"] = replace(cluster.pods["leaky-3"], created_at=at(4))
+    roll = replacing(cluster, "own", created=0, replacement="leaky-2")
+    observation = await observed(cluster, roll)
+    assert observation.pod is None
+    assert [p.key.name for p in observation.other_pods] == ["leaky-3"]
+
+
 def replacing(cluster: FakeCluster, name: str, *, created: float, replacement: str = "") -> PodRoll:
     found = {"replacement": {"name": replacement, "uid": f"uid-{replacement}"}} if replacement else {}
     controller = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "leaky-5d", "uid": "rs-1"}
