@@ -78,6 +78,8 @@ class _Row(Protocol):
     def container_id(self) -> str: ...
     @property
     def last_s(self) -> float: ...
+    @property
+    def is_complete(self) -> bool: ...
 
 
 R = TypeVar("R", bound=_Row)
@@ -87,8 +89,8 @@ class InstanceIndex(Generic[R]):
     """Index of rows by container instance.
 
     The ID decides. Only if the labels of a container contain no ID at all (some runtimes' exporters drop them), its
-    newest row is used, from the start of the instance on. Rows are never added up: two IDs under one name are an
-    instance and its predecessor, not two halves.
+    newest row is used, from the start of the instance on; of several scrapers', one that has both RSS and working set.
+    Rows are never added up: two IDs under one name are an instance and its predecessor, not two halves.
     """
 
     def __init__(self, rows: Iterable[R]) -> None:
@@ -98,7 +100,7 @@ class InstanceIndex(Generic[R]):
         self._newest: dict[tuple[str, str], R] = {}
         for row in rows:
             key = (row.pod, row.container)
-            if key not in with_id and (key not in self._newest or row.last_s > self._newest[key].last_s):
+            if key not in with_id and (key not in self._newest or _rank(row) > _rank(self._newest[key])):
                 self._newest[key] = row
 
     def by_id(self, pod: str, container: str, container_id: str) -> R | None:
@@ -113,6 +115,10 @@ class InstanceIndex(Generic[R]):
     def unnamed(self, pod: str, container: str) -> R | None:
         """Return the newest row of a container without IDs, of whichever instance."""
         return self._newest.get((pod, container))
+
+
+def _rank(row: _Row) -> tuple[bool, float]:
+    return row.is_complete, row.last_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +141,11 @@ class SeriesRow:
     def last_s(self) -> float:
         """Time of the newest sample of memory; minus infinity without samples."""
         return max(self.rss.last_s, self.working_set.last_s)
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the row has both an RSS and a working set."""
+        return bool(len(self.rss) and len(self.working_set))
 
     def since(self, start_s: float) -> SeriesRow:
         """Return the row without the samples up to `start_s`."""
@@ -189,6 +200,11 @@ class PrefilterRow:
     def has_rss(self) -> bool:
         """True if Prometheus has an RSS of this container in the longest window."""
         return self.samples > 0 or self.rss_bytes is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the row has both an RSS and a working set."""
+        return self.has_rss and self.working_set_bytes is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -47,6 +47,9 @@ RESOURCE = HISTORY.add(
 SPLIT = HISTORY.add(RSS, labels("split", "3" * 64), ramp(T0, T0 + 1790))
 LONE = HISTORY.add(WORKING_SET, labels("split", "", metrics_path="/metrics/resource"), RESOURCE)
 HISTORY.add(WORKING_SET, labels("windows", ""), RESOURCE)
+OURS = record(HISTORY, "everywhere", "4" * 64, ramp(T0, T0 + 1790), cluster="prod-eu")
+record(HISTORY, "everywhere", "5" * 64, ramp(T0, T0 + 1790, base=9e8), cluster="prod-us")
+record(HISTORY, "everywhere", "6" * 64, ramp(T0, T0 + 1790, base=9e8))
 HOSTILE_PAST = record(HISTORY, HOSTILE, "", ramp(T0, T0 + 1800), namespace=HOSTILE)
 record(HISTORY, "odd", "1" * 64, [(T0 + 1000, float("nan")), (T0 + 1010, float("inf")), (T0 + 1020, 5.0)])
 record(HISTORY, "dense", "2" * 64, ramp(T0, T0 + 1800, 0.25))
@@ -144,6 +147,25 @@ async def test_a_working_set_alone_is_a_row_without_an_rss(client: PrometheusCli
     found = statistics.row_for("windows", "chat", "9" * 64, T0)
     assert found is not None
     assert (found.has_rss, found.working_set_bytes) == (False, RESOURCE[-1][1])
+
+
+async def test_the_labels_of_a_connection_select_one_cluster(address: str) -> None:
+    url = f"http://{address}"
+    connections = {
+        name: Connection(url=url, match_labels=found)
+        for name, found in {"eu": {"cluster": "prod-eu"}, "misspelt": {"cluster": "prod-ue"}, "all": {}}.items()
+    }
+    client = PrometheusClient(Connections(connections=connections))
+    request = ReadRequest("ai", ["everywhere"], SampleRange(1800, None), AT)
+    assert [rss(r) for r in (await client.read("eu", request)).rows] == [OURS[1:]]
+    assert (await client.read("misspelt", request)).rows == ()
+    assert len((await client.read("all", request)).rows) == 3
+    statistics = {
+        name: {r.container_id for r in (await client.prefilter(name, "ai", ["everywhere"], (600.0,), AT)).rows}
+        for name in connections
+    }
+    assert statistics == {"eu": {"4" * 64}, "misspelt": set(), "all": {"4" * 64, "5" * 64, "6" * 64}}
+    client.close()
 
 
 async def test_names_with_special_characters_are_quoted(client: PrometheusClient) -> None:

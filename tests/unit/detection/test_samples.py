@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SampleRange, SeriesRow
@@ -43,6 +45,15 @@ def test_the_newest_sample_of_either_metric_counts() -> None:
     found = QueryResult((other, one), 10.0).row_for("p", "c", "id", 0.0)
     assert found is not None
     assert found.working_set.last_s == 9
+
+
+def test_of_two_scrapers_without_ids_the_one_with_both_metrics_counts():
+    whole, half = row("", 1, 2), SeriesRow("p", "c", "", Series.of([(3, 1)]), EMPTY)
+    for rows in ((whole, half), (half, whole)):
+        assert times(QueryResult(rows, 10.0).row_for("p", "c", "id", 0.0)) == [1, 2]
+    first, second = statistics("", 8, 1, 2), replace(statistics("", 9, 3, 4), working_set_bytes=None)
+    for found in ((first, second), (second, first)):
+        assert PrefilterResult(found, (10.0, 50.0), 100.0).row_for("p", "c", "id", 0.0).last_s == 8
 
 
 def test_a_cut_row_is_cut_in_all_its_series() -> None:
