@@ -93,21 +93,22 @@ class FakeCluster:
             if p.deleting:
                 del self.pods[name]
         self._adopt_and_release()
-        owned = [p for p in self.pods.values() if p.controller is not None and not p.deleting]
+        owned = [p for p in self.pods.values() if p.controller is not None and not p.deleting and not p.has_ended]
         for _ in range(self.desired - len(owned)):
             self._create(ready=False)
         surplus = sorted(owned, key=lambda p: (p.ready, -p.created_at.timestamp()))[: max(0, len(owned) - self.desired)]
         for p in surplus:
             self.pods[p.key.name] = replace(p, deleting=True, ready=False)
         for name, p in self.pods.items():
-            if not p.ready and not p.deleting and self.replacements_ready and p.created_at < at(self.seconds):
+            is_starting = not (p.ready or p.deleting or p.has_ended)
+            if is_starting and self.replacements_ready and p.created_at < at(self.seconds):
                 self.pods[name] = replace(p, ready=True, phase="Running")
         self._record_readiness()
 
     def _adopt_and_release(self) -> None:
         for name, p in self.pods.items():
             matches = p.labels.get("pod-template-hash") == HASH
-            if p.controller is None and matches:
+            if p.controller is None and matches and not p.has_ended:
                 self.pods[name] = replace(p, controller=self._workload().controller)
             if p.controller is not None and not matches:
                 self.pods[name] = replace(p, controller=None)

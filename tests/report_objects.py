@@ -38,7 +38,7 @@ LEDGER = [
         lastSeen="2026-03-01T11:59:00Z", firstRolled="2026-02-21T02:00:00Z",
     ),
     entry("Deployment/chat", "5c6f88d7b", "registry.example/chat:4.1", 19.5, rolls=1, freedBytes=700 * MIB),
-    entry("StatefulSet/agent", "agent-6f5", "registry.example/agent:1.9", 6.1, oomKills=1),
+    entry("StatefulSet/agent", "agent-6f5", "registry.example/agent:1.9", 6.1, oomKills=1, nodePressureEvictions=2),
 ]  # fmt: skip
 EVIDENCE = {
     "capturedAt": "2026-03-01T02:14:09Z",

@@ -90,7 +90,9 @@ def rolls(draw) -> PodRoll:
 def outcomes(draw) -> Outcome:
     found = tuple(draw(st.lists(assessments(), max_size=30)))
     recorded = tuple(draw(st.lists(rolls(), max_size=30)))
-    return Outcome(policy(), at(draw(SECONDS)), len(found), found, rolls=recorded)
+    ended = (replace(a.pod, phase="Failed", node_pressure_evicted_at=at(draw(SECONDS))) for a in found)
+    evicted = tuple(p for p in ended if draw(st.booleans()))
+    return Outcome(policy(), at(draw(SECONDS)), len(found), found, rolls=recorded, evicted_pods=evicted)
 
 
 @given(st.lists(outcomes(), min_size=1, max_size=4))

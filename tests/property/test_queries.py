@@ -13,6 +13,7 @@ from memroll.clients.prometheus.promql import (
     RSS,
     Matcher,
     MatchOperator,
+    QueryScope,
     any_of,
     chunk_pods,
     container_selector,
@@ -75,17 +76,17 @@ def alternatives(pattern: str) -> list[str]:
     return names
 
 
-def of_pods(namespace: str, pods: list[str]) -> Parsed:
-    return parse(
-        raw_samples(container_selector(RSS, namespace, Matcher("pod", MatchOperator.MATCHES, any_of(pods))), 90)
-    )
+def of_pods(namespace: str, pods: list[str], cluster: str = "") -> Parsed:
+    scope = QueryScope(namespace, {"cluster": cluster} if cluster else {})
+    return parse(raw_samples(container_selector(RSS, scope, Matcher("pod", MatchOperator.MATCHES, any_of(pods))), 90))
 
 
-@given(namespace=NAMES, pods=st.lists(NAMES, min_size=1, max_size=5))
-def test_names_are_preserved_by_quoting(namespace: str, pods: list[str]) -> None:
-    parsed = of_pods(namespace, pods)
+@given(namespace=NAMES, pods=st.lists(NAMES, min_size=1, max_size=5), cluster=NAMES.filter(bool))
+def test_names_are_preserved_by_quoting(namespace: str, pods: list[str], cluster: str) -> None:
+    parsed = of_pods(namespace, pods, cluster)
     assert (parsed.metric, parsed.window) == (RSS, "90s")
-    *others, (pod, matches, pattern), last = parsed.matchers
+    *others, (pod, matches, pattern), of_cluster, last = parsed.matchers
+    assert of_cluster == ("cluster", "=", cluster)
     assert others == [("container", "!=", ""), ("container", "!=", "POD")]
     assert (pod, matches) == ("pod", "=~")
     assert alternatives(pattern) == pods

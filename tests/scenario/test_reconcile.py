@@ -474,3 +474,63 @@ async def test_a_podroll_that_is_not_created_for_a_temporary_error_is_created_so
     sim.cluster.create_roll = create
     assert await sim.reconcile() == pytest.approx(60, rel=0.06)
     assert len(sim.cluster.rolls_json) == 1
+
+
+async def test_a_policy_that_is_never_reconciled_without_an_error_can_be_alerted_on():
+    name, labels = "memroll_last_reconcile_timestamp_seconds", {"namespace": "demo", "policy": "leaky"}
+    sim = leaking()
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"interval": "soon"})
+    started_s = sim.cluster.seconds
+    for _ in range(3):
+        await sim.reconcile()
+        sim.cluster.seconds += 60
+    assert sim.condition("Ready")[1] == "Invalid"
+    assert sim.metrics.registry.get_sample_value(name, labels) == at(started_s).timestamp()
+    del sim.cluster.policies_json["leaky"]
+    await sim.reconcile()
+    assert sim.metrics.registry.get_sample_value(name, labels) is None
+
+
+async def test_a_policy_in_an_excluded_namespace_is_not_alerted_on():
+    sim = leaking()
+    sim.change_context(excluded=("demo",))
+    await sim.reconcile()
+    labels = {"namespace": "demo", "policy": "leaky"}
+    assert sim.metrics.registry.get_sample_value("memroll_last_reconcile_timestamp_seconds", labels) is None
+
+
+async def test_a_pod_that_the_kubelet_evicted_is_counted_and_neither_watched_nor_rolled():
+    sim = leaking(replicas=2)
+    sim.cluster.pods["leaky-2"] = replace(
+        sim.cluster.pods["leaky-2"], phase="Failed", ready=False, node_pressure_evicted_at=at(-60)
+    )
+    await sim.reconcile()
+    assert sim.status["pods"]["total"] == 1
+    assert [r["spec"]["podName"] for r in sim.cluster.rolls_json.values()] == ["leaky-1"]
+    (entry,) = sim.status["ledger"]
+    assert (entry["nodePressureEvictions"], entry.get("oomKills", 0)) == (1, 0)
+    assert all("leaky-2" not in names for _, _, names in sim.prometheus.prefilters)
+
+
+async def test_a_pod_that_the_kubelet_evicts_during_its_roll_is_replaced_and_removed():
+    sim = leaking()
+    await sim.reconcile()
+    for _ in range(3):
+        await sim.step_rolls()
+    assert sim.phases == ["Replacing"]
+    sim.cluster.pods["leaky-1"] = replace(sim.cluster.pods["leaky-1"], phase="Failed", ready=False)
+    await sim.run_rolls()
+    assert sim.phases == ["Succeeded"]
+    assert sim.cluster.evicted == []
+    await sim.restore_orphans()
+    assert sim.cluster.evicted == ["uid-leaky-1"], "the record of the pod has the labels of a released one"
+
+
+async def test_a_pod_that_has_ended_before_its_roll_is_not_rolled():
+    sim = leaking()
+    await sim.reconcile()
+    sim.cluster.pods["leaky-1"] = replace(sim.cluster.pods["leaky-1"], phase="Failed", ready=False)
+    await sim.run_rolls()
+    (recorded,) = sim.cluster.rolls_json.values()
+    assert (recorded["status"]["phase"], recorded["status"]["reason"]) == ("Aborted", "PodGone")
+    assert sim.cluster.evicted == []

@@ -205,6 +205,10 @@ class LedgerEntry(ApiModel):
     """Number of OOM kills that memroll observed in this revision."""
     oom_kills_since: int = Field(default=0, ge=0)
     """Number of these OOM kills after the first roll of this revision."""
+    node_pressure_evictions: int = Field(default=0, ge=0)
+    """Number of pods with this container that the kubelet evicted because their node was low on memory."""
+    last_node_pressure_eviction: Time | None = None
+    """Time of the last such eviction that is counted."""
     growth_bytes_per_request: int | None = Field(default=None, ge=0)
     """Growth per hour divided by requests per hour, where the pod reports its requests."""
     lines: tuple[LeakingLine, ...] = Field(default=(), max_length=MAX_LEDGER_LINES)

@@ -6,7 +6,7 @@ Called by `memroll backtest --prometheus`. One query over two weeks would exceed
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -26,7 +26,7 @@ from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.errors import PrometheusUnavailableError, TerminalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from memroll.api.policy import MemoryPolicy
     from memroll.backtest.trace import Trace
@@ -54,6 +54,8 @@ class HistoryScope:
     lookback_s: float
     workload: str = ""
     """Prefix of the pods' names; empty: all pods."""
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that every queried series must have."""
 
     @property
     def pods(self) -> Matcher:
@@ -64,7 +66,7 @@ class HistoryScope:
 
 def read(scope: HistoryScope, policy: MemoryPolicy, now_s: float, progress: Callable[[int], None]) -> tuple[Trace, ...]:
     """Return a trace for each container instance. `progress` is called with the seconds of history read so far."""
-    connection = _connection(scope.url)
+    connection = _connection(scope)
     provider = PrometheusClient(Connections(connections={CONNECTION: connection}))
     session = PrometheusSession(connection, Limits())
     try:
@@ -80,12 +82,14 @@ def read(scope: HistoryScope, policy: MemoryPolicy, now_s: float, progress: Call
     return found
 
 
-def _connection(url: str) -> Connection:
+def _connection(scope: HistoryScope) -> Connection:
     try:
-        return Connection(url=url, timeout_seconds=TIMEOUT_S)
+        return Connection(url=scope.url, match_labels=dict(scope.match_labels), timeout_seconds=TIMEOUT_S)
     except ValidationError as error:
-        text = error.errors(include_url=False)[0]["msg"].removeprefix("Value error, ")
-        raise TerminalError("ConnectionInvalid", f"--prometheus {text}") from None  # it may hold a password
+        found = error.errors(include_url=False)[0]
+        option = "--prometheus" if found["loc"] and found["loc"][0] == "url" else "--match-label"
+        text = found["msg"].removeprefix("Value error, ")
+        raise TerminalError("ConnectionInvalid", f"{option} {text}") from None  # it may hold a password
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,10 @@ class _Reader:
     connection: Connection
     provider: PrometheusClient
     session: PrometheusSession
+
+    @property
+    def queried(self) -> promql.QueryScope:
+        return self.session.scope(self.scope.namespace)
 
     async def days(self, now_s: float, progress: Callable[[int], None]) -> list[HistoryDay]:
         """Return query results from the oldest day to the newest, which ends now."""
@@ -122,16 +130,16 @@ class _Reader:
         return await self.provider.read(CONNECTION, request)
 
     def _pod_names_query(self, width_s: float) -> str:
-        rss = promql.container_selector(promql.RSS, self.scope.namespace, self.scope.pods)
+        rss = promql.container_selector(promql.RSS, self.queried, self.scope.pods)
         return f"count by (pod) ({promql.over_time('count_over_time', rss, width_s)})"
 
     def _limits_query(self, width_s: float) -> str:
         of_memory = Matcher("resource", MatchOperator.EQUAL, "memory")
-        selected = promql.series_selector(LIMITS, [of_memory, self.scope.pods], self.scope.namespace)
+        selected = promql.series_selector(LIMITS, [of_memory, self.scope.pods], self.queried)
         return f"max by (pod, container) ({promql.over_time('last_over_time', selected, width_s)})"
 
     def _spec_limits_query(self, width_s: float) -> str:
-        selected = promql.container_selector(SPEC_LIMITS, self.scope.namespace, self.scope.pods)
+        selected = promql.container_selector(SPEC_LIMITS, self.queried, self.scope.pods)
         return f"max by (pod, container) ({promql.over_time('last_over_time', selected, width_s)})"
 
     def _by_container(self, query: str, at_s: float) -> dict[Container, float]:
@@ -144,7 +152,7 @@ class _Reader:
 
     def _read_oom_kills(self, end_s: float, width_s: float) -> dict[Container, Series]:
         is_oom_kill = Matcher("reason", MatchOperator.EQUAL, "OOMKilled")
-        selected = promql.series_selector(LAST_TERMINATED, [is_oom_kill, self.scope.pods], self.scope.namespace)
+        selected = promql.series_selector(LAST_TERMINATED, [is_oom_kill, self.scope.pods], self.queried)
         query = promql.subquery(f"(max by (pod, container) ({selected} == 1))", width_s, OOM_KILLS_STEP_S)
         found = self._query(query, end_s, "matrix")
         return {(la.get("pod", ""), la.get("container", "")): parse_samples(raw.get("values")) for la, raw in found}

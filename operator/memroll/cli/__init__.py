@@ -64,6 +64,14 @@ def _add_backtest(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     parser.add_argument("--workload", metavar="PREFIX", default="", help="with --prometheus: prefix of the pods' names")
     parser.add_argument(
+        "--match-label",
+        type=_label,
+        action="append",
+        metavar="NAME=VALUE",
+        default=[],
+        help="with --prometheus: label of all series, such as the cluster's in a store of several; repeatable",
+    )
+    parser.add_argument(
         "--policy", type=Path, metavar="FILE", help="file with a MemoryPolicy (default: a policy with all defaults)"
     )
     parser.add_argument("--output", choices=("table", "json"), default="table", help="default: table")
@@ -128,6 +136,14 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} must be a count of at least 1")
     return int(text)
+
+
+def _label(text: str) -> tuple[str, str]:
+    """Parse `name=value`; `Connection` checks both."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} must be NAME=VALUE such as cluster=prod-eu")
+    return name, value
 
 
 def _backtest(arguments: argparse.Namespace) -> int:

@@ -48,7 +48,7 @@ def _traces(arguments: argparse.Namespace, replayed: MemoryPolicy) -> tuple[Trac
     if not arguments.namespace:
         raise TerminalError("NoNamespace", "--prometheus needs -n NAME: the namespace of the pods")
     scope = prometheus_traces.HistoryScope(
-        arguments.prometheus, arguments.namespace, arguments.since, arguments.workload
+        arguments.prometheus, arguments.namespace, arguments.since, arguments.workload, dict(arguments.match_label)
     )
     seconds = round(arguments.since)
     return prometheus_traces.read(scope, replayed, clock.now().timestamp(), _progress(seconds, "seconds read"))

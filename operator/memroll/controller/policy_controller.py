@@ -76,6 +76,8 @@ class PolicyController:
                     self.due_namespaces.forget(key)
                     self.start_times.pop(key, None)
                     return None
+                if key.namespace not in context.excluded:
+                    context.metrics.begin_reconcile(*key, context.now())
                 return await self._reconcile(raw)
             except ConflictError:
                 return AFTER_CONFLICT_S

@@ -16,7 +16,7 @@ import numpy as np
 from memroll.api.quantity import format_rate
 from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
 from memroll.detection.reasons import VerdictReason
-from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, warming_up
+from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, no_rss, warming_up
 from memroll.detection.window import MIN_COVERED_RATIO
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def prefilter_verdict(
 ) -> ContainerVerdict | None:
     """Return the verdict of a container that is no candidate, or None for a candidate."""
     usage, age_s = row.working_set_bytes, now_s - started_at_s
+    if usage is not None and not row.has_rss:
+        return no_rss(usage)
     if usage is None or now_s - row.last_s > MAX_SAMPLE_AGE_WINDOWS * parameters.window_s:
         return None
     if is_candidate(parameters, limit_bytes, usage, row.slopes_bytes_per_s):

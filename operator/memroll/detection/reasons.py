@@ -10,6 +10,8 @@ class VerdictReason(StrEnum):
 
     NO_DATA = "NoData"
     """Prometheus has no samples of the container."""
+    NO_RSS = "NoRss"
+    """Prometheus has the container's working set, but no RSS."""
     STALE_DATA = "StaleData"
     """The newest sample is too old."""
     NOT_RUNNING = "NotRunning"

@@ -78,6 +78,8 @@ class _Row(Protocol):
     def container_id(self) -> str: ...
     @property
     def last_s(self) -> float: ...
+    @property
+    def is_complete(self) -> bool: ...
 
 
 R = TypeVar("R", bound=_Row)
@@ -87,8 +89,8 @@ class InstanceIndex(Generic[R]):
     """Index of rows by container instance.
 
     The ID decides. Only if the labels of a container contain no ID at all (some runtimes' exporters drop them), its
-    newest row is used, from the start of the instance on. Rows are never added up: two IDs under one name are an
-    instance and its predecessor, not two halves.
+    newest row is used, from the start of the instance on; of several scrapers', one that has both RSS and working set.
+    Rows are never added up: two IDs under one name are an instance and its predecessor, not two halves.
     """
 
     def __init__(self, rows: Iterable[R]) -> None:
@@ -98,7 +100,7 @@ class InstanceIndex(Generic[R]):
         self._newest: dict[tuple[str, str], R] = {}
         for row in rows:
             key = (row.pod, row.container)
-            if key not in with_id and (key not in self._newest or row.last_s > self._newest[key].last_s):
+            if key not in with_id and (key not in self._newest or _rank(row) > _rank(self._newest[key])):
                 self._newest[key] = row
 
     def by_id(self, pod: str, container: str, container_id: str) -> R | None:
@@ -107,8 +109,16 @@ class InstanceIndex(Generic[R]):
 
     def newest(self, pod: str, container: str, started_at_s: float) -> R | None:
         """Return the newest row of a container without IDs, if it has a sample of this instance."""
-        newest = self._newest.get((pod, container))
+        newest = self.unnamed(pod, container)
         return newest if newest is not None and newest.last_s > started_at_s else None
+
+    def unnamed(self, pod: str, container: str) -> R | None:
+        """Return the newest row of a container without IDs, of whichever instance."""
+        return self._newest.get((pod, container))
+
+
+def _rank(row: _Row) -> tuple[bool, float]:
+    return row.is_complete, row.last_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,10 +142,19 @@ class SeriesRow:
         """Time of the newest sample of memory; minus infinity without samples."""
         return max(self.rss.last_s, self.working_set.last_s)
 
+    @property
+    def is_complete(self) -> bool:
+        """True if the row has both an RSS and a working set."""
+        return bool(len(self.rss) and len(self.working_set))
+
     def since(self, start_s: float) -> SeriesRow:
         """Return the row without the samples up to `start_s`."""
+        return self.between(start_s, float("inf"))
+
+    def between(self, start_s: float, end_s: float) -> SeriesRow:
+        """Return the row with the samples in the half-open interval (start_s, end_s]."""
         series = (self.rss, self.working_set, self.load, self.ooms)
-        rss, working_set, load, ooms = (s.between(start_s, float("inf")) for s in series)
+        rss, working_set, load, ooms = (s.between(start_s, end_s) for s in series)
         return SeriesRow(self.pod, self.container, self.container_id, rss, working_set, load, ooms)
 
 
@@ -177,6 +196,16 @@ class PrefilterRow:
     last_s: float
     """Time of the newest sample of RSS; minus infinity if there is no current one."""
 
+    @property
+    def has_rss(self) -> bool:
+        """True if Prometheus has an RSS of this container in the longest window."""
+        return self.samples > 0 or self.rss_bytes is not None
+
+    @property
+    def is_complete(self) -> bool:
+        """True if the row has both an RSS and a working set."""
+        return self.has_rss and self.working_set_bytes is not None
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PrefilterResult:
@@ -196,7 +225,10 @@ class PrefilterResult:
         if row is not None:
             return row
         newest = self._instances.newest(pod, container, started_at_s)
-        return None if newest is None else self._since(newest, started_at_s)
+        if newest is not None:
+            return self._since(newest, started_at_s)
+        unnamed = self._instances.unnamed(pod, container)  # the time of a row without an RSS is unknown
+        return unnamed if unnamed is not None and not unnamed.has_rss else None
 
     def _since(self, row: PrefilterRow, start_s: float) -> PrefilterRow:
         """Drop the slopes of windows that reach back to a predecessor."""

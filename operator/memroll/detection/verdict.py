@@ -162,8 +162,11 @@ def _not_assessable(
     history: ContainerHistory, parameters: DetectionParameters, now_s: float
 ) -> ContainerVerdict | None:
     """Return the verdict of a container that can't be assessed now, or None."""
-    if not len(history.rss) or not len(history.working_set):
-        return _inconclusive(VerdictReason.NO_DATA, "Prometheus has no samples of this container")
+    if not len(history.working_set):
+        metric = "container_memory_working_set_bytes" if len(history.rss) else "samples"
+        return _inconclusive(VerdictReason.NO_DATA, f"Prometheus has no {metric} of this container")
+    if not len(history.rss):
+        return no_rss(float(history.working_set.values[-1]))
     age_s = now_s - min(history.rss.last_s, history.working_set.last_s)
     if age_s > min(MAX_SAMPLE_AGE_WINDOWS * parameters.window_s, MAX_SAMPLE_AGE_SPACINGS * history.rss.spacing_s):
         return _inconclusive(VerdictReason.STALE_DATA, f"the newest sample is {age_s:.0f} s old")
@@ -211,6 +214,15 @@ def _no_window(
         return warming_up(wait_s, usage)
     missing = TrendWindow(current, parameters, parameters.window_s, now_s).insufficient_data
     return _inconclusive(VerdictReason.TOO_FEW_SAMPLES, missing, usage)
+
+
+def no_rss(usage_bytes: float) -> ContainerVerdict:
+    """Return the verdict of a container of which only the working set is known: it has no trend."""
+    message = (
+        "Prometheus has the working set of this container, but no container_memory_rss: keep that metric of "
+        "/metrics/cadvisor in the scrape configuration; Windows nodes and gVisor do not report it"
+    )
+    return _inconclusive(VerdictReason.NO_RSS, message, usage_bytes)
 
 
 def warming_up(wait_s: float, usage_bytes: float) -> ContainerVerdict:

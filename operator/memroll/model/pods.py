@@ -44,6 +44,8 @@ TEMPLATE_HASH = "pod-template-hash"
 ROLLOUT_HASH = "rollouts-pod-template-hash"
 """Label by which the ReplicaSets of an Argo Rollout select their pods."""
 HASH_LABELS = (TEMPLATE_HASH, ROLLOUT_HASH)
+ENDED_PHASES = frozenset({"Succeeded", "Failed"})
+"""Phases that a pod never leaves. Such a pod may exist for long, as a record."""
 RELEASED_HASH = "memroll-released"
 """Template hash of every released pod. It is the same for all, so that one list call finds them."""
 
@@ -121,6 +123,13 @@ class Pod:
     """Time at which the kubelet accepted the pod; None before that."""
     ip: str = ""
     """The pod's own IP address; empty while it has none, and for a pod on its host's network."""
+    node_pressure_evicted_at: datetime | None = None
+    """Time at which the kubelet evicted the pod because its node was low on memory; None for any other pod."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True for a pod that will never run again, as one that the kubelet evicted; its controller ignores it."""
+        return self.phase in ENDED_PHASES
 
     @property
     def released(self) -> bool:

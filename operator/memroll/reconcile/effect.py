@@ -46,6 +46,8 @@ logger = logging.getLogger(__name__)
 
 MAX_COMPARED = 4
 """Maximum number of rolls compared in one reconcile, chosen by hand: each takes up to two queries."""
+_WITHOUT_SAMPLES = frozenset({VerdictReason.NO_DATA, VerdictReason.NO_RSS})
+"""Reasons of a verdict without samples to compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def _pending_comparison(roll: PodRoll, new: Assessment, outcome: Outcome) -> Pen
     age_s = due_age_s(ages, roll.status.effect, (outcome.now - started).total_seconds())
     if age_s is None:
         return None
-    has_no_data = new.verdict.is_inconclusive and new.verdict.reason is VerdictReason.NO_DATA
+    has_no_data = new.verdict.is_inconclusive and new.verdict.reason in _WITHOUT_SAMPLES
     if has_no_data and ages.growth_age_s is not None and age_s < ages.growth_age_s:
         return None  # this reconcile found no samples, but a later one may
     return PendingComparison(roll, new, started, parameters, ages, age_s)

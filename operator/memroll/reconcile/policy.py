@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.detection.assess import Assessor, SampleReader
@@ -48,7 +48,8 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     if policy.spec.suspend:
         return outcome
     try:
-        pods, conflicting_pods = await _select_pods(snapshot, kubernetes)
+        selection = await _select_pods(snapshot, kubernetes)
+        pods = selection.pods
         durations = RollDurations.measure(
             policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times
         )
@@ -66,23 +67,38 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         assessments=assessments,
         plan=plan,
         rolls=(*created, *own_rolls),
-        conflicting_pods=conflicting_pods,
+        conflicting_pods=selection.conflicting,
+        evicted_pods=selection.evicted,
     )
 
 
-async def _select_pods(
-    snapshot: PolicySnapshot, kubernetes: KubernetesClient
-) -> tuple[tuple[Pod, ...], tuple[str, ...]]:
-    """Return the policy's pods, and as text those that an older policy watches already."""
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """Pods that a policy selects."""
+
+    pods: tuple[Pod, ...]
+    """Pods to watch: neither ended nor terminating, and of no older policy."""
+    conflicting: tuple[str, ...]
+    """Pods that an older policy watches already, as text."""
+    evicted: tuple[Pod, ...]
+    """Ended pods that the kubelet evicted because their node was low on memory."""
+
+
+async def _select_pods(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -> _Selection:
+    """Return the pods that a policy selects."""
     selected = await _list_pods(snapshot.policy, kubernetes)
     watched_by: dict[str, str] = {}
     for other in sorted(snapshot.others, key=_age_key):  # the oldest policy that selects a pod watches it
         if _age_key(other) < _age_key(snapshot.policy):
             also_selected = await _also_selected(selected, other, kubernetes)
             watched_by = dict.fromkeys(also_selected, other.name) | watched_by
-    own = tuple(p for p in selected if p.key.uid not in watched_by and not p.deleting)
-    conflicting = tuple(f"{p.key.name} ({watched_by[p.key.uid]})" for p in selected if p.key.uid in watched_by)
-    return own, conflicting
+    own = [p for p in selected if p.key.uid not in watched_by]
+    conflicting = [p for p in selected if p.key.uid in watched_by and not p.has_ended]
+    return _Selection(
+        pods=tuple(p for p in own if not p.deleting and not p.has_ended),
+        conflicting=tuple(f"{p.key.name} ({watched_by[p.key.uid]})" for p in conflicting),
+        evicted=tuple(p for p in own if p.node_pressure_evicted_at is not None),
+    )
 
 
 async def _also_selected(pods: Sequence[Pod], other: MemoryPolicy, kubernetes: KubernetesClient) -> set[str]:

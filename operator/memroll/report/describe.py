@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HEADER: Row = (
     "NAMESPACE", "WORKLOAD", "CONTAINER", "REVISION", "IMAGE", "PER HOUR", "PER REQUEST", "ROLLS", "OOM BEFORE",
-    "OOM SINCE", "FREED", "GREW MOST", "LAST SEEN",
+    "OOM SINCE", "EVICTED", "FREED", "GREW MOST", "LAST SEEN",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def entry_cells(leak: Leak) -> Row:
         str(entry.rolls),
         str(entry.oom_kills - entry.oom_kills_since),
         str(entry.oom_kills_since),
+        str(entry.node_pressure_evictions),
         format_bytes(entry.freed_bytes) if entry.freed_bytes else EMPTY_CELL,
         next((format_line(line) for line in entry.lines), EMPTY_CELL),
         rfc3339(entry.last_seen),
@@ -64,7 +65,9 @@ def headline(service: ServiceLeaks) -> str:
     if first is not None:
         summary += f"; {sanitize_line(first.at)} grew most (+{format_bytes(first.bytes)})"
     freed = f", which freed {format_bytes(entry.freed_bytes)}" if entry.freed_bytes else ""
-    return sanitize_line(f"{summary}. {_describe_rolls(entry.rolls)}{freed}; {_describe_oom_kills(leak)}.")
+    return sanitize_line(
+        f"{summary}. {_describe_rolls(entry.rolls)}{freed}; {_describe_oom_kills(leak)}{_describe_evictions(leak)}."
+    )
 
 
 def _describe_growth(leak: Leak) -> str:
@@ -88,6 +91,12 @@ def _describe_oom_kills(leak: Leak) -> str:
     if leak.entry.first_rolled is None:
         return f"{_count_oom_kills(before)}"
     return f"{_count_oom_kills(before)} before the first roll, {since or 'none'} since"
+
+
+def _describe_evictions(leak: Leak) -> str:
+    count = leak.entry.node_pressure_evictions
+    pods = "1 pod" if count == 1 else f"{count} pods"
+    return f"; {pods} evicted because the node was low on memory" if count else ""
 
 
 def _count_oom_kills(kills: int) -> str:

@@ -62,6 +62,7 @@ def _leak(leak: Leak) -> dict[str, Any]:
         "rolls": entry.rolls,
         "oom_kills_before": entry.oom_kills - entry.oom_kills_since,
         "oom_kills_since": entry.oom_kills_since,
+        "node_pressure_evictions": entry.node_pressure_evictions,
         "freed_bytes": entry.freed_bytes,
         "lines": [{"at": line.at, "bytes": line.bytes} for line in entry.lines],
         "first_seen": rfc3339(entry.first_seen),

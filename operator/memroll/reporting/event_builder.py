@@ -5,6 +5,7 @@ The controllers pass in the outcome of each reconcile and each step of a roll, a
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION
@@ -19,7 +20,7 @@ from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
 from memroll.reporting.status import describe_missing_target
-from memroll.rolling.reasons import BLOCKED_BY_PDB, STILL_RELEASED
+from memroll.rolling.reasons import BLOCKED_BY_PDB, DRAIN_METRIC_MISSING, STILL_RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,8 +45,15 @@ GATES_WITHOUT_EVENTS = frozenset(
     }
 )
 """Gates that block in normal operation: status contains them, no Event does."""
-EVENTED_REASONS = frozenset({VerdictReason.NO_MEMORY_LIMIT, VerdictReason.NO_DATA, VerdictReason.STALE_DATA})
+EVENTED_REASONS = frozenset(
+    {VerdictReason.NO_MEMORY_LIMIT, VerdictReason.NO_DATA, VerdictReason.NO_RSS, VerdictReason.STALE_DATA}
+)
 """Reasons of inconclusive verdicts that need a person's action; the others end without one."""
+
+WARNED_REASONS = MappingProxyType(
+    {BLOCKED_BY_PDB: EventReason.EVICTION_BLOCKED, DRAIN_METRIC_MISSING: EventReason.DRAIN_METRIC_MISSING}
+)
+"""Events of the reasons for which a roll waits and a person can do something."""
 
 
 def outcome_events(outcome: Outcome) -> Iterator[Event]:
@@ -146,8 +154,9 @@ def roll_step_events(before: PodRollStatus, roll: PodRoll, policy: MemoryPolicy 
 
 def _describe_step(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
     status = roll.status
-    if before.reason != status.reason and status.reason == BLOCKED_BY_PDB:
-        return EventType.WARNING, EventReason.EVICTION_BLOCKED, f"Pod {roll.spec.pod_name}: {status.message}"
+    waits_for = WARNED_REASONS.get(status.reason) if before.reason != status.reason else None
+    if waits_for is not None:
+        return EventType.WARNING, waits_for, f"Pod {roll.spec.pod_name}: {status.message}"
     return None if before.phase == status.phase else _describe_phase(roll)
 
 

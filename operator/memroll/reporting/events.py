@@ -31,6 +31,8 @@ class EventReason(StrEnum):
     """The replacement of a released pod is Ready; the old pod is evicted next."""
     DRAINING = "Draining"
     """The replacement is Ready, and the old pod is detached from its Services to finish its open requests."""
+    DRAIN_METRIC_MISSING = "DrainMetricMissing"
+    """Prometheus has no sample of the drain's gauge since the pod was detached; the message has the remedy."""
     EVICTION_BLOCKED = "EvictionBlocked"
     """A PodDisruptionBudget does not allow the eviction now; memroll retries."""
     POD_ROLLED = "PodRolled"

@@ -55,6 +55,7 @@ class LeakObservations:
     seen: list[datetime] = field(default_factory=list)
     rolled: list[datetime] = field(default_factory=list)
     killed: list[datetime] = field(default_factory=list)
+    evicted: list[datetime] = field(default_factory=list)
     rolls: list[PodRoll] = field(default_factory=list)
 
 
@@ -80,6 +81,8 @@ def _observe(outcome: Outcome) -> dict[LedgerKey, LeakObservations]:
         if not pod.released:  # it no longer has an owner; its PodRoll is counted instead
             key = _key(workload_or_pod(pod), revision_of(pod), container.name, container.image)
             _add_container(observations[key], assessment, outcome.now)
+    for key, evicted_at in _evictions(outcome):
+        observations[key].evicted.append(evicted_at)
     for roll, trigger, revision in _ended_rolls(outcome):
         key = _key(str(roll.status.workload), revision, trigger.container, trigger.image)
         _add_roll(observations[key], roll, trigger)
@@ -95,6 +98,19 @@ def _add_container(observed: LeakObservations, assessment: Assessment, now: date
         observed.seen.append(now.replace(microsecond=0) - REPORT_DELAY)
         if verdict.trend is not None:
             observed.growth_now.append(round(verdict.trend.slope_bytes_per_s * 3600))
+
+
+def _evictions(outcome: Outcome) -> Iterator[tuple[LedgerKey, datetime]]:
+    """Yield the watched containers of the pods that the kubelet evicted for memory, and when."""
+    watched = outcome.policy.spec.containers
+    for pod in outcome.evicted_pods:
+        evicted_at = pod.node_pressure_evicted_at
+        if evicted_at is None or evicted_at > outcome.now or pod.released:
+            continue
+        for container in pod.containers:
+            if not watched or container.name in watched:
+                key = _key(workload_or_pod(pod), revision_of(pod), container.name, container.image)
+                yield key, evicted_at.replace(microsecond=0)
 
 
 def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, RollTrigger, str]]:
@@ -128,6 +144,7 @@ def _merge(key: LedgerKey, entry: LedgerEntry | None, observed: LeakObservations
     growth = observed.growth_of_rolls or observed.growth_now
     first_rolled = old.first_rolled or min(rolled, default=None)
     last_compared, freed_bytes = _newly_freed(old, observed.rolls)
+    last_eviction, evictions = _newly_evicted(old, observed.evicted)
     return old.model_copy(
         update={
             "image": (observed.image or old.image)[:MAX_IMAGE_CHARS],
@@ -135,6 +152,8 @@ def _merge(key: LedgerKey, entry: LedgerEntry | None, observed: LeakObservations
             "rolls": old.rolls + len(rolled),
             "oom_kills": old.oom_kills + len(killed),
             "oom_kills_since": old.oom_kills_since + sum(1 for t in killed if first_rolled and t > first_rolled),
+            "node_pressure_evictions": old.node_pressure_evictions + evictions,
+            "last_node_pressure_eviction": last_eviction,
             "freed_bytes": old.freed_bytes + freed_bytes,
             "last_seen": max((old.last_seen, *observed.seen, *rolled, *killed)),
             "first_rolled": first_rolled,
@@ -153,6 +172,17 @@ def _new_entry(key: LedgerKey, observed: LeakObservations) -> LedgerEntry:
 
 def _newer(entry: LedgerEntry | None, times: Sequence[datetime]) -> list[datetime]:
     return [t for t in times if entry is None or t > entry.last_seen]
+
+
+def _newly_evicted(old: LedgerEntry, evicted: Sequence[datetime]) -> tuple[datetime | None, int]:
+    """Return the time of the newest eviction of an entry, and the number of evictions since the previous one.
+
+    A kubelet whose node is low on memory may report an eviction minutes later, so that `lastSeen` does not determine
+    which evictions are already included.
+    """
+    last = old.last_node_pressure_eviction
+    new = [t for t in evicted if last is None or t > last]
+    return max(new, default=last), len(new)
 
 
 def _newly_freed(old: LedgerEntry, rolls: Sequence[PodRoll]) -> tuple[datetime | None, int]:

@@ -18,6 +18,8 @@ from memroll.planning.gate_result import Gate
 from memroll.reporting.outcome import PodState, state_of
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from memroll.api.pod_roll import PodRoll
     from memroll.reporting.outcome import Outcome
 
@@ -36,6 +38,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._known_policies: set[tuple[str, str]] = set()
+        self._connections: dict[tuple[str, str], str] = {}
+        """Connection that the last reconcile of each policy queried."""
         build = self._gauge("memroll_build_info", "Always 1; the version is a label", "version")
         build.labels(__version__).set(1)
         self.leader = self._gauge("memroll_leader", "1 while this process holds the Lease")
@@ -45,7 +50,9 @@ class Metrics:
             "memroll_reconcile_duration_seconds", "Duration of a reconcile of one policy", registry=self.registry
         )
         self.last_reconcile = self._gauge(
-            "memroll_last_reconcile_timestamp_seconds", "End of the last reconcile without an error", *POLICY_LABELS
+            "memroll_last_reconcile_timestamp_seconds",
+            "End of the last reconcile without an error, or start of the first one",
+            *POLICY_LABELS,
         )
         self.connection_up = self._gauge(
             "memroll_connection_up", "1 if the last query of this Prometheus connection succeeded", "connection"
@@ -85,23 +92,43 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)
 
+    def begin_reconcile(self, namespace: str, policy: str, now: datetime) -> None:
+        """Count from now on the time without a successful reconcile of a new policy: it may never have one."""
+        if (namespace, policy) not in self._known_policies:
+            self._known_policies.add((namespace, policy))
+            self.last_reconcile.labels(namespace, policy).set(now.timestamp())
+
     def observe_reconcile(self, outcome: Outcome, seconds: float) -> None:
         """Count one reconcile."""
         labels = (outcome.policy.namespace, outcome.policy.name)
-        connection = outcome.policy.spec.prometheus
         self.reconcile_seconds.observe(seconds)
         self.reconciles.labels(*labels, outcome.error.reason if outcome.error else SUCCEEDED).inc()
-        if isinstance(outcome.error, PrometheusUnavailableError):
-            self.connection_up.labels(connection).set(0)
+        self._observe_connection(outcome, labels)
         if outcome.error is not None:
             return
+        self._known_policies.add(labels)
         self.last_reconcile.labels(*labels).set(outcome.now.timestamp())
-        if outcome.assessments:
-            self.connection_up.labels(connection).set(1)
         self._set_pods(outcome, labels)
         for roll in outcome.measured_rolls:
             result = roll.status.effect.result if roll.status.effect else None
             self.effects.labels(*labels, result.value if result else UNKNOWN_EFFECT).inc()
+
+    def _observe_connection(self, outcome: Outcome, key: tuple[str, str]) -> None:
+        """Set the gauge of the connection that the reconcile queried, and drop one that no policy queries now."""
+        connection = outcome.policy.spec.prometheus
+        is_down = isinstance(outcome.error, PrometheusUnavailableError)
+        is_queried = is_down or bool(outcome.assessments)
+        is_unused = outcome.error is None and not is_queried  # suspended, or without pods
+        if is_unused or self._connections.get(key, connection) != connection:
+            self._release_connection(key)
+        if is_queried:
+            self._connections[key] = connection
+            self.connection_up.labels(connection).set(int(not is_down))
+
+    def _release_connection(self, key: tuple[str, str]) -> None:
+        connection = self._connections.pop(key, None)
+        if connection is not None and connection not in self._connections.values():
+            self.connection_up.remove(connection)
 
     def _set_pods(self, outcome: Outcome, labels: tuple[str, str]) -> None:
         counts = Counts(state_of(assessments) for _, assessments in outcome.group_by_pod())
@@ -124,6 +151,8 @@ class Metrics:
 
     def forget(self, namespace: str, policy: str) -> None:
         """Remove the series of a policy that no longer exists."""
+        self._known_policies.discard((namespace, policy))
+        self._release_connection((namespace, policy))
         for metric in (
             self.pods,
             self.reconciles,

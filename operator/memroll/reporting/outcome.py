@@ -62,6 +62,8 @@ class Outcome:
     """Settings of the policy that can't have their effect."""
     conflicting_pods: tuple[str, ...] = ()
     """Selected pods that an older policy already watches, each as "pod (policy)"."""
+    evicted_pods: tuple[Pod, ...] = ()
+    """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
 
     def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
         """Yield each pod with the assessments of its containers."""

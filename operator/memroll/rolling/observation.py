@@ -37,8 +37,7 @@ Restoring, adoption and eviction take a few seconds each; the rest is chosen by 
 EVICTION_MARGIN_RATIO = 0.1
 """Margin of that eviction as a ratio of the predicted time to the limit, for the error of the prediction. By hand."""
 RETRY_S = 600.0
-"""Seconds between a failed roll and the next attempt of a policy, for a roll without a policy: the default of
-`roll.cooldown`."""
+"""Seconds between a failed roll and the next one, for a roll without a policy: the default of `roll.cooldown`."""
 MAX_MESSAGE_CHARS = 1024
 """Maximum length of a message in a PodRoll: the bound in its CRD."""
 
@@ -48,11 +47,11 @@ class Observation:
     """State of the cluster right before a step."""
 
     pod: Pod | None
-    """The pod that is rolled; None when no pod with its uid exists."""
+    """The pod that is rolled; None when no pod with its uid exists, and when it has ended."""
     workload: Workload | None
     """None when neither the pod's controller nor the owner of that exists."""
     other_pods: tuple[Pod, ...] = ()
-    """The pods of all revisions of the workload, without the rolled one."""
+    """The pods of all revisions of the workload, without the rolled one and those that have ended."""
     policy_withdrawn: str = ""
     """Reason why the policy no longer permits the roll (deleted, suspended, set to Observe), or empty."""
     permissions: Permissions = ALL_PERMISSIONS
@@ -73,6 +72,8 @@ class Observation:
     """Labels to change to take the pod out of its Services; None when they were not looked up."""
     in_flight: float | None = None
     """Value of the pod's in-flight gauge; None when it is unknown."""
+    gauge_error: str = ""
+    """Reason why that gauge could not be queried, or empty. Then its value is unknown, but not missing."""
     retry_s: float = RETRY_S
     """Seconds between a failed roll and the next attempt of the policy."""
 
@@ -134,8 +135,7 @@ class StepInput:
     def is_replaced(self) -> bool:
         """Return whether the workload has as many Ready pods as before, not counting the old one.
 
-        Fewer are enough when the workload was scaled down meanwhile. All its revisions count: in a rollout that
-        somebody starts in the middle of a roll, the replacement may be of the next one.
+        Fewer are enough if it was scaled down meanwhile. All revisions count: the replacement may be of a newer one.
         """
         assert self.workload is not None, "the caller checked"
         available = sum(1 for p in self.observation.other_pods if self.is_available(p))

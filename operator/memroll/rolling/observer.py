@@ -40,15 +40,15 @@ async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, 
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
     kubernetes = clients.kubernetes
     pod = await kubernetes.get_pod(roll.namespace, roll.spec.pod_name)
-    if pod is not None and roll.pod_uid and pod.key.uid != roll.pod_uid:
-        pod = None
+    if pod is not None and (pod.has_ended or (roll.pod_uid and pod.key.uid != roll.pod_uid)):
+        pod = None  # one that has ended is as good as gone: its controller has replaced it already
     controller, owner = _owners(roll, pod)
     workload = await kubernetes.find_workload(roll.namespace, controller, owner) if controller is not None else None
     others: tuple[Pod, ...] = ()
     if workload is not None and workload.selector:
         owned = await kubernetes.list_workload_pods(workload, roll.namespace)
         rolled_uid = roll.pod_uid or (pod.key.uid if pod else "")
-        others = tuple(p for p in owned if p.key.uid != rolled_uid)
+        others = tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
     return await _with_phase_details(StepInput(roll, observation, now, policy), clients)
@@ -71,7 +71,7 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
         if workload is not None and is_released(pod, status) and step.is_replaced:
             return await _with_detachment(observation, pod, kubernetes)
     elif status.phase is Phase.DRAINING and drain.until is not None:
-        return replace(observation, in_flight=await _in_flight(step, drain.until.metric, clients.prometheus))
+        return await _with_gauge(step, observation, drain.until.metric, clients.prometheus)
     return observation
 
 
@@ -177,15 +177,16 @@ def _precedence(roll: PodRoll) -> tuple[int, datetime, str]:
     return stage, roll.created_at, roll.name
 
 
-async def _in_flight(step: StepInput, metric: str, prometheus: GaugeReader) -> float | None:
-    """Return the pod's in-flight gauge; None after an error: the drain then takes all of its time."""
+async def _with_gauge(step: StepInput, observation: Observation, metric: str, prometheus: GaugeReader) -> Observation:
+    """Add the pod's in-flight gauge, or why it could not be queried: the drain then takes all of its time."""
     roll, since = step.roll, step.status.times.draining
     connection = DEFAULT_CONNECTION if step.policy is None else step.policy.spec.prometheus
     since_s = 0.0 if since is None else since.timestamp()
     try:
-        return await prometheus.read_gauge(connection, roll.namespace, roll.spec.pod_name, metric, since_s)
-    except MemrollError:
-        return None
+        found = await prometheus.read_gauge(connection, roll.namespace, roll.spec.pod_name, metric, since_s)
+    except MemrollError as error:
+        return replace(observation, gauge_error=error.reason)
+    return replace(observation, in_flight=found)
 
 
 def _policy_withdrawn(roll: PodRoll, policy: MemoryPolicy | None) -> str:

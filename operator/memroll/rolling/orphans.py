@@ -85,7 +85,10 @@ async def _handle(pod: Pod, kubernetes: KubernetesClient, leads: Callable[[], bo
 
 
 async def _restore_or_evict(pod: Pod, kubernetes: KubernetesClient) -> str:
-    """Restore a pod that its ReplicaSet can adopt; evict it when its workload is complete without it."""
+    """Restore a pod that its ReplicaSet can adopt; evict it when it has ended, or its workload needs no such pod."""
+    if pod.has_ended:
+        response = await kubernetes.evict(pod, pod.annotations.get(ROLL_ANNOTATION, ""))
+        return f"evicted, because it has ended: {response.result}"
     owners = RecordedOwners.from_annotation(pod.annotations.get(OWNER_ANNOTATION, ""))
     if owners.controller is None:
         await kubernetes.restore(pod, hash_label_of(pod))

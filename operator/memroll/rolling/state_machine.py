@@ -62,7 +62,7 @@ def _announce(step: StepInput) -> Transition:
     status = PodRollStatus(times=PhaseTimes(), pod_uid=roll.pod_uid)
     pod, workload = observation.pod, observation.workload
     if pod is None:
-        message = f"pod {roll.spec.pod_name} does not exist"
+        message = f"pod {roll.spec.pod_name} does not exist, or has ended"
         return Transition(to_phase(status, Phase.ABORTED, now, message, reason=POD_GONE))
     status = status.model_copy(update={"pod_uid": pod.key.uid})
     if observation.must_not_roll_because:
@@ -142,7 +142,7 @@ def _abort_reason(step: StepInput) -> tuple[str, str] | None:
     if observation.uninstalling:
         return UNINSTALLED, f"{observation.uninstalling} before anything was changed"
     if observation.pod is None or observation.pod.deleting:
-        return POD_GONE, "the pod is already gone or terminating"
+        return POD_GONE, "the pod is already gone, terminating or ended"
     if observation.must_not_roll_because:
         return REFUSED, observation.must_not_roll_because
     if observation.policy_withdrawn:

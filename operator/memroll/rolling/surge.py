@@ -12,6 +12,7 @@ from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, RELEASE_PO
 from memroll.rolling.evict import evicting
 from memroll.rolling.observation import is_detached, is_released
 from memroll.rolling.reasons import (
+    DRAIN_METRIC_MISSING,
     EVICTING,
     FALLING_BACK,
     REPLACEMENT_NOT_READY,
@@ -30,6 +31,12 @@ from memroll.rolling.strategy import RollStrategy, RollSubject, recreate_conflic
 if TYPE_CHECKING:
     from memroll.model.permissions import Permissions
     from memroll.rolling.observation import StepInput, Transition
+
+DRAINING = "Draining"
+"""Reason of a roll whose pod drains."""
+MAX_GAUGE_SILENCE_S = 120.0
+"""Seconds after the detach without a sample of the drain's gauge, after which that is reported: two scrapes at
+Prometheus' default interval of a minute. Chosen by hand."""
 
 
 def replacing(step: StepInput) -> Transition:
@@ -83,7 +90,7 @@ def _replaced(step: StepInput) -> Transition:
     changes = {"replacement": replacement, "detachment": detachment}
     if detachment is not None and not detachment.skipped:
         message = f"{ready}: no new connections for the old pod"
-        return step.to_phase(Phase.DRAINING, message, ADD_OWNER, DETACH_POD, reason="Draining", **changes)
+        return step.to_phase(Phase.DRAINING, message, ADD_OWNER, DETACH_POD, reason=DRAINING, **changes)
     message = f"{ready}: evicting the old pod" + (f" (not detached: {detachment.skipped})" if detachment else "")
     return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=EVICTING, **changes)
 
@@ -99,7 +106,11 @@ def draining(step: StepInput) -> Transition:
     drained = _drained_because(step, passed_s)
     if drained:
         return step.to_phase(Phase.EVICTING, f"{drained}: evicting the old pod", ADD_OWNER, EVICT_POD, reason=EVICTING)
-    return step.wait("draining" if step.roll.spec.drain.until is None else f"draining, {_in_flight(step)}")
+    missing = _missing_gauge(step, passed_s)
+    if missing:
+        return step.wait(f"draining, {_in_flight(step)}: {missing}", reason=DRAIN_METRIC_MISSING)
+    message = "draining" if step.roll.spec.drain.until is None else f"draining, {_in_flight(step)}"
+    return step.wait(message, reason=DRAINING)
 
 
 def _drained_because(step: StepInput, passed_s: float) -> str:
@@ -117,9 +128,27 @@ def _drained_because(step: StepInput, passed_s: float) -> str:
     return ""
 
 
+def _missing_gauge(step: StepInput, passed_s: float) -> str:
+    """Return why the gauge is missing, with the remedy, or an empty string.
+
+    Prometheus usually discovers a pod by the endpoints of a Service, from which the detach has just removed it. A
+    sample from before the detach is no evidence of an idle pod, so the drain takes all of its timeout.
+    """
+    until, observation = step.roll.spec.drain.until, step.observation
+    if until is None or observation.in_flight is not None or observation.gauge_error or passed_s < MAX_GAUGE_SILENCE_S:
+        return ""
+    labels = ", ".join(step.status.detachment.labels) if step.status.detachment else ""
+    return (
+        f"Prometheus has no sample of {until.metric} since the pod was detached. Scrape it by pod (a PodMonitor, no "
+        f"ServiceMonitor) that is not selected by {labels}; until then each drain takes roll.drain.timeout"
+    )
+
+
 def _in_flight(step: StepInput) -> str:
-    in_flight = step.observation.in_flight
-    return "number in flight unknown" if in_flight is None else f"{in_flight:g} in flight"
+    in_flight, error = step.observation.in_flight, step.observation.gauge_error
+    if in_flight is not None:
+        return f"{in_flight:g} in flight"
+    return f"number in flight unknown ({error})" if error else "number in flight unknown"
 
 
 class _Surge(RollStrategy):

@@ -8,10 +8,11 @@ import pytest
 
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
+from memroll.clients.prometheus.promql import RSS, WORKING_SET
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.errors import PrometheusUnavailableError
 from tests.contract.prometheus.real_prometheus import back_fill, running
-from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, pairs, ramp, record, within
+from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, ramp, record, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +40,16 @@ record(HISTORY, "cgroup", "", ramp(T0, T0 + 1800), id=f"/kubepods.slice/cri-cont
 record(HISTORY, "chat-1", OLD, ramp(T0, T0 + 1800, base=7.0), namespace="other")
 record(HISTORY, "chat-1", "", ramp(T0, T0 + 1800, base=7.0), container="")
 record(HISTORY, "chat-1", "f" * 64, ramp(T0, T0 + 1800, base=7.0), container="POD")
+CADVISOR = record(HISTORY, "nameless", "", ramp(T0, T0 + 1790), metrics_path="/metrics/cadvisor")
+RESOURCE = HISTORY.add(
+    WORKING_SET, labels("nameless", "", metrics_path="/metrics/resource"), ramp(T0 + 5, T0 + 1795, base=9e7)
+)
+SPLIT = HISTORY.add(RSS, labels("split", "3" * 64), ramp(T0, T0 + 1790))
+LONE = HISTORY.add(WORKING_SET, labels("split", "", metrics_path="/metrics/resource"), RESOURCE)
+HISTORY.add(WORKING_SET, labels("windows", ""), RESOURCE)
+OURS = record(HISTORY, "everywhere", "4" * 64, ramp(T0, T0 + 1790), cluster="prod-eu")
+record(HISTORY, "everywhere", "5" * 64, ramp(T0, T0 + 1790, base=9e8), cluster="prod-us")
+record(HISTORY, "everywhere", "6" * 64, ramp(T0, T0 + 1790, base=9e8))
 HOSTILE_PAST = record(HISTORY, HOSTILE, "", ramp(T0, T0 + 1800), namespace=HOSTILE)
 record(HISTORY, "odd", "1" * 64, [(T0 + 1000, float("nan")), (T0 + 1010, float("inf")), (T0 + 1020, 5.0)])
 record(HISTORY, "dense", "2" * 64, ramp(T0, T0 + 1800, 0.25))
@@ -107,6 +118,54 @@ async def test_the_container_id_is_read_from_the_cgroup_as_well(client: Promethe
 async def test_without_container_ids_the_samples_since_the_start_count(client: PrometheusClient) -> None:
     row = (await read(client, "chat.4")).row_for("chat.4", "chat", "9" * 64, T0 + 1000)
     assert rss(row) == within(ramp(T0, T0 + 1800), T0 + 1000, AT)
+
+
+async def test_a_later_working_set_of_another_endpoint_hides_no_rss(client: PrometheusClient) -> None:
+    row = (await read(client, "nameless")).row_for("nameless", "chat", "9" * 64, T0)
+    assert rss(row) == CADVISOR[1:]
+    statistics = await client.prefilter("default", "ai", ["nameless"], (600.0,), AT)
+    found = statistics.row_for("nameless", "chat", "9" * 64, T0)
+    assert found is not None
+    assert (found.rss_bytes, found.working_set_bytes) == (CADVISOR[-1][1], CADVISOR[-1][1] + 4096)
+
+
+async def test_a_working_set_of_another_endpoint_completes_an_rss(client: PrometheusClient) -> None:
+    row = (await read(client, "split")).row_for("split", "chat", "3" * 64, T0)
+    assert row is not None
+    assert (pairs(row.rss), pairs(row.working_set)) == (SPLIT[1:], within(LONE, SPLIT[1][0], SPLIT[-1][0]))
+    statistics = await client.prefilter("default", "ai", ["split"], (600.0,), AT)
+    found = statistics.row_for("split", "chat", "3" * 64, T0)
+    assert found is not None
+    assert (found.rss_bytes, found.working_set_bytes) == (SPLIT[-1][1], LONE[-1][1])
+
+
+async def test_a_working_set_alone_is_a_row_without_an_rss(client: PrometheusClient) -> None:
+    row = (await read(client, "windows")).row_for("windows", "chat", "9" * 64, T0)
+    assert row is not None
+    assert (pairs(row.rss), pairs(row.working_set)) == ([], RESOURCE)
+    statistics = await client.prefilter("default", "ai", ["windows"], (600.0,), AT)
+    found = statistics.row_for("windows", "chat", "9" * 64, T0)
+    assert found is not None
+    assert (found.has_rss, found.working_set_bytes) == (False, RESOURCE[-1][1])
+
+
+async def test_the_labels_of_a_connection_select_one_cluster(address: str) -> None:
+    url = f"http://{address}"
+    connections = {
+        name: Connection(url=url, match_labels=found)
+        for name, found in {"eu": {"cluster": "prod-eu"}, "misspelt": {"cluster": "prod-ue"}, "all": {}}.items()
+    }
+    client = PrometheusClient(Connections(connections=connections))
+    request = ReadRequest("ai", ["everywhere"], SampleRange(1800, None), AT)
+    assert [rss(r) for r in (await client.read("eu", request)).rows] == [OURS[1:]]
+    assert (await client.read("misspelt", request)).rows == ()
+    assert len((await client.read("all", request)).rows) == 3
+    statistics = {
+        name: {r.container_id for r in (await client.prefilter(name, "ai", ["everywhere"], (600.0,), AT)).rows}
+        for name in connections
+    }
+    assert statistics == {"eu": {"4" * 64}, "misspelt": set(), "all": {"4" * 64, "5" * 64, "6" * 64}}
+    client.close()
 
 
 async def test_names_with_special_characters_are_quoted(client: PrometheusClient) -> None:

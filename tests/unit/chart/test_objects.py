@@ -85,7 +85,8 @@ def test_the_operator_reads_the_rendered_connections(helm: Helm, tmp_path: Path)
     full = {
         "url": "https://thanos:9091", "authorization": {"credentialsFile": TOKEN},
         "tls": {"caFile": "/ca", "certFile": "/c", "keyFile": "/k", "serverName": "thanos"},
-        "headers": {"X-Scope-OrgID": "a"}, "queryParams": {"tenant": "1"}, "timeoutSeconds": 7.5,
+        "headers": {"X-Scope-OrgID": "a"}, "queryParams": {"tenant": "1"}, "matchLabels": {"cluster": "prod-eu"},
+        "timeoutSeconds": 7.5,
     }  # fmt: skip
     basic = {"url": "http://p/prom", "basicAuth": {"username": "u", "passwordFile": "/p"}}
     manifests = helm.render(

@@ -92,6 +92,16 @@ def test_a_candidate_has_no_verdict_yet(statistics):
     )
 
 
+def test_a_container_without_an_rss_is_not_read():
+    statistics = replace(row(None, None, None, None, usage=NEAR), samples=0, rss_bytes=None, last_s=-np.inf)
+    found = prefilter_verdict(statistics, PARAMETERS, LIMIT, 0.0, NOW_S)
+    assert found.is_inconclusive
+    assert (found.reason, found.usage_bytes) == (VerdictReason.NO_RSS, NEAR)
+    assert "container_memory_rss" in found.message
+    silent = replace(statistics, samples=360)  # an RSS earlier in the window: its age is reported
+    assert prefilter_verdict(silent, PARAMETERS, LIMIT, 0.0, NOW_S) is None
+
+
 def test_the_windows_are_ratios_of_the_policy_s():
     assert prefilter_windows_s(PARAMETERS) == tuple(w.ratio * PARAMETERS.window_s for w in PREFILTER_WINDOWS)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SampleRange, SeriesRow
@@ -45,6 +47,15 @@ def test_the_newest_sample_of_either_metric_counts() -> None:
     assert found.working_set.last_s == 9
 
 
+def test_of_two_scrapers_without_ids_the_one_with_both_metrics_counts():
+    whole, half = row("", 1, 2), SeriesRow("p", "c", "", Series.of([(3, 1)]), EMPTY)
+    for rows in ((whole, half), (half, whole)):
+        assert times(QueryResult(rows, 10.0).row_for("p", "c", "id", 0.0)) == [1, 2]
+    first, second = statistics("", 8, 1, 2), replace(statistics("", 9, 3, 4), working_set_bytes=None)
+    for found in ((first, second), (second, first)):
+        assert PrefilterResult(found, (10.0, 50.0), 100.0).row_for("p", "c", "id", 0.0).last_s == 8
+
+
 def test_a_cut_row_is_cut_in_all_its_series() -> None:
     samples = Series.of([(1, 1), (2, 2), (3, 3)])
     found = QueryResult((SeriesRow("p", "c", "", samples, samples, samples, samples),), 10.0).row_for(
@@ -69,6 +80,13 @@ PREFILTERED = [
     pytest.param([statistics("", 99, None, 4)], "any", 10, (None, 4), id="none stays none"),
     pytest.param([statistics("", 9, 3, 4)], "any", 9, None, id="nothing since the start is nothing"),
     pytest.param([statistics("", float("-inf"), 3, 4)], "any", 0, None, id="nothing current is nothing"),
+    pytest.param(
+        [PrefilterRow("p", "c", "", (None, None), 0, None, 2e8, float("-inf"))],
+        "any",
+        0,
+        (None, None),
+        id="a working set alone is a row of unknown time",
+    ),
 ]
 
 

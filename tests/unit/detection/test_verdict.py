@@ -62,7 +62,9 @@ def test_a_leak_that_has_just_begun_must_persist_first():
 
 
 NOT_ASSESSABLE = [
-    pytest.param({"rss": EMPTY}, {}, VerdictReason.NO_DATA, "no samples", id="no samples at all"),
+    pytest.param({"rss": EMPTY, "working_set": EMPTY}, {}, VerdictReason.NO_DATA, "no samples", id="no samples at all"),
+    pytest.param({"rss": EMPTY}, {}, VerdictReason.NO_RSS, "/metrics/cadvisor", id="a working set alone"),
+    pytest.param({"working_set": EMPTY}, {}, VerdictReason.NO_DATA, "memory_working_set_bytes", id="an RSS alone"),
     pytest.param(
         {"started_at_s": NOW_S - 30}, {}, VerdictReason.WARMING_UP, "young", id="younger than warm-up and window"
     ),

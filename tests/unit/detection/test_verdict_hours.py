@@ -52,7 +52,7 @@ CASES = [
         id="settles",
     ),
     pytest.param(Verdict.INCONCLUSIVE, VerdictReason.WARMING_UP, lived(leak(20), born_h=36), {}, id="started recently"),
-    pytest.param(Verdict.INCONCLUSIVE, VerdictReason.NO_DATA, replace(DOOMED, rss=EMPTY), {}, id="no RSS"),
+    pytest.param(Verdict.INCONCLUSIVE, VerdictReason.NO_RSS, replace(DOOMED, rss=EMPTY), {}, id="no RSS"),
     pytest.param(
         Verdict.INCONCLUSIVE, VerdictReason.NO_DATA, replace(DOOMED, working_set=EMPTY), {}, id="no working set"
     ),

@@ -48,7 +48,10 @@ def test_the_headline_summarises_the_leak():
         "Deployment/chat, container chat, leaks 58.4 MiB per hour, 14.0 KiB per request; app/cache.py:42 grew most"
         " (+118.0 MiB). Rolled 4 times, which freed 3.3 GiB; 2 OOM kills before the first roll, none since."
     )
-    assert agent == "StatefulSet/agent, container agent, leaks 6.1 MiB per hour. Not rolled yet; 1 OOM kill."
+    assert agent == (
+        "StatefulSet/agent, container agent, leaks 6.1 MiB per hour. Not rolled yet; 1 OOM kill; 2 pods"
+        " evicted because the node was low on memory."
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,7 +105,7 @@ def test_the_table_holds_the_figures():
     assert cells[0] == list(describe.HEADER)
     assert cells[1] == [
         "ai", "Deployment/chat", "chat", "7d4b9c5f6", "registry.example/chat:4.2", "+58.4 MiB", "+14.0 KiB", "4",
-        "2", "0", "3.3 GiB", "app/cache.py:42 +118.0 MiB", "2026-03-01T11:59:00Z",
+        "2", "0", "0", "3.3 GiB", "app/cache.py:42 +118.0 MiB", "2026-03-01T11:59:00Z",
     ]  # fmt: skip
     assert lines[-1].startswith("Revision 7d4b9c5f6 (registry.example/chat:4.2) leaks 3.0 times faster than 5c6f88d7b")
 
@@ -120,6 +123,7 @@ def test_the_json_holds_figures_and_evidence():
     assert chat["comparisons"][0]["ratio"] == pytest.approx(2.99, abs=0.01)
     newest = chat["revisions"][0]
     assert (newest["oom_kills_before"], newest["oom_kills_since"], newest["freed_bytes"]) == (2, 0, 3350 * MIB)
+    assert content["services"][1]["revisions"][0]["node_pressure_evictions"] == 2
     assert newest["evidence"]["probe"]["growth"][0]["file"] == "app/cache.py"
     assert newest["podrolls"] == ["chat-7d4b9c5f6-x2x4z-1f2e3d4c"]
 

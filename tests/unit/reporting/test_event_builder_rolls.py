@@ -6,6 +6,7 @@ import pytest
 
 from memroll.api.base import rfc3339
 from memroll.reporting.event_builder import roll_step_events
+from memroll.reporting.events import EventType
 from tests.builders import at, roll
 
 RELEASE = {"hashLabel": "pod-template-hash", "templateHash": "5d"}
@@ -54,3 +55,18 @@ def test_a_replacement_is_reported_as_ready_only_if_it_is(status, reasons):
 @pytest.mark.parametrize("reason", ["WorkloadGone", "ScaledToZero"])
 def test_a_roll_of_a_pod_that_nobody_needs_is_not_reported_as_a_replacement(reason):
     assert reason_of("Aborted", reason=reason, replacement=REPLACEMENT) == ["RollAborted"]
+
+
+@pytest.mark.parametrize(
+    ("before", "reason", "events"),
+    [
+        pytest.param("Draining", "DrainMetricMissing", ["DrainMetricMissing"], id="it is missing"),
+        pytest.param("DrainMetricMissing", "DrainMetricMissing", [], id="it was reported"),
+        pytest.param("DrainMetricMissing", "Draining", [], id="it is back"),
+    ],
+)
+def test_a_missing_gauge_of_a_drain_is_reported_once(before, reason, events):
+    old = roll("Draining", strategy="Surge", reason=before).status
+    found = list(roll_step_events(old, roll("Draining", strategy="Surge", reason=reason, message="no sample"), None))
+    assert sorted({str(e.reason) for e in found}) == events
+    assert all(e.type is EventType.WARNING and e.message.endswith(": no sample") for e in found)

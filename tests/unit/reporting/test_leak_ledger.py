@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,6 +30,9 @@ from tests.builders import (
     policy,
     roll_json,
 )
+
+if TYPE_CHECKING:
+    from memroll.model.pods import Pod
 
 HEALTHY = healthy_verdict()
 LEDGER_POD = {"app": "leaky", "pod-template-hash": "5d"}
@@ -124,6 +127,51 @@ def test_a_kill_in_another_revision_is_not_this_one_s():
     labels = {"app": "leaky", "pod-template-hash": "6e"}
     elsewhere = seen("b", labels=labels, controller=ObjectRef("apps/v1", "ReplicaSet", "leaky-6e"), kill_s=100)
     assert after(elsewhere, old=old, later_s=300) == old
+
+
+def evicted(name: str, seconds: float, **changes: Any) -> Pod:
+    own = container(id="", image="leaky:1", started_at=None)
+    at_time = at(seconds)
+    return pod(name, phase="Failed", ready=False, containers=(own,), node_pressure_evicted_at=at_time, **changes)
+
+
+def after_evictions(*pods: Pod, old=(), later_s: float = 0, leak: bool = True, **spec: Any) -> tuple[LedgerEntry, ...]:
+    found = (seen("a", leaking(50) if leak else HEALTHY),)
+    return update_ledger(old, Outcome(policy(**spec), at(later_s), 1, found, evicted_pods=pods))
+
+
+def test_each_pod_that_the_kubelet_evicts_for_memory_is_counted_once():
+    (first,) = after_evictions(evicted("b", -600), evicted("c", -50))
+    assert (first.node_pressure_evictions, first.last_node_pressure_eviction) == (2, at(-50))
+    assert (first.rolls, first.oom_kills) == (0, 0)
+    (again,) = after_evictions(evicted("b", -600), evicted("c", -50), old=(first,), later_s=300)
+    assert again.node_pressure_evictions == 2
+    (third,) = after_evictions(evicted("c", -50), evicted("d", 200), old=(again,), later_s=600)
+    assert (third.node_pressure_evictions, third.last_node_pressure_eviction) == (3, at(200))
+
+
+def test_an_eviction_that_is_reported_after_a_leak_was_seen_is_counted():
+    (before,) = after_evictions(later_s=300)
+    (entry,) = after_evictions(evicted("b", 100), old=(before,), later_s=600)
+    assert before.last_seen > at(100)
+    assert entry.node_pressure_evictions == 1
+
+
+@pytest.mark.parametrize(
+    ("victim", "spec"),
+    [
+        pytest.param(evicted("b", -60, labels={"app": "leaky", "pod-template-hash": "6e"}), {}, id="another revision"),
+        pytest.param(evicted("b", 60), {}, id="in the future"),
+        pytest.param(evicted("b", -60), {"containers": ["other"]}, id="a container that is not watched"),
+    ],
+)
+def test_an_eviction_that_is_not_counted(victim, spec):
+    (entry,) = after_evictions(victim, **spec)
+    assert entry.node_pressure_evictions == 0
+
+
+def test_an_eviction_alone_is_no_leak():
+    assert after_evictions(evicted("b", -60), leak=False) == ()
 
 
 DB = {"labels": {"controller-revision-hash": "db-7f"}, "controller": ObjectRef("apps/v1", "StatefulSet", "db", "s")}

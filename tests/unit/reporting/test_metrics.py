@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+
+import pytest
 
 from memroll.detection.assessment import Assessment
 from memroll.errors import PrometheusUnavailableError, TerminalError
@@ -83,6 +86,65 @@ def test_a_connection_is_a_label_only_after_a_query():
     metrics.observe_reconcile(outcome(assessments=(), error=TerminalError("ConnectionNotFound", "no")), 0.2)
     metrics.observe_reconcile(outcome(assessments=()), 0.2)
     assert value(metrics, "memroll_connection_up", connection="default") is None
+
+
+DOWN = PrometheusUnavailableError("QueryTimeout", "slow")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(lambda m: m.forget("demo", "leaky"), id="the policy is deleted"),
+        pytest.param(lambda m: m.observe_reconcile(outcome(assessments=()), 0.2), id="suspended, or without pods"),
+        pytest.param(
+            lambda m: m.observe_reconcile(outcome(policy=policy(prometheus="second")), 0.2),
+            id="it names another connection",
+        ),
+        pytest.param(
+            lambda m: m.observe_reconcile(
+                outcome(
+                    policy=policy(prometheus="misspelt"),
+                    assessments=(),
+                    error=TerminalError("ConnectionNotFound", "no"),
+                ),
+                0.2,
+            ),
+            id="it names a connection that does not exist",
+        ),
+    ],
+)
+def test_a_connection_without_a_policy_has_no_series(last):
+    metrics = Metrics()
+    down = outcome(error=DOWN, assessments=())
+    metrics.observe_reconcile(down, 0.2)
+    metrics.observe_reconcile(replace(down, policy=policy().model_copy(update={"name": "second-user"})), 0.2)
+    last(metrics)
+    assert value(metrics, "memroll_connection_up", connection="default") == 0, "another policy queries it"
+    metrics.forget("demo", "second-user")
+    assert value(metrics, "memroll_connection_up", connection="default") is None
+    assert value(metrics, "memroll_connection_up", connection="misspelt") is None
+
+
+def test_an_error_of_the_api_server_does_not_change_the_gauge_of_the_connection():
+    metrics = Metrics()
+    metrics.observe_reconcile(outcome(error=DOWN, assessments=()), 0.2)
+    metrics.observe_reconcile(outcome(error=TerminalError("Forbidden", "no"), assessments=()), 0.2)
+    assert value(metrics, "memroll_connection_up", connection="default") == 0
+
+
+def test_a_policy_without_a_successful_reconcile_has_a_time_to_alert_on():
+    metrics, name = Metrics(), "memroll_last_reconcile_timestamp_seconds"
+    for hours in range(3):
+        metrics.begin_reconcile("demo", "leaky", NOW + timedelta(hours=hours))
+        metrics.observe_reconcile(outcome(error=DOWN, assessments=()), 0.2)
+    assert value(metrics, name, **OWN) == NOW.timestamp(), "of the first reconcile, however many follow"
+    metrics.observe_reconcile(outcome(now=NOW + timedelta(hours=3)), 0.2)
+    metrics.begin_reconcile("demo", "leaky", NOW + timedelta(hours=4))
+    assert value(metrics, name, **OWN) == (NOW + timedelta(hours=3)).timestamp()
+    metrics.forget("demo", "leaky")
+    assert value(metrics, name, **OWN) is None
+    metrics.begin_reconcile("demo", "leaky", NOW + timedelta(hours=5))
+    assert value(metrics, name, **OWN) == (NOW + timedelta(hours=5)).timestamp(), "a new policy of that name"
 
 
 def test_no_metric_has_a_label_that_grows_with_the_pods():

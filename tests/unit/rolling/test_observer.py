@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memroll.api.pod_roll import PodRoll
+from memroll.errors import PrometheusUnavailableError
 from memroll.model.pods import RELEASED_HASH
 from memroll.rolling.observer import observe
 from memroll.rolling.protocols import Clients
@@ -82,6 +83,41 @@ async def test_an_eviction_is_tried_before_the_first_change():
     assert (await observed(cluster, stored(cluster, "own"))).never_evictable_because == ""
     found = await observed(cluster, stored(cluster, "own", "CapturingEvidence"))
     assert found.never_evictable_because == "This pod has more than one PodDisruptionBudget"
+
+
+@pytest.mark.parametrize(
+    ("gauge", "found"),
+    [
+        pytest.param(2.0, (2.0, ""), id="a value"),
+        pytest.param(None, (None, ""), id="no sample since the detach"),
+        pytest.param(PrometheusUnavailableError("QueryTimeout", "slow"), (None, "QueryTimeout"), id="an error"),
+    ],
+)
+async def test_a_gauge_without_samples_differs_from_one_that_can_t_be_queried(gauge, found):
+    cluster, prometheus = FakeCluster(), FakePrometheus({})
+    spec = {"drain": {"mode": "Detach", "until": {"metric": "in_flight"}}}
+    roll = stored(cluster, "own", "Draining", strategy="Surge", spec=spec)
+
+    async def read_gauge(*_: object) -> float | None:
+        if isinstance(gauge, Exception):
+            raise gauge
+        return gauge
+
+    prometheus.read_gauge = read_gauge
+    observation = await observe(roll, None, Clients(cluster, prometheus), NOW)
+    assert (observation.in_flight, observation.gauge_error) == found
+
+
+async def test_pods_that_have_ended_are_not_the_workload_s():
+    """A recorded replacement that the kubelet evicted must not hide the next one."""
+    cluster = FakeCluster(replicas=3)
+    ended = {n: replace(cluster.pods[n], phase="Failed", ready=False, created_at=at(5)) for n in ("leaky-2", POD)}
+    cluster.pods |= ended
+    cluster.pods["leaky-3"] = replace(cluster.pods["leaky-3"], created_at=at(4))
+    roll = replacing(cluster, "own", created=0, replacement="leaky-2")
+    observation = await observed(cluster, roll)
+    assert observation.pod is None
+    assert [p.key.name for p in observation.other_pods] == ["leaky-3"]
 
 
 def replacing(cluster: FakeCluster, name: str, *, created: float, replacement: str = "") -> PodRoll:

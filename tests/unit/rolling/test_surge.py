@@ -10,7 +10,7 @@ from memroll.api.pod_roll import Detachment, Phase, PodRoll
 from memroll.model.pods import DETACHED_VALUE, RELEASED_HASH
 from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, RESTORE_POD
 from memroll.rolling.observation import Observation
-from memroll.rolling.reasons import FALLING_BACK, REPLACEMENT_LOST
+from memroll.rolling.reasons import DRAIN_METRIC_MISSING, FALLING_BACK, REPLACEMENT_LOST
 from tests.builders import TRIGGER, advance, after_steps, at, pod, roll_json, workload
 
 DETACH = {"mode": "Detach", "minDuration": "10s", "timeout": "60s"}
@@ -70,6 +70,36 @@ def test_a_busy_pod_drains_until_the_drain_timeout(seconds, busy, message):
     assert transition.status.phase is (Phase.EVICTING if message else Phase.DRAINING)
     if message:
         assert transition.status.message == message
+
+
+LONG = {"mode": "Detach", "timeout": "10m", "until": {"metric": "in_flight"}}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "observed", "reason", "part"),
+    [
+        pytest.param(124, {}, "Draining", "draining, number in flight unknown", id="two scrapes may be late"),
+        pytest.param(125, {}, DRAIN_METRIC_MISSING, "no sample of in_flight since the pod was detached", id="missing"),
+        pytest.param(125, {}, DRAIN_METRIC_MISSING, "that is not selected by app;", id="with the labels"),
+        pytest.param(125, {"in_flight": 3.0}, "Draining", "draining, 3 in flight", id="busy"),
+        pytest.param(
+            125, {"gauge_error": "QueryTimeout"}, "Draining", "in flight unknown (QueryTimeout)", id="an error"
+        ),
+    ],
+)
+def test_a_gauge_that_ends_with_the_detach_is_reported(seconds, observed, reason, part):
+    roll = after_steps(released(drain=LONG), REPLACED, seconds=5)
+    transition = advance(roll, replace(DRAINING, **observed), at(seconds))
+    assert (transition.status.phase, transition.status.reason) == (Phase.DRAINING, reason)
+    assert part in transition.status.message
+
+
+def test_a_missing_gauge_is_waited_for_until_the_drain_timeout_with_one_message():
+    roll = after_steps(released(drain=LONG), REPLACED, seconds=5)
+    first = after_steps(roll, DRAINING, seconds=130)
+    assert advance(first, DRAINING, at(500)).status == first.status, "no write to the API server every second"
+    assert advance(first, replace(DRAINING, in_flight=1.0), at(500)).status.reason == "Draining"
+    assert advance(first, DRAINING, at(606)).status.phase is Phase.EVICTING
 
 
 def test_a_pod_that_can_t_be_detached_is_evicted_with_the_reason():

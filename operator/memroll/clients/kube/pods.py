@@ -19,7 +19,7 @@ from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
 from memroll.clients.kube.json_access import get_bool, get_count, get_dict, get_dicts, get_str, get_str_dict, get_time
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.model.annotations import MAX_ANNOTATION_CHARS
-from memroll.model.pods import AUTOSCALER_ANNOTATIONS, OWN_ANNOTATIONS, Container, ObjectRef, Pod, PodKey
+from memroll.model.pods import AUTOSCALER_ANNOTATIONS, ENDED_PHASES, OWN_ANNOTATIONS, Container, ObjectRef, Pod, PodKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +37,8 @@ _MIRROR_ANNOTATION = "kubernetes.io/config.mirror"
 _WITHOUT_ROOM = ("Unschedulable", "SchedulingGated")
 _STARTING = ("ContainerCreating", "PodInitializing")
 _EXCLUSIVE_MODES = ("ReadWriteOnce", "ReadWriteOncePod")
+_LOW_ON_MEMORY = re.compile(r"low on resource: \[?memory\b")
+"""In the status message of a pod that the kubelet has evicted; other resources are disk space and process IDs."""
 _QUANTITY = re.compile(r"[0-9]{1,20}(\.[0-9]{0,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
@@ -125,7 +127,7 @@ def decode_pod(raw: Json) -> Pod | None:
         resource_version=get_str(raw, "metadata", "resourceVersion"),
         created_at=get_time(raw, "metadata", "creationTimestamp") or EPOCH,
         phase=get_str(raw, "status", "phase"),
-        ready=ready,
+        ready=ready and get_str(raw, "status", "phase") not in ENDED_PHASES,
         ready_at=ready_at,
         deleting=bool(get_str(raw, "metadata", "deletionTimestamp")),
         controller=get_controller(raw),
@@ -140,6 +142,7 @@ def decode_pod(raw: Json) -> Pod | None:
         deletion_due_at=get_time(raw, "metadata", "deletionTimestamp"),
         started_at=get_time(raw, "status", "startTime"),
         ip=_own_ip(raw),
+        node_pressure_evicted_at=_node_pressure_evicted_at(raw),
     )
 
 
@@ -210,6 +213,21 @@ def _readiness(raw: Json) -> tuple[bool, datetime | None]:
             ready = get_str(condition, "status") == "True"
             return ready, get_time(condition, "lastTransitionTime") if ready else None
     return False, None
+
+
+def _node_pressure_evicted_at(raw: Json) -> datetime | None:
+    """Return when the kubelet evicted the pod because its node was low on memory; None for any other pod.
+
+    Before Kubernetes 1.26 there is no condition DisruptionTarget; then the end of its containers, or of Ready, counts.
+    """
+    status = get_dict(raw, "status")
+    if get_str(status, "phase") != "Failed" or get_str(status, "reason") != "Evicted":
+        return None
+    if not _LOW_ON_MEMORY.search(get_str(status, "message")[:MAX_MESSAGE_CHARS]):
+        return None
+    changed = {get_str(c, "type"): get_time(c, "lastTransitionTime") for c in get_dicts(raw, "status", "conditions")}
+    ends = (get_time(s, "state", "terminated", "finishedAt") for s in _container_statuses(raw))
+    return changed.get("DisruptionTarget") or max((t for t in ends if t), default=None) or changed.get("Ready")
 
 
 def _unschedulable(raw: Json) -> str:

@@ -56,7 +56,7 @@ class PrometheusClient:
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> PrefilterResult:
             rows = StatisticRowBuilder(namespace, windows)
-            for query in query_plan.plan_prefilter(namespace, pods, windows):
+            for query in query_plan.plan_prefilter(session.scope(namespace), pods, windows):
                 response = session.query(query.expression, at_s, timeout)
                 rows.add(query.statistic, iter_series(response, "vector"), query.pods.matches)
             return PrefilterResult(rows.build(), windows, at_s)
@@ -72,7 +72,7 @@ class PrometheusClient:
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> QueryResult:
             rows = SeriesRowBuilder(request.namespace)
-            for query in query_plan.plan_read(request):
+            for query in query_plan.plan_read(request, session.match_labels):
                 response = session.query(query.expression, query.at_s, timeout)
                 rows.add(query.kind, iter_series(response, "matrix"), query.time_range, query.pods.matches)
             return QueryResult(rows.build(), request.at_s)
@@ -91,7 +91,7 @@ class PrometheusClient:
                     (parse_number(row.get("value")) for row in iter_series(session.query(q, None, timeout), "vector")),
                     None,
                 )
-                for q in promql.pod_gauge(metric, namespace, pod)
+                for q in promql.pod_gauge(metric, session.scope(namespace), pod)
             )
             return total if oldest is not None and oldest > since_s else None
 

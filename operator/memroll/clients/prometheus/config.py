@@ -27,6 +27,8 @@ RESERVED_PARAMETERS = frozenset(
     {"query", "time", "timeout", "start", "end", "step", "dedup", "partial_response", "max_source_resolution"}
 )
 """Query parameters that memroll sets itself."""
+RESERVED_LABELS = frozenset({"namespace", "pod", "container"})
+"""Labels that memroll matches itself."""
 RESERVED_HEADERS = frozenset(
     {"authorization", "connection", "content-length", "content-type", "host", "transfer-encoding"}
 )
@@ -64,9 +66,17 @@ def _checked_parameter(name: str) -> str:
     return name
 
 
+def _checked_label(name: str) -> str:
+    if name in RESERVED_LABELS or name.startswith("__"):
+        raise ValueError(f"the label {name} is matched by memroll itself")
+    return name
+
+
 Url = Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_checked_url)]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$"), AfterValidator(_checked_header)]
 HeaderValue = Annotated[str, Field(pattern=r"^[\x20-\x7e]{0,1024}$")]
+LabelName = Annotated[str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,127}$"), AfterValidator(_checked_label)]
+LabelValue = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$"), AfterValidator(_checked_parameter)]
 
 
@@ -128,6 +138,8 @@ class Connection(Section):
     """Sent with every request, such as X-Scope-OrgID. Not for secrets."""
     query_params: dict[ParameterName, str] = Field(default={}, max_length=16)
     """Added to every request's URL. Not for secrets."""
+    match_labels: dict[LabelName, LabelValue] = Field(default={}, max_length=16)
+    """Labels that every queried series must have, such as the cluster's name in a store of several clusters."""
     timeout_seconds: float = Field(default=20.0, ge=1.0, le=300.0, allow_inf_nan=False)
     """Timeout of one read, in seconds, over all of its queries."""
 

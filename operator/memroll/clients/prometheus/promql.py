@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from memroll.model.pod_names import PodPattern
 
@@ -54,6 +54,20 @@ class Matcher:
         return f"{self.label}{self.operator.value}{quote(self.value)}"
 
 
+@dataclass(frozen=True, slots=True)
+class QueryScope:
+    """Scope of every query: one namespace, and the labels by which a connection selects its cluster."""
+
+    namespace: str
+    match_labels: Mapping[str, str]
+
+    @property
+    def matchers(self) -> tuple[Matcher, ...]:
+        """Matchers of the scope. The namespace's comes last."""
+        labels = {**self.match_labels, "namespace": self.namespace}
+        return tuple(Matcher(label, MatchOperator.EQUAL, value) for label, value in labels.items())
+
+
 _CONTAINERS = (Matcher("container", MatchOperator.NOT_EQUAL, ""), Matcher("container", MatchOperator.NOT_EQUAL, "POD"))
 """Matchers that exclude a pod's own cgroup and its pause container."""
 
@@ -83,16 +97,15 @@ def _escape(text: str) -> str:
     return _META.sub(r"\\\g<0>", text)
 
 
-def series_selector(metric: str, matchers: Sequence[Matcher], namespace: str) -> str:
-    """Return a selector for series of one namespace. The namespace's matcher comes last, so no other overrides it."""
+def series_selector(metric: str, matchers: Sequence[Matcher], scope: QueryScope) -> str:
+    """Return a selector for series of one scope. The scope's matchers come last, so no other overrides them."""
     if not _METRIC.fullmatch(metric):
         raise ValueError(f"not a metric name: {metric!r}")
-    conditions = (*matchers, Matcher("namespace", MatchOperator.EQUAL, namespace))
-    return f"{metric}{{{','.join(map(str, conditions))}}}"
+    return f"{metric}{{{','.join(map(str, (*matchers, *scope.matchers)))}}}"
 
 
-def container_selector(metric: str, namespace: str, pods: Matcher) -> str:
-    return series_selector(metric, [*_CONTAINERS, pods], namespace)
+def container_selector(metric: str, scope: QueryScope, pods: Matcher) -> str:
+    return series_selector(metric, [*_CONTAINERS, pods], scope)
 
 
 def raw_samples(selector: str, window_s: float) -> str:
@@ -112,21 +125,21 @@ def over_time(function: str, selector: str, window_s: float) -> str:
     return f"{function}({raw_samples(selector, window_s)})"
 
 
-def cpu_rate(namespace: str, pods: Matcher, step_s: float) -> str:
-    rate, before = _rate(container_selector(CPU, namespace, pods), step_s)
+def cpu_rate(scope: QueryScope, pods: Matcher, step_s: float) -> str:
+    rate, before = _rate(container_selector(CPU, scope, pods), step_s)
     return f"({rate} and {before})"
 
 
-def pod_rate(metric: str, namespace: str, pods: Matcher, step_s: float) -> str:
+def pod_rate(metric: str, scope: QueryScope, pods: Matcher, step_s: float) -> str:
     """Return the rate of a counter of requests, summed by pod."""
-    parts = _rate(series_selector(metric, [pods], namespace), step_s)
+    parts = _rate(series_selector(metric, [pods], scope), step_s)
     by_pod = (f"sum by (namespace, pod) ({part})" for part in parts)
     return f"({' and '.join(by_pod)})"
 
 
-def pod_gauge(metric: str, namespace: str, pod: str) -> tuple[str, str]:
+def pod_gauge(metric: str, scope: QueryScope, pod: str) -> tuple[str, str]:
     """Return two queries: the sum of a gauge of one pod, and the timestamp of its oldest sample."""
-    gauge = series_selector(metric, [Matcher("pod", MatchOperator.EQUAL, pod)], namespace)
+    gauge = series_selector(metric, [Matcher("pod", MatchOperator.EQUAL, pod)], scope)
     return f"sum({gauge})", f"min(timestamp({gauge}))"
 
 

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from memroll.clients.prometheus import promql
-from memroll.clients.prometheus.promql import Matcher, MatchOperator
+from memroll.clients.prometheus.promql import Matcher, MatchOperator, QueryScope
 from memroll.detection.samples import TICK_S
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from memroll.detection.samples import ReadRequest, SampleRange
     from memroll.model.pod_names import PodPattern
@@ -104,11 +104,11 @@ class PrefilterQuery:
     pods: PodFilter
 
 
-def plan_prefilter(namespace: str, pods: Sequence[str], windows_s: Sequence[float]) -> Iterator[PrefilterQuery]:
+def plan_prefilter(scope: QueryScope, pods: Sequence[str], windows_s: Sequence[float]) -> Iterator[PrefilterQuery]:
     """Yield the queries for the statistics of all containers of these pods."""
     for chunk in _by_name(pods, MAX_PREFILTER_PODS):
-        rss = promql.container_selector(StatisticKind.RSS, namespace, chunk.matcher)
-        working_set = promql.container_selector(StatisticKind.WORKING_SET, namespace, chunk.matcher)
+        rss = promql.container_selector(StatisticKind.RSS, scope, chunk.matcher)
+        working_set = promql.container_selector(StatisticKind.WORKING_SET, scope, chunk.matcher)
         for window_s in windows_s:
             for kind in (StatisticKind.SLOPE, StatisticKind.SAMPLES):
                 yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
@@ -117,13 +117,14 @@ def plan_prefilter(namespace: str, pods: Sequence[str], windows_s: Sequence[floa
         yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)
 
 
-def plan_read(request: ReadRequest) -> Iterator[Query]:
+def plan_read(request: ReadRequest, match_labels: Mapping[str, str]) -> Iterator[Query]:
     """Yield the queries for the series of all containers of the named pods, and of pods that match a pattern."""
+    scope = QueryScope(request.namespace, match_labels)
     named = _by_name(request.pods, max_pods_per_query(request.sample_range))
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
         for kind in _AGGREGATION:
-            yield from _memory_queries(request, kind, pods)
-        yield _load_query(request, pods)
+            yield from _memory_queries(request, scope, kind, pods)
+        yield _load_query(request, scope, pods)
 
 
 def max_pods_per_query(sample_range: SampleRange) -> int:
@@ -148,9 +149,9 @@ def _is_first_match(own: PodPattern, earlier: Sequence[PodPattern], named: froze
     return own.matches(pod) and pod not in named and not any(p.matches(pod) for p in earlier)
 
 
-def _memory_queries(request: ReadRequest, kind: SeriesKind, pods: PodFilter) -> Iterator[Query]:
+def _memory_queries(request: ReadRequest, scope: QueryScope, kind: SeriesKind, pods: PodFilter) -> Iterator[Query]:
     """Yield a query for the aggregated steps, if there are any, and one for the raw samples after them."""
-    selector = promql.container_selector(kind, request.namespace, pods.matcher)
+    selector = promql.container_selector(kind, scope, pods.matcher)
     step_s = request.sample_range.step_s
     raw_from_s = request.start_s
     if step_s is not None and (until_s := _steps_end_s(request.at_s, step_s)) >= request.start_s + step_s:
@@ -172,12 +173,12 @@ def _steps_end_s(at_s: float, step_s: float) -> float:
     return (at // step - 1) * step / 1000
 
 
-def _load_query(request: ReadRequest, pods: PodFilter) -> Query:
+def _load_query(request: ReadRequest, scope: QueryScope, pods: PodFilter) -> Query:
     step_s = request.sample_range.step_s or LOAD_STEP_S
     if request.load_metric is None:
-        kind, rate = SeriesKind.LOAD, promql.cpu_rate(request.namespace, pods.matcher, step_s)
+        kind, rate = SeriesKind.LOAD, promql.cpu_rate(scope, pods.matcher, step_s)
     else:
         kind = SeriesKind.POD_LOAD
-        rate = promql.pod_rate(request.load_metric, request.namespace, pods.matcher, step_s)
+        rate = promql.pod_rate(request.load_metric, scope, pods.matcher, step_s)
     expression = promql.subquery(rate, request.sample_range.lookback_s, step_s)
     return Query(expression, request.at_s, kind, TimeRange(request.start_s, request.at_s), pods)

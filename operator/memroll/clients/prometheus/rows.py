@@ -10,13 +10,15 @@ import numpy as np
 
 from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, StatisticKind
 from memroll.clients.prometheus.response import parse_labels, parse_number, parse_samples
+from memroll.clients.prometheus.row_joining import join_series_rows, join_statistic_rows
+from memroll.clients.prometheus.series_merging import merge_series
 from memroll.detection.samples import TICK_S, PrefilterRow, SeriesRow
-from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from memroll.clients.prometheus.query_plan import TimeRange
+    from memroll.detection.series import Series
 
 MIN_SAMPLES = 3
 """Minimum number of samples for a slope: two points always fit a line."""
@@ -60,15 +62,18 @@ class SeriesRowBuilder:
         return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[_key(labels)][kind]
 
     def build(self) -> tuple[SeriesRow, ...]:
-        return tuple(self._row(key, found) for key, found in self._found.items() if _MEMORY & found.keys())
+        return join_series_rows(self._row(key, found) for key, found in self._found.items() if _MEMORY & found.keys())
 
     def _row(self, key: _InstanceKey, found: dict[SeriesKind, list[Series]]) -> SeriesRow:
-        rss, working_set = _merge(found[SeriesKind.RSS], minimum=True), _merge(found[SeriesKind.WORKING_SET])
-        load = _merge([*found[SeriesKind.LOAD], *self._pod_load.get(key.pod, ())])
+        rss, working_set = (
+            merge_series(found[SeriesKind.RSS], minimum=True),
+            merge_series(found[SeriesKind.WORKING_SET]),
+        )
+        load = merge_series([*found[SeriesKind.LOAD], *self._pod_load.get(key.pod, ())])
         # A rate continues while its window has samples: an instance that has ended has no load.
         load = load.until(max(rss.last_s, working_set.last_s))
         return SeriesRow(
-            key.pod, key.container, key.container_id, rss, working_set, load, _merge(found[SeriesKind.OOMS])
+            key.pod, key.container, key.container_id, rss, working_set, load, merge_series(found[SeriesKind.OOMS])
         )
 
 
@@ -94,7 +99,7 @@ class StatisticRowBuilder:
                 statistics[statistic] = max(number, statistics.get(statistic, number))
 
     def build(self) -> tuple[PrefilterRow, ...]:
-        return tuple(self._row(key, statistics) for key, statistics in self._found.items())
+        return join_statistic_rows(self._row(key, statistics) for key, statistics in self._found.items())
 
     def _row(self, key: _InstanceKey, statistics: dict[Statistic, float]) -> PrefilterRow:
         counts = {w: statistics.get(Statistic(StatisticKind.SAMPLES, w), 0) for w in self._windows_s}
@@ -134,15 +139,3 @@ def parse_container_id(labels: dict[str, str]) -> str:
         return name
     last = labels.get("id", "").rpartition("/")[2].removesuffix(".scope").rpartition("-")[2]
     return last if _RUNTIME_ID.fullmatch(last) else ""
-
-
-def _merge(parts: Sequence[Series], *, minimum: bool = False) -> Series:
-    """Merge the series of one instance; of several samples at one time, keep the maximum (or minimum)."""
-    if len(parts) <= 1:
-        return parts[0] if parts else EMPTY
-    times = np.concatenate([p.times_s for p in parts])
-    values = np.concatenate([p.values for p in parts])
-    order = np.lexsort((-values if minimum else values, times))
-    times, values = times[order], values[order]
-    last_of_its_time = np.append(np.diff(times) > 0, [True])
-    return Series(times[last_of_its_time], values[last_of_its_time])

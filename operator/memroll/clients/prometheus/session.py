@@ -20,9 +20,12 @@ from prometheus_api_client import PrometheusConnect
 from memroll.clients.prometheus import errors
 from memroll.clients.prometheus.credentials import read_credentials
 from memroll.clients.prometheus.http_adapter import NO_RETRY, PrometheusHttpAdapter
+from memroll.clients.prometheus.promql import QueryScope
 from memroll.clients.prometheus.timeout import closing_after
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from memroll.clients.prometheus.config import Connection
     from memroll.clients.prometheus.timeout import Timeout
     from memroll.errors import PrometheusUnavailableError
@@ -67,6 +70,15 @@ class PrometheusSession:
     @property
     def host(self) -> str:
         return self._connection.host
+
+    @property
+    def match_labels(self) -> Mapping[str, str]:
+        """Labels that every queried series must have."""
+        return self._connection.match_labels
+
+    def scope(self, namespace: str) -> QueryScope:
+        """Return the scope of queries about a namespace."""
+        return QueryScope(namespace, self.match_labels)
 
     def query(self, query: str, at_s: float | None, timeout: Timeout) -> str:
         """Return the text of the response; raise PrometheusUnavailableError for every failure."""

@@ -353,3 +353,40 @@ def test_whether_a_pod_has_no_room(condition, expected):
     conditions = [{"type": "PodScheduled", "lastTransitionTime": AT, **condition}]
     found = read(pod(status={"phase": "Pending", "conditions": conditions, "containerStatuses": []}))
     assert (found.unschedulable, found.not_ready_reason) == expected
+
+
+LOW_ON_MEMORY = (
+    "The node was low on resource: memory. Threshold quantity: 100Mi, available: 92Mi. Container chat was using"
+)
+EVICTED = {"phase": "Failed", "reason": "Evicted", "message": LOW_ON_MEMORY}
+TARGETED = {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": AT}
+ENDED_AT = "2026-01-02T03:04:09Z"
+ENDED = {"name": "chat", "state": {"terminated": {"reason": "Error", "finishedAt": ENDED_AT}}}
+STALE_READY = {"type": "Ready", "status": "True", "lastTransitionTime": AT}
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        pytest.param({"conditions": [TARGETED], "containerStatuses": [ENDED]}, TIME, id="by the condition"),
+        pytest.param({"conditions": [], "containerStatuses": [ENDED]}, TIME.replace(second=9), id="by its end"),
+        pytest.param({"conditions": [STALE_READY], "containerStatuses": []}, TIME, id="by its Ready condition"),
+        pytest.param({"conditions": [], "containerStatuses": []}, None, id="at an unknown time"),
+        pytest.param({"message": "The node was low on resource: [memory]. "}, TIME, id="of an older kubelet"),
+        pytest.param({"message": "The node was low on resource: ephemeral-storage. "}, None, id="for disk space"),
+        pytest.param({"message": "Pod The node had condition: [MemoryPressure]. "}, None, id="it never ran"),
+        pytest.param({"reason": "Preempting"}, None, id="another reason"),
+        pytest.param({"phase": "Running"}, None, id="it runs"),
+        pytest.param({"reason": ["Evicted"], "message": 7}, None, id="odd values"),
+    ],
+)
+def test_an_eviction_for_node_pressure(status: dict[str, Any], expected: datetime | None) -> None:
+    assert read(pod(status=EVICTED | status)).node_pressure_evicted_at == expected
+
+
+@pytest.mark.parametrize(
+    ("phase", "has_ended"), [("Failed", True), ("Succeeded", True), ("Running", False), ("Pending", False), ("", False)]
+)
+def test_a_pod_that_has_ended_is_not_ready(phase: str, *, has_ended: bool) -> None:
+    found = read(pod(status={"phase": phase, "conditions": [STALE_READY]}))
+    assert (found.has_ended, found.ready) == (has_ended, not has_ended)

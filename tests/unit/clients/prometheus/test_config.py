@@ -18,6 +18,7 @@ connections:
     tls: {caFile: /ca.pem, certFile: /tls.crt, keyFile: /tls.key, serverName: prometheus, insecureSkipVerify: false}
     headers: {X-Scope-OrgID: tenant-1}
     queryParams: {namespace: ai}
+    matchLabels: {cluster: prod-eu, _shard: "1"}
     timeoutSeconds: 12.5
   other:
     url: http://127.0.0.1:9090
@@ -37,6 +38,7 @@ def test_reads_every_field(tmp_path: Path) -> None:
     assert found.host == "prometheus.monitoring:9090"
     assert [str(f) for f in found.files()] == ["/etc/memroll/prometheus/token", "/ca.pem", "/tls.crt", "/tls.key"]
     assert (found.headers, found.query_params) == ({"X-Scope-OrgID": "tenant-1"}, {"namespace": "ai"})
+    assert found.match_labels == {"cluster": "prod-eu", "_shard": "1"}
     assert found.timeout_seconds == 12.5
     assert [str(f) for f in connections.get("other").files()] == ["/etc/memroll/prometheus/password"]
 
@@ -83,6 +85,18 @@ FIELDS = [
                  id="a line break in a header"),
     pytest.param("url: 'http://p', queryParams: {query: s3cr3t}", "the parameter query is set by memroll itself",
                  id="another query"),
+    pytest.param("url: 'http://p', matchLabels: {a-b: s3cr3t}", "matchLabels.a-b.[key]: String should match pattern",
+                 id="no label name"),
+    pytest.param("url: 'http://p', matchLabels: {namespace: s3cr3t}", "the label namespace is matched by memroll",
+                 id="the label of the namespace"),
+    pytest.param("url: 'http://p', matchLabels: {__name__: s3cr3t}", "the label __name__ is matched by memroll",
+                 id="the name of the metric"),
+    pytest.param("url: 'http://p', matchLabels: {cluster: ''}", "matchLabels.cluster: String should match pattern",
+                 id="a label without a value"),
+    pytest.param('url: "http://p", matchLabels: {cluster: "s3cr3t\\n"}', "matchLabels.cluster: String should match",
+                 id="a line break in a label"),
+    pytest.param("url: 'http://p', matchLabels: {cluster: 1}", "matchLabels.cluster: Input should be a valid string",
+                 id="a number as a label"),
     pytest.param("url: 'http://p', timeoutSeconds: .inf", "timeoutSeconds: Input should be", id="no timeout"),
     pytest.param("url: 'http://p', timeoutSeconds: 0", "timeoutSeconds: Input should be greater", id="timeout of 0"),
 ]  # fmt: skip

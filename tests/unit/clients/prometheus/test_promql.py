@@ -8,6 +8,7 @@ from memroll.clients.prometheus.promql import (
     RSS,
     Matcher,
     MatchOperator,
+    QueryScope,
     any_of,
     chunk_pods,
     container_selector,
@@ -22,12 +23,13 @@ from memroll.clients.prometheus.promql import (
 )
 from memroll.model.pod_names import PodPattern
 
+AI = QueryScope("ai", {})
 PODS = Matcher("pod", MatchOperator.MATCHES, any_of(["chat-1", "chat-2"]))
 SELECTED = 'container_memory_rss{container!="",container!="POD",pod=~"chat-1|chat-2",namespace="ai"}'
 
 
 def test_raw_samples_of_some_pods() -> None:
-    assert raw_samples(container_selector(RSS, "ai", PODS), 90) == f"{SELECTED}[90s]"
+    assert raw_samples(container_selector(RSS, AI, PODS), 90) == f"{SELECTED}[90s]"
 
 
 def test_the_minimum_of_each_step() -> None:
@@ -37,16 +39,16 @@ def test_the_minimum_of_each_step() -> None:
 @pytest.mark.parametrize(("step_s", "window"), [(15, "300s"), (60, "300s"), (300, "300s"), (900, "900s")])
 def test_a_rate_covers_five_scrapes_of_a_minute_and_every_step(step_s: float, window: str) -> None:
     counter = SELECTED.replace(RSS, CPU)
-    assert cpu_rate("ai", PODS, step_s) == f"(rate({counter}[{window}]) and {counter} offset {window})"
+    assert cpu_rate(AI, PODS, step_s) == f"(rate({counter}[{window}]) and {counter} offset {window})"
 
 
 def test_the_request_rate_of_pods() -> None:
     counter = 'http_requests_total{pod=~"chat-1|chat-2",namespace="ai"}'
-    assert pod_rate("http_requests_total", "ai", PODS, 60) == (
+    assert pod_rate("http_requests_total", AI, PODS, 60) == (
         f"(sum by (namespace, pod) (rate({counter}[300s])) and sum by (namespace, pod) ({counter} offset 300s))"
     )
     with pytest.raises(ValueError, match="not a metric name"):
-        pod_rate("a or b", "ai", PODS, 60)
+        pod_rate("a or b", AI, PODS, 60)
 
 
 @pytest.mark.parametrize(
@@ -62,19 +64,26 @@ def test_generated_names(pattern: PodPattern, written: str) -> None:
 
 def test_the_namespace_matcher_is_always_last() -> None:
     tricks = [Matcher("namespace", MatchOperator.NOT_MATCHES, "x"), Matcher("a", MatchOperator.NOT_EQUAL, '"} or {a="')]
-    assert series_selector("m", tricks, "ai") == 'm{namespace!~"x",a!="\\"} or {a=\\"",namespace="ai"}'
+    assert series_selector("m", tricks, AI) == 'm{namespace!~"x",a!="\\"} or {a=\\"",namespace="ai"}'
+
+
+def test_the_labels_of_a_connection_are_quoted_and_override_no_matcher() -> None:
+    scope = QueryScope("ai", {"cluster": 'eu"} or {a="', "shard": "1"})
+    assert series_selector("m", [PODS], scope) == (
+        'm{pod=~"chat-1|chat-2",cluster="eu\\"} or {a=\\"",shard="1",namespace="ai"}'
+    )
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a{", "1a", "a\n", "é", 'a"', "a-b"])
 def test_invalid_names_are_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="not a metric name"):
-        series_selector(name, [], "ai")
+        series_selector(name, [], AI)
     with pytest.raises(ValueError, match="not a label name"):
         Matcher(name, MatchOperator.EQUAL, "")
 
 
 def test_a_colon_is_valid_in_metric_names_only() -> None:
-    assert series_selector("a:b", [], "ai") == 'a:b{namespace="ai"}'
+    assert series_selector("a:b", [], AI) == 'a:b{namespace="ai"}'
     with pytest.raises(ValueError, match="not a label name"):
         Matcher("a:b", MatchOperator.EQUAL, "")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from memroll.clients.prometheus.promql import QueryScope
 from memroll.clients.prometheus.query_plan import (
     MAX_PREFILTER_PODS,
     MAX_READ_PODS,
@@ -14,6 +15,7 @@ from memroll.clients.prometheus.query_plan import (
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.model.pod_names import PodPattern
 
+AI = QueryScope("ai", {})
 AT = 1_000_030.0
 RSS = 'container_memory_rss{container!="",container!="POD",pod=~"p",namespace="ai"}'
 OOMS = RSS.replace("memory_rss", "oom_events_total")
@@ -25,7 +27,7 @@ def request_of(step_s: float | None, lookback_s: float = 3600.0, *, load_metric:
 
 
 def test_a_prefilter_queries_three_statistics_and_two_per_window() -> None:
-    assert [q.expression for q in plan_prefilter("ai", ["p"], [60.0, 600.0])] == [
+    assert [q.expression for q in plan_prefilter(AI, ["p"], [60.0, 600.0])] == [
         f"deriv({RSS}[60s])",
         f"count_over_time({RSS}[60s])",
         f"deriv({RSS}[600s])",
@@ -38,13 +40,13 @@ def test_a_prefilter_queries_three_statistics_and_two_per_window() -> None:
 
 def test_a_prefilter_queries_pods_in_chunks() -> None:
     pods = [f"p{n:04}" for n in range(MAX_PREFILTER_PODS + 1)]
-    queries = list(plan_prefilter("ai", pods, [60.0]))
+    queries = list(plan_prefilter(AI, pods, [60.0]))
     assert len(queries) == 2 * 5
     assert [q.pods.matches(pods[0]) for q in queries] == [True] * 5 + [False] * 5
 
 
 def test_raw_samples() -> None:
-    *of_memory, load = plan_read(request_of(None))
+    *of_memory, load = plan_read(request_of(None), {})
     assert [q.expression for q in of_memory] == [f"{m}[3600s]" for m in (RSS, WORKING_SET, OOMS)]
     assert {(q.at_s, q.time_range) for q in of_memory} == {(AT, TimeRange(AT - 3600, AT))}
     assert load.expression.endswith("[3600s:60s]")
@@ -52,26 +54,26 @@ def test_raw_samples() -> None:
 
 def test_aggregated_steps_are_followed_by_raw_samples() -> None:
     """Steps of one minute end at 1,000,020: that step and later samples are raw, earlier steps are aggregated."""
-    steps, raw = [q for q in plan_read(request_of(60.0)) if q.kind is SeriesKind.RSS]
+    steps, raw = [q for q in plan_read(request_of(60.0), {}) if q.kind is SeriesKind.RSS]
     assert (steps.expression, steps.at_s) == (f"min_over_time({RSS}[60s])[3530s:60s]", 999_960.0)
     assert steps.time_range == TimeRange(AT - 3600 + 60 - 0.001, 999_960.0)
     assert (raw.expression, raw.at_s, raw.time_range) == (f"{RSS}[70s]", AT, TimeRange(999_960.0, AT))
 
 
 def test_working_set_and_oom_kills_are_aggregated_by_maximum() -> None:
-    queries = [q.expression for q in plan_read(request_of(60.0)) if q.expression.startswith("max")]
+    queries = [q.expression for q in plan_read(request_of(60.0), {}) if q.expression.startswith("max")]
     assert [q.partition("[")[0] for q in queries] == [f"max_over_time({WORKING_SET}", f"max_over_time({OOMS}"]
 
 
 @pytest.mark.parametrize(("lookback_s", "count"), [(30.0, 1), (129.0, 1), (130.0, 2), (131.0, 2)])
 def test_steps_are_queried_only_if_a_complete_one_fits(lookback_s: float, count: int) -> None:
-    assert len([q for q in plan_read(request_of(60.0, lookback_s)) if q.kind is SeriesKind.RSS]) == count
+    assert len([q for q in plan_read(request_of(60.0, lookback_s), {}) if q.kind is SeriesKind.RSS]) == count
 
 
 def test_load_is_cpu_or_the_configured_metric() -> None:
     cores, requests = (
-        list(plan_read(request_of(120.0)))[-1],
-        list(plan_read(request_of(120.0, load_metric="hits_total")))[-1],
+        list(plan_read(request_of(120.0), {}))[-1],
+        list(plan_read(request_of(120.0, load_metric="hits_total"), {}))[-1],
     )
     assert (cores.kind, requests.kind) == (SeriesKind.LOAD, SeriesKind.POD_LOAD)
     assert cores.expression.startswith("(rate(container_cpu_usage_seconds_total{")
@@ -97,7 +99,7 @@ def test_pods_that_match_a_pattern_follow_the_named_ones_and_are_never_returned_
     pods = ["chat-bcdfg", "chat-7f9c-bcdfg", "chat-7f9c-zzzzz", "other-bcdfg"]
     patterns = (PodPattern("chat", 2), PodPattern("chat-7f9c", 1), PodPattern("chat", 1))
     request = ReadRequest("ai", ("chat-7f9c-zzzzz",), SampleRange(3600.0, None), AT, patterns)
-    filters = [q.pods for q in plan_read(request) if q.kind is SeriesKind.RSS]
+    filters = [q.pods for q in plan_read(request, {}) if q.kind is SeriesKind.RSS]
     assert [[p for p in pods if a.matches(p)] for a in filters] == [
         ["chat-7f9c-zzzzz"],
         ["chat-7f9c-bcdfg"],

@@ -130,3 +130,133 @@ def test_two_series_without_an_id_are_two_rows() -> None:
     rows = StatisticRowBuilder("ai", ())
     rows.add(Statistic(StatisticKind.RSS), [statistic(v, node=v) for v in ("2", "3")], P)
     assert [r.rss_bytes for r in rows.build()] == [2.0, 3.0]
+
+
+CADVISOR, RESOURCE = {"job": "kubelet", "metrics_path": "/metrics/cadvisor"}, {"metrics_path": "/metrics/resource"}
+SECOND_JOB = {"job": "kubelet-again"}
+
+
+def memory_rows(*found: tuple[SeriesKind, dict[str, Any]]) -> list[tuple[str, list[Any], list[Any]]]:
+    """Return ID, RSS and working set of each row, built in this order and in the opposite one: both must agree."""
+    forward, backward = SeriesRowBuilder("ai"), SeriesRowBuilder("ai")
+    for rows, order in ((forward, found), (backward, found[::-1])):
+        for kind, one in order:
+            rows.add(kind, [one], ALL, P)
+    first, second = (
+        sorted((r.container_id, pairs(r.rss), pairs(r.working_set)) for r in rows.build())
+        for rows in (forward, backward)
+    )
+    assert first == second
+    return first
+
+
+OLD_ID, NEW_ID = "a" * 64, "b" * 64
+JOINED = [
+    pytest.param(
+        [
+            (RSS, series([[1, "1"], [9, "2"]], **CADVISOR)),
+            (WORKING_SET, series([[1, "3"], [9, "4"]], **CADVISOR)),
+            (WORKING_SET, series([[2, "3"], [10, "4"]], **RESOURCE)),
+        ],
+        [("", [(1, 1), (9, 2)], [(1, 3), (9, 4)])],
+        id="a later working set alone is no second container",
+    ),
+    pytest.param(
+        [(RSS, series([[1, "1"], [9, "2"]], **CADVISOR)), (WORKING_SET, series([[2, "3"], [10, "4"]], **RESOURCE))],
+        [("", [(1, 1), (9, 2)], [(2, 3), (10, 4)])],
+        id="a working set from another endpoint",
+    ),
+    pytest.param(
+        [
+            (RSS, series([[1, "1"]], **CADVISOR)),
+            (RSS, series([[2, "1"]], **SECOND_JOB)),
+            (WORKING_SET, series([[1, "3"]], **CADVISOR)),
+            (WORKING_SET, series([[2, "3"]], **SECOND_JOB)),
+            (WORKING_SET, series([[3, "5"]], **RESOURCE)),
+        ],
+        [("", [(1, 1)], [(1, 3)]), ("", [(2, 1)], [(2, 3)])],
+        id="two kubelet jobs stay two rows",
+    ),
+    pytest.param(
+        [
+            (RSS, series([[1, "1"]], name=NEW_ID, **CADVISOR)),
+            (WORKING_SET, series([[1, "3"]], name=NEW_ID, **CADVISOR)),
+            (WORKING_SET, series([[0.5, "9"], [2, "9"]], **RESOURCE)),
+        ],
+        [("", [], [(0.5, 9), (2, 9)]), (NEW_ID, [(1, 1)], [(1, 3)])],
+        id="a complete instance with an ID takes nothing",
+    ),
+    pytest.param(
+        [
+            (RSS, series([[1, "1"], [3, "2"]], name=OLD_ID, **CADVISOR)),
+            (RSS, series([[5, "1"], [7, "2"]], name=NEW_ID, **CADVISOR)),
+            (WORKING_SET, series([[0.5, "9"], [2, "3"], [4, "9"], [5, "1"], [6, "4"], [8, "9"]], **RESOURCE)),
+        ],
+        [
+            ("", [], [(0.5, 9), (2, 3), (4, 9), (5, 1), (6, 4), (8, 9)]),
+            (OLD_ID, [(1, 1), (3, 2)], [(2, 3)]),
+            (NEW_ID, [(5, 1), (7, 2)], [(5, 1), (6, 4)]),
+        ],
+        id="each instance with an ID takes the working set of its own time",
+    ),
+    pytest.param(
+        [(RSS, series([[1, "1"]], **CADVISOR)), (WORKING_SET, series([[1, "3"]], name=NEW_ID, **CADVISOR))],
+        [("", [(1, 1)], []), (NEW_ID, [(1, 1)], [(1, 3)])],
+        id="an ID that is on the working set only",
+    ),
+    pytest.param(
+        [(WORKING_SET, series([[1, "3"]], **RESOURCE)), (WORKING_SET, series([[2, "3"]], **CADVISOR))],
+        [("", [], [(1, 3)]), ("", [], [(2, 3)])],
+        id="no RSS anywhere",
+    ),
+    pytest.param(
+        [(RSS, series([[1, "1"]], **CADVISOR)), (WORKING_SET, series([[2, "3"]], container="proxy", **RESOURCE))],
+        [("", [], [(2, 3)]), ("", [(1, 1)], [])],
+        id="another container",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), JOINED)
+def test_rss_and_working_set_are_joined(found: list[Any], expected: list[Any]) -> None:
+    assert memory_rows(*found) == sorted(expected)
+
+
+def statistic_rows(*found: tuple[StatisticKind, dict[str, Any]]) -> list[tuple[Any, ...]]:
+    rows = StatisticRowBuilder("ai", (60.0,))
+    for kind, one in found:
+        rows.add(Statistic(kind, 60.0 if kind in (StatisticKind.SLOPE, StatisticKind.SAMPLES) else 0.0), [one], P)
+    return [(r.container_id, r.slopes_bytes_per_s, r.rss_bytes, r.working_set_bytes, r.last_s) for r in rows.build()]
+
+
+def of_cadvisor(**labels: str) -> list[tuple[StatisticKind, dict[str, Any]]]:
+    values = {StatisticKind.SLOPE: "5", StatisticKind.SAMPLES: "9", StatisticKind.RSS: "1", StatisticKind.LAST: "999"}
+    return [(kind, statistic(value, **CADVISOR, **labels)) for kind, value in values.items()]
+
+
+ON_RESOURCE = (StatisticKind.WORKING_SET, statistic("4", **RESOURCE))
+STATISTICS = [
+    pytest.param([*of_cadvisor(), ON_RESOURCE], [("", (5,), 1, 4, 999)], id="joined"),
+    pytest.param([ON_RESOURCE, *of_cadvisor()], [("", (5,), 1, 4, 999)], id="in the opposite order"),
+    pytest.param(
+        [*of_cadvisor(), (StatisticKind.WORKING_SET, statistic("3", **CADVISOR)), ON_RESOURCE],
+        [("", (5,), 1, 3, 999)],
+        id="nothing is missing",
+    ),
+    pytest.param(
+        [*of_cadvisor(name=HEX), ON_RESOURCE],
+        [(HEX, (5,), 1, 4, 999), ("", (None,), None, 4, float("-inf"))],
+        id="an ID on the RSS only",
+    ),
+    pytest.param(
+        [*of_cadvisor(), (StatisticKind.WORKING_SET, statistic("3", name=HEX, **CADVISOR))],
+        [(HEX, (None,), 1, 3, 999), ("", (5,), 1, None, 999)],
+        id="an ID on the working set only: a candidate, because it has no slopes",
+    ),
+    pytest.param([ON_RESOURCE], [("", (None,), None, 4, float("-inf"))], id="no RSS"),
+]
+
+
+@pytest.mark.parametrize(("found", "expected"), STATISTICS)
+def test_statistics_of_rss_and_working_set_are_joined(found: list[Any], expected: list[Any]) -> None:
+    assert statistic_rows(*found) == expected
