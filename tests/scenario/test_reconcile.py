@@ -534,3 +534,33 @@ async def test_a_pod_that_has_ended_before_its_roll_is_not_rolled():
     (recorded,) = sim.cluster.rolls_json.values()
     assert (recorded["status"]["phase"], recorded["status"]["reason"]) == ("Aborted", "PodGone")
     assert sim.cluster.evicted == []
+
+
+async def test_a_policy_whose_labels_are_written_all_the_time_gets_its_status_and_no_second_reconcile():
+    sim = leaking()
+    reads = len(sim.prometheus.prefilters)
+    write_status = sim.cluster.write_status
+
+    async def after_a_label(plural: str, namespace: str, name: str, version: str, status: dict) -> dict:
+        sim.cluster.write_status = write_status
+        if plural == "memorypolicies":
+            sim.cluster.policies_json["leaky"]["metadata"] |= {"resourceVersion": "77", "labels": {"at": "now"}}
+        return await write_status(plural, namespace, name, version, status)
+
+    sim.cluster.write_status = after_a_label
+    assert await sim.reconcile() > 1
+    assert sim.condition("Ready")[0] == "True"
+    assert len(sim.prometheus.prefilters) == reads + 1
+
+
+async def test_a_policy_whose_spec_changed_during_its_reconcile_is_reconciled_again():
+    sim = leaking()
+    write_status = sim.cluster.write_status
+
+    async def after_an_edit(plural: str, namespace: str, name: str, version: str, status: dict) -> dict:
+        sim.cluster.policies_json["leaky"]["metadata"] |= {"resourceVersion": "77", "generation": 2}
+        return await write_status(plural, namespace, name, version, status)
+
+    sim.cluster.write_status = after_an_edit
+    assert await sim.reconcile() == 0.2
+    assert "conditions" not in sim.cluster.policies_json["leaky"].get("status", {})

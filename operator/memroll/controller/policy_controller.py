@@ -131,10 +131,24 @@ class PolicyController:
         _log(outcome)
         status = build_status(outcome)
         if status != policy.status:
-            await context.kubernetes.write_status(
-                POLICY_PLURAL, policy.namespace, policy.name, policy.resource_version, status.to_dict()
-            )
+            await self._write_status(policy, status.to_dict())
         return after_reconcile(outcome)
+
+    async def _write_status(self, policy: MemoryPolicy, status: dict[str, Any]) -> None:
+        """Write a policy's status, again if somebody has changed its metadata meanwhile.
+
+        A client that writes labels of a policy all the time must not have it reconciled all the time. Raises
+        ConflictError if the spec changed: the policy is then reconciled again.
+        """
+        kubernetes, key = self.context.kubernetes, (policy.namespace, policy.name)
+        try:
+            await kubernetes.write_status(POLICY_PLURAL, *key, policy.resource_version, status)
+        except ConflictError:
+            raw = await kubernetes.get_policy(*key)
+            current = (get_str(raw, "metadata", "uid"), get_int(raw, "metadata", "generation", default=1))
+            if current != (policy.uid, policy.generation):
+                raise
+            await kubernetes.write_status(POLICY_PLURAL, *key, get_str(raw, "metadata", "resourceVersion"), status)
 
     async def _record_invalid(self, raw: dict[str, Any], error: ValidationError, now: datetime) -> None:
         """Write the validation errors into the policy's conditions. The API server rejects most of them earlier."""

@@ -2,7 +2,8 @@
 
 A leader acts only until two thirds of the lease duration after it *sent* its last successful renewal. Another process
 takes over only after it has observed the Lease unchanged for the whole duration. Both use their own monotonic clocks,
-so neither a wrong wall clock nor a process that was stopped for a while lets two processes act at once.
+so neither a wrong wall clock nor a process that was stopped for a while lets two processes act at once; nor does a
+machine that was suspended, for that time counts.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class LeaderElector:
         self,
         api: KubeApi,
         settings: Settings,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = clock.elapsed_s,
         now: Callable[[], datetime] = clock.now,
     ) -> None:
         self.identity = f"{settings.identity}_{uuid.uuid4().hex[:8]}"
