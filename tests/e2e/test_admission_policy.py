@@ -455,3 +455,25 @@ def test_of_an_argo_rollout_only_the_restart_time_may_change(cluster, restarter,
         ({"status": {"phase": "Healthy"}}, OUTSIDE_SPEC),
     ]:
         assert f"denied request: {message}\n" in refusal(restarter.patch, before, change, DRY_RUN)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "warning"),
+    [
+        pytest.param(EXCLUDED, f"namespace {EXCLUDED} is excluded from memroll (release {RELEASE} in {RELEASE})"),
+        pytest.param(ELSEWHERE, f"(release {RELEASE} in {RELEASE}) does not watch namespace {ELSEWHERE}"),
+        pytest.param(WATCHED, ""),
+    ],
+)
+def test_a_policy_without_effect_in_its_namespace_is_accepted_with_a_warning(cluster, accounts, namespace, warning):
+    body = json.dumps(objects.policy(namespace, "chat"))
+
+    def has_warned() -> bool:
+        try:
+            cluster.kubectl("apply", "--dry-run=server", "--warnings-as-errors", "-f", "-", stdin=body)
+        except CommandError as error:
+            return bool(warning) and warning in str(error)
+        return not warning
+
+    wait_for(f"the warning {warning!r}", has_warned, timeout_s=60)
+    cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=body)

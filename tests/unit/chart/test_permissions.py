@@ -30,6 +30,8 @@ def writes_on_the_cluster(manifests: list[Manifest]) -> set[tuple[str, str]]:
     return {(r, v) for r, v in operator_permissions(manifests) if v not in {"get", "list", "watch"} and r not in own}
 
 
+WARNING = "memroll-namespace"
+"""Admission policy that refuses nothing: it warns about objects in namespaces that are not watched."""
 EVICT, PATCH = ("pods/eviction", "create"), ("pods", "patch")
 RESTART = {(kind, "patch") for kind in ("deployments", "statefulsets", "daemonsets", "rollouts")}
 
@@ -55,9 +57,10 @@ def test_the_operator_has_only_the_enabled_permissions_to_write(
     ]
 
 
-def test_without_enforcement_there_are_no_admission_policies_and_no_job(helm: Helm) -> None:
-    kinds = {m["kind"] for m in helm.render("enforcement.enabled=false", "restart.enabled=true")}
-    assert not kinds & {"ValidatingAdmissionPolicy", "Job"}
+def test_without_enforcement_no_admission_policy_restricts_the_operator_and_there_is_no_job(helm: Helm) -> None:
+    manifests = helm.render("enforcement.enabled=false", "restart.enabled=true")
+    assert [m["metadata"]["name"] for m in of_kind(manifests, "ValidatingAdmissionPolicy")] == [WARNING]
+    assert not of_kind(manifests, "Job")
 
 
 @pytest.mark.parametrize(
@@ -149,16 +152,16 @@ def test_admission_policies_are_installed_where_kubernetes_has_them(helm: Helm) 
         found = of_kind(helm.render(*sets, kubernetes=kubernetes), "ValidatingAdmissionPolicy")
         return {m["metadata"]["name"] for m in found}
 
-    assert policies() == policies(kubernetes="1.30.0") == {"memroll-eviction", "memroll-patch"}
+    assert policies() == policies(kubernetes="1.30.0") == {"memroll-eviction", "memroll-patch", WARNING}
     assert policies(kubernetes="1.29.5") == policies("enforcement.admissionPolicy=false") == set()
-    assert policies("surge.enabled=false") == {"memroll-eviction"}
+    assert policies("surge.enabled=false") == {"memroll-eviction", WARNING}
     assert policies("restart.enabled=true") - policies() == {"memroll-restart"}
 
 
 def test_each_admission_policy_restricts_the_operator_to_its_namespaces(helm: Helm) -> None:
     sets = ("restart.enabled=true", "excludedNamespaces=[kube-system, vault]")
     manifests = helm.render(*sets, "watchNamespaces=[ai, web]")
-    text = json.dumps(of_kind(manifests, "ValidatingAdmissionPolicy"))
+    text = json.dumps([m for m in of_kind(manifests, "ValidatingAdmissionPolicy") if m["metadata"]["name"] != WARNING])
     assert text.count(f"!(request.namespace in ['kube-system','vault','{NAMESPACE}'])") == 3
     assert text.count("request.namespace in ['ai','web']") == 3
     assert text.count(f"'system:serviceaccount:{NAMESPACE}:memroll'") == 3
@@ -166,4 +169,6 @@ def test_each_admission_policy_restricts_the_operator_to_its_namespaces(helm: He
     policies = {m["metadata"]["name"] for m in of_kind(manifests, "ValidatingAdmissionPolicy")}
     bound = of_kind(manifests, "ValidatingAdmissionPolicyBinding")
     assert {m["spec"]["policyName"] for m in bound} == policies
-    assert all(m["spec"]["validationActions"] == ["Deny"] for m in bound)
+    actions = {m["spec"]["policyName"]: m["spec"]["validationActions"] for m in bound}
+    assert actions.pop(WARNING) == ["Warn"]
+    assert all(action == ["Deny"] for action in actions.values())
