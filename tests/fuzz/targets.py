@@ -22,9 +22,10 @@ from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy, PolicyStatus, read_status
 from memroll.clients.kube import pod_revisions, rollouts, services, workloads
 from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.containers import parse_memory
 from memroll.clients.kube.event_recorder import event_name, truncate_message
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str_dict
-from memroll.clients.kube.pods import claim_names, decode_pod, get_claim_conflict, parse_memory
+from memroll.clients.kube.pods import claim_names, decode_pod, get_claim_conflict
 from memroll.clients.kube.selectors import selector_string
 from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
 from memroll.clients.prometheus.response import BadResponseError, iter_series

@@ -12,17 +12,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kubernetes.utils.quantity import parse_quantity
-
-from memroll.api.evidence import MAX_NUMBER
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
+from memroll.clients.kube.containers import container_statuses, decode_containers, limit_bytes_of, long_running
 from memroll.clients.kube.json_access import get_bool, get_count, get_dict, get_dicts, get_str, get_str_dict, get_time
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.model.annotations import MAX_ANNOTATION_CHARS
-from memroll.model.pods import AUTOSCALER_ANNOTATIONS, ENDED_PHASES, OWN_ANNOTATIONS, Container, ObjectRef, Pod, PodKey
+from memroll.model.pods import AUTOSCALER_ANNOTATIONS, ENDED_PHASES, OWN_ANNOTATIONS, ObjectRef, Pod, PodKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from memroll.clients.kube.api_client import Json, KubeApi
 
@@ -39,7 +37,6 @@ _STARTING = ("ContainerCreating", "PodInitializing")
 _EXCLUSIVE_MODES = ("ReadWriteOnce", "ReadWriteOncePod")
 _LOW_ON_MEMORY = re.compile(r"low on resource: \[?memory\b")
 """In the status message of a pod that the kubelet has evicted; other resources are disk space and process IDs."""
-_QUANTITY = re.compile(r"[0-9]{1,20}(\.[0-9]{0,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
 class KubePodReader:
@@ -133,8 +130,8 @@ def decode_pod(raw: Json) -> Pod | None:
         controller=get_controller(raw),
         labels=get_str_dict(raw, "metadata", "labels"),
         annotations=select_annotations(annotations),
-        containers=_containers(raw),
-        limit_bytes=_limit_bytes(get_dict(raw, "status"), get_dict(raw, "spec")),
+        containers=decode_containers(raw),
+        limit_bytes=limit_bytes_of(get_dict(raw, "status"), get_dict(raw, "spec")),
         exclusive_because=_host_conflict(raw),
         static=_MIRROR_ANNOTATION in annotations,
         not_ready_reason=_not_ready_reason(raw),
@@ -162,17 +159,6 @@ def get_controller(raw: Json) -> ObjectRef | None:
     return None
 
 
-def parse_memory(value: object) -> int | None:
-    """Parse a memory quantity to bytes; None for anything else.
-
-    The client's own parser also accepts digits of other scripts, "Infinity", and exponents that exhaust memory.
-    """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if 0 <= value <= MAX_NUMBER else None
-    text = value if isinstance(value, str) else ""
-    return min(int(parse_quantity(text)), MAX_NUMBER) if _QUANTITY.fullmatch(text) else None
-
-
 def claim_names(raw: Json) -> tuple[str, ...]:
     """Return the claims that a second copy of the pod would share; with ephemeral volumes each pod gets its own."""
     names = (get_str(volume, "persistentVolumeClaim", "claimName") for volume in get_dicts(raw, "spec", "volumes"))
@@ -194,7 +180,7 @@ def get_claim_conflict(name: str, raw: Json) -> str:
 
 def _host_conflict(raw: Json) -> str:
     """Return why the node's network allows no second copy, or an empty string."""
-    for container in _long_running(raw):
+    for container in long_running(raw):
         for port in get_dicts(container, "ports"):
             if get_count(port, "hostPort"):
                 return f"host port {get_count(port, 'hostPort')}"
@@ -226,7 +212,7 @@ def _node_pressure_evicted_at(raw: Json) -> datetime | None:
     if not _LOW_ON_MEMORY.search(get_str(status, "message")[:MAX_MESSAGE_CHARS]):
         return None
     changed = {get_str(c, "type"): get_time(c, "lastTransitionTime") for c in get_dicts(raw, "status", "conditions")}
-    ends = (get_time(s, "state", "terminated", "finishedAt") for s in _container_statuses(raw))
+    ends = (get_time(s, "state", "terminated", "finishedAt") for s in container_statuses(raw))
     return changed.get("DisruptionTarget") or max((t for t in ends if t), default=None) or changed.get("Ready")
 
 
@@ -241,66 +227,9 @@ def _unschedulable(raw: Json) -> str:
 
 def _not_ready_reason(raw: Json) -> str:
     """Return why a pod does not become Ready if its status has the reason: no node, no image, a crash."""
-    for status in _container_statuses(raw):
+    for status in container_statuses(raw):
         waiting = get_dict(status, "state", "waiting")
         reason = get_str(waiting, "reason")
         if reason not in ("", *_STARTING):
             return f"{get_str(status, 'name')}: {reason} {get_str(waiting, 'message')}".strip()[:MAX_MESSAGE_CHARS]
     return _unschedulable(raw)
-
-
-def _long_running(raw: Json) -> list[Json]:
-    """Return the containers that run as long as the pod: with native sidecars, without other init containers."""
-    sidecars = [c for c in get_dicts(raw, "spec", "initContainers") if get_str(c, "restartPolicy") == "Always"]
-    return get_dicts(raw, "spec", "containers") + sidecars
-
-
-def _container_statuses(raw: Json) -> list[Json]:
-    return get_dicts(raw, "status", "containerStatuses") + get_dicts(raw, "status", "initContainerStatuses")
-
-
-def _containers(raw: Json) -> tuple[Container, ...]:
-    statuses = {get_str(status, "name"): status for status in _container_statuses(raw)}
-    declared = [c for c in _long_running(raw) if get_str(c, "name")]
-    of_pod = _limit_bytes(get_dict(raw, "status"), get_dict(raw, "spec"))
-    return tuple(_container(c, statuses.get(get_str(c, "name"), {}), of_pod) for c in declared)
-
-
-def _limit_bytes(*sources: Json) -> int | None:
-    """Return the first memory limit of these objects; None without one, and for 0, which the kubelet ignores."""
-    limits = (parse_memory(get_dict(source, "resources", "limits").get("memory")) for source in sources)
-    return next((size for size in limits if size is not None), None) or None
-
-
-def _container(declared: Json, status: Json, pod_limit_bytes: int | None) -> Container:
-    running = get_dict(status, "state", "running")
-    limits = (_limit_bytes(status, declared), pod_limit_bytes)
-    runtime_id = get_str(status, "containerID")
-    return Container(
-        name=get_str(declared, "name"),
-        id=runtime_id.rpartition("://")[2] if running else "",
-        limit_bytes=min((size for size in limits if size is not None), default=None),
-        started_at=get_time(running, "startedAt"),
-        restarts=get_count(status, "restartCount"),
-        oom_killed_at=max(_oom_kill_times(status), default=None),
-        image=_image(declared, status),
-        ports=tuple(
-            get_count(port, "containerPort")
-            for port in get_dicts(declared, "ports")
-            if get_str(port, "protocol") in ("", "TCP") and get_count(port, "containerPort")
-        ),
-    )
-
-
-def _image(declared: Json, status: Json) -> str:
-    """Return the running image; if the runtime reports only a digest, the image of the spec."""
-    running = get_str(status, "image")
-    return get_str(declared, "image") if not running or running.startswith("sha256:") else running
-
-
-def _oom_kill_times(status: Json) -> Iterable[datetime]:
-    for state in ("lastState", "state"):
-        terminated = get_dict(status, state, "terminated")
-        finished_at = get_time(terminated, "finishedAt")
-        if get_str(terminated, "reason") == "OOMKilled" and finished_at:
-            yield finished_at

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memroll.clients.kube import pods
-from memroll.clients.kube.pods import KubePodReader, claim_names, decode_pod, get_claim_conflict, parse_memory
+from memroll.clients.kube.containers import parse_memory
+from memroll.clients.kube.pods import KubePodReader, claim_names, decode_pod, get_claim_conflict
 from memroll.model.annotations import MAX_ANNOTATION_CHARS
 from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, Container, ObjectRef, Pod, PodKey
 
