@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 FINALIZER = "example.com/hold"
 STRICT_BUDGET = {"minAvailable": "100%"}
-HIGH_USAGE = {"HOLD_MIB": "80"}
-"""Environment of a service that uses more than half of its limit, and does not grow."""
+LEAK = {"LEAK_KIB_PER_SECOND": "450"}
+"""Environment of a service that uses half of its limit after two minutes, and all of it after more than four. Three
+rolls take less than the difference. One that did not grow would be paused as ineffective."""
 TIMEOUT_S = 20
 TERMINATING = "; the old pod is terminating"
 
@@ -87,7 +88,7 @@ def surge_held_pod(scenario: RollScenario) -> None:
 
 def roll_held_fleet(scenario: RollScenario) -> None:
     """Roll one pod after the other by a policy with `maxConcurrent: 1`: a pod that terminates blocks no peer."""
-    scenario.deploy(3, STRICT_BUDGET, hold_template, env=HIGH_USAGE)
+    scenario.deploy(3, STRICT_BUDGET, hold_template, env=LEAK)
     scenario.start_load()
     first = scenario.list_pods()
     policy = objects.policy(scenario.namespace, APP, usageThreshold="50%")
@@ -101,7 +102,7 @@ def roll_held_fleet(scenario: RollScenario) -> None:
         return ended if len(ended) == len(first) else []
 
     try:
-        rolls = wait_until("a roll of each pod", rolled, timeout_s=240)
+        rolls = wait_until("a roll of each pod", rolled, timeout_s=480)
     finally:
         scenario.kube.delete("memorypolicies", scenario.namespace, APP)
     for pod in first:

@@ -81,9 +81,12 @@ class Candidate:
         return verdict.time_to_limit_s > lead_s
 
     @property
-    def urgency(self) -> tuple[float, str]:
-        """Sort key: seconds to the limit (infinite without one), then the name. The smallest is rolled first."""
-        return self.verdict.remaining_s, self.pod.key.name
+    def urgency(self) -> tuple[float, datetime, str]:
+        """Sort key: seconds to the limit (infinite without one), then age, then name. The smallest is rolled first.
+
+        Without the age, pods that were just replaced could come before older ones again and again.
+        """
+        return self.verdict.remaining_s, self.pod.created_at, self.pod.key.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,14 @@ def test_a_pod_holds_up_the_queue_if_others_would_be_late_but_not_if_it_is_only_
     assert [c.holds_up_queue for c in found] == [True, False, False], "a quarter of an hour each"
 
 
+def test_of_pods_that_are_equally_near_their_limit_the_oldest_is_first():
+    """Otherwise pods that were just replaced could come before it again and again."""
+    pods = [pod(name, created_at=at(-age_s)) for name, age_s in (("a-new", 40), ("b-newest", 20), ("z-old", 9000))]
+    waiting = [candidate(pod=p, verdict=above_threshold_verdict()) for p in pods]
+    ordered = schedule_candidates(waiting, context())
+    assert [c.pod.key.name for c in ordered] == ["z-old", "a-new", "b-newest"]
+
+
 def test_pods_of_other_workloads_do_not_matter():
     stranger = leak("b", 1000)
     target = pod("b", controller=ObjectRef("apps/v1", "ReplicaSet", "other-1", "rs-2"))
