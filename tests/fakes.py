@@ -69,6 +69,9 @@ class FakeCluster:
         """Changes of the workload from the default of `tests.builders.workload`."""
         self.hash_selected_by = ""
         """Reason for which the template hash must not change; empty: none."""
+        self.missing_room = ""
+        """Reason for which a second copy of a pod can't be scheduled; empty: none."""
+        self.room_checks = 0
         self.detached: dict[str, dict[str, str]] = {}
         self.pod_log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
         self.desired = replicas
@@ -180,6 +183,11 @@ class FakeCluster:
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
         assert hash_label == "pod-template-hash"
         return self.hash_selected_by
+
+    async def find_missing_room(self, pod: Pod, hash_label: str) -> str:
+        assert hash_label == "pod-template-hash"
+        self.room_checks += 1
+        return self.missing_room
 
     async def find_detachment(self, pod: Pod) -> Detachment:
         return Detachment(labels={"app": pod.labels["app"]})

@@ -76,6 +76,50 @@ NETWORK: dict[str, Any] = {
         "spec": {"podSelector": SELECTOR, "ingress": [{"from": [{"podSelector": SELECTOR, "namespaceSelector": {}}]}]},
     }],
 }  # fmt: skip
+_TERM = {
+    "labelSelector": SELECTOR,
+    "topologyKey": "kubernetes.io/hostname",
+    "namespaces": ["ai"],
+    "namespaceSelector": {},
+}
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_CONSTRAINED: dict[str, Any] = {
+    "metadata": {
+        "name": "chat-0",
+        "namespace": "ai",
+        "uid": "u1",
+        "labels": {"app": "chat", "pod-template-hash": "5d9c", "tier": "web"},
+    },
+    "spec": {
+        "nodeName": "a",
+        "nodeSelector": {"disk": "ssd"},
+        "containers": [{"resources": {"requests": {"nvidia.com/gpu": "1"}}}],
+        "initContainers": [{"restartPolicy": "Always", "resources": {"requests": {"nvidia.com/gpu": "1"}}}],
+        "tolerations": [{"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+        "affinity": {
+            "podAntiAffinity": {_REQUIRED: [_TERM]},
+            "nodeAffinity": {
+                _REQUIRED: {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}],
+                            "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}],
+                        }
+                    ]
+                }
+            },
+        },
+    },
+    "status": {"phase": "Running"},
+}
+PLACEMENT: dict[str, Any] = {
+    "pod": _CONSTRAINED, "pods": [_CONSTRAINED],
+    "nodes": [{
+        "metadata": {"name": "a", "labels": {"disk": "ssd", "kubernetes.io/hostname": "a"}},
+        "spec": {"unschedulable": False, "taints": [{"key": "spot", "value": "yes", "effect": "NoSchedule"}]},
+        "status": {"allocatable": {"nvidia.com/gpu": "4", "cpu": "4"}},
+    }],
+}  # fmt: skip
 POLICY = policy_json(
     {
         "mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}, "interval": "5m", "usageThreshold": "95%",

@@ -67,6 +67,9 @@ class Observation:
     hash_selector: str = ""
     """Sentence that names the Service or NetworkPolicy that selects the pod by its template hash; empty when there is
     none, and once the pod is released."""
+    missing_room: str = ""
+    """Sentence about the nodes, none of which has room for a second copy of the pod; empty when one has, when that is
+    not known, and unless strategy Auto would release the pod."""
     detachment: Detachment | None = None
     """Labels to change to take the pod out of its Services; None when they were not looked up."""
     in_flight: float | None = None

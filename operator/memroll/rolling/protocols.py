@@ -49,6 +49,12 @@ class NetworkReader(Protocol):
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str: ...
 
 
+class PlacementReader(Protocol):
+    """Reads the nodes and what runs on them."""
+
+    async def find_missing_room(self, pod: Pod, hash_label: str) -> str: ...
+
+
 class PodWriter(Protocol):
     """Changes pods and restarts workloads. Each call can be repeated."""
 
@@ -87,7 +93,10 @@ class GaugeReader(Protocol):
     ) -> float | None: ...
 
 
-class KubernetesClient(PodReader, PodWriter, WorkloadReader, NetworkReader, PodRollStore, LogReader, Protocol):
+class KubernetesClient(
+    PodReader, PodWriter, WorkloadReader, NetworkReader, PlacementReader, PodRollStore, LogReader,
+    Protocol,
+):  # fmt: skip
     """All roles that the Kubernetes API fills."""
 
 

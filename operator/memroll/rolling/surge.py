@@ -142,6 +142,10 @@ class _Surge(RollStrategy):
             return f"a second copy of the pod can't run next to it: {pod.exclusive_because}"
         return workload.must_not_surge_because or subject.hash_selector
 
+    def not_automatic_because(self, subject: RollSubject) -> str:
+        """Reject missing room as well. A required Surge is tried: an autoscaler may add a node."""
+        return self.unsupported_because(subject) or subject.missing_room
+
     def first_change(self, step: StepInput) -> Transition:
         assert step.workload is not None, "checked by the caller"
         label = step.workload.hash_label

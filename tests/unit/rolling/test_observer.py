@@ -104,3 +104,23 @@ async def test_of_two_rolls_with_the_same_replacement_the_older_one_keeps_it():
     younger = replacing(cluster, "younger", created=1, replacement="leaky-2")
     assert (await observed(cluster, older)).claimed == frozenset()
     assert (await observed(cluster, younger)).claimed == {"uid-leaky-2"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "strategy", "hash_selector", "checks"),
+    [
+        pytest.param(None, "Auto", "", 1, id="to be announced"),
+        pytest.param("Announced", "Auto", "", 1, id="before the first change"),
+        pytest.param("CapturingEvidence", "Auto", "", 1, id="right before the first change"),
+        pytest.param("Replacing", "Auto", "", 0, id="released"),
+        pytest.param(None, "Surge", "", 0, id="a surge is required"),
+        pytest.param(None, "Evict", "", 0, id="an eviction is required"),
+        pytest.param(None, "Auto", "Service chat", 0, id="evicted for another reason"),
+    ],
+)
+async def test_room_for_a_second_copy_is_compared_only_while_that_decides(phase, strategy, hash_selector, checks):
+    cluster = FakeCluster()
+    cluster.missing_room, cluster.hash_selected_by = "no node has room", hash_selector
+    roll = stored(cluster, "own", phase, spec={"strategy": strategy}, strategy="Surge")
+    found = await observed(cluster, roll)
+    assert (found.missing_room, cluster.room_checks) == ("no node has room" if checks else "", checks)

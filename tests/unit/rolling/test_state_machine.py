@@ -155,6 +155,15 @@ def test_a_restart_that_is_no_longer_needed_becomes_a_surge():
     assert (evicted.status.strategy, evicted.status.strategy_reason) == ("Evict", BY_HASH)
 
 
+def test_a_pod_whose_room_is_taken_after_the_announcement_is_evicted_unless_a_surge_is_required():
+    full = Observation(pod(), workload(), missing_room="no node has room")
+    transition = advance(after_steps(fresh(), BEFORE), full, NOW)
+    assert (transition.status.strategy, transition.status.strategy_reason) == ("Evict", "no node has room")
+    assert transition.actions == (EVICT_POD,)
+    required = advance(after_steps(fresh(strategy="Surge"), BEFORE), full, NOW)
+    assert (required.status.strategy, required.actions) == ("Surge", (RELEASE_POD,))
+
+
 ENDS = [
     pytest.param(fresh(), [Observation(None, None)], Phase.ABORTED, "PodGone", id="the pod does not exist"),
     pytest.param(fresh(), [Observation(pod(controller=None), None)], Phase.FAILED, "Refused", id="a bare pod"),
