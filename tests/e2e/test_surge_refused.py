@@ -139,10 +139,10 @@ GPU = "example.com/gpu"
 
 def set_gpus(cluster: DemoCluster, count: str) -> None:
     """Advertise GPUs on the node; wait until the kubelet has made them allocatable."""
-    (node,) = cluster.get("nodes", "default")
+    (node,) = cluster.get("nodes", "")
     patch = json.dumps({"status": {"capacity": {GPU: count}}})
     cluster.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "--type=merge", f"-p={patch}")
-    wait_for("the GPUs", lambda: cluster.get("nodes", "default")[0]["status"]["allocatable"].get(GPU) == count)
+    wait_for("the GPUs", lambda: cluster.get("nodes", "")[0]["status"]["allocatable"].get(GPU) == count)
 
 
 @pytest.mark.alone

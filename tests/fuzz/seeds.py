@@ -120,6 +120,29 @@ PLACEMENT: dict[str, Any] = {
         "status": {"allocatable": {"nvidia.com/gpu": "4", "cpu": "4"}},
     }],
 }  # fmt: skip
+AUTOSCALERS: dict[str, Any] = {
+    "hpas": [{
+        "metadata": {"name": "chat", "ownerReferences": [{"kind": "ScaledObject", "name": "k", "controller": True}]},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat"},
+            "metrics": [
+                {"type": "Resource", "resource": {"name": "memory"}},
+                {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "chat"}},
+            ],
+        },
+    }],
+    "vpas": [{
+        "metadata": {"name": "chat"},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat"},
+            "updatePolicy": {"updateMode": "Recreate"},
+            "resourcePolicy": {"containerPolicies": [{"containerName": "*", "controlledResources": ["memory"]}]},
+        },
+    }],
+    "scaled": [{
+        "metadata": {"name": "load"}, "spec": {"scaleTargetRef": {"name": "chat"}, "triggers": [{"type": "memory"}]},
+    }],
+}  # fmt: skip
 POLICY = policy_json(
     {
         "mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}, "interval": "5m", "usageThreshold": "95%",

@@ -19,8 +19,8 @@ from memroll.api import quantity
 from memroll.api.decode import decode_or_none, summarize
 from memroll.api.evidence import MAX_LINE_CHARS, MAX_NUMBER
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import MemoryPolicy, PolicyStatus, read_status
-from memroll.clients.kube import placement, pod_revisions, rollouts, services, workloads
+from memroll.api.policy import MAX_REFERENCE_CHARS, MemoryPolicy, PolicyStatus, WorkloadAutoscaler, read_status
+from memroll.clients.kube import autoscalers, placement, pod_revisions, rollouts, services, workloads
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.event_recorder import event_name, truncate_message
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str_dict
@@ -173,6 +173,14 @@ def check_placement(raw: dict[str, Any]) -> None:
     reason.encode()
 
 
+def check_autoscalers(raw: dict[str, Any]) -> None:
+    for autoscaler in autoscalers.decode_autoscalers(*(get_dicts(raw, kind) for kind in ("hpas", "vpas", "scaled"))):
+        WorkloadAutoscaler(
+            name=str(autoscaler)[:MAX_REFERENCE_CHARS], workload=str(autoscaler.target)[:MAX_REFERENCE_CHARS],
+            message=autoscaler.message,
+        ).model_dump_json()  # fmt: skip
+
+
 def check_policy(raw: dict[str, Any]) -> None:
     decode_or_none(raw, MemoryPolicy.read)
     assert isinstance(read_status(raw), PolicyStatus)
@@ -246,6 +254,7 @@ TARGETS: dict[str, Target] = {
     "annotation": _text(check_annotation_text, seeds.RECORD, '{"app":"chat"}', seeds.AT, "true"),
     "workload": _json(check_workload, seeds.WORKLOAD),
     "network": _json(check_network, seeds.NETWORK),
+    "autoscalers": _json(check_autoscalers, seeds.AUTOSCALERS),
     "placement": _json(check_placement, seeds.PLACEMENT),
     "policy": _json(check_policy, seeds.POLICY),
     "roll": _json(check_roll, seeds.ROLL),

@@ -20,6 +20,7 @@ from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
 from memroll.planning.plan import Plan, make_plan
 from memroll.planning.rate_limit import PERIOD
+from memroll.reconcile.autoscalers import find_autoscalers
 from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
 from memroll.reconcile.create_rolls import create_rolls
 from memroll.reconcile.workload_lookup import WorkloadLookup
@@ -63,6 +64,7 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         plan=plan,
         rolls=(*created, *own_rolls),
         conflicting_pods=conflicting_pods,
+        autoscalers=await find_autoscalers(snapshot, assessments, kubernetes),
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from memroll.detection.assessment import Assessment
     from memroll.detection.verdict import ContainerVerdict
     from memroll.errors import MemrollError
+    from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod
 
 
@@ -59,6 +60,8 @@ class Outcome:
     """PodRolls whose effect was measured in this reconcile, or settled as unknown."""
     conflicting_pods: tuple[str, ...] = ()
     """Selected pods that an older policy already watches, each as "pod (policy)"."""
+    autoscalers: tuple[Autoscaler, ...] = ()
+    """Autoscalers of the workloads whose pods are at risk, suspected or being rolled."""
 
     def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
         """Yield each pod with the assessments of its containers."""

@@ -102,6 +102,13 @@ def test_nodes_are_listed_only_for_a_surge(helm: Helm, sets: tuple[str, ...], *,
     assert on_nodes == ({"list"} if is_permitted else set())
 
 
+@pytest.mark.parametrize("sets", [(), ("enforcement.enabled=false",)])
+def test_autoscalers_are_only_listed(helm: Helm, sets: tuple[str, ...]) -> None:
+    kinds = {"horizontalpodautoscalers", "verticalpodautoscalers", "scaledobjects"}
+    found = {(resource, verb) for resource, verb in operator_permissions(helm.render(*sets)) if resource in kinds}
+    assert found == {(kind, "list") for kind in kinds}
+
+
 @pytest.mark.parametrize("sets", [(), EVERYTHING])
 def test_no_role_of_the_chart_reads_secrets_or_has_a_wildcard(helm: Helm, sets: tuple[str, ...]) -> None:
     rules = [rule for m in helm.render(*sets) for rule in m.get("rules", [])]

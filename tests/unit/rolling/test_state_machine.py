@@ -296,6 +296,15 @@ def test_a_workload_scaled_down_meanwhile_needs_no_replacement():
     assert advance(roll, Observation(RELEASED, two, others), at(3)).actions == (ADD_OWNER, EVICT_POD)
 
 
+def test_a_workload_scaled_up_meanwhile_needs_only_as_many_ready_pods_as_before():
+    roll = after_steps(fresh(), BEFORE, BEFORE)
+    three = workload(controller_replicas=3, replicas=3)
+    starting = tuple(pod(name, created_at=at(2), ready=False) for name in ("b", "c", "d"))
+    assert advance(roll, Observation(RELEASED, three, starting), at(3)).actions == ()
+    one_ready = (*starting[:2], pod("d", created_at=at(2), ready=True))
+    assert advance(roll, Observation(RELEASED, three, one_ready), at(3)).actions == (ADD_OWNER, EVICT_POD)
+
+
 def test_a_pod_of_a_workload_that_was_deleted_is_removed():
     roll = after_steps(fresh(), BEFORE, BEFORE)
     assert advance(roll, Observation(RELEASED, None), at(3)).actions == (ADD_OWNER, EVICT_POD)
