@@ -1,4 +1,4 @@
-"""Substitute for metrics-server: a program for a pod, with no dependency. It serves the memory that pods have annotated.
+"""Substitute for metrics-server: a program for a pod, without dependencies. It serves the memory that pods annotate.
 
 The aggregated API `metrics.k8s.io` is what a HorizontalPodAutoscaler reads. For each running pod that the request's
 label selector selects, the response has the value of the annotation `example.com/memory`.
