@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from memroll.detection.samples import ReadRequest
     from memroll.detection.series import Series
     from memroll.model.annotations import RecordedOwners
+    from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod, Workload
 
 HASH = "5d"
@@ -69,6 +70,11 @@ class FakeCluster:
         """Changes of the workload from the default of `tests.builders.workload`."""
         self.hash_selected_by = ""
         """Reason for which the template hash must not change; empty: none."""
+        self.missing_room = ""
+        """Reason for which a second copy of a pod can't be scheduled; empty: none."""
+        self.room_checks = 0
+        self.autoscalers: tuple[Autoscaler, ...] = ()
+        self.autoscaler_reads = 0
         self.detached: dict[str, dict[str, str]] = {}
         self.pod_log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
         self.desired = replicas
@@ -181,6 +187,15 @@ class FakeCluster:
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
         assert hash_label == "pod-template-hash"
         return self.hash_selected_by
+
+    async def find_missing_room(self, pod: Pod, hash_label: str) -> str:
+        assert hash_label == "pod-template-hash"
+        self.room_checks += 1
+        return self.missing_room
+
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]:
+        self.autoscaler_reads += 1
+        return self.autoscalers
 
     async def find_detachment(self, pod: Pod) -> Detachment:
         return Detachment(labels={"app": pod.labels["app"]})

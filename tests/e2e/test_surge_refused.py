@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -105,3 +106,59 @@ def test_a_pod_of_a_deployment_with_maxsurge_0_is_evicted_without_a_failed_reque
     load.stop()
     assert load.failures == []
     assert old not in [p["metadata"]["name"] for p in pods_of(cluster, namespace, "chat") if is_ready(p)]
+
+
+HOST = "kubernetes.io/hostname"
+ALONE = f"no node has room for a second copy of the pod: 1 of 1 excluded by required anti-affinity ({HOST})"
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"matchLabelKeys": [HASH]}, {"mismatchLabelKeys": [HASH]}], ids=["plain", "matching", "mismatching"]
+)
+def test_a_pod_that_anti_affinity_keeps_alone_on_its_node_is_evicted(cluster, namespace, service_image, keys):
+    """The scheduler applies the terms of the released pod to its replacement, and the reverse."""
+    if not cluster.local:
+        pytest.skip("needs a cluster with one node")
+    workload = objects.deployment(namespace, "chat", service_image)[0]
+    term = {"labelSelector": {"matchLabels": {"app": "chat"}}, "topologyKey": HOST, **keys}
+    rule = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    workload["spec"]["template"]["spec"]["affinity"] = {"podAntiAffinity": rule}
+    cluster.apply(workload)
+    (old,) = wait_ready(cluster, namespace, "chat")
+    required = roll_by_hand(cluster, namespace, old, strategy="Surge", replacementTimeoutSeconds=10)
+    assert (required["status"]["phase"], required["status"]["strategy"]) == ("Failed", "Surge")
+    assert "Unschedulable" in required["status"]["message"], "the scheduler agrees"
+    wait_for("the end of the replacement", lambda: len(pods_of(cluster, namespace, "chat")) == 1)
+    ended, max_pods = roll_and_count_pods(cluster, namespace, old)
+    assert outcome(ended) == ("Succeeded", "Evict", ALONE)
+    assert max_pods == 1
+
+
+GPU = "example.com/gpu"
+
+
+def set_gpus(cluster: DemoCluster, count: str) -> None:
+    """Advertise GPUs on the node; wait until the kubelet has made them allocatable."""
+    (node,) = cluster.get("nodes", "")
+    patch = json.dumps({"status": {"capacity": {GPU: count}}})
+    cluster.kubectl("patch", "node", node["metadata"]["name"], "--subresource=status", "--type=merge", f"-p={patch}")
+    wait_for("the GPUs", lambda: cluster.get("nodes", "")[0]["status"]["allocatable"].get(GPU) == count)
+
+
+@pytest.mark.alone
+def test_a_pod_with_the_only_gpu_is_evicted(cluster, namespace, service_image):
+    if not cluster.local:
+        pytest.skip("changes the status of the only node")
+    workload = objects.deployment(namespace, "chat", service_image)[0]
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    container["resources"]["limits"] |= {GPU: "1"}
+    set_gpus(cluster, "1")
+    try:
+        cluster.apply(workload)
+        (old,) = wait_ready(cluster, namespace, "chat")
+        ended, max_pods = roll_and_count_pods(cluster, namespace, old)
+    finally:
+        set_gpus(cluster, "0")
+    reason = f"no node has room for a second copy of the pod: 1 of 1 without a free {GPU}"
+    assert outcome(ended) == ("Succeeded", "Evict", reason)
+    assert max_pods == 1

@@ -76,6 +76,73 @@ NETWORK: dict[str, Any] = {
         "spec": {"podSelector": SELECTOR, "ingress": [{"from": [{"podSelector": SELECTOR, "namespaceSelector": {}}]}]},
     }],
 }  # fmt: skip
+_TERM = {
+    "labelSelector": SELECTOR,
+    "topologyKey": "kubernetes.io/hostname",
+    "namespaces": ["ai"],
+    "namespaceSelector": {},
+}
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_CONSTRAINED: dict[str, Any] = {
+    "metadata": {
+        "name": "chat-0",
+        "namespace": "ai",
+        "uid": "u1",
+        "labels": {"app": "chat", "pod-template-hash": "5d9c", "tier": "web"},
+    },
+    "spec": {
+        "nodeName": "a",
+        "nodeSelector": {"disk": "ssd"},
+        "containers": [{"resources": {"requests": {"nvidia.com/gpu": "1"}}}],
+        "initContainers": [{"restartPolicy": "Always", "resources": {"requests": {"nvidia.com/gpu": "1"}}}],
+        "tolerations": [{"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoSchedule"}],
+        "affinity": {
+            "podAntiAffinity": {_REQUIRED: [_TERM]},
+            "nodeAffinity": {
+                _REQUIRED: {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [{"key": "cores", "operator": "Gt", "values": ["4"]}],
+                            "matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}],
+                        }
+                    ]
+                }
+            },
+        },
+    },
+    "status": {"phase": "Running"},
+}
+PLACEMENT: dict[str, Any] = {
+    "pod": _CONSTRAINED, "pods": [_CONSTRAINED],
+    "nodes": [{
+        "metadata": {"name": "a", "labels": {"disk": "ssd", "kubernetes.io/hostname": "a"}},
+        "spec": {"unschedulable": False, "taints": [{"key": "spot", "value": "yes", "effect": "NoSchedule"}]},
+        "status": {"allocatable": {"nvidia.com/gpu": "4", "cpu": "4"}},
+    }],
+}  # fmt: skip
+AUTOSCALERS: dict[str, Any] = {
+    "hpas": [{
+        "metadata": {"name": "chat", "ownerReferences": [{"kind": "ScaledObject", "name": "k", "controller": True}]},
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat"},
+            "metrics": [
+                {"type": "Resource", "resource": {"name": "memory"}},
+                {"type": "ContainerResource", "containerResource": {"name": "cpu", "container": "chat"}},
+            ],
+        },
+    }],
+    "vpas": [{
+        "metadata": {"name": "chat"},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "chat"},
+            "updatePolicy": {"updateMode": "Recreate"},
+            "resourcePolicy": {"containerPolicies": [{"containerName": "*", "controlledResources": ["memory"]}]},
+        },
+    }],
+    "scaled": [{
+        "metadata": {"name": "load"}, "spec": {"scaleTargetRef": {"name": "chat"}, "triggers": [{"type": "memory"}]},
+    }],
+}  # fmt: skip
 POLICY = policy_json(
     {
         "mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}, "interval": "5m", "usageThreshold": "95%",

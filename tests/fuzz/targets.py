@@ -19,8 +19,8 @@ from memroll.api import quantity
 from memroll.api.decode import decode_or_none, summarize
 from memroll.api.evidence import MAX_LINE_CHARS, MAX_NUMBER
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import MemoryPolicy, PolicyStatus, read_status
-from memroll.clients.kube import pod_revisions, rollouts, services, workloads
+from memroll.api.policy import MAX_REFERENCE_CHARS, MemoryPolicy, PolicyStatus, WorkloadAutoscaler, read_status
+from memroll.clients.kube import autoscalers, placement, pod_revisions, rollouts, services, workloads
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.containers import parse_memory
 from memroll.clients.kube.event_recorder import event_name, truncate_message
@@ -36,6 +36,7 @@ from memroll.evidence.describe import describe_evidence
 from memroll.evidence.probe_report import parse_report
 from memroll.evidence.sections import MAX_LOG_CHARS, container_restarts, log_tail
 from memroll.model.annotations import RecordedOwners, labels_from_annotation
+from memroll.model.placement import MAX_REASON_CHARS, SecondCopy, missing_room_because
 from memroll.model.pod_names import workload_from_pod_name, workload_or_pod
 from memroll.model.pods import DETACHED_ANNOTATION, DO_NOT_DISRUPT_ANNOTATION, OWNER_ANNOTATION, ROLL_ANNOTATION
 from memroll.model.revisions import revision_of, revision_of_roll
@@ -161,6 +162,28 @@ def check_network(raw: dict[str, Any]) -> None:
         services.plan_detachment(labels, listed, policies, "ai")
 
 
+def check_placement(raw: dict[str, Any]) -> None:
+    pods, old = get_dicts(raw, "pods"), get_dict(raw, "pod")
+    placed = placement.decode_placed(old)
+    if placed is None:
+        return
+    copy = SecondCopy(placed, placement.decode_needs(old), {})
+    others = [p for other in [old, *pods] if (p := placement.decode_placed(other)) is not None]
+    neighbors = [n for other in others if (n := copy.neighbor(other)) is not None]
+    nodes = [placement.decode_node(node) for node in get_dicts(raw, "nodes")]
+    reason = missing_room_because(copy, nodes, neighbors)
+    assert len(reason) <= MAX_REASON_CHARS
+    reason.encode()
+
+
+def check_autoscalers(raw: dict[str, Any]) -> None:
+    for autoscaler in autoscalers.decode_autoscalers(*(get_dicts(raw, kind) for kind in ("hpas", "vpas", "scaled"))):
+        WorkloadAutoscaler(
+            name=str(autoscaler)[:MAX_REFERENCE_CHARS], workload=str(autoscaler.target)[:MAX_REFERENCE_CHARS],
+            message=autoscaler.message,
+        ).model_dump_json()  # fmt: skip
+
+
 def check_policy(raw: dict[str, Any]) -> None:
     decode_or_none(raw, MemoryPolicy.read)
     assert isinstance(read_status(raw), PolicyStatus)
@@ -234,6 +257,8 @@ TARGETS: dict[str, Target] = {
     "annotation": _text(check_annotation_text, seeds.RECORD, '{"app":"chat"}', seeds.AT, "true"),
     "workload": _json(check_workload, seeds.WORKLOAD),
     "network": _json(check_network, seeds.NETWORK),
+    "autoscalers": _json(check_autoscalers, seeds.AUTOSCALERS),
+    "placement": _json(check_placement, seeds.PLACEMENT),
     "policy": _json(check_policy, seeds.POLICY),
     "roll": _json(check_roll, seeds.ROLL),
     "report": Target(check_report, (encode(REPORT),)),

@@ -34,6 +34,8 @@ from tests.scenario.simulation import Queues, controllers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from memroll.model.autoscalers import Autoscaler
+
 Name = tuple[str, str]
 
 TEAMS, APPS = 10, 10
@@ -135,6 +137,9 @@ class Fleet:
 
     async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         return {}
+
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]:
+        return ()
 
     def _all(self, store: str, namespaces: Any) -> Iterator[dict[str, Any]]:
         for (namespace, _), member in self.members.items():

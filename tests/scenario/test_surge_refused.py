@@ -26,6 +26,27 @@ async def test_a_pod_that_a_service_selects_by_its_hash_is_evicted():
     assert not released(sim.cluster)
 
 
+async def test_a_pod_without_room_for_a_second_copy_is_evicted():
+    sim = leaking()
+    sim.cluster.missing_room = "no node has room for a second copy of the pod: 1 of 1 without a free nvidia.com/gpu"
+    await sim.reconcile()
+    await sim.run_rolls()
+    (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
+    assert (status["phase"], status["strategy"]) == ("Succeeded", "Evict")
+    assert status["strategyReason"] == sim.cluster.missing_room
+    assert not released(sim.cluster)
+
+
+async def test_a_required_surge_is_tried_even_without_room():
+    spec = FAST | {"roll": {**FAST["roll"], "strategy": "Surge"}}
+    sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), spec)
+    sim.cluster.missing_room = "no node has room"
+    await sim.reconcile()
+    await sim.run_rolls()
+    assert released(sim.cluster)
+    assert sim.phases == ["Succeeded"]
+
+
 async def test_with_strategy_surge_no_podroll_is_created_and_the_reason_is_reported():
     spec = FAST | {"roll": {**FAST["roll"], "strategy": "Surge"}}
     sim = Simulation(FakeCluster(1), FakePrometheus({"id-leaky-1": line(0.5)}), spec)

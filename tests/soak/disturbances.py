@@ -1,7 +1,7 @@
 """Disturbances by users and the cluster during a surge: after the release of the old pod, before a Ready replacement.
 
-Scaling also covers the HorizontalPodAutoscaler, which changes nothing else in a workload; a real one would need
-metrics-server, which the local cluster does not have.
+Scaling also covers the HorizontalPodAutoscaler, which changes nothing else in a workload; a real one is in
+tests/e2e/test_autoscalers.py.
 """
 
 from __future__ import annotations

@@ -31,7 +31,10 @@ def exclude_second_pod(template: Json) -> None:
 
 
 def create_due_roll(scenario: RollScenario, pod: Json, predicted_s: int, **spec: Any) -> str:
-    """Create a PodRoll as a policy does for a leak: with the container's start and the predicted time to its limit."""
+    """Create a PodRoll as a policy does for a leak: with the container's start and the predicted time to its limit.
+
+    It requires a Surge: with Auto, a pod that anti-affinity keeps alone on its node is evicted at once.
+    """
     trigger = {
         "container": "app",
         "usageBytes": LIMIT_MIB * MIB // 2,
@@ -39,7 +42,7 @@ def create_due_roll(scenario: RollScenario, pod: Json, predicted_s: int, **spec:
         "timeToLimitSeconds": predicted_s,
         "containerStarted": started_at(pod),
     }
-    return scenario.create_roll(pod, trigger=trigger, **spec)
+    return scenario.create_roll(pod, **({"trigger": trigger, "strategy": "Surge"} | spec))
 
 
 def started_at(pod: Json) -> str:
@@ -64,6 +67,18 @@ def evict_exclusive_pod(scenario: RollScenario, _: int) -> None:
     scenario.start_load()
     (old,) = scenario.list_pods()
     evict_in_time(scenario, create_due_roll(scenario, old, PREDICTED_S), old, "Unschedulable")
+
+
+def evict_without_trying(scenario: RollScenario, _: int) -> None:
+    """With Auto no replacement is created that can't be scheduled."""
+    scenario.deploy(1, change=exclude_second_pod, env=SLOW_LEAK)
+    (old,) = scenario.list_pods()
+    status = scenario.wait_until_ended(create_due_roll(scenario, old, PATIENT_S, strategy="Auto"))
+    assert (status["phase"], status["strategy"]) == ("Succeeded", "Evict"), status
+    reason = "1 of 1 excluded by required anti-affinity (kubernetes.io/hostname)"
+    assert status["strategyReason"] == f"no node has room for a second copy of the pod: {reason}", status
+    (new,) = scenario.wait_until_settled(1)
+    assert new["metadata"]["uid"] != old["metadata"]["uid"]
 
 
 def evict_without_quota(scenario: RollScenario, _: int) -> None:
@@ -92,6 +107,7 @@ def keep_restarted_pod(scenario: RollScenario, _: int) -> None:
 
 CASES = [
     SoakCase("unschedulable-surge", evict_exclusive_pod, lossless=False),
+    SoakCase("unschedulable-foreseen", evict_without_trying, lossless=False),
     SoakCase("unschedulable-by-quota", evict_without_quota, lossless=False),
     SoakCase("unschedulable-and-killed", keep_restarted_pod, lossless=False, oom_kills=True),
 ]

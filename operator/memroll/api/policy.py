@@ -27,6 +27,11 @@ MAX_LEDGER_ENTRIES = 20
 MAX_LEDGER_LINES = 3
 """Maximum number of lines of code in an entry of the ledger, chosen by hand."""
 
+MAX_AUTOSCALERS = 10
+"""Maximum number of entries in `status.autoscalers`, chosen by hand."""
+MAX_REFERENCE_CHARS = 320
+"""Maximum length of a kind and name in the status, in characters: 253 for the name, 63 for the kind, and the slash."""
+
 
 class Mode(StrEnum):
     OBSERVE = "Observe"
@@ -191,7 +196,7 @@ class LeakingLine(ApiModel):
 class LedgerEntry(ApiModel):
     """Leak of one container in one revision of its workload."""
 
-    workload: str = Field(max_length=320)
+    workload: str = Field(max_length=MAX_REFERENCE_CHARS)
     """Kind and name, such as `Deployment/chat`."""
     revision: str = Field(default="", max_length=63)
     """Template hash, or the name of the revision where there is none."""
@@ -225,6 +230,17 @@ class LedgerEntry(ApiModel):
     """Time of the last comparison that `freedBytes` includes."""
 
 
+class WorkloadAutoscaler(ApiModel):
+    """Autoscaler of a workload whose pods are at risk, suspected or being rolled."""
+
+    name: str = Field(max_length=MAX_REFERENCE_CHARS)
+    """Kind and name, such as `HorizontalPodAutoscaler/chat`."""
+    workload: str = Field(max_length=MAX_REFERENCE_CHARS)
+    """Kind and name of its target, such as `Deployment/chat`."""
+    message: str = Field(default="", max_length=320)
+    """Metrics that it scales by, and the effect of a leak on that."""
+
+
 class PolicyStatus(ApiModel):
     """Results of the last reconcile."""
 
@@ -249,6 +265,8 @@ class PolicyStatus(ApiModel):
     """Most recent rolls, newest first."""
     ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES)
     """Leak ledger: known leaks by revision and image, newest first."""
+    autoscalers: tuple[WorkloadAutoscaler, ...] = Field(default=(), max_length=MAX_AUTOSCALERS)
+    """Autoscalers of workloads whose pods are at risk, suspected or being rolled."""
 
 
 class MemoryPolicy(ApiModel):

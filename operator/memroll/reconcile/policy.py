@@ -21,6 +21,7 @@ from memroll.planning.candidate import Candidate, Context
 from memroll.planning.misconfiguration import find_misconfigurations
 from memroll.planning.plan import Plan, make_plan
 from memroll.planning.rate_limit import PERIOD
+from memroll.reconcile.autoscalers import find_autoscalers
 from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
 from memroll.reconcile.create_rolls import create_rolls
 from memroll.reconcile.workload_lookup import WorkloadLookup
@@ -69,6 +70,7 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         rolls=(*created, *own_rolls),
         conflicting_pods=selection.conflicting,
         evicted_pods=selection.evicted,
+        autoscalers=await find_autoscalers(snapshot, assessments, kubernetes),
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from memroll.detection.assessment import Assessment
     from memroll.detection.verdict import ContainerVerdict
     from memroll.errors import MemrollError
+    from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod
     from memroll.planning.misconfiguration import Misconfiguration
 
@@ -64,6 +65,8 @@ class Outcome:
     """Selected pods that an older policy already watches, each as "pod (policy)"."""
     evicted_pods: tuple[Pod, ...] = ()
     """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
+    autoscalers: tuple[Autoscaler, ...] = ()
+    """Autoscalers of the workloads whose pods are at risk, suspected or being rolled."""
 
     def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
         """Yield each pod with the assessments of its containers."""

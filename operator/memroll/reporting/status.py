@@ -13,7 +13,9 @@ from memroll.api.evidence import MAX_NUMBER
 from memroll.api.pod_roll import Phase
 from memroll.api.policy import (
     MAX_AT_RISK,
+    MAX_AUTOSCALERS,
     MAX_LAST_ROLLS,
+    MAX_REFERENCE_CHARS,
     AtRiskPod,
     BlockedBy,
     LastRoll,
@@ -21,6 +23,7 @@ from memroll.api.policy import (
     PodCounts,
     PolicyStatus,
     RollCounts,
+    WorkloadAutoscaler,
 )
 from memroll.api.quantity import humanize_duration
 from memroll.errors import PrometheusUnavailableError, TerminalError
@@ -57,6 +60,7 @@ def build_status(outcome: Outcome) -> PolicyStatus:
         at_risk=_at_risk(outcome),
         time_to_limit=_time_to_limit(outcome),
         ledger=old.ledger if outcome.error else update_ledger(old.ledger, outcome),
+        autoscalers=old.autoscalers if outcome.error else _autoscalers(outcome),
     )
     if outcome.error is None:
         return new
@@ -239,6 +243,15 @@ def _at_risk_pod(outcome: Outcome, assessment: Assessment) -> AtRiskPod:
 def _blocked_by(outcome: Outcome, assessment: Assessment) -> BlockedBy | None:
     blocked = outcome.plan.blocked_by(assessment.pod.key.uid)
     return None if blocked is None else BlockedBy(gate=blocked.gate, message=blocked.message[:MAX_GATE_MESSAGE_CHARS])
+
+
+def _autoscalers(outcome: Outcome) -> tuple[WorkloadAutoscaler, ...]:
+    """Return the autoscalers in a fixed order, so that the status changes only if they do."""
+    named = sorted({(str(a), str(a.target), a.message) for a in outcome.autoscalers})[:MAX_AUTOSCALERS]
+    return tuple(
+        WorkloadAutoscaler(name=name[:MAX_REFERENCE_CHARS], workload=target[:MAX_REFERENCE_CHARS], message=message)
+        for name, target, message in named
+    )
 
 
 def _last_rolls(outcome: Outcome) -> tuple[LastRoll, ...]:

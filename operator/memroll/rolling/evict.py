@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from memroll.api.pod_roll import Phase
 from memroll.api.roll_spec import Strategy
 from memroll.rolling.actions import ADD_OWNER, EVICT_POD
-from memroll.rolling.observation import is_detached
+from memroll.rolling.pod_labels import is_detached
 from memroll.rolling.reasons import EVICTING, EVICTION_TIMED_OUT, REPLACEMENT_NOT_READY, STILL_RELEASED
 from memroll.rolling.rollback import (
     RESTORING,

@@ -15,7 +15,7 @@ from memroll.api.base import rfc3339
 from memroll.api.pod_roll import ReplacementPod
 from memroll.api.quantity import humanize_duration
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
-from memroll.model.pods import DETACHED_VALUE, RELEASED_HASH, count_ready
+from memroll.model.pods import count_ready
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -68,6 +68,9 @@ class Observation:
     hash_selector: str = ""
     """Sentence that names the Service or NetworkPolicy that selects the pod by its template hash; empty when there is
     none, and once the pod is released."""
+    missing_room: str = ""
+    """Sentence about the nodes, none of which has room for a second copy of the pod; empty when one has, when that is
+    not known, and unless strategy Auto would release the pod."""
     detachment: Detachment | None = None
     """Labels to change to take the pod out of its Services; None when they were not looked up."""
     in_flight: float | None = None
@@ -285,17 +288,3 @@ def to_phase(status: PodRollStatus, phase: Phase, now: datetime, message: str, *
 
 def with_message(status: PodRollStatus, message: str, **changes: object) -> PodRollStatus:
     return status.model_copy(update={"message": message[:MAX_MESSAGE_CHARS], **changes})
-
-
-def is_released(pod: Pod, status: PodRollStatus) -> bool:
-    return status.release is not None and pod.labels.get(status.release.hash_label) == RELEASED_HASH
-
-
-def is_detached(pod: Pod, status: PodRollStatus) -> bool:
-    labels = status.detachment.labels if status.detachment else {}
-    return bool(labels) and all(pod.labels.get(key) == DETACHED_VALUE for key in labels)
-
-
-def has_changed_labels(pod: Pod, status: PodRollStatus) -> bool:
-    """Return whether a label of the pod still has the value that memroll gave it."""
-    return is_released(pod, status) or DETACHED_VALUE in pod.labels.values()

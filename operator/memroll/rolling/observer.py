@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 from memroll.api.decode import decode_valid
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.api.policy import DEFAULT_CONNECTION, Mode
-from memroll.api.roll_spec import DrainMode
+from memroll.api.roll_spec import DrainMode, Strategy
 from memroll.errors import MemrollError
 from memroll.model.pods import ObjectRef
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
-from memroll.rolling.observation import RETRY_S, Observation, StepInput, is_released
+from memroll.rolling.observation import RETRY_S, Observation, StepInput
+from memroll.rolling.pod_labels import is_released
 from memroll.rolling.strategy_choice import strategy_of, would_release
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
-    from memroll.model.pods import Pod
+    from memroll.model.pods import Pod, Workload
     from memroll.rolling.protocols import Clients, GaugeReader, KubernetesClient
 
 MIN_RETRY_S = 30.0
@@ -63,8 +64,7 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
     if pod is None:
         return observation
     if workload is not None and _may_release(step.roll, observation):
-        hash_selector = await kubernetes.find_hash_selector(pod, workload.hash_label)
-        observation = replace(observation, hash_selector=hash_selector)
+        observation = await _with_surge_obstacles(step.roll, pod, workload, observation, kubernetes)
     if status.phase in UNCHANGED_PHASES:
         return await _with_obstacles(step, observation, kubernetes)
     if status.phase is Phase.REPLACING and drain.mode is DrainMode.DETACH:
@@ -73,6 +73,21 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
     elif status.phase is Phase.DRAINING and drain.until is not None:
         return await _with_gauge(step, observation, drain.until.metric, clients.prometheus)
     return observation
+
+
+async def _with_surge_obstacles(
+    roll: PodRoll, pod: Pod, workload: Workload, observation: Observation, kubernetes: KubernetesClient
+) -> Observation:
+    """Add what prevents a release: a selector by the template hash and, for Auto, missing room.
+
+    Missing room is not looked up where the answer would change nothing: for a strategy that the spec requires, and once
+    the release is recorded.
+    """
+    hash_selector = await kubernetes.find_hash_selector(pod, workload.hash_label)
+    observation = replace(observation, hash_selector=hash_selector)
+    if hash_selector or roll.spec.strategy is not Strategy.AUTO or roll.status.phase not in UNCHANGED_PHASES:
+        return observation
+    return replace(observation, missing_room=await kubernetes.find_missing_room(pod, workload.hash_label))
 
 
 async def _with_obstacles(step: StepInput, observation: Observation, kubernetes: KubernetesClient) -> Observation:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from memroll.api.pod_roll import Detachment
     from memroll.model.annotations import RecordedOwners
+    from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import ObjectRef, Pod, Workload
     from memroll.rolling.eviction_response import EvictionResponse
 
@@ -47,6 +48,18 @@ class NetworkReader(Protocol):
 
     async def find_detachment(self, pod: Pod) -> Detachment: ...
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str: ...
+
+
+class PlacementReader(Protocol):
+    """Reads the nodes and what runs on them."""
+
+    async def find_missing_room(self, pod: Pod, hash_label: str) -> str: ...
+
+
+class AutoscalerReader(Protocol):
+    """Reads the autoscalers of a namespace. A kind that can't be read counts as absent."""
+
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]: ...
 
 
 class PodWriter(Protocol):
@@ -87,7 +100,10 @@ class GaugeReader(Protocol):
     ) -> float | None: ...
 
 
-class KubernetesClient(PodReader, PodWriter, WorkloadReader, NetworkReader, PodRollStore, LogReader, Protocol):
+class KubernetesClient(
+    PodReader, PodWriter, WorkloadReader, NetworkReader, PlacementReader, AutoscalerReader, PodRollStore, LogReader,
+    Protocol,
+):  # fmt: skip
     """All roles that the Kubernetes API fills."""
 
 

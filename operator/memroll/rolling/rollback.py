@@ -15,7 +15,8 @@ from memroll.api.pod_roll import Phase
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
 from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RESTORE_POD
-from memroll.rolling.observation import MAX_MESSAGE_CHARS, Transition, has_changed_labels, with_message
+from memroll.rolling.observation import MAX_MESSAGE_CHARS, Transition, with_message
+from memroll.rolling.pod_labels import has_changed_labels
 from memroll.rolling.reasons import (
     CANCELED,
     CONTAINER_RESTARTED,

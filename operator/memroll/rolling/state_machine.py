@@ -67,12 +67,17 @@ def _announce(step: StepInput) -> Transition:
     status = status.model_copy(update={"pod_uid": pod.key.uid})
     if observation.must_not_roll_because:
         return Transition(to_phase(status, Phase.ABORTED, now, observation.must_not_roll_because, reason=REFUSED))
-    choice = choose(roll.spec.strategy, pod, workload, observation.permissions, observation.hash_selector)
+    choice = _choose(step)
     if isinstance(choice, Unsupported) or workload is None:
         return Transition(to_phase(status, Phase.FAILED, now, choice.reason, reason=REFUSED))
     message = f"{choice.strategy}: {choice.reason}"
     found = _announced(pod, workload, choice, observation.ready_others)
     return Transition(to_phase(status, Phase.ANNOUNCED, now, message, reason="Announced", **found))
+
+
+def _choose(step: StepInput) -> StrategyChoice | Unsupported:
+    found, requested = step.observation, step.roll.spec.strategy
+    return choose(requested, step.pod, step.workload, found.permissions, found.hash_selector, found.missing_room)
 
 
 def _announced(pod: Pod, workload: Workload, choice: StrategyChoice, ready_others: int) -> dict[str, object]:
@@ -117,8 +122,7 @@ def _without_evidence(step: StepInput) -> StepInput:
 
 def _first_change(step: StepInput) -> Transition:
     """Choose again: since the announcement, the workload or an object that selects the pod may have changed."""
-    requested, observation = step.roll.spec.strategy, step.observation
-    choice = choose(requested, step.pod, step.workload, observation.permissions, observation.hash_selector)
+    observation, choice = step.observation, _choose(step)
     if isinstance(choice, Unsupported):
         return step.to_phase(Phase.FAILED, choice.reason, reason=REFUSED)
     strategy = strategy_of(choice.strategy)

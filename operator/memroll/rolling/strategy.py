@@ -46,6 +46,8 @@ class RollSubject:
     permissions: Permissions
     hash_selector: str = ""
     """Sentence that names the Service or NetworkPolicy that selects the pod by its template hash, or empty."""
+    missing_room: str = ""
+    """Sentence about the nodes, none of which has room for a second copy of the pod, or empty."""
 
 
 class RollStrategy(ABC):

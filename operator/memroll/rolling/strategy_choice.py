@@ -38,13 +38,14 @@ def choose(
     workload: Workload | None,
     permissions: Permissions = ALL_PERMISSIONS,
     hash_selector: str = "",
+    missing_room: str = "",
 ) -> StrategyChoice | Unsupported:
     """Choose the strategy for one pod."""
     if not permissions.acting:
         return Unsupported("memroll was installed without the right to act on pods")
     if workload is None or pod.static or workload.owner.kind not in ROLLED_KINDS:
         return Unsupported(_not_rolled_because(pod, workload))
-    subject = RollSubject(pod, workload, permissions, hash_selector)
+    subject = RollSubject(pod, workload, permissions, hash_selector, missing_room)
     if requested is Strategy.AUTO:
         return _choose_automatically(subject)
     strategy = strategy_of(requested)

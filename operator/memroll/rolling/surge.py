@@ -10,7 +10,7 @@ from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import DrainMode, Strategy
 from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, RELEASE_POD
 from memroll.rolling.evict import evicting
-from memroll.rolling.observation import is_detached, is_released
+from memroll.rolling.pod_labels import is_detached, is_released
 from memroll.rolling.reasons import (
     DRAIN_METRIC_MISSING,
     EVICTING,
@@ -173,6 +173,10 @@ class _Surge(RollStrategy):
         if pod.exclusive_because:
             return f"a second copy of the pod can't run next to it: {pod.exclusive_because}"
         return workload.must_not_surge_because or subject.hash_selector
+
+    def not_automatic_because(self, subject: RollSubject) -> str:
+        """Reject missing room as well. A required Surge is tried: an autoscaler may add a node."""
+        return self.unsupported_because(subject) or subject.missing_room
 
     def first_change(self, step: StepInput) -> Transition:
         assert step.workload is not None, "checked by the caller"

@@ -97,6 +97,21 @@ def test_objects_that_only_rolls_read_are_permitted_only_with_enforcement(helm: 
     assert verbs("enforcement.enabled=false") == set()
 
 
+@pytest.mark.parametrize(
+    ("sets", "is_permitted"), [((), True), (("surge.enabled=false",), False), (("enforcement.enabled=false",), False)]
+)
+def test_nodes_are_listed_only_for_a_surge(helm: Helm, sets: tuple[str, ...], *, is_permitted: bool) -> None:
+    on_nodes = {verb for resource, verb in operator_permissions(helm.render(*sets)) if resource == "nodes"}
+    assert on_nodes == ({"list"} if is_permitted else set())
+
+
+@pytest.mark.parametrize("sets", [(), ("enforcement.enabled=false",)])
+def test_autoscalers_are_only_listed(helm: Helm, sets: tuple[str, ...]) -> None:
+    kinds = {"horizontalpodautoscalers", "verticalpodautoscalers", "scaledobjects"}
+    found = {(resource, verb) for resource, verb in operator_permissions(helm.render(*sets)) if resource in kinds}
+    assert found == {(kind, "list") for kind in kinds}
+
+
 @pytest.mark.parametrize("sets", [(), EVERYTHING])
 def test_no_role_of_the_chart_reads_secrets_or_has_a_wildcard(helm: Helm, sets: tuple[str, ...]) -> None:
     rules = [rule for m in helm.render(*sets) for rule in m.get("rules", [])]

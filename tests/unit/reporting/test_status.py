@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from memroll.api.conditions import ConditionType
+from memroll.api.policy import MAX_AUTOSCALERS, MAX_REFERENCE_CHARS
 from memroll.detection.assessment import Assessment
+from memroll.model.autoscalers import Autoscaler
+from memroll.model.pod_names import WorkloadName
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked, Plan
 from memroll.reporting.outcome import Outcome
@@ -82,3 +85,14 @@ def test_the_summary_contains_the_counts_or_the_gate_that_blocks_the_most_urgent
     assert condition(risky, ConditionType.READY)[2] == "1 of 2 pods at risk; a: cooling down"
     (listed, _) = risky.at_risk
     assert listed.to_dict()["blockedBy"] == {"gate": "Cooldown", "message": "cooling down"}
+
+
+def test_autoscalers_are_named_in_a_fixed_order_and_are_bounded():
+    target = WorkloadName("Deployment", "leaky")
+    listed = [Autoscaler("ScaledObject", f"s{i:02}", target, "scales by cpu") for i in range(15)]
+    found = build_status(Outcome(policy(), NOW, autoscalers=tuple(reversed(listed)))).autoscalers
+    assert [a.name for a in found] == [f"ScaledObject/s{i:02}" for i in range(MAX_AUTOSCALERS)]
+    assert {(a.workload, a.message) for a in found} == {("Deployment/leaky", "scales by cpu")}
+    long = Autoscaler("ScaledObject", "s" * 1000, target, "")
+    (cut,) = build_status(Outcome(policy(), NOW, autoscalers=(long,))).autoscalers
+    assert len(cut.name) == MAX_REFERENCE_CHARS

@@ -160,3 +160,23 @@ async def test_a_budget_must_permit_the_eviction_before_a_pod_is_detached(is_all
     found = await observed(cluster, PodRoll.read(raw))
     assert roll.name == "own"
     assert (found.detachment is not None, found.budget_refuses == "") == (is_allowed, is_allowed)
+
+
+@pytest.mark.parametrize(
+    ("phase", "strategy", "hash_selector", "checks"),
+    [
+        pytest.param(None, "Auto", "", 1, id="to be announced"),
+        pytest.param("Announced", "Auto", "", 1, id="before the first change"),
+        pytest.param("CapturingEvidence", "Auto", "", 1, id="right before the first change"),
+        pytest.param("Replacing", "Auto", "", 0, id="released"),
+        pytest.param(None, "Surge", "", 0, id="a surge is required"),
+        pytest.param(None, "Evict", "", 0, id="an eviction is required"),
+        pytest.param(None, "Auto", "Service chat", 0, id="evicted for another reason"),
+    ],
+)
+async def test_room_for_a_second_copy_is_compared_only_while_that_decides(phase, strategy, hash_selector, checks):
+    cluster = FakeCluster()
+    cluster.missing_room, cluster.hash_selected_by = "no node has room", hash_selector
+    roll = stored(cluster, "own", phase, spec={"strategy": strategy}, strategy="Surge")
+    found = await observed(cluster, roll)
+    assert (found.missing_room, cluster.room_checks) == ("no node has room" if checks else "", checks)

@@ -10,7 +10,8 @@ from memroll.api.pod_roll import Phase, PodRoll
 from memroll.model.permissions import Permissions
 from memroll.model.pods import RELEASED_HASH
 from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RELEASE_POD, RESTORE_POD
-from memroll.rolling.observation import Observation, is_released
+from memroll.rolling.observation import Observation
+from memroll.rolling.pod_labels import is_released
 from memroll.rolling.restart import RESTART_WORKLOAD
 from tests.builders import NOW, advance, after_steps, at, pod, roll_json, workload
 
@@ -155,6 +156,15 @@ def test_a_restart_that_is_no_longer_needed_becomes_a_surge():
     assert (evicted.status.strategy, evicted.status.strategy_reason) == ("Evict", BY_HASH)
 
 
+def test_a_pod_whose_room_is_taken_after_the_announcement_is_evicted_unless_a_surge_is_required():
+    full = Observation(pod(), workload(), missing_room="no node has room")
+    transition = advance(after_steps(fresh(), BEFORE), full, NOW)
+    assert (transition.status.strategy, transition.status.strategy_reason) == ("Evict", "no node has room")
+    assert transition.actions == (EVICT_POD,)
+    required = advance(after_steps(fresh(strategy="Surge"), BEFORE), full, NOW)
+    assert (required.status.strategy, required.actions) == ("Surge", (RELEASE_POD,))
+
+
 ENDS = [
     pytest.param(fresh(), [Observation(None, None)], Phase.ABORTED, "PodGone", id="the pod does not exist"),
     pytest.param(fresh(), [Observation(pod(controller=None), None)], Phase.FAILED, "Refused", id="a bare pod"),
@@ -285,6 +295,15 @@ def test_a_workload_scaled_down_meanwhile_needs_no_replacement():
     assert advance(roll, Observation(RELEASED, three, others), at(3)).actions == ()
     two = workload(controller_replicas=2, replicas=2)
     assert advance(roll, Observation(RELEASED, two, others), at(3)).actions == (ADD_OWNER, EVICT_POD)
+
+
+def test_a_workload_scaled_up_meanwhile_needs_only_as_many_ready_pods_as_before():
+    roll = after_steps(fresh(), BEFORE, BEFORE)
+    three = workload(controller_replicas=3, replicas=3)
+    starting = tuple(pod(name, created_at=at(2), ready=False) for name in ("b", "c", "d"))
+    assert advance(roll, Observation(RELEASED, three, starting), at(3)).actions == ()
+    one_ready = (*starting[:2], pod("d", created_at=at(2), ready=True))
+    assert advance(roll, Observation(RELEASED, three, one_ready), at(3)).actions == (ADD_OWNER, EVICT_POD)
 
 
 def test_a_pod_of_a_workload_that_was_deleted_is_removed():

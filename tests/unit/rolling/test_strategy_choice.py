@@ -23,6 +23,7 @@ PAUSED = f"{CONFLICT}, and Deployment/leaky is paused: resume it, or roll.strate
 MAX_SURGE_0 = "Deployment/leaky has maxSurge 0: it allows no additional pod"
 FULL = workload(must_not_surge_because=MAX_SURGE_0)
 BY_HASH = "Service chat selects the pod by its label pod-template-hash"
+NO_ROOM = "no node has room for a second copy of the pod: 2 of 2 without a free nvidia.com/gpu"
 AUTO, SURGE, EVICT, RESTART = Strategy.AUTO, Strategy.SURGE, Strategy.EVICT, Strategy.RESTART
 FIRST = StrategyChoice(SURGE, "the replacement can be Ready before the pod leaves")
 SET = "set in the spec"
@@ -58,6 +59,10 @@ CHOICES = [
     pytest.param(AUTO, {"hash_selector": BY_HASH}, StrategyChoice(EVICT, BY_HASH), id="selected by its hash"),
     pytest.param(SURGE, {"hash_selector": BY_HASH}, refused(SURGE, BY_HASH), id="selected by its hash, with Surge"),
     pytest.param(EVICT, {"hash_selector": BY_HASH}, StrategyChoice(EVICT, SET), id="selected by its hash, with Evict"),
+    pytest.param(AUTO, {"missing_room": NO_ROOM}, StrategyChoice(EVICT, NO_ROOM), id="no room"),
+    pytest.param(SURGE, {"missing_room": NO_ROOM}, FIRST, id="no room, with Surge: an autoscaler may add a node"),
+    pytest.param(AUTO, {"missing_room": NO_ROOM, "workload": RECREATE}, StrategyChoice(RESTART, CONFLICT),
+                 id="no room, with Recreate"),
     pytest.param(
         RESTART, {"hash_selector": BY_HASH}, StrategyChoice(RESTART, SET), id="selected by its hash, with Restart"
     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memroll.clients.kube.autoscalers import KubeAutoscalerReader
 from memroll.clients.kube.custom_resources import CustomResources
+from memroll.clients.kube.placement import KubePlacementReader
 from memroll.clients.kube.pod_logs import KubeLogReader
 from memroll.clients.kube.pod_writes import KubePodWriter
 from memroll.clients.kube.pods import KubePodReader
@@ -33,6 +35,8 @@ class KubeCluster:
         self.dry_run_eviction, self.prefer_deletion = writer.dry_run_eviction, writer.prefer_deletion
         self.detach, self.restart = writer.detach, writer.restart
         self.find_detachment, self.find_hash_selector = services.find_detachment, services.find_hash_selector
+        self.find_missing_room = KubePlacementReader(api).find_missing_room
+        self.list_autoscalers = KubeAutoscalerReader(api).list_autoscalers
         self.read_logs = KubeLogReader(api).read_logs
         self.list_policies, self.get_policy = resources.list_policies, resources.get_policy
         self.list_rolls, self.get_roll = resources.list_rolls, resources.get_roll

@@ -1,0 +1,122 @@
+"""Autoscalers of a namespace: the HorizontalPodAutoscalers, VerticalPodAutoscalers and KEDA's ScaledObjects.
+
+A kind that is not installed, or that memroll may not read, counts as absent: autoscalers are named, and decide nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.json_access import get_dicts, get_str
+from memroll.clients.kube.pods import get_controller
+from memroll.errors import MemrollError
+from memroll.model.autoscalers import Autoscaler
+from memroll.model.pod_names import WorkloadName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from memroll.clients.kube.api_client import Json, KubeApi
+
+logger = logging.getLogger(__name__)
+
+MAX_SOURCES_NAMED = 5
+"""Maximum number of metrics that the message about one autoscaler names. Chosen by hand."""
+MAX_SOURCE_CHARS = 40
+"""Maximum length of the name of a metric in that message, in characters. Chosen by hand."""
+
+_HPAS = "/apis/autoscaling/v2", "horizontalpodautoscalers"
+_VPAS = "/apis/autoscaling.k8s.io/v1", "verticalpodautoscalers"
+_SCALED_OBJECTS = "/apis/keda.sh/v1alpha1", "scaledobjects"
+_SCALED_OBJECT = "ScaledObject"
+_CPU, _MEMORY = "cpu", "memory"
+_RESOURCE_FIELDS = {"Resource": "resource", "ContainerResource": "containerResource"}
+
+
+class KubeAutoscalerReader:
+    """Reads the autoscalers of one namespace."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]:
+        """Return all autoscalers that change pods, with three list requests. Never raises memroll's errors."""
+        scaled = await self._list(namespace, *_SCALED_OBJECTS)
+        hpas, vpas = await self._list(namespace, *_HPAS), await self._list(namespace, *_VPAS)
+        try:
+            return tuple(decode_autoscalers(hpas, vpas, scaled))
+        except Exception:
+            logger.exception("bug: decoding the autoscalers of namespace %s failed", namespace)
+            return ()
+
+    async def _list(self, namespace: str, prefix: str, plural: str) -> list[Json]:
+        try:
+            return [raw async for raw in self._api.list_items(build_path(prefix, namespace, plural))]
+        except MemrollError as error:
+            logger.debug("%s of namespace %s are not known: %s", plural, namespace, error)
+            return []
+
+
+def decode_autoscalers(hpas: Sequence[Json], vpas: Sequence[Json], scaled: Sequence[Json]) -> Iterator[Autoscaler]:
+    """Yield the autoscalers; a HorizontalPodAutoscaler that a ScaledObject controls is not yielded a second time."""
+    named = {get_str(raw, "metadata", "name") for raw in scaled}
+    for raw in scaled:
+        triggers = [get_str(trigger, "type") for trigger in get_dicts(raw, "spec", "triggers")]
+        yield from _autoscaler(_SCALED_OBJECT, raw, "scaleTargetRef", _describe_scaling(triggers))
+    for raw in hpas:
+        owner = get_controller(raw)
+        if owner is not None and owner.kind == _SCALED_OBJECT and owner.name in named:
+            continue
+        sources = [_source(metric) for metric in get_dicts(raw, "spec", "metrics")]
+        yield from _autoscaler("HorizontalPodAutoscaler", raw, "scaleTargetRef", _describe_scaling(sources))
+    for raw in vpas:
+        yield from _autoscaler("VerticalPodAutoscaler", raw, "targetRef", _describe_vertical(raw))
+
+
+def _autoscaler(kind: str, raw: Json, field: str, message: str) -> Iterator[Autoscaler]:
+    """Yield an autoscaler with a name, a target and a message. KEDA's default kind of target is Deployment."""
+    name, target = get_str(raw, "metadata", "name"), get_str(raw, "spec", field, "name")
+    if name and target and message:
+        yield Autoscaler(kind, name, WorkloadName(get_str(raw, "spec", field, "kind") or "Deployment", target), message)
+
+
+def _source(metric: Json) -> str:
+    """Return the resource of a metric, such as memory; for metrics of other systems their type, such as External."""
+    kind = get_str(metric, "type")
+    return get_str(metric, _RESOURCE_FIELDS[kind], "name") if kind in _RESOURCE_FIELDS else kind
+
+
+def _describe_scaling(sources: Sequence[str]) -> str:
+    names = sorted({source[:MAX_SOURCE_CHARS] for source in sources if source})
+    message = f"scales by {', '.join(names[:MAX_SOURCES_NAMED])}" if names else "scales the workload"
+    return f"{message}: a leak makes it add replicas" if _MEMORY in names else message
+
+
+def _describe_vertical(raw: Json) -> str:
+    """Return what a VerticalPodAutoscaler changes; empty if it changes nothing, or only the CPU of new pods."""
+    mode = get_str(raw, "spec", "updatePolicy", "updateMode")[:MAX_SOURCE_CHARS] or "Auto"
+    if mode == "Off":
+        return ""
+    controlled = _controlled(raw)
+    if _MEMORY not in controlled:
+        changes_pods = _CPU in controlled and mode != "Initial"
+        return f"evicts pods to change their CPU requests (updateMode {mode})" if changes_pods else ""
+    what = (
+        "sets the memory requests of new pods" if mode == "Initial" else "evicts pods to change their memory requests"
+    )
+    return f"{what} (updateMode {mode}): a leak raises them"
+
+
+def _controlled(raw: Json) -> set[str]:
+    """Return the resources that are controlled in at least one container: by default both, in all of them."""
+    policies = get_dicts(raw, "spec", "resourcePolicy", "containerPolicies")
+    if not any(get_str(policy, "containerName") == "*" for policy in policies):
+        return {_CPU, _MEMORY}
+    controlled: set[str] = set()
+    for policy in policies:
+        if get_str(policy, "mode") != "Off":
+            listed = policy.get("controlledResources")
+            controlled |= {name for name in (_CPU, _MEMORY) if not isinstance(listed, list) or name in listed}
+    return controlled

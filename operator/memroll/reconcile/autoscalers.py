@@ -1,0 +1,28 @@
+"""Autoscalers of a policy's workloads whose pods are at risk, suspected or being rolled, for the policy's status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from memroll.model.pod_names import workload_or_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memroll.detection.assessment import Assessment
+    from memroll.model.autoscalers import Autoscaler
+    from memroll.reconcile.snapshot import PolicySnapshot
+    from memroll.rolling.protocols import AutoscalerReader
+
+
+async def find_autoscalers(
+    snapshot: PolicySnapshot, assessments: Sequence[Assessment], kubernetes: AutoscalerReader
+) -> tuple[Autoscaler, ...]:
+    """Return the autoscalers of these workloads. Without such a workload nothing is read."""
+    workloads = {workload_or_pod(a.pod) for a in assessments if a.verdict.is_at_risk or a.verdict.is_suspected}
+    rolled = (roll.status.workload for roll in snapshot.own_rolls if roll.active)
+    workloads |= {f"{ref.kind}/{ref.name}" for ref in rolled if ref is not None}
+    if not workloads:
+        return ()
+    listed = await kubernetes.list_autoscalers(snapshot.policy.namespace)
+    return tuple(a for a in listed if str(a.target) in workloads)

@@ -1,0 +1,78 @@
+"""Autoscalers, read from the API server."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from memroll.clients.kube import autoscalers
+from memroll.clients.kube.autoscalers import KubeAutoscalerReader
+from tests.contract.cluster.fake_api import Fault
+
+if TYPE_CHECKING:
+    from memroll.clients.kube.api_client import KubeApi
+    from tests.contract.cluster.fake_api import FakeApi
+
+HPA = "/apis/autoscaling/v2/namespaces/{}/horizontalpodautoscalers"
+VPA = "/apis/autoscaling.k8s.io/v1/namespaces/{}/verticalpodautoscalers"
+KEDA = "/apis/keda.sh/v1alpha1/namespaces/{}/scaledobjects"
+TARGET = {"kind": "Deployment", "name": "chat"}
+
+
+def add_all(server: FakeApi, namespace: str = "ai") -> None:
+    server.add(HPA.format(namespace), {"metadata": {"name": "h"}, "spec": {"scaleTargetRef": TARGET}})
+    server.add(VPA.format(namespace), {"metadata": {"name": "v"}, "spec": {"targetRef": TARGET}})
+    server.add(KEDA.format(namespace), {"metadata": {"name": "k"}, "spec": {"scaleTargetRef": {"name": "chat"}}})
+
+
+async def kinds(api: KubeApi) -> list[str]:
+    return [a.kind for a in await KubeAutoscalerReader(api).list_autoscalers("ai")]
+
+
+async def test_the_autoscalers_of_one_namespace_are_listed_with_one_request_for_each_kind(
+    server: FakeApi, api: KubeApi
+) -> None:
+    add_all(server)
+    add_all(server, "web")
+    assert await kinds(api) == ["ScaledObject", "HorizontalPodAutoscaler", "VerticalPodAutoscaler"]
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("kind", ["404", "403"])
+@pytest.mark.parametrize(
+    ("path", "others"),
+    [
+        ("horizontalpodautoscalers", ["ScaledObject", "VerticalPodAutoscaler"]),
+        ("verticalpodautoscalers", ["ScaledObject", "HorizontalPodAutoscaler"]),
+        ("scaledobjects", ["HorizontalPodAutoscaler", "VerticalPodAutoscaler"]),
+    ],
+)
+async def test_a_kind_that_is_not_installed_or_forbidden_hides_no_other(
+    server: FakeApi, api: KubeApi, caplog: pytest.LogCaptureFixture, kind: str, path: str, others: list[str]
+) -> None:
+    add_all(server)
+    server.faults.append(Fault(kind, path=path))
+    with caplog.at_level(logging.INFO):
+        assert await kinds(api) == others
+    own = [r for r in caplog.records if r.name.startswith("memroll")]
+    assert own == [], "a cluster without KEDA is nothing to report"
+
+
+async def test_an_api_server_that_does_not_answer_fails_no_reconcile(server: FakeApi, api: KubeApi) -> None:
+    add_all(server)
+    server.faults.append(Fault("500", path="verticalpodautoscalers", times=3))
+    assert await kinds(api) == ["ScaledObject", "HorizontalPodAutoscaler"]
+
+
+async def test_a_bug_in_decoding_fails_no_reconcile(
+    server: FakeApi, api: KubeApi, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    add_all(server)
+    monkeypatch.setattr(autoscalers, "_describe_vertical", fail)
+    assert await kinds(api) == []
+    assert "bug: decoding the autoscalers of namespace ai failed" in caplog.text
