@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from memroll_demo import cluster as demo_cluster
 from tests.soak import (
+    autoscaled,
     broken_replacements,
     competing_rolls,
     disturbances,
@@ -81,7 +82,16 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def all_cases(image: str) -> list[SoakCase]:
-    modules = (surge_matrix, broken_replacements, disturbances, drains, stuck_pods, no_room, competing_rolls)
+    modules = (
+        surge_matrix,
+        broken_replacements,
+        disturbances,
+        drains,
+        stuck_pods,
+        no_room,
+        competing_rolls,
+        autoscaled,
+    )
     cases = [case for module in (*modules, tenants) for case in module.CASES]
     longest = fleets.fleet_case(image)  # it begins first, so that it does not run alone at the end
     return [longest, *cases, uninstall.uninstall_case(image), stuck_pods.uninstall_case(image)]
