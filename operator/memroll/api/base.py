@@ -82,6 +82,7 @@ class WorkloadRef(ApiModel):
     kind: str = Field(min_length=1, max_length=63)
     """Kind, such as `Deployment`."""
     name: Name
+    """Name of the workload."""
 
     def __str__(self) -> str:
         return f"{self.kind}/{self.name}"

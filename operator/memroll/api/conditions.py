@@ -55,7 +55,9 @@ ABNORMAL = frozenset(
 
 class Condition(ApiModel):
     type: ConditionType
+    """Type of the condition, such as `Ready`."""
     status: ConditionStatus
+    """`True`, `False` or `Unknown`."""
     reason: str = Field(min_length=1, max_length=128)
     """Cause of the status, as one CamelCase word."""
     message: Message = ""

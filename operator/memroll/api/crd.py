@@ -98,8 +98,8 @@ def _definition(names: Schema, columns: list[Schema], spec: Schema, status: Sche
                             "description": description,
                             "required": ["spec"],
                             "properties": {
-                                "apiVersion": {"type": "string"},
-                                "kind": {"type": "string"},
+                                "apiVersion": {"type": "string", "description": "Group and version of the object."},
+                                "kind": {"type": "string", "description": "Kind of the object."},
                                 "metadata": {"type": "object"},
                                 "spec": spec,
                                 "status": status,

@@ -92,6 +92,7 @@ class MemorySeries(ApiModel):
     """Working set of the container over time, downsampled: the minimum and the maximum of each bin are kept."""
 
     container: ShortText
+    """Name of the container."""
     limit_bytes: Count | None = None
     """Memory limit of the container."""
     begin: Time
@@ -104,7 +105,9 @@ class ContainerRestarts(ApiModel):
     """Restarts and OOM kills of a container before the roll."""
 
     container: ShortText
+    """Name of the container."""
     image: ImageName = ""
+    """Image of the container."""
     started: Time | None = None
     """Start of the container's running instance."""
     restarts: Count = 0
@@ -119,6 +122,7 @@ class LogTail(ApiModel):
     """Last lines of a container's log, redacted."""
 
     container: ShortText
+    """Name of the container."""
     previous: bool = False
     """True for the log of the previous instance of the container."""
     lines: tuple[Line, ...] = Field(default=(), max_length=MAX_LOG_LINES)
@@ -133,7 +137,9 @@ class GrownLine(ApiModel):
     """Line of code whose allocated memory grew."""
 
     file: Text
+    """File of the line."""
     line: Count = 0
+    """Number of the line; 0 if unknown."""
     bytes: Count
     """Growth since the probe's baseline, in bytes."""
     blocks: Count | None = None
@@ -181,6 +187,7 @@ class ProbeReport(ApiModel):
     """Bounded copy of the pod's own report. All numbers come from the pod and are not verified."""
 
     uptime_seconds: Count | None = None
+    """Time since the start of the process."""
     rss_bytes: Count | None = None
     """Resident set size of the process."""
     peak_rss_bytes: Count | None = None
@@ -188,10 +195,13 @@ class ProbeReport(ApiModel):
     uss_bytes: Count | None = None
     """Unique set size of the process: memory that no other process shares."""
     threads: Count | None = None
+    """Number of threads."""
     asyncio_tasks: Count | None = None
+    """Number of asyncio tasks."""
     requests_total: Count | None = None
     """Number of requests since the start of the process."""
     requests_in_flight: Count | None = None
+    """Number of requests that are being served."""
     uncollectable: Count | None = None
     """Number of objects that the garbage collector could not free."""
     tracing: TracingState = TracingState()

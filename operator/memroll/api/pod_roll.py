@@ -58,6 +58,7 @@ class RollTrigger(ApiModel):
     """Measurements because of which the pod is rolled."""
 
     container: ShortText
+    """Name of the container."""
     usage_bytes: int = Field(ge=0)
     """Working set of the container."""
     limit_bytes: int | None = Field(default=None, ge=0)
@@ -71,6 +72,7 @@ class RollTrigger(ApiModel):
     container_started: Time | None = None
     """Start of the container. The replacement is compared with the pod at the same age."""
     image: ImageName = ""
+    """Image of the container."""
 
 
 class PodRollSpec(ApiModel):
@@ -109,27 +111,37 @@ class PhaseTimes(ApiModel):
     """Times at which the phases began."""
 
     announced: Time | None = None
+    """Time at which the phase `Announced` began."""
     capturing_evidence: Time | None = None
+    """Time at which the phase `CapturingEvidence` began."""
     replacing: Time | None = None
+    """Time at which the phase `Replacing` began."""
     draining: Time | None = None
+    """Time at which the phase `Draining` began."""
     evicting: Time | None = None
+    """Time at which the phase `Evicting` began."""
     verifying: Time | None = None
+    """Time at which the phase `Verifying` began."""
     rolling_back: Time | None = None
     """Time at which memroll began to restore the pod; not a phase."""
     finished: Time | None = None
+    """Time at which the roll ended."""
 
 
 class ReplacementPod(ApiModel):
     """Pod that replaces the rolled pod."""
 
     name: Name
+    """Name of the pod."""
     uid: Uid = ""
+    """UID of the pod."""
 
 
 class ControllerRef(WorkloadRef):
     """Controller of the pod at the beginning of the roll; a released pod no longer refers to it."""
 
     uid: Uid
+    """UID of the controller."""
 
 
 class PodRelease(ApiModel):

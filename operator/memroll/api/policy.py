@@ -134,8 +134,11 @@ class RollCounts(ApiModel):
     """Number of the policy's PodRolls by result. PodRolls are kept for 7 days, those without effect for 30 days."""
 
     succeeded: int = Field(default=0, ge=0)
+    """Number of PodRolls that succeeded."""
     failed: int = Field(default=0, ge=0)
+    """Number of PodRolls that failed."""
     active: int = Field(default=0, ge=0)
+    """Number of PodRolls in progress."""
 
 
 class BlockedBy(ApiModel):
@@ -151,7 +154,9 @@ class AtRiskPod(ApiModel):
     """Verdict on a container, with the measurements behind it."""
 
     pod: Name
+    """Name of the pod."""
     container: ShortText
+    """Name of the container."""
     verdict: ShortText
     """`Healthy`, `Suspected`, `Leaking`, `Exhausting` or `Inconclusive`."""
     reason: ShortText
@@ -176,6 +181,7 @@ class LastRoll(ApiModel):
     name: Name
     """Name of the PodRoll."""
     pod: Name
+    """Name of the rolled pod."""
     phase: ShortText
     """Phase of the PodRoll."""
     time: Time
@@ -201,7 +207,9 @@ class LedgerEntry(ApiModel):
     revision: str = Field(default="", max_length=63)
     """Template hash, or the name of the revision where there is none."""
     container: ShortText
+    """Name of the container."""
     image: ImageName = ""
+    """Image of the container."""
     growth_bytes_per_hour: int | None = None
     """Median growth of the pods that were rolled, else of those that leak now."""
     rolls: int = Field(default=0, ge=0)

@@ -29,7 +29,9 @@ class LabelRequirement(ApiModel):
     """Requirement on one label."""
 
     key: LabelKey
+    """Key of the label."""
     operator: LabelOperator
+    """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
     values: tuple[LabelValue, ...] = Field(default=(), max_length=64)
     """Values for `In` and `NotIn`; empty for the other operators."""
 

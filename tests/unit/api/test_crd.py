@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from pydantic import BaseModel
 
 from memroll.api import crd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[3]
 FOLDERS = ("deploy/crds", "deploy/helm/memroll/files/crds")
@@ -106,3 +109,17 @@ def test_cel_rules_name_fields_that_exist_and_escape_reserved_words():
 
 def test_the_files_are_valid_yaml():
     assert [yaml.safe_load(text)["kind"] for text in crd.files().values()] == ["CustomResourceDefinition"] * 2
+
+
+def fields_without_description(schema: dict[str, Any], path: str = "") -> Iterator[str]:
+    for name, child in schema.get("properties", {}).items():
+        found = child.get("items", child) if isinstance(child.get("items"), dict) else child
+        if not child.get("description"):
+            yield f"{path}.{name}"
+        yield from fields_without_description(found, f"{path}.{name}")
+
+
+def test_kubectl_explain_describes_every_field():
+    for made in (crd.memory_policy_crd(), crd.pod_roll_crd()):
+        schema = made["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert list(fields_without_description(schema)) == [".metadata"], "that one is the API server's"
