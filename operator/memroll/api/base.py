@@ -26,7 +26,7 @@ def _require_zone_and_range(value: datetime) -> datetime:
         raise ValueError("a time needs a zone, such as 2026-01-31T12:00:00Z")
     if not MIN_YEAR <= value.year <= MAX_YEAR:
         raise ValueError(f"{value.isoformat()} is not between the years {MIN_YEAR} and {MAX_YEAR}")
-    return value.astimezone(UTC)
+    return value.astimezone(UTC).replace(microsecond=0)
 
 
 def rfc3339(value: datetime) -> str:
@@ -34,7 +34,7 @@ def rfc3339(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-Time = Annotated[
+Time = Annotated[  # in whole seconds, as Kubernetes writes them: a model that is written and read again is the same
     datetime,
     AfterValidator(_require_zone_and_range),
     PlainSerializer(rfc3339, return_type=str),
