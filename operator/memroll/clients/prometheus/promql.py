@@ -116,9 +116,18 @@ def raw_samples(selector: str, window_s: float) -> str:
     return f"{selector}[{format_duration(window_s)}]"
 
 
-def subquery(expression: str, window_s: float, step_s: float) -> str:
-    """Return a subquery: the expression at each multiple of the step in the window."""
-    return f"{expression}[{format_duration(window_s)}:{format_duration(step_s)}]"
+def subquery(expression: str, start_s: float, end_s: float, step_s: float) -> tuple[str, float] | None:
+    """Return a subquery for the multiples of the step in (start_s, end_s], and its time; None if there are none.
+
+    Its time is the last of these multiples and its window a whole number of steps (design note 0020). The first point
+    may be at or before `start_s`: Prometheus 2 includes the first instant of a window, Prometheus 3 does not.
+    """
+    start, end, step = (round(seconds * 1000) for seconds in (start_s, end_s, step_s))
+    last = end // step * step
+    if last <= start:
+        return None
+    window_s = -((start - last) // step) * step / 1000
+    return f"{expression}[{format_duration(window_s)}:{format_duration(step_s)}]", last / 1000
 
 
 def over_time(function: str, selector: str, window_s: float) -> str:

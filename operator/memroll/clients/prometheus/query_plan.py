@@ -124,7 +124,7 @@ def plan_read(request: ReadRequest, match_labels: Mapping[str, str]) -> Iterator
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
         for kind in _AGGREGATION:
             yield from _memory_queries(request, scope, kind, pods)
-        yield _load_query(request, scope, pods)
+        yield from _load_queries(request, scope, pods)
 
 
 def max_pods_per_query(sample_range: SampleRange) -> int:
@@ -154,14 +154,23 @@ def _memory_queries(request: ReadRequest, scope: QueryScope, kind: SeriesKind, p
     selector = promql.container_selector(kind, scope, pods.matcher)
     step_s = request.sample_range.step_s
     raw_from_s = request.start_s
-    if step_s is not None and (until_s := _steps_end_s(request.at_s, step_s)) >= request.start_s + step_s:
-        raw_from_s = until_s
+    if step_s is not None:
         aggregated = promql.over_time(_AGGREGATION[kind], selector, step_s)
-        expression = promql.subquery(aggregated, until_s - request.start_s, step_s)
-        complete_steps = TimeRange(request.start_s + step_s - TICK_S, until_s)
-        yield Query(expression, until_s, kind, complete_steps, pods)
+        complete_steps = TimeRange(request.start_s + step_s - TICK_S, _steps_end_s(request.at_s, step_s))
+        for query in _stepped(aggregated, step_s, kind, complete_steps, pods):
+            raw_from_s = query.at_s
+            yield query
     expression = promql.raw_samples(selector, request.at_s - raw_from_s)
     yield Query(expression, request.at_s, kind, TimeRange(raw_from_s, request.at_s), pods)
+
+
+def _stepped(
+    expression: str, step_s: float, kind: SeriesKind, time_range: TimeRange, pods: PodFilter
+) -> Iterator[Query]:
+    """Yield a query for the expression at each multiple of the step in the range, if there are any."""
+    found = promql.subquery(expression, time_range.start_s, time_range.end_s, step_s)
+    if found is not None:
+        yield Query(*found, kind, time_range, pods)
 
 
 def _steps_end_s(at_s: float, step_s: float) -> float:
@@ -173,12 +182,11 @@ def _steps_end_s(at_s: float, step_s: float) -> float:
     return (at // step - 1) * step / 1000
 
 
-def _load_query(request: ReadRequest, scope: QueryScope, pods: PodFilter) -> Query:
+def _load_queries(request: ReadRequest, scope: QueryScope, pods: PodFilter) -> Iterator[Query]:
     step_s = request.sample_range.step_s or LOAD_STEP_S
     if request.load_metric is None:
         kind, rate = SeriesKind.LOAD, promql.cpu_rate(scope, pods.matcher, step_s)
     else:
         kind = SeriesKind.POD_LOAD
         rate = promql.pod_rate(request.load_metric, scope, pods.matcher, step_s)
-    expression = promql.subquery(rate, request.sample_range.lookback_s, step_s)
-    return Query(expression, request.at_s, kind, TimeRange(request.start_s, request.at_s), pods)
+    yield from _stepped(rate, step_s, kind, TimeRange(request.start_s, request.at_s), pods)

@@ -33,7 +33,21 @@ def test_raw_samples_of_some_pods() -> None:
 
 
 def test_the_minimum_of_each_step() -> None:
-    assert subquery(over_time("min_over_time", SELECTED, 60), 3600, 60) == f"min_over_time({SELECTED}[60s])[3600s:60s]"
+    aggregated = over_time("min_over_time", SELECTED, 60)
+    assert subquery(aggregated, 60, 3660, 60) == (f"{aggregated}[3600s:60s]", 3660)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "window", "at_s"),
+    [(60, 179, "60s", 120), (59, 120, "120s", 120), (60.001, 120, "60s", 120), (0.5, 240.25, "240s", 240)],
+)
+def test_a_subquery_has_the_multiples_of_its_step(start_s: float, end_s: float, window: str, at_s: float) -> None:
+    assert subquery("x", start_s, end_s, 60) == (f"x[{window}:60s]", at_s)
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(60, 119.999), (120, 120), (121, 90)])
+def test_a_range_without_a_multiple_has_no_subquery(start_s: float, end_s: float) -> None:
+    assert subquery("x", start_s, end_s, 60) is None
 
 
 @pytest.mark.parametrize(("step_s", "window"), [(15, "300s"), (60, "300s"), (300, "300s"), (900, "900s")])
