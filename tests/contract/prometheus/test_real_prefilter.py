@@ -14,7 +14,7 @@ from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.promql import RSS
 from memroll.detection.samples import ReadRequest, SampleRange
-from tests.contract.prometheus.real_prometheus import back_fill, running
+from tests.contract.prometheus.real_prometheus import running
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, ramp, record, within
 from tests.contract.prometheus.scripted_server import Exchange, ScriptedServer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memroll.detection.samples import PrefilterResult, PrefilterRow
+    from tests.contract.prometheus.stores import Store
 
 END = T0 + 7200
 WINDOWS = (600.0, 3600.0, 7200.0)
@@ -60,10 +61,8 @@ for name in MANY:
 
 
 @pytest.fixture(scope="module")
-def address(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    back_fill(HISTORY, folder)
-    with running(program, folder) as found:
+def address(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with store.serving(HISTORY, tmp_path_factory.mktemp("store")) as found:
         yield found
 
 
