@@ -39,6 +39,28 @@ class Store:
             victoria_metrics.fill(address, past)
             yield address
 
+    @contextmanager
+    def scraping(self, target: str, folder: Path) -> Iterator[str]:
+        """Yield host and port of the server, which scrapes the target (host and port) five times a second."""
+        config = (
+            "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
+            f"scrape_configs: [{{job_name: kubelet, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        )
+        program = self.need()
+        if self.is_prometheus:
+            at_once = "--scrape.discovery-reload-interval=100ms"
+            with real_prometheus.running(program, folder, at_once, config=config) as address:
+                yield address
+            return
+        (folder / "scrape.yml").write_text(config)
+        with victoria_metrics.running(program, folder, f"-promscrape.config={folder / 'scrape.yml'}") as address:
+            yield address
+
+    def flush(self, address: str) -> None:
+        """Make all samples visible to queries; with Prometheus they always are."""
+        if not self.is_prometheus:
+            victoria_metrics.flush(address)
+
 
 PROMETHEUS_2 = Store("Prometheus 2", programs.need_prometheus)
 PROMETHEUS_3 = Store("Prometheus 3", programs.need_prometheus_3)
