@@ -216,9 +216,26 @@ async def test_ping(client: PrometheusClient) -> None:
     await client.ping("default")
 
 
-async def test_a_wrong_path(address: str) -> None:
-    wrong = Connections(connections={"default": Connection(url=f"http://{address}/elsewhere")})
-    with pytest.raises(PrometheusUnavailableError, match=r"BadResponse: .* HTTP 404: check the url's path"):
+async def test_get_returns_the_same_as_post(address: str, client: PrometheusClient) -> None:
+    connection = Connection(url=f"http://{address}", method="GET")
+    by_get = PrometheusClient(Connections(connections={"default": connection}))
+    pods = ["chat-1", "chat-2", "chat-3", "chat.4", *(f"a-very-long-name-of-a-pod-{n}" for n in range(200))]
+    await by_get.ping("default")
+    read_by_get, read_by_post = [await read(c, *pods) for c in (by_get, client)]
+    key = [(r.pod, r.container_id, pairs(r.rss)) for r in sorted(read_by_get.rows, key=lambda r: r.container_id)]
+    assert key == [
+        (r.pod, r.container_id, pairs(r.rss)) for r in sorted(read_by_post.rows, key=lambda r: r.container_id)
+    ]
+    assert len(key) == 5
+    by_get.close()
+
+
+@pytest.mark.parametrize("path", ["elsewhere", "select/0/prometheus"], ids=["any", "that of another store"])
+async def test_a_wrong_path(address: str, store: Store, path: str) -> None:
+    """VictoriaMetrics returns 400 for an unknown path, such as that of its cluster version on a single node."""
+    status = 404 if store.is_prometheus else 400
+    wrong = Connections(connections={"default": Connection(url=f"http://{address}/{path}")})
+    with pytest.raises(PrometheusUnavailableError, match=rf"BadResponse: .* HTTP {status}: check the url's path"):
         await PrometheusClient(wrong).ping("default")
 
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +21,6 @@ OOMS = "container_oom_events_total"
 ALIVE = "vector(1)"
 """Cheapest query that the query engine evaluates."""
 
-MAX_PATTERN_BYTES = 16 * 1024
-"""Maximum size of a regex of pod names, in bytes; chosen by hand."""
 MIN_RATE_WINDOW_S = 300.0
 """Minimum window of a rate, in seconds: five scrapes at an interval of one minute, or four if one failed."""
 
@@ -169,13 +168,16 @@ def format_duration(seconds: float) -> str:
     return f"{millis // 1000}s" if millis % 1000 == 0 else f"{millis}ms"
 
 
-def chunk_pods(pods: Sequence[str], max_pods: int) -> Iterator[tuple[str, ...]]:
-    """Split the names so that each query stays small. Sorted: the same pods give the same queries."""
+def chunk_pods(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[tuple[str, ...]]:
+    """Split the names so that each query stays small. Sorted: the same pods give the same queries.
+
+    `max_bytes` limits the names of one chunk as a form or a URL contains them.
+    """
     chunk: list[str] = []
     size = 0
     for pod in sorted(set(pods)):
-        pod_size = len(quote(any_of([pod])).encode()) + 1
-        if chunk and (len(chunk) == max_pods or size + pod_size > MAX_PATTERN_BYTES):
+        pod_size = len(quote_plus(quote(any_of(["", pod])))) - len(quote_plus(quote("")))
+        if chunk and (len(chunk) == max_pods or size + pod_size > max_bytes):
             yield tuple(chunk)
             chunk, size = [], 0
         chunk.append(pod)

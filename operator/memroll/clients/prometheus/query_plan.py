@@ -24,6 +24,10 @@ MAX_READ_PODS = 100
 """Maximum number of pods per query for series (design note 0005)."""
 MAX_PREFILTER_PODS = 400
 """Maximum number of pods per prefilter query. The response has one point per container; larger ones save no time."""
+MAX_NAMES_BYTES = 14 * 1024
+"""Maximum size of all pod names in a query, in bytes: VictoriaMetrics accepts queries of 16 KiB."""
+NAMES_PER_READ = 2
+"""Maximum number of times for which a query of a read contains the names: twice in that of the load."""
 MAX_POINTS = 250_000
 """Maximum number of points per response, estimated: about 7 MiB."""
 ESTIMATED_CONTAINERS = 2
@@ -104,9 +108,11 @@ class PrefilterQuery:
     pods: PodFilter
 
 
-def plan_prefilter(scope: QueryScope, pods: Sequence[str], windows_s: Sequence[float]) -> Iterator[PrefilterQuery]:
+def plan_prefilter(
+    scope: QueryScope, pods: Sequence[str], windows_s: Sequence[float], max_names_bytes: int = MAX_NAMES_BYTES
+) -> Iterator[PrefilterQuery]:
     """Yield the queries for the statistics of all containers of these pods."""
-    for chunk in _by_name(pods, MAX_PREFILTER_PODS):
+    for chunk in _by_name(pods, MAX_PREFILTER_PODS, max_names_bytes):
         rss = promql.container_selector(StatisticKind.RSS, scope, chunk.matcher)
         working_set = promql.container_selector(StatisticKind.WORKING_SET, scope, chunk.matcher)
         for window_s in windows_s:
@@ -117,10 +123,12 @@ def plan_prefilter(scope: QueryScope, pods: Sequence[str], windows_s: Sequence[f
         yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)
 
 
-def plan_read(request: ReadRequest, match_labels: Mapping[str, str]) -> Iterator[Query]:
+def plan_read(
+    request: ReadRequest, match_labels: Mapping[str, str], max_names_bytes: int = MAX_NAMES_BYTES
+) -> Iterator[Query]:
     """Yield the queries for the series of all containers of the named pods, and of pods that match a pattern."""
     scope = QueryScope(request.namespace, match_labels)
-    named = _by_name(request.pods, max_pods_per_query(request.sample_range))
+    named = _by_name(request.pods, max_pods_per_query(request.sample_range), max_names_bytes // NAMES_PER_READ)
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
         for kind in _AGGREGATION:
             yield from _memory_queries(request, scope, kind, pods)
@@ -133,8 +141,8 @@ def max_pods_per_query(sample_range: SampleRange) -> int:
     return max(1, min(MAX_READ_PODS, int(MAX_POINTS / max(points, 1.0))))
 
 
-def _by_name(pods: Sequence[str], max_pods: int) -> Iterator[PodFilter]:
-    for chunk in promql.chunk_pods(pods, max_pods):
+def _by_name(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[PodFilter]:
+    for chunk in promql.chunk_pods(pods, max_pods, max_bytes):
         yield PodFilter(Matcher("pod", MatchOperator.MATCHES, promql.any_of(chunk)), frozenset(chunk).__contains__)
 
 
