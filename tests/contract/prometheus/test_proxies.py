@@ -138,7 +138,7 @@ async def test_get_is_no_remedy_for_itself(
         pytest.param("denied", "check the connection's credentials", id="any other"),
     ],
 )
-async def test_a_missing_tenant_is_told_from_wrong_credentials(
+async def test_a_missing_tenant_and_wrong_credentials_have_different_remedies(
     serving: Callable[..., ScriptedServer], client_of: Opens, body: str, remedy: str
 ) -> None:
     with pytest.raises(PrometheusUnavailableError) as caught:
