@@ -60,7 +60,7 @@ language: $(STAMP) ## count forbidden openings, private words and duplicate clas
 # With the cluster up, every tool is installed: with CI=true a test that `check` may skip fails instead.
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
-	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.build_prometheus3 >/dev/null
+	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.build_servers >/dev/null
 	@CI=true hack/with-cluster hack/parallel '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(SLOW_UNIT)' '$(E2E_IMAGES)' -- \
 	  '$(BIN)/pytest -q $(E2E_SHARED) --keep-operator' -- '$(BIN)/pytest -q $(E2E_ISOLATED)'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from typing import NamedTuple
+from urllib.parse import quote_plus
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,8 +120,13 @@ def test_a_pattern_matches_every_name_that_kubernetes_makes(data: st.DataObject,
     assert PodPattern(prefix, parts).matches("-".join([prefix, *hashed, random]))
 
 
-@given(pods=st.lists(NAMES, max_size=300), pods_max=st.integers(min_value=1, max_value=300))
-def test_chunks_hold_every_name_once(pods: list[str], pods_max: int) -> None:
-    chunks = list(chunk_pods(pods, pods_max))
+@given(
+    pods=st.lists(NAMES, max_size=300),
+    pods_max=st.integers(min_value=1, max_value=300),
+    bytes_max=st.integers(min_value=1, max_value=2000),
+)
+def test_chunks_hold_every_name_once(pods: list[str], pods_max: int, bytes_max: int) -> None:
+    chunks = list(chunk_pods(pods, pods_max, bytes_max))
     assert [pod for chunk in chunks for pod in chunk] == sorted(set(pods))
     assert all(1 <= len(chunk) <= pods_max for chunk in chunks)
+    assert all(len(chunk) == 1 or len(quote_plus(any_of(chunk))) <= bytes_max for chunk in chunks)

@@ -153,8 +153,9 @@ class _Reader:
     def _read_oom_kills(self, end_s: float, width_s: float) -> dict[Container, Series]:
         is_oom_kill = Matcher("reason", MatchOperator.EQUAL, "OOMKilled")
         selected = promql.series_selector(LAST_TERMINATED, [is_oom_kill, self.scope.pods], self.queried)
-        query = promql.subquery(f"(max by (pod, container) ({selected} == 1))", width_s, OOM_KILLS_STEP_S)
-        found = self._query(query, end_s, "matrix")
+        was_killed = f"(max by (pod, container) ({selected} == 1))"
+        query = promql.subquery(was_killed, end_s - width_s, end_s, OOM_KILLS_STEP_S)
+        found = self._query(*query, "matrix") if query else []
         return {(la.get("pod", ""), la.get("container", "")): parse_samples(raw.get("values")) for la, raw in found}
 
     def _query_vector(self, query: str, at_s: float) -> list[tuple[dict[str, str], dict[str, Any]]]:

@@ -8,8 +8,9 @@ import pytest
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from tests.contract.prometheus.certificates import make_certificates
-from tests.contract.prometheus.real_prometheus import need_prometheus, need_prometheus_3
+from tests.contract.prometheus.programs import need_prometheus, need_prometheus_3
 from tests.contract.prometheus.scripted_server import Exchange, ScriptedServer
+from tests.contract.prometheus.stores import STORES, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,14 @@ def serving() -> Iterator[Callable[..., ScriptedServer]]:
 def program(request: pytest.FixtureRequest) -> str:
     """Return a real Prometheus, once version 2 and once 3, which differ in the bounds of windows and steps."""
     return str(request.param())
+
+
+@pytest.fixture(scope="module", params=STORES, ids=lambda store: store.name)
+def store(request: pytest.FixtureRequest) -> Store:
+    """Return each kind of server. VictoriaMetrics differs in rates, in the last digit, and in its messages."""
+    chosen: Store = request.param
+    chosen.need()
+    return chosen
 
 
 @pytest.fixture(scope="session")

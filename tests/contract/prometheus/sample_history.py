@@ -18,19 +18,28 @@ T0 = 1_700_000_000
 
 @dataclass
 class SampleHistory:
-    """Samples by series, in the OpenMetrics format."""
+    """Samples by series, as lines without a time, and their times."""
 
-    families: dict[str, list[str]] = field(default_factory=dict)
+    families: dict[str, list[tuple[str, float]]] = field(default_factory=dict)
 
     def add(self, metric: str, labels: dict[str, str], samples: Samples) -> Samples:
         shown = ",".join(f'{k}="{_escaped(v)}"' for k, v in labels.items())
-        lines = [f"{metric}{{{shown}}} {value!r} {time_s:.3f}" for time_s, value in samples]
+        lines = [(f"{metric}{{{shown}}} {value!r}", time_s) for time_s, value in samples]
         self.families.setdefault(metric, []).extend(lines)
         return samples
 
-    def text(self) -> str:
-        blocks = ("\n".join([f"# TYPE {name} gauge", *lines]) for name, lines in self.families.items())
+    def open_metrics(self) -> str:
+        """Return the samples in the OpenMetrics format, with times in seconds, for promtool."""
+        blocks = (
+            "\n".join([f"# TYPE {name} gauge", *(f"{line} {time_s:.3f}" for line, time_s in lines)])
+            for name, lines in self.families.items()
+        )
         return "\n".join([*blocks, "# EOF\n"])
+
+    def exposition(self) -> str:
+        """Return the samples in Prometheus' text format, with times in milliseconds, for VictoriaMetrics."""
+        lines = (line for family in self.families.values() for line in family)
+        return "".join(f"{line} {round(time_s * 1000)}\n" for line, time_s in lines)
 
 
 def _escaped(value: str) -> str:

@@ -10,13 +10,13 @@ from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.promql import CPU
 from memroll.detection.samples import ReadRequest, SampleRange
-from tests.contract.prometheus.real_prometheus import back_fill, running
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, ramp, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memroll.detection.series import Series
+    from tests.contract.prometheus.stores import Store
 
 END = T0 + 7200
 RATE_S = 300.0
@@ -46,10 +46,8 @@ for code, per_s in (("200", 2.0), ("500", 0.5)):
 
 
 @pytest.fixture(scope="module")
-def address(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    back_fill(HISTORY, folder)
-    with running(program, folder) as found:
+def address(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with store.serving(HISTORY, tmp_path_factory.mktemp("store")) as found:
         yield found
 
 

@@ -14,7 +14,6 @@ from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.promql import RSS
 from memroll.detection.samples import ReadRequest, SampleRange
-from tests.contract.prometheus.real_prometheus import back_fill, running
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, ramp, record, within
 from tests.contract.prometheus.scripted_server import Exchange, ScriptedServer
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memroll.detection.samples import PrefilterResult, PrefilterRow
+    from tests.contract.prometheus.stores import Store
 
 END = T0 + 7200
 WINDOWS = (600.0, 3600.0, 7200.0)
@@ -60,10 +60,8 @@ for name in MANY:
 
 
 @pytest.fixture(scope="module")
-def address(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    back_fill(HISTORY, folder)
-    with running(program, folder) as found:
+def address(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with store.serving(HISTORY, tmp_path_factory.mktemp("store")) as found:
         yield found
 
 
@@ -188,26 +186,22 @@ class EndingContainerExporter:
             time.sleep(0.02)
 
 
-async def test_a_series_missing_in_a_scrape_ends_at_once(program: str, tmp_path: Path) -> None:
+async def test_a_series_missing_in_a_scrape_ends_at_once(store: Store, tmp_path: Path) -> None:
     """Without the staleness marker it would stay current for five minutes; the marker is no sample."""
     exporter = EndingContainerExporter()
-    with ScriptedServer([exporter]) as target:
-        config = (
-            "global: {scrape_interval: 200ms, scrape_timeout: 200ms}\n"
-            f"scrape_configs: [{{job_name: kubelet, static_configs: [{{targets: ['{target.host}']}}]}}]\n"
-        )
-        max_concurrent = "--scrape.discovery-reload-interval=100ms"
-        with (
-            running(program, tmp_path, max_concurrent, config=config) as address,
-            closing(client_of(address)) as client,
-        ):
-            exporter.wait_for(5)
-            exporter.shows = False
-            shown = exporter.asked
-            exporter.wait_for(shown + 3)
-            now_s = datetime.now(UTC).timestamp()  # noqa: TID251 - the server scrapes by the wall clock
-            row = only(await client.prefilter("default", "ai", ["stale"], [300.0], now_s))
-            read = await client.read("default", ReadRequest("ai", ["stale"], SampleRange(300.0, None), now_s))
+    with (
+        ScriptedServer([exporter]) as target,
+        store.scraping(target.host, tmp_path) as address,
+        closing(client_of(address)) as client,
+    ):
+        exporter.wait_for(5)
+        exporter.shows = False
+        shown = exporter.asked
+        exporter.wait_for(shown + 3)
+        store.flush(address)
+        now_s = datetime.now(UTC).timestamp()  # noqa: TID251 - the server scrapes by the wall clock
+        row = only(await client.prefilter("default", "ai", ["stale"], [300.0], now_s))
+        read = await client.read("default", ReadRequest("ai", ["stale"], SampleRange(300.0, None), now_s))
     assert (row.rss_bytes, row.last_s) == (None, -np.inf)
     assert (row.slopes_bytes_per_s[0] or 0) > 0
     values = [v for _, v in pairs(read.rows[0].rss)]

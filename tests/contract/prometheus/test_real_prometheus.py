@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from memroll.detection.samples import QueryResult, SeriesRow
     from tests.contract.prometheus.certificates import Certificates
+    from tests.contract.prometheus.stores import Store
 
 AT = T0 + 1800
 OLD, NEW, OTHER, SIDE = "a" * 64, "b" * 64, "c" * 64, "d" * 64
@@ -52,21 +53,21 @@ record(HISTORY, "everywhere", "5" * 64, ramp(T0, T0 + 1790, base=9e8), cluster="
 record(HISTORY, "everywhere", "6" * 64, ramp(T0, T0 + 1790, base=9e8))
 HOSTILE_PAST = record(HISTORY, HOSTILE, "", ramp(T0, T0 + 1800), namespace=HOSTILE)
 record(HISTORY, "odd", "1" * 64, [(T0 + 1000, float("nan")), (T0 + 1010, float("inf")), (T0 + 1020, 5.0)])
-record(HISTORY, "dense", "2" * 64, ramp(T0, T0 + 1800, 0.25))
 
 
 @pytest.fixture(scope="module")
-def address(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    back_fill(HISTORY, folder)
-    with running(program, folder, f"--query.max-samples={MAX_SAMPLES}") as found:
+def address(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with store.serving(HISTORY, tmp_path_factory.mktemp("store")) as found:
         yield found
+
+
+def client_of(address: str) -> PrometheusClient:
+    return PrometheusClient(Connections(connections={"default": Connection(url=f"http://{address}")}))
 
 
 @pytest.fixture
 def client(address: str) -> Iterator[PrometheusClient]:
-    connection = Connection(url=f"http://{address}")
-    made = PrometheusClient(Connections(connections={"default": connection}))
+    made = client_of(address)
     yield made
     made.close()
 
@@ -198,9 +199,16 @@ async def test_unknown_pods_give_an_empty_result(client: PrometheusClient) -> No
     assert (await read(client, "chat-1", at_s=AT + 1e8)).rows == ()
 
 
-async def test_a_query_that_exceeds_prometheus_limits(client: PrometheusClient) -> None:
-    with pytest.raises(PrometheusUnavailableError, match="too many samples") as caught:
-        await read(client, "dense")
+async def test_a_query_that_exceeds_prometheus_limits(program: str, tmp_path: Path) -> None:
+    """The similar option of VictoriaMetrics does not apply to raw samples, which it exports."""
+    dense = SampleHistory()
+    record(dense, "dense", "2" * 64, ramp(T0, T0 + 1800, 0.25))
+    back_fill(dense, tmp_path)
+    with running(program, tmp_path, f"--query.max-samples={MAX_SAMPLES}") as address:
+        client = client_of(address)
+        with pytest.raises(PrometheusUnavailableError, match="too many samples") as caught:
+            await read(client, "dense")
+        client.close()
     assert caught.value.reason == "BadQuery"
 
 
@@ -208,9 +216,26 @@ async def test_ping(client: PrometheusClient) -> None:
     await client.ping("default")
 
 
-async def test_a_wrong_path(address: str) -> None:
-    wrong = Connections(connections={"default": Connection(url=f"http://{address}/elsewhere")})
-    with pytest.raises(PrometheusUnavailableError, match=r"BadResponse: .* HTTP 404: check the url's path"):
+async def test_get_returns_the_same_as_post(address: str, client: PrometheusClient) -> None:
+    connection = Connection(url=f"http://{address}", method="GET")
+    by_get = PrometheusClient(Connections(connections={"default": connection}))
+    pods = ["chat-1", "chat-2", "chat-3", "chat.4", *(f"a-very-long-name-of-a-pod-{n}" for n in range(200))]
+    await by_get.ping("default")
+    read_by_get, read_by_post = [await read(c, *pods) for c in (by_get, client)]
+    key = [(r.pod, r.container_id, pairs(r.rss)) for r in sorted(read_by_get.rows, key=lambda r: r.container_id)]
+    assert key == [
+        (r.pod, r.container_id, pairs(r.rss)) for r in sorted(read_by_post.rows, key=lambda r: r.container_id)
+    ]
+    assert len(key) == 5
+    by_get.close()
+
+
+@pytest.mark.parametrize("path", ["elsewhere", "select/0/prometheus"], ids=["any", "that of another store"])
+async def test_a_wrong_path(address: str, store: Store, path: str) -> None:
+    """VictoriaMetrics returns 400 for an unknown path, such as that of its cluster version on a single node."""
+    status = 404 if store.is_prometheus else 400
+    wrong = Connections(connections={"default": Connection(url=f"http://{address}/{path}")})
+    with pytest.raises(PrometheusUnavailableError, match=rf"BadResponse: .* HTTP {status}: check the url's path"):
         await PrometheusClient(wrong).ping("default")
 
 

@@ -12,13 +12,13 @@ from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.promql import OOMS
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.model.pod_names import PodPattern
-from tests.contract.prometheus.real_prometheus import back_fill, running
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, record, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from memroll.detection.samples import QueryResult, SeriesRow
+    from tests.contract.prometheus.stores import Store
 
 STEP = 60
 END = T0 + 7200
@@ -40,7 +40,7 @@ KNOWN: dict[str, Samples] = {
     "every-30": record(HISTORY, "every-30", "2" * 64, noisy(T0, END, 30)),
     "every-60": record(HISTORY, "every-60", "3" * 64, noisy(T0, END, 60)),
     "gaps": record(HISTORY, "gaps", "4" * 64, [*noisy(T0, T0 + 3000, 15), *noisy(T0 + 4000, END, 15)]),
-    "cliff": record(HISTORY, "cliff", "5" * 64, [(t, v if t < T0 + 4321 else v / 9) for t, v in noisy(T0, END, 15)]),
+    "cliff": record(HISTORY, "cliff", "5" * 64, [(t, v if t < T0 + 4321 else v // 9) for t, v in noisy(T0, END, 15)]),
     "nameless": record(HISTORY, "nameless", "", noisy(T0, END, 30), node="a"),
     "cgroup": record(HISTORY, "cgroup", "", noisy(T0, END, 30), id=f"/k/cri-containerd-{'6' * 64}.scope"),
 }
@@ -61,10 +61,8 @@ record(HISTORY, "chat-7f9c-zzzzz", "", noisy(T0, T0 + 1000, 30), namespace="othe
 
 
 @pytest.fixture(scope="module")
-def address(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("prometheus")
-    back_fill(HISTORY, folder)
-    with running(program, folder) as found:
+def address(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with store.serving(HISTORY, tmp_path_factory.mktemp("store")) as found:
         yield found
 
 

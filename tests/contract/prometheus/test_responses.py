@@ -48,7 +48,8 @@ async def test_the_query_is_posted_in_the_body(serving: Callable[..., ScriptedSe
         "time": "1020.000",
         "partial_response": "false",
         "dedup": "true",
-        "max_source_resolution": "0s",
+        "max_source_resolution": "1s",
+        "latency_offset": "1ms",
     }
     assert working_set.form["query"].startswith("container_memory_working_set_bytes{")
     assert ooms.form["query"].startswith("container_oom_events_total{")
@@ -134,6 +135,9 @@ async def test_a_read_is_complete_or_fails(
 STATUSES = [
     pytest.param(responding(401, "no"), "Unauthorized", "HTTP 401", id="401 is Unauthorized"),
     pytest.param(responding(403, "no"), "Forbidden", "HTTP 403", id="403 is Forbidden"),
+    pytest.param(responding(403, "no"), "Forbidden", "or set method: GET", id="403 by POST"),
+    pytest.param(responding(405, "no"), "Forbidden", "HTTP 405: POST is not permitted: set method: GET", id="405"),
+    pytest.param(responding(400, "no"), "BadResponse", "HTTP 400: check the url's path", id="400 not of Prometheus"),
     pytest.param(failing(400, "bad_data", "parse error"), "BadQuery", "HTTP 400 (parse error)", id="400 has a message"),
     pytest.param(
         failing(422, "execution", "too many samples"), "BadQuery", "(too many samples)", id="422 has a message"

@@ -10,8 +10,8 @@ import pytest
 from memroll.backtest import policy, prometheus_traces
 from memroll.cli import run
 from memroll.errors import PrometheusUnavailableError, TerminalError
-from tests.contract.prometheus.real_prometheus import back_fill, need_prometheus, running
 from tests.contract.prometheus.sample_history import T0, SampleHistory
+from tests.contract.prometheus.stores import PROMETHEUS_2, VICTORIA_METRICS
 
 HOUR = 3600.0
 NOW_S = T0 + 60 * HOUR
@@ -38,10 +38,10 @@ def status(past, metric, pod, start_s, value, **labels):
     past.add(metric, {"namespace": "ai", "pod": pod, "container": "app", **labels}, samples)
 
 
-@pytest.fixture(scope="module")
-def url(tmp_path_factory):
+@pytest.fixture(scope="module", params=[PROMETHEUS_2, VICTORIA_METRICS], ids=lambda store: store.name)
+def url(request, tmp_path_factory):
     """Serve a pod whose first container instance leaks into its limit, idle pods, and a pod in another namespace."""
-    program, folder, past = need_prometheus(), tmp_path_factory.mktemp("prometheus"), SampleHistory()
+    past = SampleHistory()
     memory(past, WEB, FIRST, T0 + 60, KILLED_S, per_hour_mib=10)
     memory(past, WEB, SECOND, KILLED_S + 60, NOW_S)
     memory(past, DB, ONLY, T0 + 60, NOW_S - HOUR)
@@ -53,8 +53,7 @@ def url(tmp_path_factory):
     status(past, "container_spec_memory_limit_bytes", DB, T0, 256 * MIB)
     status(past, "kube_pod_container_status_last_terminated_reason", WEB, KILLED_S + 60, 1, reason="OOMKilled")
     status(past, "kube_pod_container_status_last_terminated_reason", DB, T0, 0, reason="OOMKilled")
-    back_fill(past, folder)
-    with running(program, folder) as address:
+    with request.param.serving(past, tmp_path_factory.mktemp("store")) as address:
         yield f"http://{address}"
 
 

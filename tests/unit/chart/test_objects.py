@@ -83,7 +83,7 @@ def test_the_pod_is_probed_scraped_and_limited(helm: Helm) -> None:
 
 def test_the_operator_reads_the_rendered_connections(helm: Helm, tmp_path: Path) -> None:
     full = {
-        "url": "https://thanos:9091", "authorization": {"credentialsFile": TOKEN},
+        "url": "https://thanos:9091", "method": "GET", "authorization": {"credentialsFile": TOKEN},
         "tls": {"caFile": "/ca", "certFile": "/c", "keyFile": "/k", "serverName": "thanos"},
         "headers": {"X-Scope-OrgID": "a"}, "queryParams": {"tenant": "1"}, "matchLabels": {"cluster": "prod-eu"},
         "timeoutSeconds": 7.5,

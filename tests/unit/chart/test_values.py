@@ -68,7 +68,7 @@ def test_contradicting_values_are_refused_with_the_remedy(helm: Helm, sets: list
         "prometheus.connections.default.tls={ca: /x}", "log.level=debug", "crds.keeep=false", "replicaCount=many",
         "watchNamespaces=ai", "prometheus.connections.default.url=prometheus:9090", "image.digest=abc",
         "leaderElection.leaseSeconds=1", "restart.enable=true", "preDeleteHook.timeoutSeconds=5m",
-        "maxPoliciesAtOnce=0", "http.port=80",
+        "maxPoliciesAtOnce=0", "http.port=80", "prometheus.connections.default.method=PUT",
         "rollRateLimit.maxRollsPerHour=many", "rollRateLimit.maxNamespaceShare=0",
         "rollRateLimit.namespaceQuota=0%", "rollRateLimit.namespaceQuota=0.5",
     ],

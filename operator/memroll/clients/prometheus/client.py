@@ -56,7 +56,8 @@ class PrometheusClient:
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> PrefilterResult:
             rows = StatisticRowBuilder(namespace, windows)
-            for query in query_plan.plan_prefilter(session.scope(namespace), pods, windows):
+            scope = session.scope(namespace)
+            for query in query_plan.plan_prefilter(scope, pods, windows, session.max_names_bytes):
                 response = session.query(query.expression, at_s, timeout)
                 rows.add(query.statistic, iter_series(response, "vector"), query.pods.matches)
             return PrefilterResult(rows.build(), windows, at_s)
@@ -72,7 +73,7 @@ class PrometheusClient:
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> QueryResult:
             rows = SeriesRowBuilder(request.namespace)
-            for query in query_plan.plan_read(request, session.match_labels):
+            for query in query_plan.plan_read(request, session.match_labels, session.max_names_bytes):
                 response = session.query(query.expression, query.at_s, timeout)
                 rows.add(query.kind, iter_series(response, "matrix"), query.time_range, query.pods.matches)
             return QueryResult(rows.build(), request.at_s)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
@@ -24,7 +24,18 @@ if TYPE_CHECKING:
 MAX_SHOWN_PROBLEMS = 5
 """Maximum number of errors in a message about the file; chosen by hand."""
 RESERVED_PARAMETERS = frozenset(
-    {"query", "time", "timeout", "start", "end", "step", "dedup", "partial_response", "max_source_resolution"}
+    {
+        "query",
+        "time",
+        "timeout",
+        "start",
+        "end",
+        "step",
+        "dedup",
+        "partial_response",
+        "max_source_resolution",
+        "latency_offset",
+    }
 )
 """Query parameters that memroll sets itself."""
 RESERVED_LABELS = frozenset({"namespace", "pod", "container"})
@@ -131,6 +142,8 @@ class Connection(Section):
     """One Prometheus, or any server with its query API."""
 
     url: Url
+    method: Literal["GET", "POST"] = "POST"
+    """HTTP method of queries. GET is for proxies that do not permit POST."""
     authorization: Authorization | None = None
     basic_auth: BasicAuth | None = None
     tls: Tls = Tls()

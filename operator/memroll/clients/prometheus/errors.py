@@ -7,9 +7,11 @@ of Prometheus itself.
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 from enum import StrEnum
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from requests import exceptions as foreign
@@ -39,6 +41,7 @@ class QueryErrorReason(StrEnum):
     UNREACHABLE = "Unreachable"
 
 
+PATH_REMEDY = "check the url's path: the query API is expected below it, at /api/v1/query"
 TRANSIENT_STATUSES = frozenset({502, 503, 504})
 _BY_STATUS = {
     400: (QueryErrorReason.BAD_QUERY, "check Prometheus' version and query limits"),
@@ -56,10 +59,43 @@ _BY_CLASS = {
     3: (QueryErrorReason.REDIRECTED, "use the address that it redirects to"),
     5: (QueryErrorReason.UNREACHABLE, "see Prometheus' log"),
 }
-_OTHER_STATUS = (
-    QueryErrorReason.BAD_RESPONSE,
-    "check the url's path: the query API is expected below it, at /api/v1/query",
+_OTHER_STATUS = (QueryErrorReason.BAD_RESPONSE, PATH_REMEDY)
+_BY_TEXT = (
+    (
+        # Thanos, Mimir. Their limits are errors of the query, not of a store.
+        re.compile(
+            r"(?!.*(?:ResourceExhausted|exceeded (?:\w+ )*limit)).*(?:StoreAPI|Store Gateway|rpc error)", re.DOTALL
+        ),
+        frozenset({422, 500, 503}),
+        (QueryErrorReason.PARTIAL_DATA, "a store did not respond, and partial data are not used: is every store up?"),
+    ),
+    (
+        re.compile(r".*no org id", re.DOTALL),  # Mimir, Cortex
+        frozenset({401}),
+        (QueryErrorReason.UNAUTHORIZED, "set the tenant, in the connection's headers.X-Scope-OrgID"),
+    ),
+    (
+        re.compile(r".*request or configuration is malformed", re.DOTALL),  # kube-rbac-proxy
+        frozenset({400}),
+        (QueryErrorReason.BAD_QUERY, "OpenShift's port 9092 requires queryParams.namespace in the connection"),
+    ),
+    (
+        re.compile(r".*conflict(?:s with injected|ing label matcher)", re.DOTALL),  # prom-label-proxy
+        frozenset({400}),
+        (QueryErrorReason.BAD_QUERY, "the proxy permits another namespace only: use one connection per namespace"),
+    ),
 )
+"""Reason and remedy by words in the body, where the status alone is ambiguous (design note 0020)."""
+_BY_METHOD = {
+    ("POST", 403): (
+        QueryErrorReason.FORBIDDEN,
+        "allow the connection's user to query, or set method: GET where a proxy does not permit POST",
+    ),
+    ("POST", 405): (QueryErrorReason.FORBIDDEN, "POST is not permitted: set method: GET in the connection"),
+    ("POST", 501): (QueryErrorReason.FORBIDDEN, "POST is not permitted: set method: GET in the connection"),
+    ("GET", 414): (QueryErrorReason.TOO_LARGE, "the URL is too long for it: set method: POST in the connection"),
+    ("GET", 431): (QueryErrorReason.TOO_LARGE, "the URL is too long for it: set method: POST in the connection"),
+}
 
 
 class TransientError(PrometheusUnavailableError):
@@ -73,6 +109,14 @@ def timeout_error(host: str, timeout_s: float) -> PrometheusUnavailableError:
 
 def too_large_error(host: str, max_bytes: int) -> PrometheusUnavailableError:
     text = f"{host} sent more than {max_bytes} bytes: shorten the window or scrape less often"
+    return PrometheusUnavailableError(QueryErrorReason.TOO_LARGE, text)
+
+
+def url_too_long_error(host: str, length: int, max_length: int) -> PrometheusUnavailableError:
+    text = (
+        f"a query of {host} by GET has a URL of {length} characters, and at most {max_length} are sent: "
+        "set method: POST, or use fewer matchLabels and queryParams"
+    )
     return PrometheusUnavailableError(QueryErrorReason.TOO_LARGE, text)
 
 
@@ -98,20 +142,36 @@ def from_exception(host: str, error: Exception) -> PrometheusUnavailableError:
     return TransientError(QueryErrorReason.UNREACHABLE, text)
 
 
-def from_status(host: str, status: int, error: ErrorResponse) -> PrometheusUnavailableError:
+def from_status(host: str, method: str, status: int, error: ErrorResponse) -> PrometheusUnavailableError:
     """Translate an HTTP status other than 200."""
     if error.kind == "timeout":
         reason, remedy = QueryErrorReason.QUERY_TIMEOUT, "shorten the window, or raise Prometheus' query timeout"
         return PrometheusUnavailableError(reason, f"{host} returned HTTP {status}{error}: {remedy}")
-    reason, remedy = _BY_STATUS.get(status) or _BY_CLASS.get(status // 100) or _OTHER_STATUS
+    reason, remedy = _explain(method, status, error)
     kind = TransientError if status in TRANSIENT_STATUSES else PrometheusUnavailableError
     return kind(reason, f"{host} returned HTTP {status}{error}: {remedy}")
 
 
-class ErrorResponse:
-    """Error type and text from the body of an error response; empty for any other body."""
+def _explain(method: str, status: int, error: ErrorResponse) -> tuple[QueryErrorReason, str]:
+    """Return reason and remedy, by the most specific of text, method and status."""
+    for words, statuses, explanation in _BY_TEXT:
+        if status in statuses and words.match(error.body):
+            return explanation
+    if status == HTTPStatus.BAD_REQUEST and not error.is_prometheus:
+        return _OTHER_STATUS  # VictoriaMetrics' response to an unknown path; or not a store at all
+    found = _BY_METHOD.get((method, status)) or _BY_STATUS.get(status) or _BY_CLASS.get(status // 100)
+    return found or _OTHER_STATUS
 
-    def __init__(self, kind: str = "", text: str = "") -> None:
+
+class ErrorResponse:
+    """Error type and text from the body of an error response; empty for a body of another format.
+
+    `body` is only compared with known words: no message contains it.
+    """
+
+    def __init__(self, body: str, *, is_prometheus: bool = False, kind: str = "", text: str = "") -> None:
+        self.body = body
+        self.is_prometheus = is_prometheus
         self.kind = kind
         self._text = text
 
@@ -120,11 +180,12 @@ class ErrorResponse:
         try:
             content = json.loads(body)
         except (ValueError, RecursionError):
-            return cls()
+            return cls(body)
         if not isinstance(content, dict) or content.get("status") != "error":
-            return cls()
+            return cls(body)
         kind, text = content.get("errorType"), content.get("error")
-        return cls(kind if isinstance(kind, str) else "", text if isinstance(text, str) else "")
+        kind, text = (found if isinstance(found, str) else "" for found in (kind, text))
+        return cls(text, is_prometheus=True, kind=kind, text=text)
 
     def __str__(self) -> str:
         shown = "".join(c if c.isprintable() else " " for c in self._text[:MAX_ERROR_CHARS])

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,8 +21,6 @@ OOMS = "container_oom_events_total"
 ALIVE = "vector(1)"
 """Cheapest query that the query engine evaluates."""
 
-MAX_PATTERN_BYTES = 16 * 1024
-"""Maximum size of a regex of pod names, in bytes; chosen by hand."""
 MIN_RATE_WINDOW_S = 300.0
 """Minimum window of a rate, in seconds: five scrapes at an interval of one minute, or four if one failed."""
 
@@ -116,9 +115,18 @@ def raw_samples(selector: str, window_s: float) -> str:
     return f"{selector}[{format_duration(window_s)}]"
 
 
-def subquery(expression: str, window_s: float, step_s: float) -> str:
-    """Return a subquery: the expression at each multiple of the step in the window."""
-    return f"{expression}[{format_duration(window_s)}:{format_duration(step_s)}]"
+def subquery(expression: str, start_s: float, end_s: float, step_s: float) -> tuple[str, float] | None:
+    """Return a subquery for the multiples of the step in (start_s, end_s], and its time; None if there are none.
+
+    Its time is the last of these multiples and its window a whole number of steps (design note 0020). The first point
+    may be at or before `start_s`: Prometheus 2 includes the first instant of a window, Prometheus 3 does not.
+    """
+    start, end, step = (round(seconds * 1000) for seconds in (start_s, end_s, step_s))
+    last = end // step * step
+    if last <= start:
+        return None
+    window_s = -((start - last) // step) * step / 1000
+    return f"{expression}[{format_duration(window_s)}:{format_duration(step_s)}]", last / 1000
 
 
 def over_time(function: str, selector: str, window_s: float) -> str:
@@ -160,13 +168,16 @@ def format_duration(seconds: float) -> str:
     return f"{millis // 1000}s" if millis % 1000 == 0 else f"{millis}ms"
 
 
-def chunk_pods(pods: Sequence[str], max_pods: int) -> Iterator[tuple[str, ...]]:
-    """Split the names so that each query stays small. Sorted: the same pods give the same queries."""
+def chunk_pods(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[tuple[str, ...]]:
+    """Split the names so that each query stays small. Sorted: the same pods give the same queries.
+
+    `max_bytes` limits the names of one chunk as a form or a URL contains them.
+    """
     chunk: list[str] = []
     size = 0
     for pod in sorted(set(pods)):
-        pod_size = len(quote(any_of([pod])).encode()) + 1
-        if chunk and (len(chunk) == max_pods or size + pod_size > MAX_PATTERN_BYTES):
+        pod_size = len(quote_plus(quote(any_of(["", pod])))) - len(quote_plus(quote("")))
+        if chunk and (len(chunk) == max_pods or size + pod_size > max_bytes):
             yield tuple(chunk)
             chunk, size = [], 0
         chunk.append(pod)

@@ -24,6 +24,10 @@ MAX_READ_PODS = 100
 """Maximum number of pods per query for series (design note 0005)."""
 MAX_PREFILTER_PODS = 400
 """Maximum number of pods per prefilter query. The response has one point per container; larger ones save no time."""
+MAX_NAMES_BYTES = 14 * 1024
+"""Maximum size of all pod names in a query, in bytes: VictoriaMetrics accepts queries of 16 KiB."""
+NAMES_PER_READ = 2
+"""Maximum number of times for which a query of a read contains the names: twice in that of the load."""
 MAX_POINTS = 250_000
 """Maximum number of points per response, estimated: about 7 MiB."""
 ESTIMATED_CONTAINERS = 2
@@ -104,9 +108,11 @@ class PrefilterQuery:
     pods: PodFilter
 
 
-def plan_prefilter(scope: QueryScope, pods: Sequence[str], windows_s: Sequence[float]) -> Iterator[PrefilterQuery]:
+def plan_prefilter(
+    scope: QueryScope, pods: Sequence[str], windows_s: Sequence[float], max_names_bytes: int = MAX_NAMES_BYTES
+) -> Iterator[PrefilterQuery]:
     """Yield the queries for the statistics of all containers of these pods."""
-    for chunk in _by_name(pods, MAX_PREFILTER_PODS):
+    for chunk in _by_name(pods, MAX_PREFILTER_PODS, max_names_bytes):
         rss = promql.container_selector(StatisticKind.RSS, scope, chunk.matcher)
         working_set = promql.container_selector(StatisticKind.WORKING_SET, scope, chunk.matcher)
         for window_s in windows_s:
@@ -117,14 +123,16 @@ def plan_prefilter(scope: QueryScope, pods: Sequence[str], windows_s: Sequence[f
         yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)
 
 
-def plan_read(request: ReadRequest, match_labels: Mapping[str, str]) -> Iterator[Query]:
+def plan_read(
+    request: ReadRequest, match_labels: Mapping[str, str], max_names_bytes: int = MAX_NAMES_BYTES
+) -> Iterator[Query]:
     """Yield the queries for the series of all containers of the named pods, and of pods that match a pattern."""
     scope = QueryScope(request.namespace, match_labels)
-    named = _by_name(request.pods, max_pods_per_query(request.sample_range))
+    named = _by_name(request.pods, max_pods_per_query(request.sample_range), max_names_bytes // NAMES_PER_READ)
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
         for kind in _AGGREGATION:
             yield from _memory_queries(request, scope, kind, pods)
-        yield _load_query(request, scope, pods)
+        yield from _load_queries(request, scope, pods)
 
 
 def max_pods_per_query(sample_range: SampleRange) -> int:
@@ -133,8 +141,8 @@ def max_pods_per_query(sample_range: SampleRange) -> int:
     return max(1, min(MAX_READ_PODS, int(MAX_POINTS / max(points, 1.0))))
 
 
-def _by_name(pods: Sequence[str], max_pods: int) -> Iterator[PodFilter]:
-    for chunk in promql.chunk_pods(pods, max_pods):
+def _by_name(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[PodFilter]:
+    for chunk in promql.chunk_pods(pods, max_pods, max_bytes):
         yield PodFilter(Matcher("pod", MatchOperator.MATCHES, promql.any_of(chunk)), frozenset(chunk).__contains__)
 
 
@@ -154,14 +162,23 @@ def _memory_queries(request: ReadRequest, scope: QueryScope, kind: SeriesKind, p
     selector = promql.container_selector(kind, scope, pods.matcher)
     step_s = request.sample_range.step_s
     raw_from_s = request.start_s
-    if step_s is not None and (until_s := _steps_end_s(request.at_s, step_s)) >= request.start_s + step_s:
-        raw_from_s = until_s
+    if step_s is not None:
         aggregated = promql.over_time(_AGGREGATION[kind], selector, step_s)
-        expression = promql.subquery(aggregated, until_s - request.start_s, step_s)
-        complete_steps = TimeRange(request.start_s + step_s - TICK_S, until_s)
-        yield Query(expression, until_s, kind, complete_steps, pods)
+        complete_steps = TimeRange(request.start_s + step_s - TICK_S, _steps_end_s(request.at_s, step_s))
+        for query in _stepped(aggregated, step_s, kind, complete_steps, pods):
+            raw_from_s = query.at_s
+            yield query
     expression = promql.raw_samples(selector, request.at_s - raw_from_s)
     yield Query(expression, request.at_s, kind, TimeRange(raw_from_s, request.at_s), pods)
+
+
+def _stepped(
+    expression: str, step_s: float, kind: SeriesKind, time_range: TimeRange, pods: PodFilter
+) -> Iterator[Query]:
+    """Yield a query for the expression at each multiple of the step in the range, if there are any."""
+    found = promql.subquery(expression, time_range.start_s, time_range.end_s, step_s)
+    if found is not None:
+        yield Query(*found, kind, time_range, pods)
 
 
 def _steps_end_s(at_s: float, step_s: float) -> float:
@@ -173,12 +190,11 @@ def _steps_end_s(at_s: float, step_s: float) -> float:
     return (at // step - 1) * step / 1000
 
 
-def _load_query(request: ReadRequest, scope: QueryScope, pods: PodFilter) -> Query:
+def _load_queries(request: ReadRequest, scope: QueryScope, pods: PodFilter) -> Iterator[Query]:
     step_s = request.sample_range.step_s or LOAD_STEP_S
     if request.load_metric is None:
         kind, rate = SeriesKind.LOAD, promql.cpu_rate(scope, pods.matcher, step_s)
     else:
         kind = SeriesKind.POD_LOAD
         rate = promql.pod_rate(request.load_metric, scope, pods.matcher, step_s)
-    expression = promql.subquery(rate, request.sample_range.lookback_s, step_s)
-    return Query(expression, request.at_s, kind, TimeRange(request.start_s, request.at_s), pods)
+    yield from _stepped(rate, step_s, kind, TimeRange(request.start_s, request.at_s), pods)

@@ -106,15 +106,18 @@ class StatisticRowBuilder:
         slopes = (
             statistics.get(Statistic(StatisticKind.SLOPE, w)) if n >= MIN_SAMPLES else None for w, n in counts.items()
         )
+        rss_bytes = statistics.get(Statistic(StatisticKind.RSS))
+        # VictoriaMetrics also returns a time for a series that a scrape no longer has, where Prometheus does not.
+        last_s = -np.inf if rss_bytes is None else statistics.get(Statistic(StatisticKind.LAST), -np.inf)
         return PrefilterRow(
             key.pod,
             key.container,
             key.container_id,
             tuple(slopes),
             int(max(counts.values(), default=0)),
-            statistics.get(Statistic(StatisticKind.RSS)),
+            rss_bytes,
             statistics.get(Statistic(StatisticKind.WORKING_SET)),
-            statistics.get(Statistic(StatisticKind.LAST), -np.inf),
+            last_s,
         )
 
 

@@ -17,7 +17,7 @@ import requests
 import urllib3
 from prometheus_api_client import PrometheusConnect
 
-from memroll.clients.prometheus import errors
+from memroll.clients.prometheus import errors, query_plan
 from memroll.clients.prometheus.credentials import read_credentials
 from memroll.clients.prometheus.http_adapter import NO_RETRY, PrometheusHttpAdapter
 from memroll.clients.prometheus.promql import QueryScope
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5.0
 """Timeout for connecting, in seconds; chosen by hand."""
+MAX_URL_CHARS = 8000
+"""Maximum length of path and query of a URL, in characters: common proxies accept request lines of 8 KiB."""
+MAX_URL_NAMES_BYTES = 4 * 1024
+"""Maximum size of all pod names in a URL, in bytes; the rest is for other parts of the query. Chosen by hand."""
 CHUNK_BYTES = 256 * 1024
 """Size of the parts in which a body is read, in bytes; chosen by hand."""
 MAX_ERROR_BYTES = 16 * 1024
@@ -60,7 +64,7 @@ class PrometheusSession:
         self._http = _http_session(connection)
         if self._credentials.header:
             self._http.headers["Authorization"] = self._credentials.header
-        self._client = PrometheusConnect(connection.url, session=self._http, retry=NO_RETRY, method="POST")
+        self._client = PrometheusConnect(connection.url, session=self._http, retry=NO_RETRY, method=connection.method)
         # Replaces the adapter that the client mounts on the URL, and those of the schemes, which requests would use
         # if it normalizes the URL differently.
         adapter = PrometheusHttpAdapter(connection.tls.server_name, limits.max_concurrent)
@@ -75,6 +79,11 @@ class PrometheusSession:
     def match_labels(self) -> Mapping[str, str]:
         """Labels that every queried series must have."""
         return self._connection.match_labels
+
+    @property
+    def max_names_bytes(self) -> int:
+        """Maximum size of all pod names in a query, in bytes."""
+        return MAX_URL_NAMES_BYTES if self._connection.method == "GET" else query_plan.MAX_NAMES_BYTES
 
     def scope(self, namespace: str) -> QueryScope:
         """Return the scope of queries about a namespace."""
@@ -98,7 +107,7 @@ class PrometheusSession:
         if timeout.is_expired():
             raise self._timeout_error(timeout)
         try:
-            with self._post(query, at_s, timeout) as response:
+            with self._send(query, at_s, timeout) as response:
                 return self._read_text(response, timeout)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             late = timeout.is_expired() or isinstance(error, requests.ReadTimeout)
@@ -108,26 +117,21 @@ class PrometheusSession:
     def _timeout_error(self, timeout: Timeout) -> PrometheusUnavailableError:
         return errors.timeout_error(self.host, timeout.timeout_s)
 
-    def _post(self, query: str, at_s: float | None, timeout: Timeout) -> requests.Response:
+    def _send(self, query: str, at_s: float | None, timeout: Timeout) -> requests.Response:
         remaining_s = timeout.remaining_s + 0.001  # requests takes zero for no timeout
-        form = {
-            "query": query,
-            "timeout": f"{remaining_s:.3f}",
-            # Thanos: fail if a store is missing; one of two replicas; no downsampled data. Others ignore these.
-            "partial_response": "false",
-            "dedup": "true",
-            "max_source_resolution": "0s",
-        }
-        if at_s is not None:
-            form["time"] = f"{at_s:.3f}"
-        return self._http.post(
-            f"{self._client.url}/api/v1/query",
-            data=form,
-            params=self._connection.query_params,
-            timeout=(min(CONNECT_TIMEOUT_S, remaining_s), remaining_s),
-            allow_redirects=False,
-            stream=True,
-        )
+        request = self._request(_query_fields(query, at_s, remaining_s))
+        limits_s = (min(CONNECT_TIMEOUT_S, remaining_s), remaining_s)
+        return self._http.send(request, timeout=limits_s, allow_redirects=False, stream=True)
+
+    def _request(self, fields: Mapping[str, str]) -> requests.PreparedRequest:
+        method, url = self._connection.method, f"{self._client.url}/api/v1/query"
+        parameters = self._connection.query_params
+        if method == "POST":
+            return self._http.prepare_request(requests.Request(method, url, data=fields, params=parameters))
+        request = self._http.prepare_request(requests.Request(method, url, params={**parameters, **fields}))
+        if len(request.path_url) > MAX_URL_CHARS:
+            raise errors.url_too_long_error(self.host, len(request.path_url), MAX_URL_CHARS)
+        return request
 
     def _read_text(self, response: requests.Response, timeout: Timeout) -> str:
         ok = response.status_code == HTTPStatus.OK
@@ -140,8 +144,23 @@ class PrometheusSession:
         text = body.decode("utf-8", errors="replace")
         if not ok:
             error = errors.ErrorResponse.of(self._credentials.redact(text))
-            raise errors.from_status(self.host, response.status_code, error)
+            raise errors.from_status(self.host, self._connection.method, response.status_code, error)
         return text
+
+
+def _query_fields(query: str, at_s: float | None, timeout_s: float) -> dict[str, str]:
+    """Return the parameters of a query. Servers ignore those of other servers (design note 0020)."""
+    fields = {
+        "query": query,
+        "timeout": f"{timeout_s:.3f}",
+        # Thanos: fail if a store is missing; one of two replicas; no downsampled data. Its frontend drops `0s`.
+        "partial_response": "false",
+        "dedup": "true",
+        "max_source_resolution": "1s",
+        # VictoriaMetrics: also the newest samples. By default it hides those of the last 30 s.
+        "latency_offset": "1ms",
+    }
+    return fields if at_s is None else {**fields, "time": f"{at_s:.3f}"}
 
 
 def _http_session(connection: Connection) -> requests.Session:

@@ -14,6 +14,7 @@ FULL = """
 connections:
   default:
     url: https://prometheus.monitoring:9090/prometheus/
+    method: GET
     authorization: {credentialsFile: /etc/memroll/prometheus/token}
     tls: {caFile: /ca.pem, certFile: /tls.crt, keyFile: /tls.key, serverName: prometheus, insecureSkipVerify: false}
     headers: {X-Scope-OrgID: tenant-1}
@@ -39,13 +40,14 @@ def test_reads_every_field(tmp_path: Path) -> None:
     assert [str(f) for f in found.files()] == ["/etc/memroll/prometheus/token", "/ca.pem", "/tls.crt", "/tls.key"]
     assert (found.headers, found.query_params) == ({"X-Scope-OrgID": "tenant-1"}, {"namespace": "ai"})
     assert found.match_labels == {"cluster": "prod-eu", "_shard": "1"}
-    assert found.timeout_seconds == 12.5
+    assert (found.timeout_seconds, found.method) == (12.5, "GET")
     assert [str(f) for f in connections.get("other").files()] == ["/etc/memroll/prometheus/password"]
 
 
 def test_defaults_are_the_safe_ones() -> None:
     found = Connection(url="https://p")
     assert (found.tls.insecure_skip_verify, found.authorization, found.timeout_seconds) == (False, None, 20.0)
+    assert found.method == "POST", "a URL ends up in the logs of every proxy"
 
 
 @pytest.mark.parametrize("text", ["", "connections: {}", "# nothing yet"])
@@ -97,6 +99,9 @@ FIELDS = [
                  id="a line break in a label"),
     pytest.param("url: 'http://p', matchLabels: {cluster: 1}", "matchLabels.cluster: Input should be a valid string",
                  id="a number as a label"),
+    pytest.param("url: 'http://p', method: s3cr3t", "method: Input should be 'GET' or 'POST'", id="another method"),
+    pytest.param("url: 'http://p', queryParams: {latency_offset: s3cr3t}", "the parameter latency_offset is set by",
+                 id="another offset"),
     pytest.param("url: 'http://p', timeoutSeconds: .inf", "timeoutSeconds: Input should be", id="no timeout"),
     pytest.param("url: 'http://p', timeoutSeconds: 0", "timeoutSeconds: Input should be greater", id="timeout of 0"),
 ]  # fmt: skip

@@ -4,7 +4,6 @@ import pytest
 
 from memroll.clients.prometheus.promql import (
     CPU,
-    MAX_PATTERN_BYTES,
     RSS,
     Matcher,
     MatchOperator,
@@ -21,6 +20,8 @@ from memroll.clients.prometheus.promql import (
     series_selector,
     subquery,
 )
+from memroll.clients.prometheus.query_plan import plan_prefilter, plan_read
+from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.model.pod_names import PodPattern
 
 AI = QueryScope("ai", {})
@@ -33,7 +34,21 @@ def test_raw_samples_of_some_pods() -> None:
 
 
 def test_the_minimum_of_each_step() -> None:
-    assert subquery(over_time("min_over_time", SELECTED, 60), 3600, 60) == f"min_over_time({SELECTED}[60s])[3600s:60s]"
+    aggregated = over_time("min_over_time", SELECTED, 60)
+    assert subquery(aggregated, 60, 3660, 60) == (f"{aggregated}[3600s:60s]", 3660)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "end_s", "window", "at_s"),
+    [(60, 179, "60s", 120), (59, 120, "120s", 120), (60.001, 120, "60s", 120), (0.5, 240.25, "240s", 240)],
+)
+def test_a_subquery_has_the_multiples_of_its_step(start_s: float, end_s: float, window: str, at_s: float) -> None:
+    assert subquery("x", start_s, end_s, 60) == (f"x[{window}:60s]", at_s)
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(60, 119.999), (120, 120), (121, 90)])
+def test_a_range_without_a_multiple_has_no_subquery(start_s: float, end_s: float) -> None:
+    assert subquery("x", start_s, end_s, 60) is None
 
 
 @pytest.mark.parametrize(("step_s", "window"), [(15, "300s"), (60, "300s"), (300, "300s"), (900, "900s")])
@@ -106,18 +121,33 @@ def test_patterns_are_literal() -> None:
 
 
 def test_chunks_are_bounded_by_the_number_of_names() -> None:
-    chunks = list(chunk_pods([f"p{n:04}" for n in range(15)], 7))
+    chunks = list(chunk_pods([f"p{n:04}" for n in range(15)], 7, 1000))
     assert [len(c) for c in chunks] == [7, 7, 1]
 
 
 def test_chunks_are_bounded_by_bytes() -> None:
     names = [f"{n:02}{'x' * 1000}" for n in range(40)]
-    chunks = list(chunk_pods(names, 100))
+    chunks = list(chunk_pods(names, 100, 16_000))
     assert [name for chunk in chunks for name in chunk] == names
-    assert all(len(any_of(c)) <= MAX_PATTERN_BYTES for c in chunks)
-    assert len(chunks) == 3
+    assert [len(c) for c in chunks] == [15, 15, 10]
+
+
+def test_the_bytes_of_a_chunk_are_those_in_a_url() -> None:
+    """A dot is escaped in the pattern, its backslash in the literal, and both backslashes in the URL."""
+    assert [len(c) for c in chunk_pods(["a.b", "c.d", "e.f"], 100, 24)] == [2, 1]
+    assert [len(c) for c in chunk_pods(["a.b", "c.d", "e.f"], 100, 23)] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("pod_length", [45, 63, 118, 253])
+def test_a_query_has_at_most_16_kib(pod_length: int) -> None:
+    """The default limit of VictoriaMetrics. The query of a load contains the names twice."""
+    pods = [f"{n:0{pod_length}}" for n in range(450)]
+    request = ReadRequest("ai", pods, SampleRange(3600.0, 60.0), 1e9, load_metric="http_requests_total")
+    scope = QueryScope("ai", {"cluster": "prod-eu"})
+    queries = [*plan_read(request, scope.match_labels), *plan_prefilter(scope, pods, (3600.0,))]
+    assert max(len(q.expression) for q in queries) < 16 * 1024
 
 
 def test_chunks_are_the_same_for_the_same_pods() -> None:
-    assert list(chunk_pods(["b", "a", "b"], 100)) == [("a", "b")]
-    assert list(chunk_pods([], 100)) == []
+    assert list(chunk_pods(["b", "a", "b"], 100, 1000)) == [("a", "b")]
+    assert list(chunk_pods([], 100, 1000)) == []

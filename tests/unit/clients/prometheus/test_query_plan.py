@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from memroll.clients.prometheus.promql import QueryScope
@@ -17,6 +19,7 @@ from memroll.model.pod_names import PodPattern
 
 AI = QueryScope("ai", {})
 AT = 1_000_030.0
+SUBQUERY = re.compile(r"\[(\d+)(ms|s):(\d+)(ms|s)\]$")
 RSS = 'container_memory_rss{container!="",container!="POD",pod=~"p",namespace="ai"}'
 OOMS = RSS.replace("memory_rss", "oom_events_total")
 WORKING_SET = RSS.replace("rss", "working_set_bytes")
@@ -50,12 +53,13 @@ def test_raw_samples() -> None:
     assert [q.expression for q in of_memory] == [f"{m}[3600s]" for m in (RSS, WORKING_SET, OOMS)]
     assert {(q.at_s, q.time_range) for q in of_memory} == {(AT, TimeRange(AT - 3600, AT))}
     assert load.expression.endswith("[3600s:60s]")
+    assert (load.at_s, load.time_range) == (1_000_020.0, TimeRange(AT - 3600, AT))
 
 
 def test_aggregated_steps_are_followed_by_raw_samples() -> None:
     """Steps of one minute end at 1,000,020: that step and later samples are raw, earlier steps are aggregated."""
     steps, raw = [q for q in plan_read(request_of(60.0), {}) if q.kind is SeriesKind.RSS]
-    assert (steps.expression, steps.at_s) == (f"min_over_time({RSS}[60s])[3530s:60s]", 999_960.0)
+    assert (steps.expression, steps.at_s) == (f"min_over_time({RSS}[60s])[3480s:60s]", 999_960.0)
     assert steps.time_range == TimeRange(AT - 3600 + 60 - 0.001, 999_960.0)
     assert (raw.expression, raw.at_s, raw.time_range) == (f"{RSS}[70s]", AT, TimeRange(999_960.0, AT))
 
@@ -79,6 +83,30 @@ def test_load_is_cpu_or_the_configured_metric() -> None:
     assert cores.expression.startswith("(rate(container_cpu_usage_seconds_total{")
     assert requests.expression.startswith('(sum by (namespace, pod) (rate(hits_total{pod=~"p",namespace="ai"}[300s]))')
     assert [q.expression.endswith("[3600s:120s]") for q in (cores, requests)] == [True, True]
+
+
+@pytest.mark.parametrize(("lookback_s", "count"), [(10.0, 0), (10.001, 1), (60.0, 1)])
+def test_load_is_queried_only_if_a_step_ends_in_the_range(lookback_s: float, count: int) -> None:
+    assert len([q for q in plan_read(request_of(None, lookback_s), {}) if q.kind is SeriesKind.LOAD]) == count
+
+
+@pytest.mark.parametrize("at_s", [AT, 1_000_020.0, 1_000_019.999, 1_000_020.001, 999_999.5])
+@pytest.mark.parametrize("step_s", [60.0, 49.5, 0.25])
+@pytest.mark.parametrize("lookback_s", [3600.0, 3599.999, 61.0, 12_345.678])
+def test_the_window_of_every_subquery_is_a_whole_number_of_steps_from_the_epoch(
+    at_s: float, step_s: float, lookback_s: float
+) -> None:
+    """Otherwise VictoriaMetrics moves the steps, and drops the last one."""
+    request = ReadRequest("ai", ("p",), SampleRange(lookback_s, step_s), at_s)
+    queries = [(q, found) for q in plan_read(request, {}) if (found := SUBQUERY.search(q.expression))]
+    assert queries
+    for query, found in queries:
+        window, step = (int(n) * (1 if unit == "ms" else 1000) for n, unit in (found.group(1, 2), found.group(3, 4)))
+        last = round(query.at_s * 1000)
+        assert (step, window % step, last % step) == (round(step_s * 1000), 0, 0)
+        wanted_from, wanted_to = (round(t * 1000) for t in (query.time_range.start_s, query.time_range.end_s))
+        assert last - window <= wanted_from < last - window + step, "all steps are queried, and one more at most"
+        assert last <= wanted_to < last + step
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,14 @@ def test_statistics_become_rows() -> None:
     assert (row.rss_bytes, row.working_set_bytes, row.last_s) == (7.0, None, 999.5)
 
 
+def test_a_time_without_a_current_rss_is_not_that_of_a_newest_sample() -> None:
+    """VictoriaMetrics returns the time of the last sample for a series that has ended."""
+    rows = StatisticRowBuilder("ai", (60.0,))
+    rows.add(Statistic(StatisticKind.SAMPLES, 60.0), [statistic("4", name=HEX)], P)
+    rows.add(Statistic(StatisticKind.LAST), [statistic("999.5", name=HEX)], P)
+    assert [(r.rss_bytes, r.last_s, r.samples) for r in rows.build()] == [(None, float("-inf"), 4)]
+
+
 def test_the_maximum_of_two_scrapers_of_one_instance_counts() -> None:
     rows = StatisticRowBuilder("ai", ())
     rows.add(Statistic(StatisticKind.RSS), [statistic(v, name=HEX, replica=v) for v in ("2", "3", "1")], P)
