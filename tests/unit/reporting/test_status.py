@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from memroll.api.conditions import ConditionType
 from memroll.detection.assessment import Assessment
+from memroll.detection.reasons import VerdictReason
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked, Plan
 from memroll.reporting.outcome import Outcome
@@ -11,6 +14,7 @@ from memroll.reporting.status import build_status
 from tests.builders import (
     NOW,
     above_threshold_verdict,
+    at,
     candidate,
     container,
     exhausting_verdict,
@@ -82,3 +86,17 @@ def test_the_summary_contains_the_counts_or_the_gate_that_blocks_the_most_urgent
     assert condition(risky, ConditionType.READY)[2] == "1 of 2 pods at risk; a: cooling down"
     (listed, _) = risky.at_risk
     assert listed.to_dict()["blockedBy"] == {"gate": "Cooldown", "message": "cooling down"}
+
+
+def test_the_summary_names_the_budget_because_of_which_pods_were_oom_killed():
+    spent = "the budget of 30 rolls per 1h is spent until 2026-01-01T01:00:00Z"
+    verdict = inconclusive_verdict(VerdictReason.NOT_RUNNING, "the container is not running")
+
+    def summary(plan: Plan, **changes: Any) -> str:
+        assessments = (Assessment(pod(), container(**changes), verdict),)
+        return condition(build_status(Outcome(policy(), NOW, 1, assessments, plan=plan)), ConditionType.READY)[2]
+
+    counts = "watching 1 pod: 0 healthy, 1 inconclusive (the container is not running"
+    held = Plan(spent_budget=spent)
+    assert summary(held, oom_killed_at=at(-60)) == f"{counts}; OOM-killed, and {spent})"
+    assert summary(held) == summary(Plan(), oom_killed_at=at(-60)) == f"{counts})"
