@@ -139,6 +139,7 @@ async def test_a_standby_reports_who_leads(installations: Installations) -> None
     assert leadership(standby) == (True, f"standby: {leader.identity} leads")
     installations.clock.seconds += 16
     assert leadership(standby) == (False, f"nobody leads: {leader.identity} no longer renews lease memroll")
+    assert leadership(leader) == (False, f"nobody leads: {leader.identity} can't renew lease memroll")
 
 
 async def test_a_standby_reports_an_uninstall_and_its_end(installations: Installations) -> None:

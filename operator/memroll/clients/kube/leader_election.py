@@ -100,6 +100,8 @@ class LeaderElector:
             return Leadership(f"{self.identity} leads", someone_leads=True)
         if not self._seen:
             return Leadership(f"nobody leads: lease {self._name} was not read yet")
+        if self._holder() == self.identity:
+            return Leadership(f"nobody leads: {self.identity} can't renew lease {self._name}")
         return self._observed_holder().leadership()
 
     async def release(self) -> None:
