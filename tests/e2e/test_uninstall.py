@@ -23,14 +23,14 @@ NAMESPACE = f"{RELEASE}-area"
 
 
 @pytest.fixture
-def release(cluster: DemoCluster) -> Iterator[None]:
-    """Install a separate release, which the test uninstalls."""
+def release(cluster: DemoCluster) -> Iterator[str]:
+    """Install a separate release, which the test uninstalls; yield the operator's image."""
     image = cluster.build_operator_image(OPERATOR)
     cluster.kubectl("delete", "namespace", RELEASE, NAMESPACE, "--ignore-not-found")
     cluster.apply(objects.namespace(NAMESPACE), objects.program(NAMESPACE))
     try:
         cluster.install(RELEASE, RELEASE, image, [NAMESPACE])
-        yield
+        yield image
     finally:
         cluster.helm("uninstall", RELEASE, "-n", RELEASE, "--no-hooks", "--ignore-not-found")
         cluster.kubectl("delete", "namespace", RELEASE, NAMESPACE, "--wait=false", "--ignore-not-found")
@@ -47,7 +47,7 @@ def tampered_pod(image: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta | {"labels": labels}, "spec": spec}
 
 
-def test_an_uninstall_restores_a_detached_pod_and_leaves_nothing_behind(cluster, release, service_image):
+def test_an_uninstall_restores_a_detached_pod_and_leaves_no_obstacle(cluster, release, service_image):
     cluster.apply(*objects.deployment(NAMESPACE, "chat", service_image))
     (name,) = wait_ready(cluster, NAMESPACE, "chat")
     # Of two Ready pods the ReplicaSet could delete either.
@@ -78,3 +78,9 @@ def test_an_uninstall_restores_a_detached_pod_and_leaves_nothing_behind(cluster,
     (roll,) = cluster.rolls(NAMESPACE)
     assert (roll["status"]["phase"], roll["status"]["reason"]) == ("Aborted", "Uninstalled")
     assert cluster.get("deployments,jobs,services,roles", RELEASE) == []
+    lease = cluster.get("lease", RELEASE, RELEASE)
+    assert lease["spec"]["holderIdentity"].startswith("uninstalled:")
+
+    # A new installation takes the Lease at once: `helm test` waits for a leader for less time than the Lease lasts.
+    cluster.install(RELEASE, RELEASE, release, [NAMESPACE])
+    cluster.helm("test", RELEASE, "-n", RELEASE)

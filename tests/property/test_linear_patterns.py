@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.evidence import redact, sanitize
+from memroll.evidence import redact, sanitize, secret_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,24 +28,26 @@ MAX_RATIO = 3.0
 TRIES = 5
 BEGINNINGS = (
     "", "token=", 'token="', "token=\\'", "password: '", "authorization: ", "pwd", "://", "-----BEGIN PRIVATE KEY",
-    "-----BEGIN ", "-----END PRIVATE KEY-----", "eyJaaaa", "bearer ", "sk-", "a@", "a@b", "\x1b[", "\x1b]", "\x9b",
+    "-----BEGIN ", "--password ", "<password>", "password is ", "?sig=", "mysql -p", "curl -u ",
+    "-----END PRIVATE KEY-----", "eyJaaaa", "bearer ", "sk-", "a@", "a@b", "\x1b[", "\x1b]", "\x9b",
 )  # fmt: skip
 SPECIAL = "\\\"'=: \t.-_/@+aA0[]<>(){},;\x1b\x9b\n~é"
 PAIRS = tuple(a + b for a, b in product("\\\"'= .@-a", repeat=2) if a != b)
 WORDS = (
-    "token=", "token", "password", "eyJaaaa", "eyJaaaa.", "a@b.", "://", "bearer ", "-----BEGIN PRIVATE KEY",
+    "token=", "token", "password", "pass", " -p", " --token", "<token>", "<a ", "mysql ",
+    "password for ", "eyJaaaa", "eyJaaaa.", "a@b.", "://", "bearer ", "-----BEGIN PRIVATE KEY",
     "-----END PRIVATE KEY-----", "sk-", "\x1b[", "\x1b]", "\x1b[0", 'token=\\"', "x.a@", "Aa", "-----BEGIN ",
 )  # fmt: skip
 RUNS = (*SPECIAL, *PAIRS, *WORDS)
 
 
 def patterns() -> Iterator[tuple[str, Callable[[str], object]]]:
-    """Yield every compiled pattern of both modules as they use it, and the functions that combine them."""
-    for module in (redact, sanitize):
+    """Yield every compiled pattern of the modules as they use it, and the functions that combine them."""
+    for module in (secret_patterns, sanitize):
         for name, value in vars(module).items():
             for n, pattern in enumerate(value if isinstance(value, tuple) else (value,)):
                 if isinstance(pattern, re.Pattern):
-                    whole_line = name == "_KEY_LINE"
+                    whole_line = name == "KEY_LINE"
                     yield f"{name}{n or ''}", pattern.fullmatch if whole_line else pattern.findall
     yield "redact_secrets", redact.redact_secrets
     yield "redact_key_blocks", lambda text: redact.redact_key_blocks(text.split("\n"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from tests.builders import line, policy_json
+from tests.builders import at, container, line, policy_json
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import FAST, Simulation
 
@@ -46,3 +47,18 @@ async def test_a_policy_that_only_observes_has_no_such_condition():
     sim = Simulation(FakeCluster(3), FakePrometheus({f"id-{name}": line(0.5) for name in PODS}), spec)
     await sim.reconcile()
     assert "CannotKeepUp" not in conditions(sim)
+
+
+async def test_the_status_names_the_spent_budget_of_a_pod_that_was_oom_killed():
+    sim = Simulation(FakeCluster(2), FakePrometheus({f"id-{name}": line(0.5) for name in PODS}), with_budget(1))
+    await sim.reconcile()
+    await sim.run_rolls()
+    name, held = next((name, p) for name, p in sim.cluster.pods.items() if name in PODS)
+    killed = container(id="", restarts=4, oom_killed_at=at(sim.cluster.seconds - 1))
+    sim.cluster.pods = {name: replace(held, ready=False, containers=(killed,))}
+    await sim.reconcile()
+    message = sim.condition("Ready")[2]
+    assert message.startswith(
+        "watching 1 pod: 0 healthy, 1 inconclusive (the container is not running; OOM-killed, and"
+    )
+    assert "the budget of 1 rolls per 24h is spent until " in message

@@ -2,7 +2,8 @@
 
 The chart's pre-delete hook runs it. It takes over the Lease, waits until the running operator can't act any longer, and
 makes the same steps as the operator, except that nothing is begun and all changes are rolled back. It keeps the Lease
-for a while, so that the operator does not resume before it is removed.
+for a while, so that the operator does not resume before it is removed; after a success it marks the Lease, so that the
+operator of a later installation need not wait.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 UNINSTALLING = "memroll is being uninstalled"
 """Reason in the messages of all rolls that are rolled back."""
 KEEP_LEASE_S = 300.0
-"""Time in seconds for which the Lease is kept after the timeout: that of `helm uninstall` by default."""
+"""Time in seconds for which the Lease is kept at the end, or after the timeout: that of `helm uninstall` by default."""
 DRAIN_EVENTS_S = 5.0
 """Time limit in seconds for publishing the last Events, chosen by hand."""
 PAUSE_S = 1.0
@@ -82,6 +83,8 @@ async def _run(settings: Settings, timeout_s: float) -> int:
         )
         left = await _roll_back_all(RollController(context, enqueue_policy=lambda _: None), timeout_s)
         await events.drain(DRAIN_EVENTS_S)
+        if not left:
+            await elector.mark_uninstalled(KEEP_LEASE_S)
     finally:
         prometheus.close()
         await api.close()

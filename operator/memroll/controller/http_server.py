@@ -1,4 +1,7 @@
-"""HTTP server of the operator: `/metrics`, `/healthz` and `/readyz`."""
+"""HTTP server of the operator: `/metrics`, `/healthz`, `/readyz` and `/leader`.
+
+A standby is Ready: a rolling update waits until the new pod is Ready, and only then ends the old one, which leads.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,16 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry
 
+    from memroll.clients.kube.lease_holder import Leadership
+
 
 def build_app(
-    registry: CollectorRegistry, why_unhealthy: Callable[[], str], why_not_ready: Callable[[], str]
+    registry: CollectorRegistry,
+    why_unhealthy: Callable[[], str],
+    why_not_ready: Callable[[], str],
+    who_leads: Callable[[], Leadership],
 ) -> web.Application:
-    """Return the application. Both callables return the reason for a status of 503, or an empty string."""
+    """Return the application. Two callables return the reason for a status of 503, or an empty string."""
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
@@ -28,8 +36,13 @@ def build_app(
 
         return respond
 
+    async def leader(_: web.Request) -> web.Response:
+        found = who_leads()
+        return web.Response(text=found.message + "\n", status=200 if found.someone_leads else 503)
+
     app = web.Application()
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/leader", leader)
     app.router.add_get("/healthz", probe(why_unhealthy))  # type: ignore[arg-type] # aiohttp's handler type is wider
     app.router.add_get("/readyz", probe(why_not_ready))  # type: ignore[arg-type] # aiohttp's handler type is wider
     return app

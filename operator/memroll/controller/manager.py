@@ -130,6 +130,7 @@ class Manager:
             self.metrics.registry,
             why_unhealthy=lambda: "the event loop is blocked" if self.loop_lag.is_blocked() else "",
             why_not_ready=lambda: "" if watching.is_set() else "not watching yet",
+            who_leads=self.elector.leadership,
         )
         server = await http_server.serve(app, self.settings.http_host, self.settings.http_port)
         tasks = self._tasks(watching)

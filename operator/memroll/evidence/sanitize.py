@@ -16,12 +16,15 @@ _INVISIBLE_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _UNSAFE = re.compile(r"[^\w ./@+~:=,'()-]")
 
 
-def sanitize_line(text: str) -> str:
-    """Return one line without terminal escapes and invisible characters; a tab becomes a blank."""
+def sanitize_line(text: str, *, invisible: str = "") -> str:
+    """Return one line without terminal escapes and invisible characters; a tab becomes a blank.
+
+    `invisible` replaces each invisible character.
+    """
     text = _ANSI.sub("", text[:MAX_PARSED_CHARS].replace("\t", " "))
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c for c in text if unicodedata.category(c) not in _INVISIBLE_CATEGORIES)
+    return "".join(invisible if unicodedata.category(c) in _INVISIBLE_CATEGORIES else c for c in text)
 
 
 def sanitize_name(text: str, max_chars: int) -> str:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from memroll.api.policy import Mode
 from memroll.planning import holds
 from memroll.planning.gate_result import Gate
 from memroll.planning.gates import first_blocking_gate
 from memroll.planning.keep_up import find_shortfall
+from memroll.planning.rate_gates import budget_state
 from memroll.planning.schedule import is_queued, schedule_candidates
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class Plan:
     blocked: tuple[Blocked, ...] = ()
     shortfall: Shortfall | None = None
     """Reason why not all pods can be rolled in time; None if all can."""
+    spent_budget: str = ""
+    """Message of a budget that was spent before this plan; empty if none was, or if the policy only observes."""
 
     @property
     def held(self) -> tuple[Blocked, ...]:
@@ -71,6 +75,7 @@ class Plan:
 def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     """Evaluate the gates for each candidate in order of urgency; planned rolls count for the next candidates."""
     blocked: list[Blocked] = []
+    spent_budget = budget_state(context).message if context.spec.mode is Mode.ENFORCE else ""
     scheduled = (_complete(c, context) for c in schedule_candidates(candidates, context))
     context = replace(context, candidates=tuple(scheduled))
     for candidate in context.candidates:
@@ -82,7 +87,7 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
             blocked.append(Blocked(candidate, gate, message))
     waiting = [b.candidate for b in blocked if b.gate in PACE_GATES and is_queued(b.candidate)]
     shortfall = find_shortfall([*context.planned, *waiting], context)
-    return Plan(context.planned, tuple(blocked), shortfall)
+    return Plan(context.planned, tuple(blocked), shortfall, spent_budget)
 
 
 def _complete(candidate: Candidate, context: Context) -> Candidate:

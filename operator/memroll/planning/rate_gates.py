@@ -88,6 +88,11 @@ def check_failure_backoff(candidate: Candidate, context: Context) -> GateResult:
 
 def check_budgets(_: Candidate, context: Context) -> GateResult:
     """Block if any budget is spent; the message names the one that is free last."""
+    return budget_state(context)
+
+
+def budget_state(context: Context) -> GateResult:
+    """Return the state of the policy's budgets, which is the same for all of its pods."""
     usages = [_usage(limit, context) for limit in budget_limits(context)]
     if not usages:
         return GateResult("", NONE, NONE)

@@ -136,12 +136,18 @@ def _format_pods(count: int) -> str:
 
 
 def _why_inconclusive(outcome: Outcome) -> str:
-    """Return the message of the most common reason of inconclusive verdicts."""
-    verdicts = [a.verdict for a in outcome.assessments if a.verdict.is_inconclusive]
-    if not verdicts:
+    """Return the message of the most common reason of inconclusive verdicts; after OOM kills also a spent budget.
+
+    A container that was OOM-killed because its budget is spent has no verdict while it is not running, or is too young.
+    """
+    inconclusive = [a for a in outcome.assessments if a.verdict.is_inconclusive]
+    if not inconclusive:
         return "no watched container"
-    ((most_common, _),) = Counter(v.reason for v in verdicts).most_common(1)
-    return next(v.message for v in verdicts if v.reason is most_common)
+    ((most_common, _),) = Counter(a.verdict.reason for a in inconclusive).most_common(1)
+    message = next(a.verdict.message for a in inconclusive if a.verdict.reason is most_common)
+    was_oom_killed = any(a.container.oom_killed_at is not None for a in inconclusive)
+    spent_budget = outcome.plan.spent_budget
+    return f"{message}; OOM-killed, and {spent_budget}" if was_oom_killed and spent_budget else message
 
 
 def _conflicts(outcome: Outcome) -> str:

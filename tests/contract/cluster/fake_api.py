@@ -75,6 +75,8 @@ class FakeApi:
         self.evicted: list[str] = []
         self.logs: dict[str, bytes] = {}
         """Log by pod name."""
+        self.user_uid = ""
+        """Uid that a SelfSubjectReview returns: that of the caller's ServiceAccount."""
         self.port = 0
         self._version = 0
         self._runner: web.AppRunner | None = None
@@ -158,7 +160,7 @@ class FakeApi:
             case "GET", True, _:
                 return self._find(at)
             case "POST", False, _:
-                return self._create(at, body)
+                return self._review(body) if at.plural == "selfsubjectreviews" else self._create(at, body)
             case "POST", True, "eviction":
                 return self._evict(at, body, dry_run=bool(request.query.get("dryRun")))
             case "PUT", True, _:
@@ -182,6 +184,9 @@ class FakeApi:
         start, limit = int(query.get("continue", 0)), int(query.get("limit", 0)) or len(found)
         rest = {"continue": str(start + limit)} if start + limit < len(found) else {}
         return {"kind": "List", "metadata": rest, "items": found[start : start + limit]}
+
+    def _review(self, body: Json) -> Json:
+        return {**body, "status": {"userInfo": {"uid": self.user_uid}}}
 
     def _create(self, at: At, body: Json) -> Json:
         obj = copy.deepcopy(body)

@@ -286,7 +286,7 @@ async def test_a_lease_that_was_taken_over_stops_its_holder_and_excludes_others(
     await other.step()
     assert not leader.is_leader()
     assert not other.is_leader()
-    assert spec(server)["holderIdentity"] == retiring.identity
+    assert spec(server)["holderIdentity"] == f"uninstalling:{retiring.identity}"
     clock.seconds += 21
     await other.step()
     assert other.is_leader(), "not forever"

@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 
+from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
+from memroll.planning.rate_limit import RollRateLimit
 from memroll_demo import scenario
+from memroll_demo.cluster import FAST_LEAKS, ROOT
 from tests.pod_security import RESTRICTED
 
 FILES = [*scenario.SERVICES, "load", "policies"]
@@ -113,3 +116,58 @@ def test_some_of_the_services_are_set_up_with_their_policy_and_load_only(monkeyp
         {"name": "TARGETS", "value": "leaky=http://ip-of-trial-leaky/ control=http://ip-of-trial-control-control/"},
         {"name": "PER_SECOND", "value": "20"},
     ]
+
+
+ROLL_USAGE_RATIO = MIN_USAGE_RATIO_LONG_LEAD
+"""Minimum usage of a pod at its roll, as a ratio of its limit."""
+BASE_MIB = 8
+"""Memory of a service right after its start, in MiB; less than measured."""
+SYSTEMS_MIB_PER_MINUTE = {"langflow-like": 19, "chatchat-like": 13, "agent-like": 20, "tracing-race": 57}
+"""Leak of a pod of each system, from docs/systems.md."""
+HEADROOM = 1.5
+"""Minimum ratio of a budget to the rolls that are needed."""
+
+
+def rolls_per_hour(limit_mib: float, mib_per_minute: float, pods: int) -> float:
+    """Return the maximum number of rolls in an hour: each pod is rolled as soon as it uses enough."""
+    return pods * 60 * mib_per_minute / (limit_mib * ROLL_USAGE_RATIO - BASE_MIB)
+
+
+def demo_rolls_per_hour(service: str) -> float:
+    """Return the maximum for a service whose pods share the load."""
+    manifest = of_kind(service, "Deployment")["spec"]
+    (container,) = manifest["template"]["spec"]["containers"]
+    environment = {e["name"]: e["value"] for e in container["env"]}
+    kib_per_request = float(environment["LEAK_KIB_PER_REQUEST"].rpartition("-")[2])
+    mib_per_minute = kib_per_request / 1024 * scenario.RATE_PER_S * 60 / manifest["replicas"]
+    return rolls_per_hour(128, mib_per_minute, manifest["replicas"])
+
+
+def hourly_budget(policy: dict[str, Any]) -> int:
+    (budget,) = policy["spec"]["roll"]["budgets"]
+    assert budget["per"] == "1h"
+    return budget["rolls"]
+
+
+def test_the_budgets_suffice_for_a_demo_that_is_left_running():
+    policies = {p["metadata"]["name"]: p for p in scenario.load_demo_manifests("policies", "an/image:1")}
+    needed = {name: demo_rolls_per_hour(name) for name in ("leaky", "leaky-fleet")}
+    assert needed["leaky-fleet"] > 60, "the leaks are fast"
+    for name, rolls in needed.items():
+        assert hourly_budget(policies[name]) >= HEADROOM * rolls
+    options = dict(option.split("=") for option in FAST_LEAKS[1].split(","))
+    limit = RollRateLimit(
+        int(options["rollRateLimit.maxRollsPerHour"]), float(options["rollRateLimit.maxNamespaceShare"])
+    )
+    watched_pods = 6
+    assert min(limit.namespace_quota, limit.max_in_namespace(watched_pods)) >= HEADROOM * sum(needed.values())
+
+
+@pytest.mark.parametrize("system", SYSTEMS_MIB_PER_MINUTE)
+def test_the_budget_of_a_system_suffices_if_it_is_left_running(system):
+    path = ROOT / f"examples/systems/manifests/{system}.yaml"
+    objects = scenario.load_manifests(path, "an/image:1", ("memroll-systems", "memroll-systems"))
+    named = {(o["kind"], o["metadata"]["name"]): o for o in objects}
+    replicas = named["Deployment", system]["spec"]["replicas"]
+    needed = rolls_per_hour(96, SYSTEMS_MIB_PER_MINUTE[system], replicas)
+    assert hourly_budget(named["MemoryPolicy", system]) >= HEADROOM * needed

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -31,3 +33,18 @@ def test_requirements_are_pinned_by_hash_and_name_no_index():
         for line in lines:
             assert line.startswith("--hash=sha256:") or "==" in line, f"{name}: {line}"
             assert "://" not in line, f"{name}: {line}"
+
+
+def test_the_command_is_on_the_path_of_the_image():
+    dockerfile = (ROOT / "deploy/image/Dockerfile").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "python3 -m venv --without-pip /opt/memroll" in dockerfile
+    assert "PATH=/opt/memroll/bin:$PATH" in dockerfile
+    assert {"memroll", "kubectl-memroll"} <= set(project["scripts"])
+
+
+def test_the_namespace_of_the_first_policy_is_created_before_it():
+    for page in ("README.md", "docs/install.md"):
+        text = (ROOT / page).read_text()
+        (namespace,) = re.findall(r"^metadata: \{name: chat, namespace: (\w+)\}", text, re.MULTILINE)
+        assert f"kubectl create namespace {namespace}" in text, page

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from memroll.api.conditions import ConditionType
 from memroll.api.policy import MAX_AUTOSCALERS, MAX_REFERENCE_CHARS
 from memroll.detection.assessment import Assessment
+from memroll.detection.reasons import VerdictReason
 from memroll.model.autoscalers import Autoscaler
 from memroll.model.pod_names import WorkloadName
 from memroll.planning.gate_result import Gate
@@ -14,6 +17,7 @@ from memroll.reporting.status import build_status
 from tests.builders import (
     NOW,
     above_threshold_verdict,
+    at,
     candidate,
     container,
     exhausting_verdict,
@@ -96,3 +100,17 @@ def test_autoscalers_are_named_in_a_fixed_order_and_are_bounded():
     long = Autoscaler("ScaledObject", "s" * 1000, target, "")
     (cut,) = build_status(Outcome(policy(), NOW, autoscalers=(long,))).autoscalers
     assert len(cut.name) == MAX_REFERENCE_CHARS
+
+
+def test_the_summary_names_the_budget_because_of_which_pods_were_oom_killed():
+    spent = "the budget of 30 rolls per 1h is spent until 2026-01-01T01:00:00Z"
+    verdict = inconclusive_verdict(VerdictReason.NOT_RUNNING, "the container is not running")
+
+    def summary(plan: Plan, **changes: Any) -> str:
+        assessments = (Assessment(pod(), container(**changes), verdict),)
+        return condition(build_status(Outcome(policy(), NOW, 1, assessments, plan=plan)), ConditionType.READY)[2]
+
+    counts = "watching 1 pod: 0 healthy, 1 inconclusive (the container is not running"
+    held = Plan(spent_budget=spent)
+    assert summary(held, oom_killed_at=at(-60)) == f"{counts}; OOM-killed, and {spent})"
+    assert summary(held) == summary(Plan(), oom_killed_at=at(-60)) == f"{counts})"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from memroll import clock
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_dict, get_int, get_str
+from memroll.clients.kube.lease_holder import UNINSTALLED, UNINSTALLING, Leadership, LeaseHolder
 from memroll.errors import ConflictError, MemrollError, NotFoundError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from memroll.settings import Settings
 
 PREFIX = "/apis/coordination.k8s.io/v1"
+SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+"""Path that returns the own user; every authenticated user may call it."""
 NEVER = float("-inf")
 
 _log = logging.getLogger(__name__)
@@ -54,6 +57,8 @@ class LeaderElector:
         self._became_leader = asyncio.Event()
         self._seen: Json = {}
         self._unchanged_since = NEVER
+        self._installation = ""
+        self._logged_holder: str | None = None
 
     def is_leader(self) -> bool:
         return self._monotonic() < self._leader_until
@@ -83,8 +88,21 @@ class LeaderElector:
         else:
             self._leader_until = sent_at + self._lease_s * 2 / 3 if held else NEVER
             if held:
+                self._logged_holder = None
                 self._became_leader.set()
+            else:
+                self._log_holder()
         self._log_changes()
+
+    def leadership(self) -> Leadership:
+        """Return who leads, as this process last observed it."""
+        if self.is_leader():
+            return Leadership(f"{self.identity} leads", someone_leads=True)
+        if not self._seen:
+            return Leadership(f"nobody leads: lease {self._name} was not read yet")
+        if self._holder() == self.identity:
+            return Leadership(f"nobody leads: {self.identity} can't renew lease {self._name}")
+        return self._observed_holder().leadership()
 
     async def release(self) -> None:
         """Release the Lease, so that another process need not wait. This process stops acting first."""
@@ -112,6 +130,19 @@ class LeaderElector:
         self._leader_until = self._monotonic() + hold_s - self._lease_s
         self._log_changes()
 
+    async def mark_uninstalled(self, hold_s: float) -> None:
+        """Keep operators of this installation from the Lease for `hold_s`, but not those of a later installation.
+
+        Without the mark they all wait until the Lease that was taken over expires, so an error is logged, not raised.
+        """
+        try:
+            holder = UNINSTALLED + await self._read_installation()
+            await self._replace(self._spec(holder) | {"leaseDurationSeconds": math.ceil(hold_s)})
+        except MemrollError as error:
+            _log.warning("can't mark lease %s: a new installation waits until it expires: %s", self._name, error)
+        self._leader_until = NEVER
+        self._log_changes()
+
     async def _try_take_over(self, hold_s: float) -> bool:
         """Read and replace the Lease once; return False if its holder wrote it in between."""
         try:
@@ -119,7 +150,8 @@ class LeaderElector:
         except NotFoundError:
             await self._create()
         try:
-            return await self._replace(self._spec(self.identity) | {"leaseDurationSeconds": math.ceil(hold_s)})
+            holder = UNINSTALLING + self.identity
+            return await self._replace(self._spec(holder) | {"leaseDurationSeconds": math.ceil(hold_s)})
         except ConflictError:
             return False
 
@@ -137,7 +169,7 @@ class LeaderElector:
             self._observe(await self._call("GET", self._path()))
         except NotFoundError:
             return await self._create()
-        if not self._is_available():
+        if not self._is_available() and not await self._is_of_earlier_installation():
             return False
         try:
             return await self._replace(self._spec(self.identity))
@@ -151,11 +183,31 @@ class LeaderElector:
         self._seen = raw
 
     def _is_available(self) -> bool:
-        holder = self._holder()
-        if holder in ("", self.identity):
-            return True
+        return self._holder() in ("", self.identity) or self._observed_holder().expires_in_s <= 0
+
+    def _observed_holder(self) -> LeaseHolder:
         duration_s = max(self._lease_s, get_int(self._seen, "spec", "leaseDurationSeconds"))
-        return self._monotonic() - self._unchanged_since >= duration_s
+        return LeaseHolder(self._name, self._holder(), self._unchanged_since + duration_s - self._monotonic())
+
+    async def _is_of_earlier_installation(self) -> bool:
+        """Return whether the Lease was left by an installation that was uninstalled before this one was installed."""
+        uninstalled = self._observed_holder().uninstalled
+        if not uninstalled:
+            return False
+        try:
+            own = await self._read_installation()
+        except MemrollError as error:
+            _log.warning("can't read the own ServiceAccount: waiting until lease %s expires: %s", self._name, error)
+            return False
+        return own not in ("", uninstalled)
+
+    async def _read_installation(self) -> str:
+        """Return the uid of the own ServiceAccount, of which each installation has its own; empty if there is none."""
+        if not self._installation:
+            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+            review = await self._call("POST", SELF_REVIEWS, body)
+            self._installation = get_str(review, "status", "userInfo", "uid")
+        return self._installation
 
     async def _create(self) -> bool:
         body = {
@@ -194,6 +246,12 @@ class LeaderElector:
 
     def _path(self) -> str:
         return build_path(PREFIX, self._namespace, "leases", self._name)
+
+    def _log_holder(self) -> None:
+        """Log who leads, once for each holder of the Lease."""
+        if self._holder() != self._logged_holder:
+            self._logged_holder = self._holder()
+            _log.info("%s", self.leadership().message)
 
     def _log_changes(self) -> None:
         """Log each gain and loss of the leadership once."""
