@@ -68,7 +68,7 @@ TOKEN = re.compile(
 """Token, but not a number of tokens as language models count them: `max_tokens=512`; `pass=`, but not `pass=12`."""
 HEADER = re.compile(rf"(?P<name>(?:authorization|cookie){_ASSIGNMENT})(?P<value>{_QUOTED}|.+)", re.IGNORECASE)
 OPTION = re.compile(
-    r"(?P<name>(?<![\w-])--?(?![\w.-]{0,64}(?:file|path|stdin|prompt))[\w.-]{0,64}?"
+    r"(?P<name>(?<![\w.-])--?(?![\w.-]{0,64}(?:file|path|stdin|prompt))[\w.-]{0,64}?"
     rf"(?:{_NAME}|pass(?![a-z])|token)[\w.-]{{0,32}}+\s{{1,4}})"
     rf"(?P<value>(?P<count>{_COUNT})|{_QUOTED}|[^\s\"'-]\S*+)",
     re.IGNORECASE,
@@ -83,7 +83,7 @@ ELEMENT = re.compile(
 IN_PLAIN_WORDS = re.compile(
     rf"(?P<name>(?:{_PASSPHRASES})(?:\s(?:for|of|für|de|para)\s[^\s:=]{{1,64}}+)?\s?[:=]?\s"
     r"(?:(?:is|was|to|ist|war|est|es)\s)?)"
-    r"(?P<value>(?!(?:sha|md|pbkdf|argon|bcrypt|scrypt|base|utf|aes)-?\d)"
+    r"(?P<value>(?![(\[{<]|(?:sha|md|pbkdf|argon|bcrypt|scrypt|base|utf|aes)-?\d)"
     r"(?=[^\s\d]{0,64}\d)(?=[^\sA-Za-z]{0,64}[A-Za-z])\S{6,}+)",
     re.IGNORECASE,
 )

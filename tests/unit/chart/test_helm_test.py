@@ -16,7 +16,7 @@ from tests.unit.chart.rendering import of_kind
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.unit.chart.rendering import Helm
+    from tests.unit.chart.rendering import Helm, Manifest
 
 NOBODY = "nobody leads: memroll was uninstalled"
 
@@ -46,9 +46,14 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
+def ready_pod(helm: Helm, *sets: str) -> Manifest:
+    (pod,) = (m for m in of_kind(helm.render(*sets), "Pod") if m["metadata"]["name"].endswith("-ready"))
+    return pod
+
+
 def run_script(helm: Helm, port: int) -> subprocess.CompletedProcess[str]:
     """Run the pod's script, with fewer and shorter pauses."""
-    (pod,) = (m for m in of_kind(helm.render(f"http.port={port}"), "Pod") if m["metadata"]["name"].endswith("-ready"))
+    pod = ready_pod(helm, f"http.port={port}")
     script = pod["spec"]["containers"][0]["command"][-1]
     quick, replaced = re.subn(r"range\(20\)|sleep\(3\)", lambda m: m[0].replace("20", "2").replace("3", "0"), script)
     assert replaced == 2
@@ -69,3 +74,8 @@ def test_it_fails_with_the_reason_if_nobody_leads(helm: Helm, port: int, monkeyp
     done = run_script(helm, port)
     assert done.returncode == 1
     assert done.stdout.splitlines() == [f"not ready: {NOBODY}"] * 2
+
+
+def test_helm_prints_its_log(helm: Helm) -> None:
+    annotations = ready_pod(helm)["metadata"]["annotations"]
+    assert set(annotations["helm.sh/hook-output-log-policy"].split(",")) == {"hook-succeeded", "hook-failed"}

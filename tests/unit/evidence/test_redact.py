@@ -67,6 +67,7 @@ KEPT = [
     "invalid password, 3 attempts left",
     "password authentication failed for user",
     "password sha256 mismatch",
+    "Setting up passwd (1:4.13+dfsg1-1+deb12u2) ...",
     "enclave: ready, sifrelement: 1, parolad: 2",
     "design=ok, assign=3, GET /a?design=big&signed=1",
     "Secret my-app-7d4b9c5f6 was mounted",
