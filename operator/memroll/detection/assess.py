@@ -15,7 +15,7 @@ from memroll.detection.assessment import Assessment
 from memroll.detection.batches import by_peer_group, peer_group_of, split_into_batches
 from memroll.detection.container_history import ContainerHistory, build_history
 from memroll.detection.parameters import build_parameters
-from memroll.detection.pod_limit import with_shared_limits
+from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
 from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
@@ -40,6 +40,14 @@ NO_SAMPLES = ContainerVerdict(
     "Prometheus has no samples of this container: is cAdvisor scraped?",
 )
 """Verdict of a container of which Prometheus has no series."""
+
+
+def without_samples_of(other: str) -> ContainerVerdict:
+    """Return the verdict of a container that shares the limit of its pod with one of which Prometheus has no series."""
+    message = f"Prometheus has no samples of container {other}, which shares the pod's limit: is it scraped?"
+    return ContainerVerdict(Verdict.INCONCLUSIVE, VerdictReason.NO_DATA, message)
+
+
 NOT_RUNNING = ContainerVerdict(Verdict.INCONCLUSIVE, VerdictReason.NOT_RUNNING, "the container is not running")
 """Verdict of a container that is not running."""
 FAILED = ContainerVerdict(
@@ -82,6 +90,8 @@ class Assessor:
     pods: tuple[Pod, ...]
     roll_durations: RollDurations
     now: datetime
+    shared_limits: SharedLimits = NOT_SHARED
+    """Pods whose containers share a limit, once the statistics are known."""
 
     @property
     def now_s(self) -> float:
@@ -107,8 +117,9 @@ class Assessor:
         parameters = build_parameters(self.policy, None)
         names = [p.key.name for p in self.pods]
         result = await prometheus.prefilter(connection, namespace, names, prefilter_windows_s(parameters), self.now_s)
-        assessor = replace(self, pods=with_shared_limits(self.pods, result))
-        return await assessor._assess_all(prometheus, result)  # noqa: SLF001 - the same class
+        shared = SharedLimits.find(self.pods, result, self.now_s)
+        assessor = replace(self, shared_limits=shared)
+        return await assessor._assess_all(prometheus, shared.in_statistics(result))  # noqa: SLF001 - the same class
 
     async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
         """Assess every watched container, given the statistics of all."""
@@ -120,7 +131,7 @@ class Assessor:
         load_metric = None if self.policy.spec.load is None else self.policy.spec.load.metric
         for batch in split_into_batches(self.pods, candidates):
             request = ReadRequest(namespace, batch.pods, sample_range, self.now_s, batch.patterns, load_metric)
-            samples = await prometheus.read(connection, request)
+            samples = self.shared_limits.in_series(await prometheus.read(connection, request))
             # Milliseconds for each container: in a thread, so that the event loop is not blocked.
             verdicts |= await asyncio.to_thread(self._assess_batch, batch, samples, verdicts)
         found = ((w, verdicts[w.key]) for w in self.containers)
@@ -135,6 +146,9 @@ class Assessor:
         row = result.row_for(pod.key.name, container.name, container.id, started_at_s)
         if row is None:
             return NO_SAMPLES
+        missing = self.shared_limits.missing_for(pod, container)
+        if missing:
+            return without_samples_of(missing)
         return prefilter_verdict(row, watched.parameters, container.limit_bytes, started_at_s, self.now_s)
 
     def _assess_batch(

@@ -1,39 +1,173 @@
-"""Memory limit of a container in a pod that has a limit of its own (`spec.resources`). Pure.
+"""Memory of containers that share the limit of their pod (`spec.resources`). Pure.
 
-The kernel counts the memory of all containers against a pod-level limit. So each container can use what the others
-leave; the distance to its limit is then that of the whole pod.
+The kernel counts the memory of all containers against a pod-level limit. So each container without a lower limit of its
+own is assessed with the usage of the whole pod at each instant. The growth of the whole pod is that of the container
+that grows fastest in its workload; for the others, their own growth counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+import numpy as np
 
-    from memroll.detection.samples import PrefilterResult
+from memroll.detection.batches import peer_group_of
+from memroll.detection.samples import PrefilterResult, QueryResult
+from memroll.detection.series import Series
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from memroll.detection.samples import PrefilterRow, SeriesRow
+    from memroll.model.pod_names import WorkloadName
     from memroll.model.pods import Container, Pod
 
-
-def with_shared_limits(pods: Iterable[Pod], usage: PrefilterResult) -> tuple[Pod, ...]:
-    """Return the pods; in one with a limit of its own, each container's limit is at most what the others leave."""
-    return tuple(pod if pod.limit_bytes is None else _with_shared_limit(pod, pod.limit_bytes, usage) for pod in pods)
-
-
-def _with_shared_limit(pod: Pod, limit_bytes: int, usage: PrefilterResult) -> Pod:
-    used = [_working_set_bytes(pod, c, usage) for c in pod.containers]
-    total = sum(used)
-    containers = (
-        replace(c, limit_bytes=max(1, min(c.limit_bytes or limit_bytes, int(limit_bytes - (total - own)))))
-        for c, own in zip(pod.containers, used, strict=True)
-    )
-    return replace(pod, containers=tuple(containers))
+MAX_HOLD_S = 300.0
+"""Seconds after the last sample of a container for which its value counts, as Prometheus' own lookback."""
+MIN_AGE_S = 120.0
+"""Age in seconds from which a running container without samples makes the usage of its pod unknown; chosen by hand."""
 
 
-def _working_set_bytes(pod: Pod, container: Container, usage: PrefilterResult) -> float:
-    """Return the working set of a container; 0 if it is not running or has no samples."""
+@dataclass(frozen=True)
+class SharedLimits:
+    """Pods of one policy whose containers share a limit."""
+
+    shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Containers without a lower limit of their own, by pod name."""
+    growing: Mapping[WorkloadName | str, str] = field(default_factory=dict)
+    """Container that grows fastest, by workload, or by pod name without one."""
+    groups: Mapping[str, WorkloadName | str] = field(default_factory=dict)
+    """Workload of each of these pods, or its name without one."""
+    incomplete: Mapping[str, str] = field(default_factory=dict)
+    """Running container without samples, by the uid of its pod: the usage of this pod is not known."""
+
+    @classmethod
+    def find(cls, pods: Iterable[Pod], result: PrefilterResult, now_s: float) -> SharedLimits:
+        """Find the pods with a limit for several containers, given the statistics of all containers."""
+        pods = [p for p in pods if p.limit_bytes is not None and len(p.containers) > 1]
+        shared = {p.key.name: frozenset(c.name for c in p.containers if c.limit_bytes == p.limit_bytes) for p in pods}
+        groups = {p.key.name: peer_group_of(p) or p.key.name for p in pods}
+        slopes: dict[WorkloadName | str, Counter[str]] = {}
+        for pod in pods:
+            counted = slopes.setdefault(groups[pod.key.name], Counter())
+            for c in pod.containers:
+                if c.name in shared[pod.key.name]:
+                    counted[c.name] += _slope(_row(pod, c, result))  # type: ignore[assignment] # a Counter of floats
+        growing = {group: max(counted, key=lambda n: (counted[n], n)) for group, counted in slopes.items() if counted}
+        missing = {p.key.uid: name for p in pods if (name := _without_samples(p, result, now_s))}
+        return cls(shared, growing, groups, missing)
+
+    def missing_for(self, pod: Pod, container: Container) -> str:
+        """Return the container because of which the usage that counts for this one is not known, or an empty string."""
+        is_shared = container.name in self.shared.get(pod.key.name, ())
+        return self.incomplete.get(pod.key.uid, "") if is_shared else ""
+
+    def in_statistics(self, result: PrefilterResult) -> PrefilterResult:
+        """Return the statistics with the usage of the pods in place of that of the containers that share a limit."""
+        rows = tuple(self._with_others(row, result.rows) for row in result.rows)
+        return PrefilterResult(rows, result.windows_s, result.at_s)
+
+    def in_series(self, result: QueryResult) -> QueryResult:
+        """Return the samples likewise, also those of earlier pods of the same workloads."""
+        if not self.shared:
+            return result
+        return QueryResult(tuple(self._in_row(row, result.rows) for row in result.rows), result.at_s)
+
+    def _with_others(self, row: PrefilterRow, rows: Sequence[PrefilterRow]) -> PrefilterRow:
+        if row.container not in self.shared.get(row.pod, ()) or row.working_set_bytes is None:
+            return row
+        others = _newest_others(row, rows)
+        used = row.working_set_bytes + sum(r.working_set_bytes or 0.0 for r in others)
+        if row.container != self.growing.get(self.groups[row.pod]):
+            return replace(row, working_set_bytes=used)
+        slopes = tuple(
+            None if own is None else own + sum(r.slopes_bytes_per_s[n] or 0.0 for r in others)
+            for n, own in enumerate(row.slopes_bytes_per_s)
+        )
+        return replace(row, working_set_bytes=used, slopes_bytes_per_s=slopes)
+
+    def _in_row(self, row: SeriesRow, rows: Sequence[SeriesRow]) -> SeriesRow:
+        group = self._group_of(row.pod)
+        if group is None or not self._is_shared(row, group):
+            return row
+        return add_other_containers(row, rows, with_growth=row.container == self.growing.get(group))
+
+    def _group_of(self, pod: str) -> WorkloadName | str | None:
+        """Return the workload of a pod; that of an earlier pod by the pattern of its name."""
+        if pod in self.groups:
+            return self.groups[pod]
+        named = (g for g in self.growing if not isinstance(g, str) and g.pattern is not None)
+        return next((g for g in named if g.pattern is not None and g.pattern.matches(pod)), None)
+
+    def _is_shared(self, row: SeriesRow, group: WorkloadName | str) -> bool:
+        pods = [row.pod] if row.pod in self.shared else [p for p, g in self.groups.items() if g == group]
+        return any(row.container in self.shared[p] for p in pods)
+
+
+NOT_SHARED = SharedLimits()
+
+
+def add_other_containers(row: SeriesRow, rows: Iterable[SeriesRow], *, with_growth: bool = True) -> SeriesRow:
+    """Return a row with the memory of the other containers of its pod added at each instant.
+
+    `with_growth`: also to the RSS, from which the growth follows.
+    """
+    by_container: dict[str, list[SeriesRow]] = defaultdict(list)
+    for other in rows:
+        if other.pod == row.pod and other.container != row.container:
+            by_container[other.container].append(other)
+    rss, working_set = row.rss, row.working_set
+    for instances in by_container.values():
+        rss = _plus(rss, [r.rss for r in instances]) if with_growth else rss
+        working_set = _plus(working_set, [r.working_set for r in instances])
+    return replace(row, rss=rss, working_set=working_set)
+
+
+def shares_limit(pod: Pod, container: Container) -> bool:
+    """Return whether a container shares the limit of its pod with others."""
+    return pod.limit_bytes is not None and len(pod.containers) > 1 and container.limit_bytes == pod.limit_bytes
+
+
+def _newest_others(row: PrefilterRow, rows: Iterable[PrefilterRow]) -> list[PrefilterRow]:
+    """Return the newest instance of each other container of the pod."""
+    newest: dict[str, PrefilterRow] = {}
+    for other in rows:
+        if other.pod == row.pod and other.container != row.container:
+            known = newest.get(other.container)
+            newest[other.container] = other if known is None or other.last_s > known.last_s else known
+    return list(newest.values())
+
+
+def _plus(own: Series, instances: Iterable[Series]) -> Series:
+    """Add to each sample the newest value at its time of another container, of whichever of its instances."""
+    added, newest_s = np.zeros(len(own)), np.full(len(own), -np.inf)
+    for other in instances:
+        if not len(other):
+            continue
+        at = np.searchsorted(other.times_s, own.times_s, side="right") - 1
+        times_s = np.where(at >= 0, other.times_s[np.maximum(at, 0)], -np.inf)
+        is_newer = (times_s > newest_s) & (own.times_s <= other.last_s + MAX_HOLD_S)
+        added[is_newer], newest_s[is_newer] = other.values[at[is_newer]], times_s[is_newer]
+    return Series(own.times_s, own.values + added)
+
+
+def _slope(row: PrefilterRow | None) -> float:
+    """Return the steepest slope of all windows, in bytes per second; 0 without one."""
+    slopes = [s for s in (row.slopes_bytes_per_s if row is not None else ()) if s is not None]
+    return max(slopes, default=0.0)
+
+
+def _without_samples(pod: Pod, result: PrefilterResult, now_s: float) -> str:
+    """Return a container that has been running for a while and has no samples, or an empty string."""
+    running = (c for c in pod.containers if c.id and c.started_at and now_s - c.started_at.timestamp() > MIN_AGE_S)
+    return next((c.name for c in running if _row(pod, c, result) is None), "")
+
+
+def _row(pod: Pod, container: Container, result: PrefilterResult) -> PrefilterRow | None:
+    """Return the row of a running container that has a current working set."""
     if not container.id or container.started_at is None:
-        return 0.0
-    row = usage.row_for(pod.key.name, container.name, container.id, container.started_at.timestamp())
-    return (row.working_set_bytes if row is not None else None) or 0.0
+        return None
+    row = result.row_for(pod.key.name, container.name, container.id, container.started_at.timestamp())
+    return row if row is not None and row.working_set_bytes is not None else None

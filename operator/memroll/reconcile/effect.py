@@ -16,6 +16,7 @@ from memroll.api import ROLL_PLURAL
 from memroll.api.pod_roll import Phase, PodRoll, RollEffect
 from memroll.detection.container_history import build_history
 from memroll.detection.parameters import build_parameters
+from memroll.detection.pod_limit import add_other_containers, shares_limit
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.errors import ConflictError, MemrollError, NotFoundError
@@ -187,7 +188,13 @@ async def _read(
 def _new_history(pending: PendingComparison, result: QueryResult) -> ContainerHistory | None:
     pod, container, started_s = pending.new.pod, pending.new.container, pending.started.timestamp()
     row = result.row_for(pod.key.name, container.name, container.id, started_s)
-    return None if row is None else build_history(row, started_s, container.limit_bytes)
+    return None if row is None else build_history(_with_pod(row, result, pending), started_s, container.limit_bytes)
+
+
+def _with_pod(row: SeriesRow, result: QueryResult, pending: PendingComparison) -> SeriesRow:
+    """Return the memory of the whole pod where its containers share a limit, as when the pod was due."""
+    new = pending.new
+    return add_other_containers(row, result.rows) if shares_limit(new.pod, new.container) else row
 
 
 async def _old_history(pending: PendingComparison, outcome: Outcome, samples: SampleReader) -> ContainerHistory | None:
@@ -198,7 +205,7 @@ async def _old_history(pending: PendingComparison, outcome: Outcome, samples: Sa
     pod = pending.roll.spec.pod_name
     result = await _read(outcome, samples, [pod], pending.age_s, started_s + pending.age_s)
     row = _predecessor_row(result, pod, trigger.container, pending.new.container.id)
-    return None if row is None else build_history(row, started_s, trigger.limit_bytes)
+    return None if row is None else build_history(_with_pod(row, result, pending), started_s, trigger.limit_bytes)
 
 
 def _predecessor_row(result: QueryResult, pod: str, container: str, new_id: str) -> SeriesRow | None:

@@ -1,71 +1,145 @@
-"""Limits of containers in pods that have a memory limit of their own."""
+"""Memory of containers that share the limit of their pod."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
 from memroll.detection.assess import Assessor
-from memroll.detection.pod_limit import with_shared_limits
-from memroll.detection.samples import PrefilterResult, PrefilterRow
+from memroll.detection.pod_limit import MAX_HOLD_S, SharedLimits, add_other_containers, shares_limit
+from memroll.detection.reasons import VerdictReason
+from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
+from memroll.detection.series import EMPTY, Series
 from memroll.model.roll_duration import RollDurations
-from tests.builders import MIB, NOW, container, line, pod, policy
+from tests.builders import MIB, NOW, at, container, line, pod, policy
 from tests.fakes import FakePrometheus
 
-OTHER = 200 * MIB
+NOW_S = NOW.timestamp()
+LIMIT = 512 * MIB
 
 
-def usage(**working_set_bytes: float | None) -> PrefilterResult:
-    rows = (
-        PrefilterRow("leaky-abc", name, f"id-{name}", (), 9, used, used, NOW.timestamp())
-        for name, used in working_set_bytes.items()
-    )
-    return PrefilterResult(tuple(rows), (), NOW.timestamp())
+def statistic(name: str, used_mib: float | None, slope: float = 0.0, of: str = "leaky-abc") -> PrefilterRow:
+    used = None if used_mib is None else used_mib * MIB
+    return PrefilterRow(of, name, f"id-{name}", (slope, None), 9, used, used, NOW_S)
 
 
-def limits(pod_limit: int | None, own: dict[str, int | None], found: PrefilterResult) -> list[int | None]:
-    containers = tuple(container(name=name, id=f"id-{name}", limit_bytes=limit) for name, limit in own.items())
-    (shared,) = with_shared_limits([pod(containers=containers, limit_bytes=pod_limit)], found)
-    return [None if c.limit_bytes is None else c.limit_bytes // MIB for c in shared.containers]
+def result(*rows: PrefilterRow) -> PrefilterResult:
+    return PrefilterResult(rows, (60.0, 30.0), NOW_S)
+
+
+def sharing(*names: str, own: dict[str, int] | None = None, **changes: Any) -> Any:
+    limits = own or {}
+    containers = tuple(container(name=n, id=f"id-{n}", limit_bytes=limits.get(n, LIMIT)) for n in names)
+    return pod(containers=containers, **{"limit_bytes": LIMIT} | changes)
+
+
+def used_mib(shared: SharedLimits, *rows: PrefilterRow) -> dict[str, float]:
+    found = shared.in_statistics(result(*rows)).rows
+    return {r.container: (r.working_set_bytes or 0) / MIB for r in found}
+
+
+def test_each_container_that_shares_the_limit_has_the_usage_of_the_pod():
+    rows = (statistic("app", 300), statistic("proxy", 60), statistic("other", 9, of="other-pod"))
+    shared = SharedLimits.find([sharing("app", "proxy")], result(*rows), NOW_S)
+    assert used_mib(shared, *rows) == {"app": 360, "proxy": 360, "other": 9}
+
+
+def test_a_container_with_a_lower_limit_of_its_own_has_its_own_usage():
+    rows = (statistic("app", 300), statistic("proxy", 60))
+    shared = SharedLimits.find([sharing("app", "proxy", own={"proxy": 64 * MIB})], result(*rows), NOW_S)
+    assert used_mib(shared, *rows) == {"app": 360, "proxy": 60}
 
 
 @pytest.mark.parametrize(
-    ("pod_limit", "own", "used", "expected"),
-    [
-        pytest.param(None, {"app": None, "proxy": 64}, {"app": 500, "proxy": 60}, [None, 64], id="no limit of the pod"),
-        pytest.param(512, {"app": 512}, {"app": 500}, [512], id="one container has all of it"),
-        pytest.param(512, {"app": 512, "proxy": 512}, {"app": 300, "proxy": 200}, [312, 212], id="two share it"),
-        pytest.param(512, {"app": 512, "proxy": 64}, {"app": 300, "proxy": 60}, [452, 64], id="one has its own"),
-        pytest.param(512, {"app": 512, "proxy": 512}, {"app": 300}, [512, 212], id="one without samples"),
-        pytest.param(512, {"app": 512, "proxy": 512}, {"app": 300, "proxy": None}, [512, 212], id="no current sample"),
-    ],
-)  # fmt: skip
-def test_a_container_can_use_what_the_others_leave_of_the_pod_s_limit(pod_limit, own, used, expected):
-    own_bytes = {name: None if limit is None else limit * MIB for name, limit in own.items()}
-    used_bytes = {name: None if size is None else float(size * MIB) for name, size in used.items()}
-    assert limits(None if pod_limit is None else pod_limit * MIB, own_bytes, usage(**used_bytes)) == expected
+    "made", [sharing("app", "proxy", limit_bytes=None), sharing("app")], ids=["no limit of the pod", "one container"]
+)
+def test_nothing_changes_where_nothing_is_shared(made):
+    rows = (statistic("app", 300), statistic("proxy", 60))
+    assert used_mib(SharedLimits.find([made], result(*rows), NOW_S), *rows) == {"app": 300, "proxy": 60}
 
 
-def test_a_limit_is_never_zero_or_below():
-    """Usage and limit are read one after the other, and page cache counts: the sum can be above the limit."""
-    found = usage(app=600.0 * MIB, proxy=600.0 * MIB)
-    assert limits(512 * MIB, {"app": 512 * MIB, "proxy": 512 * MIB}, found) == [0, 0]
-    (shared,) = with_shared_limits([pod(containers=(container(id="id-app"),), limit_bytes=5)], usage(app=9.0))
-    assert shared.containers[0].limit_bytes == 5
+def test_the_growth_of_the_pod_is_that_of_the_container_that_grows_fastest():
+    """Otherwise a leak in each of N containers would be N times as fast as it seems."""
+    rows = (statistic("app", 300, 2.0), statistic("proxy", 60, 3.0))
+    shared = SharedLimits.find([sharing("app", "proxy")], result(*rows), NOW_S)
+    found = shared.in_statistics(result(*rows)).rows
+    assert {r.container: r.slopes_bytes_per_s for r in found} == {"app": (2.0, None), "proxy": (5.0, None)}
 
 
-def test_a_container_that_is_not_running_uses_nothing():
-    stopped = container(name="proxy", id="", started_at=None, limit_bytes=512 * MIB)
-    running = container(id="id-app", limit_bytes=512 * MIB)
-    (shared,) = with_shared_limits(
-        [pod(containers=(running, stopped), limit_bytes=512 * MIB)], usage(app=300.0 * MIB, proxy=100.0 * MIB)
+def test_of_another_container_that_restarted_only_the_newest_instance_counts():
+    old, app = statistic("proxy", 90), statistic("app", 300)
+    new = PrefilterRow("leaky-abc", "proxy", "id-new", (None,), 1, 9.0 * MIB, 9.0 * MIB, NOW_S + 1)
+    shared = SharedLimits.find([sharing("app", "proxy")], result(app, old, new), NOW_S)
+    assert shared.in_statistics(result(app, old, new)).rows[0].working_set_bytes == 309 * MIB
+
+
+def series(values: dict[float, float]) -> Series:
+    return Series.of((NOW_S + t, v) for t, v in values.items())
+
+
+def row(name: str, values: dict[float, float], id_: str = "") -> SeriesRow:
+    return SeriesRow("leaky-abc", name, id_ or f"id-{name}", series(values), series(values))
+
+
+def test_the_usage_at_each_instant_is_that_of_all_containers_then():
+    """A moment's usage of a sidecar must not count for the past of another container."""
+    app, proxy = row("app", {0: 5, 60: 5, 120: 5}), row("proxy", {50: 1, 110: 9})
+    found = add_other_containers(app, [app, proxy, SeriesRow("other", "x", "", app.rss, app.rss)])
+    assert found.working_set.values.tolist() == found.rss.values.tolist() == [5, 6, 14]
+    assert add_other_containers(app, [app, proxy], with_growth=False).rss.values.tolist() == [5, 5, 5]
+
+
+def test_a_container_that_ended_counts_until_its_last_sample_is_old():
+    last = 10.0
+    app = row("app", {0: 5, last + MAX_HOLD_S: 5, last + MAX_HOLD_S + 1: 5})
+    found = add_other_containers(
+        app, [row("proxy", {-5: 1, last: 2}), SeriesRow("leaky-abc", "empty", "", EMPTY, EMPTY)]
     )
-    assert [c.limit_bytes for c in shared.containers] == [512 * MIB, 212 * MIB]
+    assert found.working_set.values.tolist() == [6, 7, 5]
 
 
-async def test_an_assessment_is_by_the_shared_limit():
-    containers = (container(id="id-leaky-abc", limit_bytes=10 * OTHER),)
-    watched = policy()
+def test_two_instances_of_another_container_are_never_added_up():
+    app = row("app", {0: 5, 60: 5})
+    found = add_other_containers(app, [row("proxy", {-10: 7}, "first"), row("proxy", {30: 1}, "second")])
+    assert found.working_set.values.tolist() == [12, 6]
+
+
+def test_series_of_earlier_pods_of_the_workload_are_treated_alike():
+    made = sharing("app", "proxy")
+    rows = (statistic("app", 300, 2.0), statistic("proxy", 60))
+    shared = SharedLimits.find([made], result(*rows), NOW_S)
+    earlier = [SeriesRow("leaky-5d-bcd45", n, "", series({0: 1}), series({0: 1})) for n in ("app", "proxy")]
+    other = SeriesRow("web-5d-bcd45", "app", "", series({0: 1}), series({0: 1}))
+    found = shared.in_series(QueryResult((*earlier, other), NOW_S)).rows
+    assert [r.working_set.values.tolist() for r in found] == [[2], [2], [1]]
+    assert [r.rss.values.tolist() for r in found] == [[2], [1], [1]], "the growth is that of app"
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_missing"),
+    [pytest.param(600, True, id="running for a while"), pytest.param(60, False, id="just started")],
+)
+def test_without_samples_of_another_container_the_usage_of_the_pod_is_not_known(age_s, is_missing):
+    proxy = container(name="proxy", id="id-proxy", limit_bytes=64 * MIB, started_at=at(-age_s))
+    made = sharing("app")
+    made = pod(containers=(*made.containers, proxy), limit_bytes=LIMIT)
+    shared = SharedLimits.find([made], result(statistic("app", 300)), NOW_S)
+    assert shared.missing_for(made, made.containers[0]) == ("proxy" if is_missing else "")
+    assert shared.missing_for(made, proxy) == "", "it has a limit of its own"
+
+
+async def test_a_container_without_samples_of_another_one_is_inconclusive_and_names_it():
+    app, proxy = container(id="id-leaky-abc", limit_bytes=LIMIT), container(name="proxy", id="p", limit_bytes=LIMIT)
+    watched = policy(containers=["app"])
     durations = RollDurations({}, None, watched.spec.roll.drain)
-    pods = (pod(containers=containers, limit_bytes=OTHER), pod("other", containers=containers))
-    assessments = await Assessor(watched, pods, durations, NOW).assess(FakePrometheus({"id-leaky-abc": line(0.1)}))
-    assert [a.container.limit_bytes for a in assessments] == [OTHER, 10 * OTHER]
+    pods = (pod(containers=(app, proxy), limit_bytes=LIMIT),)
+    (found,) = await Assessor(watched, pods, durations, NOW).assess(FakePrometheus({"id-leaky-abc": line(0.1)}))
+    assert found.verdict.reason is VerdictReason.NO_DATA
+    assert "no samples of container proxy, which shares the pod's limit" in found.verdict.message
+
+
+def test_only_a_container_without_a_lower_limit_shares_that_of_the_pod():
+    made = sharing("app", "proxy", own={"proxy": 64 * MIB})
+    assert [shares_limit(made, c) for c in made.containers] == [True, False]
+    assert not shares_limit(sharing("app"), sharing("app").containers[0])
