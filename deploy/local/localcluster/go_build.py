@@ -21,6 +21,7 @@ KUBERNETES = (
     "kubelet",
 )
 _FLAGS = ("-trimpath", "-mod=readonly", "-buildvcs=false")
+ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,16 @@ def _build(program: Program, paths: ClusterPaths, compiler: str, report: Reporte
     return entry
 
 
-def _compile(program: Program, folder: Path, output: Path) -> None:
-    flags = link_flags(program, (folder / "go.mod").read_text())
-    binary = output / program.name
+def compile_program(program: Program, go_mod: str, source: Path, output: Path) -> None:
+    """Compile a program in its source folder; `go_mod` pins the version that it reports."""
+    flags, binary = link_flags(program, go_mod), output / program.name
     command: list[str | Path] = ["go", "build", *_FLAGS, "-ldflags", flags, "-o", binary, program.package]
+    run(command, cwd=source, env=ENVIRONMENT)
+
+
+def _compile(program: Program, folder: Path, output: Path) -> None:
     try:
-        run(command, cwd=folder, env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"})
+        compile_program(program, (folder / "go.mod").read_text(), folder, output)
     except CommandFailedError as error:
         raise ClusterError(f"building {program.name} failed: {error}", "see the lines above") from error
     for link in program.links:
