@@ -22,7 +22,7 @@ PROGRAM = go_build.Program(
     "argo-rollouts",
     "./cmd/rollouts-controller",
     "github.com/argoproj/argo-rollouts",
-    {"github.com/argoproj/argo-rollouts/utils/version.version": "{version}"},
+    {"github.com/argoproj/argo-rollouts/utils/version.version": "{number}"},
 )
 _CRDS = "crds"
 _CRD_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

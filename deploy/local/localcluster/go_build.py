@@ -101,8 +101,10 @@ def link_flags(program: Program, go_mod: str) -> str:
     if not program.variables:
         return "-s -w"
     version = pinned_version(go_mod, program.module)
-    major, minor, _ = version.removeprefix("v").split(".", 2)
-    values = {name: text.format(version=version, major=major, minor=minor) for name, text in program.variables.items()}
+    number = version.removeprefix("v")
+    major, minor, _ = number.split(".", 2)
+    words = {"version": version, "number": number, "major": major, "minor": minor}
+    values = {name: text.format(**words) for name, text in program.variables.items()}
     return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())])
 
 

@@ -57,7 +57,7 @@ def test_the_controller_is_built_once_from_the_module_s_source_with_its_crds(
     (built,) = builds(calls)
     assert built.startswith(f"{calls.parent}/module build ")
     assert built.endswith(" ./cmd/rollouts-controller")
-    assert "utils/version.version=v1.8.3" in built
+    assert "utils/version.version=1.8.3 -o" in built
 
 
 def test_a_module_with_another_hash_is_not_built(paths: ClusterPaths, calls: Path, progress: list[str]) -> None:
