@@ -28,6 +28,7 @@ class KubeCluster:
         self.get_workload_selector = workloads.get_workload_selector
         self.get_namespace_annotations = workloads.get_namespace_annotations
         self.release, self.restore, self.add_owner = writer.release, writer.restore, writer.add_owner
+        self.leave_to_workload = writer.leave_to_workload
         self.evict, self.list_released_pods = writer.evict, writer.list_released_pods
         self.never_evictable_because, self.prefer_deletion = writer.never_evictable_because, writer.prefer_deletion
         self.detach, self.restart = writer.detach, writer.restart
