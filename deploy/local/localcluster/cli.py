@@ -67,6 +67,8 @@ def show_status(paths: ClusterPaths, *, as_json: bool) -> int:
 def switch(paths: ClusterPaths, name: str, report: Reporter, *, running: bool) -> None:
     preflight.require_root()
     component = _find_component(paths, name)
+    if running and name == argo_rollouts.PROGRAM.name:
+        argo_rollouts.build(paths, report)  # before the lock: it takes minutes
     with exclusive(paths.lock, report):
         if running:
             if name == argo_rollouts.PROGRAM.name:
