@@ -282,6 +282,9 @@ class FakeCluster:
         self.owners[pod.key.uid] = roll_uid
         self._write(f"own {pod.key.name}")
 
+    async def leave_to_workload(self, pod: Pod) -> None:
+        self._write(f"leave {pod.key.name}")
+
     async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
         current = self.pods.get(pod.key.name)
         if current is None or current.key.uid != pod.key.uid:

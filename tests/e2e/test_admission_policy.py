@@ -145,6 +145,13 @@ DETACHED = merge(labels(app="memroll-detached"), own_annotations(detached='{"app
 BOTH_DETACHED = merge(
     DETACHED, labels(tier="memroll-detached"), own_annotations(detached='{"app":"chat","tier":"web"}')
 )
+RECORDED_OWNER = merge(
+    RELEASED,
+    own_annotations(released_owner='{"owner":{"api_version":"apps/v1","kind":"Deployment","name":"chat","uid":"d-1"}}'),
+)
+DELETED_WORKLOAD, OTHER_WORKLOAD = (
+    {"ownerReferences": [admission_requests.workload_owner("chat", uid)]} for uid in ("d-1", "d-2")
+)
 OLD_ANNOTATIONS = own_annotations(released_from="old", detached='{"app":"old"}')
 
 ADMITTED = [
@@ -152,6 +159,7 @@ ADMITTED = [
     ("detach by one label", [RELEASED], DETACHED),
     ("detach by two labels", [RELEASED], BOTH_DETACHED),
     ("add an owner", [RELEASED], roll_owner()),
+    ("leave to the deleted workload", [RECORDED_OWNER], DELETED_WORKLOAD),
     ("restore", [RELEASED], RESTORED),
     ("restore from one label", [RELEASED, DETACHED], merge(RESTORED, labels(app="chat"))),
     (
@@ -251,6 +259,10 @@ REFUSED = [
     ("an owner that is no PodRoll", [RELEASED], roll_owner(kind="MemoryPolicy"), OWNER),
     ("a PodRoll of another group", [RELEASED], roll_owner(apiVersion="evil.dev/v1"), OWNER),
     ("an owner of a pod that is not released", [], roll_owner(), OWNS_RELEASED),
+    ("another workload", [RECORDED_OWNER], OTHER_WORKLOAD, WORKLOAD_OWNER),
+    ("a workload that is recorded now", [RELEASED],
+     DELETED_WORKLOAD | {"annotations": RECORDED_OWNER["annotations"]}, WORKLOAD_OWNER),
+    ("the workload of a pod that is restored", [RECORDED_OWNER], RESTORED | DELETED_WORKLOAD, WORKLOAD_OWNER),
 ]  # fmt: skip
 
 

@@ -135,6 +135,7 @@ def check_workload(raw: dict[str, Any]) -> None:
             workloads._selector_of_all_revisions(own)
     rollouts.describe_stateful_set_rollout(owner)
     rollouts.describe_daemon_set_rollout(owner)
+    rollouts.describe_argo_restart(owner)
     rollouts.has_recreate_strategy(owner)
     rollouts.must_not_surge_because(owner)
     rollouts.replica_failure(owner)

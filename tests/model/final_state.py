@@ -54,7 +54,7 @@ def find_orphaned_pods(simulation: RollSimulation) -> list[str]:
     found = []
     for pod in simulation.cluster.list_undeleted_pods():
         changed = uid_of(pod) in simulation.checker.changed_pods
-        if changed and not is_unresolvable(simulation, pod) and not is_restored_by_hand(simulation, pod):
+        if changed and not is_restored_by_hand(simulation, pod):
             traces = traces_of(pod) + ([] if controller_uid(pod) else ["no controller"])
             found += [f"{name_of(pod)}: {', '.join(traces)}"] if traces else []
     return found
@@ -65,11 +65,3 @@ def is_restored_by_hand(simulation: RollSimulation, pod: Json) -> bool:
     rolls = {name_of(r) for r in simulation.server.list("podrolls")}
     has_original_hash = labels_of(pod).get(HASH_LABEL) == annotations_of(pod).get(RELEASED_FROM)
     return bool(controller_uid(pod)) and has_original_hash and annotations_of(pod).get(ROLL_ANNOTATION) not in rolls
-
-
-def is_unresolvable(simulation: RollSimulation, pod: Json) -> bool:
-    """Return whether memroll can't act on a pod: no ReplicaSet, and a blocking PodDisruptionBudget."""
-    if simulation.checker.original_replica_set(pod) in {uid_of(r) for r in simulation.server.list("replicasets")}:
-        return False
-    budgets = simulation.server.list("poddisruptionbudgets")
-    return len(budgets) > 1 or any(b.get("status", {}).get("disruptionsAllowed", 0) == 0 for b in budgets)

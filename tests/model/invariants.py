@@ -141,6 +141,8 @@ class InvariantChecker:
         self._check_own_pod(before, step)
         self.changed_pods.add(write.uid)
         _check_fields(before, after)
+        if _is_left_to_workload(before, after):
+            self._check_readiness(before, step)  # the garbage collector may delete the pod
         if labels_of(before).get(HASH_LABEL) == RELEASED != labels_of(after)[HASH_LABEL]:
             if write.uid not in step.restorable:
                 raise InvariantViolationError(f"{name_of(before)} is restored at the cost of a Ready pod")
@@ -284,12 +286,19 @@ def _check_owners(before: Json, after: Json) -> None:
     foreign = [[o for o in owners_of(p) if not _is_own_reference(o)] for p in (before, after)]
     if foreign[0] != foreign[1]:
         raise InvariantViolationError("memroll changes an owner that is neither a PodRoll nor the workload")
-    added = [o for o in owners_of(after) if o not in owners_of(before)]
-    is_release = labels_of(before).get(HASH_LABEL) != RELEASED == labels_of(after)[HASH_LABEL]
-    if any(o["kind"] == "Deployment" for o in added) and not is_release:
-        raise InvariantViolationError("memroll makes a Deployment the owner of a pod that it does not release")
+    if _adds_workload(before, after) and labels_of(after)[HASH_LABEL] != RELEASED:
+        raise InvariantViolationError("memroll makes a Deployment the owner of a pod that is not released")
     if labels_of(after)[HASH_LABEL] == RELEASED and not owners_of(after):
         raise InvariantViolationError("memroll leaves a released pod without an owner")
+
+
+def _adds_workload(before: Json, after: Json) -> bool:
+    return any(o["kind"] == "Deployment" for o in owners_of(after) if o not in owners_of(before))
+
+
+def _is_left_to_workload(before: Json, after: Json) -> bool:
+    """Return whether a pod that was released before gets its workload as an owner again."""
+    return labels_of(before).get(HASH_LABEL) == RELEASED and _adds_workload(before, after)
 
 
 def _is_own_reference(owner: Json) -> bool:

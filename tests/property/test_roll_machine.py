@@ -162,3 +162,19 @@ def check_final_state(simulation: RollSimulation) -> None:
         elif uid not in alive and "verifying" not in status.get("times", {}):
             _, roll_name = simulation.checker.deletions.get(uid, ("", ""))
             assert roll_name != name_of(roll), f"{roll_name} ended {status['phase']}, and evicted its pod"
+
+
+def test_a_released_pod_goes_with_its_workload_although_a_budget_blocks_its_eviction() -> None:
+    """The replacement is Ready: the pod belongs to its PodRoll, so the garbage collector keeps it at first."""
+    simulation = RollSimulation(1, 1, {"minAvailable": 2})
+    try:
+        simulation.create_roll(0, "Surge")
+        simulation.continue_rolls(0, 12)
+        (roll,) = simulation.list_rolls()
+        assert roll["status"]["phase"] == "Evicting"
+        simulation.delete_deployment(recreate=False)
+        simulation.run_until_settled()
+        assert simulation.cluster.list_undeleted_pods() == []
+        check_final_state(simulation)
+    finally:
+        simulation.close()

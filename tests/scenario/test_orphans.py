@@ -72,6 +72,7 @@ async def test_an_orphan_of_a_workload_that_is_gone_is_evicted(monkeypatch):
     monkeypatch.setattr(cluster, "find_workload", nothing)
     await restore_orphans(cluster, (), lambda: True)
     assert cluster.evicted == [f"uid-{name}"]
+    assert f"leave {name}" in cluster.writes, "the garbage collector deletes it where a budget blocks the eviction"
 
 
 @pytest.mark.parametrize(

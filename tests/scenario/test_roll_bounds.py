@@ -10,7 +10,13 @@ import pytest
 from memroll.api.base import rfc3339
 from memroll.api.pod_roll import Detachment, Phase, PodRoll, ReplacementPod
 from memroll.model.pods import RELEASED_HASH
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RESTORE_POD
+from memroll.rolling.actions import (
+    ADD_OWNER,
+    EVICT_POD,
+    LEAVE_TO_WORKLOAD,
+    PREFER_REPLACEMENT_DELETION,
+    RESTORE_POD,
+)
 from memroll.rolling.observation import Observation
 from memroll.rolling.restart import RESTART_WORKLOAD
 from tests.builders import NOW, TRIGGER, advance, after_steps, at, container, pod, roll_json, workload
@@ -86,7 +92,8 @@ def test_a_pod_that_no_workload_needs_is_evicted_for_longer_and_then_left_to_the
     blocked = roll.model_copy(
         update={"status": roll.status.model_copy(update={"reason": "BlockedByPodDisruptionBudget", "message": "no"})}
     )
-    assert advance(blocked, observation, at(5 + TIMEOUT_S + 1)).actions == (ADD_OWNER, EVICT_POD)
+    owner = LEAVE_TO_WORKLOAD if gone is None else ADD_OWNER
+    assert advance(blocked, observation, at(5 + TIMEOUT_S + 1)).actions == (owner, EVICT_POD)
     ended = advance(blocked, observation, at(5 + 2 * TIMEOUT_S + 1))
     assert outcome(ended) == ("Failed", "StillReleased")
     assert ended.status.message == "not evicted in time (no), and no workload needs the pod"

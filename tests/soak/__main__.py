@@ -18,10 +18,14 @@ from tests.soak import (
     autoscaled,
     broken_replacements,
     competing_rolls,
+    constraints,
     disturbances,
     drains,
     fleets,
+    garbage,
+    hash_services,
     no_room,
+    rollouts,
     stuck_pods,
     surge_matrix,
     tenants,
@@ -56,9 +60,12 @@ def main(arguments: Sequence[str]) -> int:
     image = cluster.build_operator_image(IMAGE)
     started = time.monotonic()
     watched = [namespace for c in cases if c.watched for namespace in namespaces_of(c)]
+    needs_rollouts = any(c.rollouts for c in cases)
     try:
+        if needs_rollouts:
+            rollouts.start_controller()
         if watched:
-            cluster.install(RELEASE, RELEASE, image, watched)
+            cluster.install(RELEASE, RELEASE, image, watched, "--set", "restart.enabled=true")
         with KubectlProxy(cluster) as kube:
             results = SoakRun(cluster, kube, options).run_cases(cases)
     finally:
@@ -66,6 +73,8 @@ def main(arguments: Sequence[str]) -> int:
             cluster.uninstall(RELEASE, RELEASE)
             namespaces = [n for c in cases for n in namespaces_of(c)]  # those that an interrupt has left
             cluster.kubectl("delete", "namespace", *namespaces, "--ignore-not-found", "--wait=false")
+        if needs_rollouts:
+            rollouts.stop_controller(cluster)
     print_table(results, time.monotonic() - started)
     return 1 if any(o.errors for o in results) else 0
 
@@ -86,13 +95,18 @@ def all_cases(image: str) -> list[SoakCase]:
         surge_matrix,
         broken_replacements,
         disturbances,
+        garbage,
         drains,
         stuck_pods,
         no_room,
         competing_rolls,
         autoscaled,
+        constraints,
+        hash_services,
+        rollouts,
+        tenants,
     )
-    cases = [case for module in (*modules, tenants) for case in module.CASES]
+    cases = [case for module in modules for case in module.CASES]
     longest = fleets.fleet_case(image)  # it begins first, so that it does not run alone at the end
     return [longest, *cases, uninstall.uninstall_case(image), stuck_pods.uninstall_case(image)]
 

@@ -30,6 +30,8 @@ class SoakCase:
     """True for a case that changes the node, which all cases share."""
     watched: bool = True
     """False for a case that installs an operator of its own."""
+    rollouts: bool = False
+    """True for a case that needs the controller of Argo Rollouts."""
     further_namespaces: tuple[str, ...] = ()
     """Suffixes of additional namespaces; see `RollScenario.beside`."""
 

@@ -35,6 +35,7 @@ PREFIXES = {
     "horizontalpodautoscalers": "/apis/autoscaling/v2",
     "poddisruptionbudgets": "/apis/policy/v1",
     "networkpolicies": "/apis/networking.k8s.io/v1",
+    "rollouts": "/apis/argoproj.io/v1alpha1",
     "podrolls": "/apis/memroll.dev/v1alpha1",
     "memorypolicies": "/apis/memroll.dev/v1alpha1",
 }
@@ -94,10 +95,11 @@ class KubectlProxy:
     def patch(self, plural: str, namespace: str, name: str, body: Json) -> Json:
         return self._write("PATCH", resource_path(plural, namespace, name), body, MERGE_PATCH)
 
-    def delete(self, plural: str, namespace: str, name: str) -> None:
-        """Delete an object, unless it does not exist."""
+    def delete(self, plural: str, namespace: str, name: str, propagation: str = "") -> None:
+        """Delete an object, unless it does not exist; `propagation` as in `kubectl delete --cascade`."""
+        options = {"propagationPolicy": propagation} if propagation else None
         try:
-            self._request("DELETE", resource_path(plural, namespace, name))
+            self._request("DELETE", resource_path(plural, namespace, name), options)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code != NOT_FOUND:

@@ -57,6 +57,8 @@ class RollScenario:
     kube: KubectlProxy
     namespace: str
     image: str
+    plural: str = "deployments"
+    """Plural of the workload's kind; "rollouts" for a Rollout of Argo, see `rollouts.deploy_rollout`."""
     ended_rolls: int = 0
     reasons: list[str] = field(default_factory=list)
     """Phase, reason and message of the rolls that did not succeed."""
@@ -126,18 +128,18 @@ class RollScenario:
     def get_oldest_pod(self) -> Json:
         return self.list_pods()[0]
 
-    def get_deployment(self) -> Json:
-        found = self.kube.get("deployments", self.namespace, APP)
-        assert found, f"deployment {APP} of {self.namespace} does not exist"
+    def get_workload(self) -> Json:
+        found = self.kube.get(self.plural, self.namespace, APP)
+        assert found, f"{self.plural} {APP} of {self.namespace} does not exist"
         return found
 
     def get_generations(self) -> dict[str, int]:
-        """Return the generations of the Deployment and its ReplicaSets: a change of a spec increments them."""
-        found = [self.get_deployment(), *self.kube.list("replicasets", self.namespace)]
+        """Return the generations of the workload and its ReplicaSets: a change of a spec increments them."""
+        found = [self.get_workload(), *self.kube.list("replicasets", self.namespace)]
         return {o["metadata"]["name"]: o["metadata"]["generation"] for o in found}
 
     def scale(self, replicas: int) -> None:
-        self.kube.patch("deployments", self.namespace, APP, {"spec": {"replicas": replicas}})
+        self.kube.patch(self.plural, self.namespace, APP, {"spec": {"replicas": replicas}})
 
     def set_env(self, name: str, value: str) -> None:
         """Begin a rollout with `kubectl set env`, as a user does."""
@@ -222,7 +224,7 @@ class RollScenario:
             pods = self.list_pods()
             own = [p for p in pods if p["metadata"].get("ownerReferences") and not is_released(p)]
             released = any(is_released(p) for p in pods)
-            replicas, status = self.get_deployment()["spec"]["replicas"], self.get_roll_status(roll)
+            replicas, status = self.get_workload()["spec"]["replicas"], self.get_roll_status(roll)
             assert status.get("phase") not in FINAL, f"{roll} ended before it surged: {status.get('message')}"
             return pods if released and len(own) >= replicas and status.get("phase") == "Replacing" else []
 
@@ -232,11 +234,12 @@ class RollScenario:
         """Wait until exactly this number of pods exist, all Ready and of the newest template; return them."""
 
         def observe() -> list[Json]:
-            deployment = self.get_deployment()
-            status, generation = deployment.get("status", {}), deployment["metadata"]["generation"]
+            workload = self.get_workload()
+            status, generation = workload.get("status", {}), workload["metadata"]["generation"]
             counts = {status.get(k, 0) for k in ("replicas", "updatedReplicas", "readyReplicas", "availableReplicas")}
             pods = self.list_pods()
-            is_complete = status.get("observedGeneration") == generation and counts == {replicas}
+            is_observed = str(status.get("observedGeneration")) == str(generation)  # a Rollout's is a string
+            is_complete = is_observed and counts == {replicas}
             are_ready = all(is_ready(p) and not is_deleting(p) and owner_kinds(p) == ["ReplicaSet"] for p in pods)
             return [{}] if is_complete and are_ready and len(pods) == replicas else []
 
@@ -272,7 +275,7 @@ def is_deleting(pod: Json) -> bool:
 
 
 def is_released(pod: Json) -> bool:
-    return bool(pod["metadata"].get("labels", {}).get(HASH_LABEL) == RELEASED)
+    return RELEASED in pod["metadata"].get("labels", {}).values()
 
 
 def memroll_annotations(pod: Json) -> list[str]:

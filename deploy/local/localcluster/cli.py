@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localcluster import go_build, images, preflight, status, supervisor
-from localcluster.components import Component, all_components
+from localcluster import argo_rollouts, go_build, images, preflight, status, supervisor
+from localcluster.components import Component, all_components, optional_components
 from localcluster.down import down
 from localcluster.errors import ClusterError
 from localcluster.images import BuildMachine, ImageBuild
@@ -49,6 +49,8 @@ def dispatch(arguments: argparse.Namespace, paths: ClusterPaths, machine: BuildM
             images.load(paths, images.qualify_name(arguments.name), arguments.archive, report)
         case "build-image":
             images.build(paths, _image_build(arguments), machine, report)
+        case "build":
+            print(argo_rollouts.build(paths, report))
         case "start" | "stop":
             switch(paths, arguments.component, report, running=arguments.command == "start")
         case _:
@@ -65,8 +67,12 @@ def show_status(paths: ClusterPaths, *, as_json: bool) -> int:
 def switch(paths: ClusterPaths, name: str, report: Reporter, *, running: bool) -> None:
     preflight.require_root()
     component = _find_component(paths, name)
+    if running and name == argo_rollouts.PROGRAM.name:
+        argo_rollouts.build(paths, report)  # before the lock: it takes minutes
     with exclusive(paths.lock, report):
         if running:
+            if name == argo_rollouts.PROGRAM.name:
+                argo_rollouts.install(paths, report)
             supervisor.start(paths, component)
             supervisor.wait_listening(paths, component, LISTEN_SECONDS)
         else:
@@ -105,6 +111,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--file", type=Path, required=True, help="the Dockerfile")
     command.add_argument("--context", type=Path, required=True, help="the folder that COPY copies from")
     command.add_argument("--build-arg", action="append", default=[], metavar="K=V")
+    command = commands.add_parser("build", help="build an optional component, which `start` would build otherwise")
+    command.add_argument("component", choices=[argo_rollouts.PROGRAM.name])
     for verb in ("start", "stop"):
         commands.add_parser(verb, help=f"{verb} one component").add_argument("component")
     commands.add_parser("bin", help="print the path of a program").add_argument("name", help=", ".join(status.PROGRAMS))
@@ -125,7 +133,7 @@ def _parse_build_arg(text: str) -> tuple[str, str]:
 
 
 def _find_component(paths: ClusterPaths, name: str) -> Component:
-    components = all_components(paths)
+    components = all_components(paths) | optional_components(paths)
     if name not in components:
         raise ClusterError(f"there is no component {name}", f"there are {', '.join(components)}")
     return components[name]

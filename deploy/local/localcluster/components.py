@@ -44,6 +44,12 @@ def all_components(paths: ClusterPaths) -> dict[str, Component]:
     return {component.name: component for component in (make(paths) for make in factories)}
 
 
+def optional_components(paths: ClusterPaths) -> dict[str, Component]:
+    """Return the components that run only after `start NAME`."""
+    rollouts = _argo_rollouts(paths)
+    return {rollouts.name: rollouts}
+
+
 def _etcd(paths: ClusterPaths) -> Component:
     ports, pki = paths.ports, paths.pki
     client, peer = f"https://{LOCAL}:{ports.etcd}", f"http://{LOCAL}:{ports.etcd_peer}"
@@ -188,3 +194,17 @@ def _prometheus(paths: ClusterPaths) -> Component:
         "--web.enable-admin-api",
     )
     return Component("prometheus", argv, (Listener(address, port),))
+
+
+def _argo_rollouts(paths: ClusterPaths) -> Component:
+    """Return the controller of Rollouts. It listens on all addresses: no flag restricts that."""
+    ports = paths.ports
+    argv = (
+        str(paths.bin / "argo-rollouts"),
+        f"--kubeconfig={paths.kubeconfig}",
+        "--leader-elect=false",
+        "--loglevel=warn",
+        f"--metricsport={ports.rollouts_metrics}",
+        f"--healthzPort={ports.rollouts_health}",
+    )
+    return Component("argo-rollouts", argv, (Listener(LOCAL, ports.rollouts_health),))

@@ -2,7 +2,7 @@
 
 from localcluster import cleanup, images, preflight, supervisor
 from localcluster.cache import remove_tree
-from localcluster.components import all_components
+from localcluster.components import all_components, optional_components
 from localcluster.lock import exclusive
 from localcluster.paths import ClusterPaths
 from localcluster.progress import Reporter
@@ -18,7 +18,8 @@ def down(paths: ClusterPaths, report: Reporter, *, purge: bool) -> None:
         components = all_components(paths)
         if any(supervisor.find_running(paths, name) for name in components):
             report("stopping the cluster; the API server may take half a minute")
-        supervisor.stop(paths, [c for c in components.values() if c.name not in _STOPPED_LAST])
+        stopped_first = [c for c in components.values() if c.name not in _STOPPED_LAST]
+        supervisor.stop(paths, [*optional_components(paths).values(), *stopped_first])
         supervisor.stop(paths, [components[name] for name in _STOPPED_LAST])
         cleanup.clean_up(paths, report)
         if purge:

@@ -21,6 +21,7 @@ KUBERNETES = (
     "kubelet",
 )
 _FLAGS = ("-trimpath", "-mod=readonly", "-buildvcs=false")
+ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"}
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ def link_flags(program: Program, go_mod: str) -> str:
     if not program.variables:
         return "-s -w"
     version = pinned_version(go_mod, program.module)
-    major, minor, _ = version.removeprefix("v").split(".", 2)
-    values = {name: text.format(version=version, major=major, minor=minor) for name, text in program.variables.items()}
+    number = version.removeprefix("v")
+    major, minor, _ = number.split(".", 2)
+    words = {"version": version, "number": number, "major": major, "minor": minor}
+    values = {name: text.format(**words) for name, text in program.variables.items()}
     return " ".join(["-s -w", *(f"-X {name}={value}" for name, value in values.items())])
 
 
@@ -124,12 +127,16 @@ def _build(program: Program, paths: ClusterPaths, compiler: str, report: Reporte
     return entry
 
 
-def _compile(program: Program, folder: Path, output: Path) -> None:
-    flags = link_flags(program, (folder / "go.mod").read_text())
-    binary = output / program.name
+def compile_program(program: Program, go_mod: str, source: Path, output: Path) -> None:
+    """Compile a program in its source folder; `go_mod` pins the version that it reports."""
+    flags, binary = link_flags(program, go_mod), output / program.name
     command: list[str | Path] = ["go", "build", *_FLAGS, "-ldflags", flags, "-o", binary, program.package]
+    run(command, cwd=source, env=ENVIRONMENT)
+
+
+def _compile(program: Program, folder: Path, output: Path) -> None:
     try:
-        run(command, cwd=folder, env={"CGO_ENABLED": "0", "GOFLAGS": "", "GOWORK": "off"})
+        compile_program(program, (folder / "go.mod").read_text(), folder, output)
     except CommandFailedError as error:
         raise ClusterError(f"building {program.name} failed: {error}", "see the lines above") from error
     for link in program.links:

@@ -47,6 +47,8 @@ class Ports:
     proxy_health: int = 10256
     proxy_metrics: int = 10249
     prometheus: int = 19090
+    rollouts_metrics: int = 18090
+    rollouts_health: int = 18080
 
 
 NETWORK = Network("memroll0", IPv4Network("10.231.0.0/24"), IPv4Network("10.232.0.0/16"))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from localcluster import supervisor
 from localcluster.api import ApiClient
-from localcluster.components import all_components
+from localcluster.components import all_components, optional_components
 from localcluster.paths import BASE_IMAGE, NODE, ClusterPaths
 
 PROGRAMS = ("kubectl", "helm", "promtool")
@@ -50,8 +50,11 @@ class ClusterStatus:
 
 
 def read(paths: ClusterPaths) -> ClusterStatus:
+    """Read the state of all components, of the optional ones only if they run."""
     identities = {name: supervisor.find_running(paths, name) for name in all_components(paths)}
     pids = {name: identity.pid if identity else None for name, identity in identities.items()}
+    optional = {name: supervisor.find_running(paths, name) for name in optional_components(paths)}
+    pids |= {name: identity.pid for name, identity in optional.items() if identity is not None}
     api = ApiClient(paths)
     ready = pids["kube-apiserver"] is not None and api.is_ready()
     return ClusterStatus(paths, pids, ready, ready and api.is_node_ready())

@@ -180,6 +180,9 @@ class Workload:
     paused: bool = False
     restarted_at: datetime | None = None
     """Time of the last restart by annotation or field; None if there was none."""
+    restart_in_progress: str = ""
+    """Reason why a restart by field has not reached all pods (Argo Rollouts), or empty. One by annotation is a
+    rollout."""
     has_recreate_strategy: bool = False
     """True if the controller ends all old pods before it creates new ones (`strategy: Recreate`)."""
     must_not_surge_because: str = ""

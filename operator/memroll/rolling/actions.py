@@ -131,6 +131,18 @@ class _AddOwner(Action):
         return step.status
 
 
+class _LeaveToWorkload(Action):
+    """Make the deleted workload the owner of the pod again: the garbage collector deletes the pod with the others."""
+
+    name = "leave to the workload"
+    optional = True  # the pod is evicted as well
+
+    async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
+        with suppress(NotFoundError, ConflictError):  # the garbage collector was faster, or the next step repeats it
+            await clients.kubernetes.leave_to_workload(step.pod)
+        return step.status
+
+
 class _DetachPod(Action):
     """Change the labels by which Services select the pod: no new connection reaches it."""
 
@@ -180,5 +192,6 @@ RELEASE_POD = _ReleasePod()
 RESTORE_POD = _RestorePod()
 PREFER_REPLACEMENT_DELETION = _PreferReplacementDeletion()
 ADD_OWNER = _AddOwner()
+LEAVE_TO_WORKLOAD = _LeaveToWorkload()
 DETACH_POD = _DetachPod()
 EVICT_POD = _EvictPod()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Phase
 from memroll.api.roll_spec import Strategy
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD
+from memroll.rolling.actions import ADD_OWNER, EVICT_POD, LEAVE_TO_WORKLOAD
 from memroll.rolling.pod_labels import is_detached
 from memroll.rolling.reasons import EVICTING, EVICTION_TIMED_OUT, REPLACEMENT_NOT_READY, STILL_RELEASED
 from memroll.rolling.rollback import (
@@ -58,7 +58,9 @@ def _evict(step: StepInput) -> Transition:
         return roll_back(step, EVICTION_TIMED_OUT, f"{message}: the pod stays")
     if step.is_overdue(evicting_since, times=2):
         return step.to_phase(Phase.FAILED, f"{message}, and no workload needs the pod", reason=STILL_RELEASED)
-    return step.repeat(ADD_OWNER, EVICT_POD) if status.release else step.repeat(EVICT_POD)
+    if status.release is None:
+        return step.repeat(EVICT_POD)
+    return step.repeat(LEAVE_TO_WORKLOAD if step.workload is None else ADD_OWNER, EVICT_POD)
 
 
 class _Evict(RollStrategy):

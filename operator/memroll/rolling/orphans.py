@@ -8,6 +8,7 @@ when a PodRoll is deleted.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,10 @@ async def _restore_or_evict(pod: Pod, kubernetes: KubernetesClient) -> str:
     if workload is not None and workload.can_readopt:
         await kubernetes.restore(pod, hash_label_of(pod))
         return RESTORED
-    if workload is not None:
+    if workload is None:
+        with suppress(TerminalError):  # not permitted: only the eviction remains
+            await kubernetes.leave_to_workload(pod)
+    else:
         others = await kubernetes.list_workload_pods(workload, pod.key.namespace)
         ready = count_ready(others)
         if ready < workload.replicas:

@@ -57,9 +57,10 @@ def replacing(step: StepInput) -> Transition:
             message = f"{workload.owner} {'is paused' if workload.paused else 'could not be restarted in time'}"
             return step.to_phase(Phase.ABORTED, f"{message}: nothing was changed", reason=WORKLOAD_CHANGING)
         return step.repeat(RESTART_WORKLOAD)
-    if observation.pod is None and not workload.owner_rollout_in_progress:
+    in_progress = workload.owner_rollout_in_progress or workload.restart_in_progress
+    if observation.pod is None and not in_progress:
         return step.to_phase(Phase.VERIFYING, "restarted", reason=VERIFYING)
-    waiting = workload.owner_rollout_in_progress or "the pod has not been restarted yet"
+    waiting = in_progress or "the pod has not been restarted yet"
     if step.is_overdue(status.times.replacing, times=max(1, workload.replicas)):
         return step.to_phase(Phase.FAILED, f"not restarted in time: {waiting}", reason=REPLACEMENT_NOT_READY)
     return step.wait(f"restarting: {waiting}")

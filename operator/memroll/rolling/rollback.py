@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING
 from memroll.api.pod_roll import Phase
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RESTORE_POD
+from memroll.rolling.actions import (
+    ADD_OWNER,
+    EVICT_POD,
+    LEAVE_TO_WORKLOAD,
+    PREFER_REPLACEMENT_DELETION,
+    RESTORE_POD,
+)
 from memroll.rolling.observation import MAX_MESSAGE_CHARS, Transition, with_message
 from memroll.rolling.pod_labels import has_changed_labels
 from memroll.rolling.reasons import (
@@ -186,9 +192,10 @@ def _restore_actions(step: StepInput) -> tuple[Action, ...]:
 def _evict_instead(step: StepInput) -> Transition:
     """Evict a pod that no ReplicaSet would keep."""
     message = "its ReplicaSet has 0 replicas, and others are Ready: evicting the pod"
+    actions = LEAVE_TO_WORKLOAD if step.workload is None else ADD_OWNER, EVICT_POD
     if step.status.phase is Phase.EVICTING:
-        return step.wait(message, ADD_OWNER, EVICT_POD)
-    return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=EVICTING)
+        return step.wait(message, *actions)
+    return step.to_phase(Phase.EVICTING, message, *actions, reason=EVICTING)
 
 
 def _rolled_back(step: StepInput) -> Transition:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from memroll.api.pod_roll import Phase, PodRelease
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import DrainMode, Strategy
-from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, RELEASE_POD
+from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, LEAVE_TO_WORKLOAD, RELEASE_POD
 from memroll.rolling.evict import evicting
 from memroll.rolling.pod_labels import is_detached, is_released
 from memroll.rolling.reasons import (
@@ -48,7 +48,8 @@ def replacing(step: StepInput) -> Transition:
         return _release_again(step)
     if step.workload is None:
         message = "the workload is gone: removing its pod"
-        return step.to_phase(Phase.EVICTING, message, ADD_OWNER, EVICT_POD, reason=WORKLOAD_GONE, replacement=None)
+        actions = LEAVE_TO_WORKLOAD, EVICT_POD
+        return step.to_phase(Phase.EVICTING, message, *actions, reason=WORKLOAD_GONE, replacement=None)
     if step.can_remove_old_pod:
         return _replaced(step)
     return roll_back_if_restarted(step) or _not_replaced(step)

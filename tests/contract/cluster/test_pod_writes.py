@@ -140,6 +140,34 @@ async def test_the_workload_owns_a_released_pod_until_the_podroll_does(
     assert metadata(server)["ownerReferences"] == []
 
 
+async def test_a_released_pod_is_left_to_its_deleted_workload(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    """The garbage collector deletes a pod whose only owner is gone; its PodRoll is not."""
+    other = {"apiVersion": "example.com/v1", "kind": "Batch", "name": "b", "uid": "b", "controller": False}
+    add_pod(server)
+    await writer.leave_to_workload(await read(api))
+    assert owners(server) == [("ReplicaSet", "chat-abc", True)], "a pod that is not released is not changed"
+    await writer.release(await read(api), HASH, "chat-0-x", OWNERS)
+    server.touch(POD, lambda pod: pod["metadata"]["ownerReferences"].pop(0))  # as the ReplicaSet does
+    server.touch(POD, lambda pod: pod["metadata"]["ownerReferences"].append(other))
+    await writer.add_owner(await read(api), "chat-0-x", "roll-uid")
+    assert owners(server) == [("Batch", "b", False), ("PodRoll", "chat-0-x", False)]
+    for _ in range(2):
+        await writer.leave_to_workload(await read(api))
+        assert owners(server) == [("Batch", "b", False), ("Deployment", "chat", False)]
+
+
+async def test_without_a_recorded_workload_the_podroll_stays_the_owner(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    await writer.release(await read(api), HASH, "chat-0-x")
+    await writer.add_owner(await read(api), "chat-0-x", "roll-uid")
+    await writer.leave_to_workload(await read(api))
+    assert owners(server) == [("ReplicaSet", "chat-abc", True), ("PodRoll", "chat-0-x", False)]
+
+
 async def test_a_restore_removes_the_workload_from_the_owners(
     server: FakeApi, api: KubeApi, writer: KubePodWriter
 ) -> None:

@@ -27,3 +27,14 @@ def test_a_restart_ends_with_the_workload_s_own_rollout():
     assert roll.status.phase is Phase.SUCCEEDED
     late = after_steps(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE, BEFORE)
     assert advance(late, Observation(pod(), in_progress), at(601)).status.phase is Phase.FAILED
+
+
+def test_a_restart_by_argo_ends_when_all_pods_are_restarted():
+    """Argo evicts one pod after the other; its Rollout is in no rollout meanwhile."""
+    roll = after_steps(PodRoll.read(roll_json(spec={"strategy": "Restart"})), BEFORE, BEFORE)
+    waiting = "Rollout/leaky has not restarted all pods since 2026-03-01T12:00:00Z"
+    partly = workload(restarted_at=at(0), restart_in_progress=waiting)
+    found = advance(roll, Observation(None, partly, (REPLACEMENT,)), at(2)).status
+    assert (found.phase, found.message) == (Phase.REPLACING, f"restarting: {waiting}")
+    done = workload(restarted_at=at(0))
+    assert advance(roll, Observation(None, done, (REPLACEMENT,)), at(2)).status.phase is Phase.VERIFYING

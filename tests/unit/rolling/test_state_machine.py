@@ -9,7 +9,14 @@ import pytest
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.model.permissions import Permissions
 from memroll.model.pods import RELEASED_HASH
-from memroll.rolling.actions import ADD_OWNER, EVICT_POD, PREFER_REPLACEMENT_DELETION, RELEASE_POD, RESTORE_POD
+from memroll.rolling.actions import (
+    ADD_OWNER,
+    EVICT_POD,
+    LEAVE_TO_WORKLOAD,
+    PREFER_REPLACEMENT_DELETION,
+    RELEASE_POD,
+    RESTORE_POD,
+)
 from memroll.rolling.observation import Observation
 from memroll.rolling.pod_labels import is_released
 from memroll.rolling.restart import RESTART_WORKLOAD
@@ -308,7 +315,7 @@ def test_a_workload_scaled_up_meanwhile_needs_only_as_many_ready_pods_as_before(
 
 def test_a_pod_of_a_workload_that_was_deleted_is_removed():
     roll = after_steps(fresh(), BEFORE, BEFORE)
-    assert advance(roll, Observation(RELEASED, None), at(3)).actions == (ADD_OWNER, EVICT_POD)
+    assert advance(roll, Observation(RELEASED, None), at(3)).actions == (LEAVE_TO_WORKLOAD, EVICT_POD)
 
 
 def test_a_pod_that_is_gone_during_a_surge_is_verified():

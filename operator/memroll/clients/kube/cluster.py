@@ -31,6 +31,7 @@ class KubeCluster:
         self.list_target_pods = KubeTargetReader(api, pods).list_target_pods
         self.get_namespace_annotations = workloads.get_namespace_annotations
         self.release, self.restore, self.add_owner = writer.release, writer.restore, writer.add_owner
+        self.leave_to_workload = writer.leave_to_workload
         self.evict, self.list_released_pods = writer.evict, writer.list_released_pods
         self.dry_run_eviction, self.prefer_deletion = writer.dry_run_eviction, writer.prefer_deletion
         self.detach, self.restart = writer.detach, writer.restart

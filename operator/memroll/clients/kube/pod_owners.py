@@ -1,7 +1,8 @@
 """Owner references that memroll adds to a released pod, and removes from it again. Pure.
 
 `pod_writes` calls these functions with the raw references of a pod. From the release until the replacement is Ready the
-workload owns the pod, then the PodRoll: so the pod always has an owner. Neither controls the pod.
+workload owns the pod, then the PodRoll: so the pod always has an owner. Neither controls the pod. Once the workload is
+deleted, it owns the pod again, which the garbage collector then deletes with the others.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ def with_roll(owners: Sequence[Json], annotations: Mapping[str, str], name: str,
     """Return the references with that of the PodRoll in place of the workload's."""
     others = [owner for owner in owners if not _is_workload(owner, annotations)]
     return [*others, _reference(API_VERSION, _ROLL_KIND, name, uid)]
+
+
+def with_recorded_workload(owners: Sequence[Json], annotations: Mapping[str, str]) -> list[Json]:
+    """Return the references with that of the recorded workload, if there is one, in place of the PodRoll's."""
+    recorded = RecordedOwners.from_annotation(annotations.get(OWNER_ANNOTATION, "")).owner
+    if recorded is None:
+        return list(owners)
+    return with_workload(without_own_references(owners, annotations), recorded)
 
 
 def without_own_references(owners: Sequence[Json], annotations: Mapping[str, str]) -> list[Json]:

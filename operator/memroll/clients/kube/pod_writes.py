@@ -20,7 +20,12 @@ from memroll.clients.kube.api_client import (
     to_error,
 )
 from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
-from memroll.clients.kube.pod_owners import with_roll, with_workload, without_own_references
+from memroll.clients.kube.pod_owners import (
+    with_recorded_workload,
+    with_roll,
+    with_workload,
+    without_own_references,
+)
 from memroll.clients.kube.pods import CORE
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.clients.kube.workloads import RESTART_ANNOTATION, resource_of
@@ -167,6 +172,18 @@ class KubePodWriter:
             return
         owners = with_roll(owners, get_str_dict(raw, "metadata", "annotations"), roll_name, roll_uid)
         await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), {"ownerReferences": owners})
+
+    async def leave_to_workload(self, pod: Pod) -> None:
+        """Make the deleted workload of a released pod its owner again: the garbage collector then deletes the pod.
+
+        An eviction is not always possible: a PodDisruptionBudget permits none while no pod has a controller.
+        """
+        raw = await self._reread(pod.key)
+        labels, annotations = get_str_dict(raw, "metadata", "labels"), get_str_dict(raw, "metadata", "annotations")
+        owners = get_dicts(raw, "metadata", "ownerReferences")
+        left = with_recorded_workload(owners, annotations)
+        if left != owners and RELEASED_HASH in labels.values():
+            await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), {"ownerReferences": left})
 
     async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
         """Request the eviction of the pod; expected refusals are returned, not raised.

@@ -9,8 +9,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from memroll.api.base import rfc3339
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS
-from memroll.clients.kube.json_access import get_bool, get_dict, get_dicts, get_int, get_str, get_str_dict
+from memroll.clients.kube.json_access import (
+    get_bool,
+    get_dict,
+    get_dicts,
+    get_int,
+    get_str,
+    get_str_dict,
+    parse_time,
+)
 from memroll.model.pods import ROLLOUT_HASH
 
 if TYPE_CHECKING:
@@ -61,6 +70,18 @@ def describe_argo_rollout(owner: Json, replica_set: Json, replica_sets: list[Jso
     if _GENERATION.fullmatch(observed) and int(observed) < get_int(owner, "metadata", "generation"):
         return _not_observed_message(owner)
     return describe_deletion(owner) or _not_updated(owner, replica_set) or _old_pods(owner, replica_set, replica_sets)
+
+
+def describe_argo_restart(owner: Json) -> str:
+    """Describe a restart by `spec.restartAt` that Argo Rollouts has not finished, or whose time has not come.
+
+    Once all pods are restarted, the controller copies the time to the status, in whole seconds.
+    """
+    requested = parse_time(get_str(owner, "spec", "restartAt"))
+    done = parse_time(get_str(owner, "status", "restartedAt"))
+    if requested is None or (done is not None and rfc3339(done) == rfc3339(requested)):
+        return ""
+    return f"{name_of(owner)} has not restarted all pods since {rfc3339(requested)}"
 
 
 def describe_stateful_set_rollout(owner: Json) -> str:

@@ -20,6 +20,7 @@ from memroll.clients.kube.pod_revisions import (
 )
 from memroll.clients.kube.pods import CORE, get_controller, select_annotations
 from memroll.clients.kube.rollouts import (
+    describe_argo_restart,
     describe_argo_rollout,
     describe_daemon_set_rollout,
     describe_deletion,
@@ -261,6 +262,7 @@ def _with_owner(workload: Workload, owner: Json, replica_sets: list[Json], selec
         replica_failure=workload.replica_failure or next(iter(failures), ""),
         paused=get_bool(owner, "spec", "paused"),
         restarted_at=_restarted_at(owner),
+        restart_in_progress=describe_argo_restart(owner),
         min_ready_s=_min_ready_s(owner),
         has_recreate_strategy=has_recreate_strategy(owner),
         must_not_surge_because=must_not_surge_because(owner),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from memroll.clients.kube.rollouts import (
+    describe_argo_restart,
     describe_argo_rollout,
     describe_daemon_set_rollout,
     describe_deployment_rollout,
@@ -143,6 +144,29 @@ def test_an_argo_rollout(owner: Any, own: Any, expected: str) -> None:
 def stateful(**status: Any) -> dict[str, Any]:
     settled = {"observedGeneration": 1, "currentRevision": "a", "updateRevision": "a", "updatedReplicas": 1}
     return {"kind": "StatefulSet", "metadata": {"name": "db", "generation": 1}, "status": settled | status}
+
+
+@pytest.mark.parametrize(
+    ("requested", "done", "is_done"),
+    [
+        pytest.param({}, {}, True, id="never restarted"),
+        pytest.param({"restartAt": "2026-03-01T12:00:00Z"}, {}, False, id="first restart"),
+        pytest.param(
+            {"restartAt": "2026-03-01T12:00:00Z"}, {"restartedAt": "2026-02-01T12:00:00Z"}, False, id="next restart"
+        ),
+        pytest.param({"restartAt": "2026-03-01T12:00:00Z"}, {"restartedAt": "2026-03-01T12:00:00Z"}, True, id="done"),
+        pytest.param(
+            {"restartAt": "2026-03-01T13:00:00.7+01:00"}, {"restartedAt": "2026-03-01T12:00:00Z"}, True, id="same time"
+        ),
+        pytest.param({"restartAt": "soon"}, {}, True, id="no time"),
+    ],
+)
+def test_a_restart_by_argo_ends_when_its_time_is_in_the_status(
+    requested: dict[str, str], done: dict[str, str], *, is_done: bool
+) -> None:
+    owner = {"kind": "Rollout", "metadata": {"name": "chat"}, "spec": requested, "status": done}
+    expected = "" if is_done else "Rollout/chat has not restarted all pods since 2026-03-01T12:00:00Z"
+    assert describe_argo_restart(owner) == expected
 
 
 @pytest.mark.parametrize(
