@@ -214,6 +214,16 @@ JOINED = [
         id="each instance with an ID takes the working set of its own time",
     ),
     pytest.param(
+        [
+            (RSS, series([[1, "8"], [3, "9"]], node="a", **CADVISOR)),
+            (RSS, series([[11, "1"], [13, "2"]], node="b", **CADVISOR)),
+            (WORKING_SET, series([[2, "8"], [4, "9"]], node="a", **RESOURCE)),
+            (WORKING_SET, series([[12, "1"], [14, "2"]], node="b", **RESOURCE)),
+        ],
+        [("", [(1, 8), (3, 9)], [(2, 8), (4, 9)]), ("", [(11, 1), (13, 2)], [(12, 1), (14, 2)])],
+        id="a pod of a StatefulSet that moved to another node, without IDs",
+    ),
+    pytest.param(
         [(RSS, series([[1, "1"]], **CADVISOR)), (WORKING_SET, series([[1, "3"]], name=NEW_ID, **CADVISOR))],
         [("", [(1, 1)], []), (NEW_ID, [(1, 1)], [(1, 3)])],
         id="an ID that is on the working set only",
