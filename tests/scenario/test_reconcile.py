@@ -212,6 +212,25 @@ async def test_a_setting_without_effect_is_reported_while_the_pods_are_healthy()
     assert sim.condition("Ready")[0] == "True"
 
 
+@pytest.mark.parametrize("fails", ["prometheus", "cluster"])
+async def test_a_setting_without_effect_stays_reported_while_a_reconcile_fails(fails):
+    sim = leaking()
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"containers": ["ap"]})
+    if fails == "cluster":
+        await sim.reconcile()
+        sim.cluster.list_pods = unavailable
+    else:  # the pods are known: the condition needs no query
+        sim.prometheus.error = PrometheusUnavailableError("QueryTimeout", "no answer")
+    sim.cluster.seconds += 5
+    await sim.reconcile()
+    assert sim.condition("Ready")[0] == "False"
+    assert sim.condition("Misconfigured")[:2] == ("True", "ContainerNotFound")
+
+
+async def unavailable(*_):
+    raise ClusterUnavailableError("ServerError", "503")
+
+
 async def test_a_process_that_does_not_lead_does_nothing():
     sim = leaking()
     sim.leads = False

@@ -93,7 +93,7 @@ class PolicyController:
             return MAX_RETRY_S
         if policy.namespace in self.context.excluded:
             excluded = TerminalError(NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE)
-            return await self._record(Outcome(policy, now, error=excluded), started_s)
+            return await self._record(Outcome(policy, now, error=excluded, misconfigurations=()), started_s)
         try:
             return await self._reconcile_valid(policy, now, started_s)
         except MemrollError:

@@ -51,6 +51,8 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     try:
         selection = await _select_pods(snapshot, kubernetes)
         pods = selection.pods
+        found = find_misconfigurations(policy.spec, pods, snapshot.permissions, now)
+        outcome = replace(outcome, misconfigurations=found)  # also of a reconcile that fails later
         durations = RollDurations.measure(
             policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times
         )
@@ -64,7 +66,6 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     return replace(
         outcome,
         watched_pods=len(pods),
-        misconfigurations=find_misconfigurations(policy.spec, pods, snapshot.permissions, now),
         assessments=assessments,
         plan=plan,
         rolls=(*created, *own_rolls),

@@ -65,7 +65,7 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     if not (outcome.watched_pods or outcome.conflicting_pods or outcome.policy.spec.suspend):
         text = f"No pod is watched: {describe_missing_target(outcome)}"
         yield Event(policy, EventType.WARNING, EventReason.TARGET_NOT_FOUND, text)
-    for found in outcome.misconfigurations:
+    for found in outcome.misconfigurations or ():
         text = f"{found.message[0].upper()}{found.message[1:]}"
         yield Event(policy, EventType.WARNING, EventReason.POLICY_MISCONFIGURED, text, found.reason.value)
     for assessment in outcome.assessments:

@@ -59,8 +59,8 @@ class Outcome:
     error: MemrollError | None = None
     measured_rolls: tuple[PodRoll, ...] = ()
     """PodRolls whose effect was measured in this reconcile, or settled as unknown."""
-    misconfigurations: tuple[Misconfiguration, ...] = ()
-    """Settings of the policy that can't have their effect."""
+    misconfigurations: tuple[Misconfiguration, ...] | None = None
+    """Settings of the policy that can't have their effect; None: not known, because its pods are not."""
     conflicting_pods: tuple[str, ...] = ()
     """Selected pods that an older policy already watches, each as "pod (policy)"."""
     evicted_pods: tuple[Pod, ...] = ()

@@ -80,15 +80,20 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
     shortfall = outcome.plan.shortfall
     if shortfall is not None:
         results[ConditionType.CANNOT_KEEP_UP] = (ConditionStatus.TRUE, shortfall.reason, shortfall.message)
-    misconfigured = outcome.misconfigurations
-    if misconfigured:
-        messages = "; ".join(m.message for m in misconfigured)
-        results[ConditionType.MISCONFIGURED] = (ConditionStatus.TRUE, misconfigured[0].reason.value, messages)
+    if outcome.misconfigurations:
+        messages = "; ".join(m.message for m in outcome.misconfigurations)
+        results[ConditionType.MISCONFIGURED] = (
+            ConditionStatus.TRUE,
+            outcome.misconfigurations[0].reason.value,
+            messages,
+        )
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():
         generation = outcome.policy.generation
         yield new_condition(type_, status, reason, message, generation=generation, now=outcome.now)
+    if outcome.error is not None and outcome.misconfigurations is None:
+        yield from (c for c in outcome.policy.status.conditions if c.type is ConditionType.MISCONFIGURED)
 
 
 def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
