@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from memroll.api.base import MAX_REFERENCE_CHARS
 from memroll.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions, new_condition
 from memroll.api.evidence import MAX_NUMBER
 from memroll.api.pod_roll import Phase
@@ -15,7 +16,6 @@ from memroll.api.policy import (
     MAX_AT_RISK,
     MAX_AUTOSCALERS,
     MAX_LAST_ROLLS,
-    MAX_REFERENCE_CHARS,
     AtRiskPod,
     BlockedBy,
     LastRoll,
