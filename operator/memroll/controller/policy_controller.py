@@ -175,6 +175,7 @@ class PolicyController:
         merged = conditions.merge_conditions(old.conditions, new)
         status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
         uid = get_str(raw, "metadata", "uid")
+        self.context.metrics.release_connection(namespace, name)
         self.context.events.publish([event_builder.invalid_policy_event(namespace, name, uid, message)])
         if status != old:
             logger.warning("policy %s/%s is invalid: %s", namespace, name, message)

@@ -62,7 +62,9 @@ class Outcome:
     misconfigurations: tuple[Misconfiguration, ...] | None = None
     """Settings of the policy that can't have their effect; None: not known, because its pods are not."""
     conflicting_pods: tuple[str, ...] = ()
-    """Selected pods that an older policy already watches, each as "pod (policy)"."""
+    """Selected pods that belong to an older policy, each as "pod (policy)"."""
+    suspended_owners: tuple[str, ...] = ()
+    """Names of the older policies that keep these pods although they are suspended."""
     evicted_pods: tuple[Pod, ...] = ()
     """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
     autoscalers: tuple[Autoscaler, ...] = ()

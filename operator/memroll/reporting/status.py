@@ -103,8 +103,7 @@ def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if spec.suspend:
         return ConditionStatus.TRUE, "Suspended", "suspended: no pod is assessed or rolled"
     if not outcome.watched_pods and outcome.conflicting_pods:
-        message = f"an older policy watches all of its pods: {_conflicts(outcome)}"
-        return ConditionStatus.FALSE, "Conflicted", message
+        return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "watches all of its pods")
     if not outcome.watched_pods:
         return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
     return ConditionStatus.TRUE, "Watching", _summary(outcome)
@@ -155,15 +154,21 @@ def _why_inconclusive(outcome: Outcome) -> str:
     return f"{message}; OOM-killed, and {spent_budget}" if was_oom_killed and spent_budget else message
 
 
-def _conflicts(outcome: Outcome) -> str:
-    return ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
+def _describe_conflicts(outcome: Outcome, verb: str) -> str:
+    """Return the pods that belong to an older policy, and which of these policies are suspended."""
+    pods = ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
+    if not outcome.suspended_owners:
+        return f"an older policy {verb}: {pods}"
+    names = ", ".join(outcome.suspended_owners[:MAX_CONFLICTS_NAMED])
+    remedy = "a suspended policy keeps its pods: resume it, delete it, or change what it selects"
+    return f"pods belong to an older policy: {pods}; suspended: {names}; {remedy}"
 
 
 def _accepted(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if isinstance(outcome.error, TerminalError):
         return ConditionStatus.FALSE, "Invalid", outcome.error.message
     if outcome.conflicting_pods:
-        return ConditionStatus.FALSE, "Conflicted", f"an older policy already watches: {_conflicts(outcome)}"
+        return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "already watches")
     if outcome.error is None and not outcome.watched_pods and not outcome.policy.spec.suspend:
         return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
     return ConditionStatus.TRUE, "Accepted", "the policy is valid"
