@@ -67,8 +67,8 @@ class Outcome:
     """Names of the older policies that keep these pods although they are suspended."""
     evicted_pods: tuple[Pod, ...] = ()
     """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
-    autoscalers: tuple[Autoscaler, ...] = ()
-    """Autoscalers of the workloads whose pods are at risk, suspected or being rolled."""
+    autoscalers: tuple[Autoscaler, ...] | None = ()
+    """Autoscalers of the workloads whose pods are at risk, suspected or being rolled; None: not known now."""
 
     def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
         """Yield each pod with the assessments of its containers."""

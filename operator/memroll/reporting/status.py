@@ -60,7 +60,7 @@ def build_status(outcome: Outcome) -> PolicyStatus:
         at_risk=_at_risk(outcome),
         time_to_limit=_time_to_limit(outcome),
         ledger=old.ledger if outcome.error else update_ledger(old.ledger, outcome),
-        autoscalers=old.autoscalers if outcome.error else _autoscalers(outcome),
+        autoscalers=_autoscalers(outcome),
     )
     if outcome.error is None:
         return new
@@ -262,7 +262,9 @@ def _blocked_by(outcome: Outcome, assessment: Assessment) -> BlockedBy | None:
 
 
 def _autoscalers(outcome: Outcome) -> tuple[WorkloadAutoscaler, ...]:
-    """Return the autoscalers in a fixed order, so that the status changes only if they do."""
+    """Return the autoscalers in a fixed order, so that the status changes only if they do; unknown ones stay."""
+    if outcome.error or outcome.autoscalers is None:
+        return outcome.policy.status.autoscalers
     named = sorted({(str(a), str(a.target), a.message) for a in outcome.autoscalers})[:MAX_AUTOSCALERS]
     return tuple(
         WorkloadAutoscaler(name=name[:MAX_REFERENCE_CHARS], workload=target[:MAX_REFERENCE_CHARS], message=message)
