@@ -73,7 +73,7 @@ class FakeCluster:
         self.missing_room = ""
         """Reason for which a second copy of a pod can't be scheduled; empty: none."""
         self.room_checks = 0
-        self.autoscalers: tuple[Autoscaler, ...] = ()
+        self.autoscalers: tuple[Autoscaler, ...] | None = ()
         self.autoscaler_reads = 0
         self.detached: dict[str, dict[str, str]] = {}
         self.pod_log: tuple[str, ...] | Exception = ("started", "served password=hunter2")
@@ -193,7 +193,7 @@ class FakeCluster:
         self.room_checks += 1
         return self.missing_room
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]:
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...] | None:
         self.autoscaler_reads += 1
         return self.autoscalers
 

@@ -2,7 +2,7 @@
 
     MemrollError
     ├── TerminalError     a person must change something; a retry does not help
-    ├── RetryableError    retry after `retry_after_s`
+    ├── RetryableError    retry after `retry_after_s`; `InternalError` stands for an unexpected exception
     └── NotFoundError, ProbeUnavailableError    expected; the caller continues without the result
 
 Adapters translate every foreign exception into one of these classes, so no other layer depends on a client library.
@@ -34,6 +34,14 @@ class RetryableError(MemrollError):
     def __init__(self, reason: str, message: str, retry_after_s: float = 5.0) -> None:
         super().__init__(reason, message)
         self.retry_after_s = retry_after_s
+
+
+class InternalError(RetryableError):
+    """Unexpected exception, which is a bug of memroll: it is reported like any other error, and retried."""
+
+    def __init__(self, bug: Exception, retry_after_s: float) -> None:
+        message = f"a bug of memroll ended the reconcile ({type(bug).__name__}): its log has the details"
+        super().__init__("InternalError", message, retry_after_s)
 
 
 class ClusterUnavailableError(RetryableError):

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from memroll.api import quantity
+from memroll.api.base import MAX_REFERENCE_CHARS
 from memroll.api.decode import decode_or_none, summarize
 from memroll.api.evidence import MAX_LINE_CHARS, MAX_NUMBER
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import MAX_REFERENCE_CHARS, MemoryPolicy, PolicyStatus, WorkloadAutoscaler, read_status
+from memroll.api.policy import MemoryPolicy, PolicyStatus, WorkloadAutoscaler, read_status
 from memroll.clients.kube import autoscalers, placement, pod_revisions, rollouts, services, workloads
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.containers import parse_memory

@@ -8,8 +8,9 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import MAX_LEDGER_ENTRIES, PolicyStatus
+from memroll.api.policy import PolicyStatus
 from memroll.detection.assessment import Assessment
 from memroll.detection.trend import Trend
 from memroll.model.pods import ObjectRef

@@ -37,6 +37,18 @@ async def test_it_stays_named_while_prometheus_is_not_reachable():
     assert sim.cluster.autoscaler_reads == 1
 
 
+async def test_it_stays_named_while_the_autoscalers_cannot_be_read():
+    sim = leaking()
+    sim.cluster.autoscalers = (HPA,)
+    await sim.reconcile()
+    sim.cluster.autoscalers = None
+    await sim.reconcile()
+    assert sim.status["autoscalers"] == NAMED
+    sim.cluster.autoscalers = ()
+    await sim.reconcile()
+    assert sim.status["autoscalers"] == []
+
+
 async def test_without_a_sign_of_a_leak_no_autoscaler_is_read():
     sim = Simulation(FakeCluster(), FakePrometheus({"id-leaky-1": line(0.0)}))
     sim.cluster.autoscalers = (HPA,)

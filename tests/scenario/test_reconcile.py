@@ -180,6 +180,32 @@ async def test_the_younger_of_two_policies_on_one_pod_has_a_conflict():
     assert sim.recorder.reasons("MemoryPolicy") == []
 
 
+async def test_a_suspended_policy_keeps_its_pods_and_the_younger_one_names_it():
+    """A policy is suspended so that its pods are left alone; a younger policy must not roll them instead."""
+    sim = leaking()
+    older = policy_json(FAST | {"suspend": True}, name="older", creationTimestamp="2026-02-01T00:00:00Z")
+    sim.cluster.policies_json["older"] = older
+    await sim.reconcile()
+    assert sim.cluster.rolls_json == {}
+    status, reason, message = sim.condition("Ready")
+    assert (status, reason) == ("False", "Conflicted")
+    assert "leaky-1 (older); suspended: older; a suspended policy keeps its pods: resume it" in message
+    assert "watches" not in message
+    del sim.cluster.policies_json["older"]
+    await sim.reconcile()
+    assert len(sim.cluster.rolls_json) == 1
+
+
+async def test_an_invalid_policy_queries_no_connection():
+    sim = leaking()
+    sim.prometheus.error = PrometheusUnavailableError("QueryTimeout", "no answer")
+    await sim.reconcile()
+    assert sim.metrics.registry.get_sample_value("memroll_connection_up", {"connection": "default"}) == 0
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"usageThreshold": "5%"})
+    await sim.reconcile()
+    assert sim.metrics.registry.get_sample_value("memroll_connection_up", {"connection": "default"}) is None
+
+
 async def test_an_older_policy_on_other_pods_costs_no_request():
     """A hundred policies of a namespace would otherwise make ten thousand requests."""
     sim = leaking()
@@ -210,6 +236,25 @@ async def test_a_setting_without_effect_is_reported_while_the_pods_are_healthy()
     assert message.endswith("roll.budgets[0]: 0 rolls permit none; to only report leaks, use mode: Observe")
     assert sim.recorder.reasons("MemoryPolicy") == ["PolicyMisconfigured", "PolicyMisconfigured"]
     assert sim.condition("Ready")[0] == "True"
+
+
+@pytest.mark.parametrize("fails", ["prometheus", "cluster"])
+async def test_a_setting_without_effect_stays_reported_while_a_reconcile_fails(fails):
+    sim = leaking()
+    sim.cluster.policies_json["leaky"] = policy_json(FAST | {"containers": ["ap"]})
+    if fails == "cluster":
+        await sim.reconcile()
+        sim.cluster.list_pods = unavailable
+    else:  # the pods are known: the condition needs no query
+        sim.prometheus.error = PrometheusUnavailableError("QueryTimeout", "no answer")
+    sim.cluster.seconds += 5
+    await sim.reconcile()
+    assert sim.condition("Ready")[0] == "False"
+    assert sim.condition("Misconfigured")[:2] == ("True", "ContainerNotFound")
+
+
+async def unavailable(*_):
+    raise ClusterUnavailableError("ServerError", "503")
 
 
 async def test_a_process_that_does_not_lead_does_nothing():

@@ -11,11 +11,15 @@ from pydantic.alias_generators import to_camel
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 MAX_IMAGE_CHARS = 512
 """Maximum length of an image's name in a record, chosen by hand. Longer names are truncated."""
+MAX_REFERENCE_CHARS = 320
+"""Maximum length of a kind and name in the status, in characters: 253 for the name, 63 for the kind, and the slash."""
+MAX_UID_CHARS = 64
+"""Maximum length of a UID in a record, chosen by hand: the API server's have 36 characters."""
 MIN_YEAR, MAX_YEAR = 1970, 3000
 """Range of a time in years, chosen by hand: a window before it, or a timeout after it, is still a valid time."""
 
 Name = Annotated[str, Field(min_length=1, max_length=253, pattern=NAME_PATTERN)]
-Uid = Annotated[str, Field(max_length=64)]
+Uid = Annotated[str, Field(max_length=MAX_UID_CHARS)]
 Message = Annotated[str, Field(max_length=1024)]
 ShortText = Annotated[str, Field(max_length=64)]
 ImageName = Annotated[str, Field(max_length=MAX_IMAGE_CHARS)]

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from memroll.api import cel_rules
-from memroll.api.base import ApiModel, ImageName, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
+from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
 from memroll.api.conditions import Condition
-from memroll.api.evidence import Count, EvidenceSpec
+from memroll.api.evidence import EvidenceSpec
+from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
 from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, UsageThreshold
 from memroll.api.roll_spec import RollPolicy
 from memroll.api.selector import LabelSelector
@@ -22,15 +23,8 @@ MAX_LAST_ROLLS = 10
 """Maximum number of entries in `status.lastRolls`, chosen by hand."""
 DEFAULT_CONNECTION = "default"
 """Name of the Prometheus connection for policies that name none, and for rolls without a policy."""
-MAX_LEDGER_ENTRIES = 20
-"""Maximum number of entries in `status.ledger`, chosen by hand."""
-MAX_LEDGER_LINES = 3
-"""Maximum number of lines of code in an entry of the ledger, chosen by hand."""
-
 MAX_AUTOSCALERS = 10
 """Maximum number of entries in `status.autoscalers`, chosen by hand."""
-MAX_REFERENCE_CHARS = 320
-"""Maximum length of a kind and name in the status, in characters: 253 for the name, 63 for the kind, and the slash."""
 
 
 class Mode(StrEnum):
@@ -188,54 +182,6 @@ class LastRoll(ApiModel):
     """End of the roll, or its beginning while it is in progress."""
     reason: Message = ""
     """Reason for the roll, as a sentence."""
-
-
-class LeakingLine(ApiModel):
-    """Line of code whose memory grew in the pod that was rolled last."""
-
-    at: Annotated[str, Field(max_length=240)]
-    """File and line, such as `app/cache.py:42`."""
-    bytes: Count
-    """Growth in bytes, from the pod's own report."""
-
-
-class LedgerEntry(ApiModel):
-    """Leak of one container in one revision of its workload."""
-
-    workload: str = Field(max_length=MAX_REFERENCE_CHARS)
-    """Kind and name, such as `Deployment/chat`."""
-    revision: str = Field(default="", max_length=63)
-    """Template hash, or the name of the revision where there is none."""
-    container: ShortText
-    """Name of the container."""
-    image: ImageName = ""
-    """Image of the container."""
-    growth_bytes_per_hour: int | None = None
-    """Median growth of the pods that were rolled, else of those that leak now."""
-    rolls: int = Field(default=0, ge=0)
-    """Number of successful rolls in this revision."""
-    oom_kills: int = Field(default=0, ge=0)
-    """Number of OOM kills that memroll observed in this revision."""
-    oom_kills_since: int = Field(default=0, ge=0)
-    """Number of these OOM kills after the first roll of this revision."""
-    node_pressure_evictions: int = Field(default=0, ge=0)
-    """Number of pods with this container that the kubelet evicted because their node was low on memory."""
-    last_node_pressure_eviction: Time | None = None
-    """Time of the last such eviction that is counted."""
-    growth_bytes_per_request: int | None = Field(default=None, ge=0)
-    """Growth per hour divided by requests per hour, where the pod reports its requests."""
-    lines: tuple[LeakingLine, ...] = Field(default=(), max_length=MAX_LEDGER_LINES)
-    """Lines of code with the most growth, from the evidence of the last roll."""
-    freed_bytes: int = Field(default=0, ge=0)
-    """Memory that the rolls freed, up to `lastCompared`."""
-    first_seen: Time
-    """First time at which the leak was detected, or a pod was rolled or OOM-killed."""
-    last_seen: Time
-    """Last time at which the leak was detected, or a pod was rolled or OOM-killed."""
-    first_rolled: Time | None = None
-    """End of the first roll."""
-    last_compared: Time | None = None
-    """Time of the last comparison that `freedBytes` includes."""
 
 
 class WorkloadAutoscaler(ApiModel):

@@ -22,8 +22,8 @@ from memroll.clients.kube.json_access import get_int, get_str
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
 from memroll.controller.due_namespaces import DueNamespaces
 from memroll.controller.requeue import AFTER_CONFLICT_S, MAX_RETRY_S, STANDBY_S, after_error, after_reconcile
-from memroll.controller.workqueue import Key
-from memroll.errors import ConflictError, MemrollError, PrometheusUnavailableError, TerminalError
+from memroll.controller.workqueue import AFTER_BUG_S, Key
+from memroll.errors import ConflictError, InternalError, MemrollError, PrometheusUnavailableError, TerminalError
 from memroll.logs import log_context
 from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
@@ -93,7 +93,17 @@ class PolicyController:
             return MAX_RETRY_S
         if policy.namespace in self.context.excluded:
             excluded = TerminalError(NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE)
-            return await self._record(Outcome(policy, now, error=excluded), started_s)
+            return await self._record(Outcome(policy, now, error=excluded, misconfigurations=()), started_s)
+        try:
+            return await self._reconcile_valid(policy, now, started_s)
+        except MemrollError:
+            raise
+        except Exception as error:  # a bug must be visible in the policy, or it seems to be watched
+            logger.exception("bug: reconciling policy %s/%s failed", policy.namespace, policy.name)
+            bug = InternalError(error, AFTER_BUG_S)
+            return await self._record(Outcome(policy, now, error=bug), started_s)
+
+    async def _reconcile_valid(self, policy: MemoryPolicy, now: datetime, started_s: float) -> float:
         snapshot = await self._snapshot(policy, now)
         outcome = await policy_reconciler.reconcile(snapshot, self.context.kubernetes, self.context.prometheus)
         outcome = await compare_effects(outcome, self.context.kubernetes, self.context.prometheus)
@@ -165,6 +175,7 @@ class PolicyController:
         merged = conditions.merge_conditions(old.conditions, new)
         status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
         uid = get_str(raw, "metadata", "uid")
+        self.context.metrics.release_connection(namespace, name)
         self.context.events.publish([event_builder.invalid_policy_event(namespace, name, uid, message)])
         if status != old:
             logger.warning("policy %s/%s is invalid: %s", namespace, name, message)

@@ -9,7 +9,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from memroll.errors import RetryableError
+from memroll.errors import InternalError, RetryableError
 
 if TYPE_CHECKING:
     from memroll.controller.workqueue import Key
@@ -42,10 +42,13 @@ def after_error(error: MemrollError, kind: str, key: Key) -> float:
 def after_reconcile(outcome: Outcome) -> float:
     """Return the delay in seconds after a recorded reconcile: the interval with jitter.
 
-    It is shorter after a temporary error, and for a new policy whose pods do not exist yet.
+    It is shorter after a temporary error, and for a new policy whose pods do not exist yet. After a bug it is that of
+    the work queue.
     """
     policy, error = outcome.policy, outcome.retry_because
     interval_s = policy.spec.interval.total_seconds()
+    if isinstance(error, InternalError):
+        return error.retry_after_s
     if isinstance(error, RetryableError):
         return min(interval_s, max(error.retry_after_s, MAX_RETRY_S))
     is_new = (outcome.now - policy.created_at).total_seconds() < NEW_POLICY_S

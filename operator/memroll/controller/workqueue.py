@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 AFTER_BUG_S = 30.0
-"""Delay in seconds until a key is handled again after an unexpected exception, chosen by hand."""
+"""Delay in seconds until a key is handled again after an unexpected exception, chosen by hand. The policy controller
+uses the same."""
 
 
 class Key(NamedTuple):

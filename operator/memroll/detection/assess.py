@@ -19,7 +19,7 @@ from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
 from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
-from memroll.detection.verdict import ContainerVerdict, Verdict, verdict_for
+from memroll.detection.verdict import ContainerVerdict, Verdict, excuse_young, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,6 +81,11 @@ class WatchedContainer:
         """UID of the pod and name of the container."""
         return self.pod.key.uid, self.container.name
 
+    def age_s(self, now_s: float) -> float:
+        """Return the seconds since the start of the container; infinity if it is not running."""
+        started = self.container.started_at
+        return float("inf") if started is None else now_s - started.timestamp()
+
 
 @dataclass(frozen=True)
 class Assessor:
@@ -134,8 +139,8 @@ class Assessor:
             samples = self.shared_limits.in_series(await prometheus.read(connection, request))
             # Milliseconds for each container: in a thread, so that the event loop is not blocked.
             verdicts |= await asyncio.to_thread(self._assess_batch, batch, samples, verdicts)
-        found = ((w, verdicts[w.key]) for w in self.containers)
-        return tuple(Assessment(w.pod, w.container, verdict) for w, verdict in found if verdict is not None)
+        found = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
+        return tuple(Assessment(w.pod, w.container, excuse_young(v, w.age_s(self.now_s))) for w, v in found)
 
     def _prefilter(self, watched: WatchedContainer, result: PrefilterResult) -> ContainerVerdict | None:
         """Return the verdict of a container whose samples need not be read, or None."""

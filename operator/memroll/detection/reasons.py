@@ -12,6 +12,8 @@ class VerdictReason(StrEnum):
     """Prometheus has no samples of the container."""
     NO_RSS = "NoRss"
     """Prometheus has the container's working set, but no RSS."""
+    NOT_SCRAPED_YET = "NotScrapedYet"
+    """The container is younger than two minutes, and its RSS or working set is not in Prometheus yet."""
     STALE_DATA = "StaleData"
     """The newest sample is too old."""
     NOT_RUNNING = "NotRunning"

@@ -79,7 +79,7 @@ class _Row(Protocol):
     @property
     def last_s(self) -> float: ...
     @property
-    def is_complete(self) -> bool: ...
+    def rank(self) -> tuple[bool, float, float]: ...
 
 
 R = TypeVar("R", bound=_Row)
@@ -89,8 +89,9 @@ class InstanceIndex(Generic[R]):
     """Index of rows by container instance.
 
     The ID decides. Only if the labels of a container contain no ID at all (some runtimes' exporters drop them), its
-    newest row is used, from the start of the instance on; of several scrapers', one that has both RSS and working set.
-    Rows are never added up: two IDs under one name are an instance and its predecessor, not two halves.
+    newest row is used, from the start of the instance on; of several scrapers', one that has both RSS and working set,
+    and of these the one with the newest RSS. Rows are never added up: two IDs under one name are an instance and its
+    predecessor, not two halves.
     """
 
     def __init__(self, rows: Iterable[R]) -> None:
@@ -100,7 +101,7 @@ class InstanceIndex(Generic[R]):
         self._newest: dict[tuple[str, str], R] = {}
         for row in rows:
             key = (row.pod, row.container)
-            if key not in with_id and (key not in self._newest or _rank(row) > _rank(self._newest[key])):
+            if key not in with_id and (key not in self._newest or row.rank > self._newest[key].rank):
                 self._newest[key] = row
 
     def by_id(self, pod: str, container: str, container_id: str) -> R | None:
@@ -115,10 +116,6 @@ class InstanceIndex(Generic[R]):
     def unnamed(self, pod: str, container: str) -> R | None:
         """Return the newest row of a container without IDs, of whichever instance."""
         return self._newest.get((pod, container))
-
-
-def _rank(row: _Row) -> tuple[bool, float]:
-    return row.is_complete, row.last_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +143,11 @@ class SeriesRow:
     def is_complete(self) -> bool:
         """True if the row has both an RSS and a working set."""
         return bool(len(self.rss) and len(self.working_set))
+
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """Rank among the rows of a container without IDs. Rows without an RSS are ordered by their working set."""
+        return self.is_complete, self.rss.last_s, self.last_s
 
     def since(self, start_s: float) -> SeriesRow:
         """Return the row without the samples up to `start_s`."""
@@ -205,6 +207,11 @@ class PrefilterRow:
     def is_complete(self) -> bool:
         """True if the row has both an RSS and a working set."""
         return self.has_rss and self.working_set_bytes is not None
+
+    @property
+    def rank(self) -> tuple[bool, float, float]:
+        """Rank among the rows of a container without IDs."""
+        return self.is_complete, self.last_s, self.last_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)

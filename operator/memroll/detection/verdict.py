@@ -36,6 +36,11 @@ MAX_SAMPLE_AGE_WINDOWS = 0.25
 MAX_SAMPLE_AGE_SPACINGS = 6.0
 """Maximum age of the newest sample, in sample spacings, if that is less. Chosen by hand."""
 
+FIRST_SCRAPES_S = 120.0
+"""Time after the start of a container in which its first scrapes may still be missing, in seconds. Chosen by hand: the
+kubelet's endpoints are scraped independently, each every 15 s to 60 s, and cAdvisor's own values are up to 20 s old."""
+_NOT_SCRAPED = (VerdictReason.NO_DATA, VerdictReason.NO_RSS)
+
 
 class Verdict(StrEnum):
     """Verdict of a container."""
@@ -228,6 +233,15 @@ def no_rss(usage_bytes: float) -> ContainerVerdict:
 def warming_up(wait_s: float, usage_bytes: float) -> ContainerVerdict:
     """Return the verdict of a container that is too young to be assessed for another `wait_s` seconds."""
     return _inconclusive(VerdictReason.WARMING_UP, f"too young: assessed in {wait_s:.0f} s", usage_bytes)
+
+
+def excuse_young(verdict: ContainerVerdict, age_s: float) -> ContainerVerdict:
+    """Return the verdict, for a container this young without the advice to change the scrapes."""
+    if verdict.reason not in _NOT_SCRAPED or age_s >= FIRST_SCRAPES_S:
+        return verdict
+    missing = "samples" if verdict.usage_bytes is None else "RSS"
+    message = f"too young: {max(age_s, 0):.0f} s old, and Prometheus has no {missing} of it yet"
+    return replace(verdict, reason=VerdictReason.NOT_SCRAPED_YET, message=message)
 
 
 def _not_leaking(result: WindowResult, usage: float) -> ContainerVerdict:

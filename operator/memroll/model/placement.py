@@ -143,6 +143,7 @@ class PlacedPod:
     labels: Mapping[str, str] = field(default_factory=dict)
     extended: Mapping[str, int] = field(default_factory=dict)
     anti_affinity: tuple[AntiAffinityTerm, ...] = ()
+    is_terminating: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,11 @@ class SecondCopy:
     def neighbor(self, placed: PlacedPod) -> Neighbor | None:
         """Return what a placed pod takes away from the replacement; None: nothing.
 
-        The old pod's own terms keep applying to the replacement, which has the labels that the old pod had.
+        The old pod's own terms keep applying to the replacement, which has the labels that the old pod had. A pod that
+        terminates takes nothing away: its room is free in seconds, for which a replacement can wait.
         """
+        if placed.is_terminating:
+            return None
         own, new = self.old, self.old.labels
         labels = self.released_labels if placed.uid == own.uid else placed.labels
         keys = {t.topology_key for t in self.needs.anti_affinity if t.selects(placed.namespace, labels)}

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 async def find_autoscalers(
     snapshot: PolicySnapshot, assessments: Sequence[Assessment], kubernetes: AutoscalerReader
-) -> tuple[Autoscaler, ...]:
-    """Return the autoscalers of these workloads. Without such a workload nothing is read."""
+) -> tuple[Autoscaler, ...] | None:
+    """Return the autoscalers of these workloads; None if they can't be read now. Without a workload nothing is read."""
     workloads = {workload_or_pod(a.pod) for a in assessments if a.verdict.is_at_risk or a.verdict.is_suspected}
     rolled = (roll.status.workload for roll in snapshot.own_rolls if roll.active)
     workloads |= {f"{ref.kind}/{ref.name}" for ref in rolled if ref is not None}
     if not workloads:
         return ()
     listed = await kubernetes.list_autoscalers(snapshot.policy.namespace)
-    return tuple(a for a in listed if str(a.target) in workloads)
+    return None if listed is None else tuple(a for a in listed if str(a.target) in workloads)

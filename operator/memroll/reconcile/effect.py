@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 MAX_COMPARED = 4
 """Maximum number of rolls compared in one reconcile, chosen by hand: each takes up to two queries."""
-_WITHOUT_SAMPLES = frozenset({VerdictReason.NO_DATA, VerdictReason.NO_RSS})
+_WITHOUT_SAMPLES = frozenset({VerdictReason.NO_DATA, VerdictReason.NO_RSS, VerdictReason.NOT_SCRAPED_YET})
 """Reasons of a verdict without samples to compare."""
 
 

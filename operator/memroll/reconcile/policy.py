@@ -51,6 +51,8 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     try:
         selection = await _select_pods(snapshot, kubernetes)
         pods = selection.pods
+        found = find_misconfigurations(policy.spec, pods, snapshot.permissions, now)
+        outcome = replace(outcome, misconfigurations=found)  # also of a reconcile that fails later
         durations = RollDurations.measure(
             policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times
         )
@@ -64,11 +66,11 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     return replace(
         outcome,
         watched_pods=len(pods),
-        misconfigurations=find_misconfigurations(policy.spec, pods, snapshot.permissions, now),
         assessments=assessments,
         plan=plan,
         rolls=(*created, *own_rolls),
         conflicting_pods=selection.conflicting,
+        suspended_owners=selection.suspended_owners,
         evicted_pods=selection.evicted,
         autoscalers=await find_autoscalers(snapshot, assessments, kubernetes),
     )
@@ -81,24 +83,32 @@ class _Selection:
     pods: tuple[Pod, ...]
     """Pods to watch: neither ended nor terminating, and of no older policy."""
     conflicting: tuple[str, ...]
-    """Pods that an older policy watches already, as text."""
+    """Pods that belong to an older policy, as text."""
+    suspended_owners: tuple[str, ...]
+    """Names of the suspended ones of these policies."""
     evicted: tuple[Pod, ...]
     """Ended pods that the kubelet evicted because their node was low on memory."""
 
 
 async def _select_pods(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -> _Selection:
-    """Return the pods that a policy selects."""
+    """Return the pods that a policy selects.
+
+    A pod belongs to the oldest policy that selects it, also while that is suspended: a suspended policy means that its
+    pods are left alone, and policies that are suspended one after the other must not take pods over from each other.
+    """
     selected = await _list_pods(snapshot.policy, kubernetes)
     watched_by: dict[str, str] = {}
-    for other in sorted(snapshot.others, key=_age_key):  # the oldest policy that selects a pod watches it
+    for other in sorted(snapshot.others, key=_age_key):
         if _age_key(other) < _age_key(snapshot.policy):
             also_selected = await _also_selected(selected, other, kubernetes)
             watched_by = dict.fromkeys(also_selected, other.name) | watched_by
+    suspended = {other.name for other in snapshot.others if other.spec.suspend}
     own = [p for p in selected if p.key.uid not in watched_by]
     conflicting = [p for p in selected if p.key.uid in watched_by and not p.has_ended]
     return _Selection(
         pods=tuple(p for p in own if not p.deleting and not p.has_ended),
         conflicting=tuple(f"{p.key.name} ({watched_by[p.key.uid]})" for p in conflicting),
+        suspended_owners=tuple(sorted({watched_by[p.key.uid] for p in conflicting} & suspended)),
         evicted=tuple(p for p in own if p.node_pressure_evicted_at is not None),
     )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memroll.api.evidence import RisingType
-    from memroll.api.policy import LeakingLine
+    from memroll.api.leak_ledger import LeakingLine
     from memroll.rendering import Row
     from memroll.report.leaks import Leak, LeakReport, RevisionComparison, ServiceLeaks
 

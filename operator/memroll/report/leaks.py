@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from memroll.api.leak_ledger import LedgerEntry
 from memroll.api.pod_roll import Phase
-from memroll.api.policy import LedgerEntry
 from memroll.model.revisions import revision_of_roll
 
 if TYPE_CHECKING:

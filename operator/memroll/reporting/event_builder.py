@@ -15,7 +15,7 @@ from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
 from memroll.detection.assessment import describe_growth
 from memroll.detection.reasons import VerdictReason
-from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.errors import InternalError, PrometheusUnavailableError, TerminalError
 from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
@@ -65,7 +65,7 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     if not (outcome.watched_pods or outcome.conflicting_pods or outcome.policy.spec.suspend):
         text = f"No pod is watched: {describe_missing_target(outcome)}"
         yield Event(policy, EventType.WARNING, EventReason.TARGET_NOT_FOUND, text)
-    for found in outcome.misconfigurations:
+    for found in outcome.misconfigurations or ():
         text = f"{found.message[0].upper()}{found.message[1:]}"
         yield Event(policy, EventType.WARNING, EventReason.POLICY_MISCONFIGURED, text, found.reason.value)
     for assessment in outcome.assessments:
@@ -101,6 +101,9 @@ def _error_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
     if isinstance(error, PrometheusUnavailableError):
         text = f"No pod is assessed or rolled: {error.message}"
         yield Event(policy, EventType.WARNING, EventReason.PROMETHEUS_UNAVAILABLE, text, error.reason)
+    elif isinstance(error, InternalError):
+        text = f"No pod is assessed or rolled: {error.message}"
+        yield Event(policy, EventType.WARNING, EventReason.INTERNAL_ERROR, text)
     elif isinstance(error, TerminalError):
         yield Event(policy, EventType.WARNING, EventReason.POLICY_INVALID, error.message, error.reason)
 

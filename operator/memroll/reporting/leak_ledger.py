@@ -13,10 +13,17 @@ from datetime import timedelta
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from memroll.api.base import MAX_IMAGE_CHARS
+from memroll.api.base import MAX_IMAGE_CHARS, MAX_UID_CHARS
 from memroll.api.evidence import MAX_NUMBER
+from memroll.api.leak_ledger import (
+    MAX_COUNTED_EVICTIONS,
+    MAX_LEDGER_ENTRIES,
+    MAX_LEDGER_LINES,
+    CountedEviction,
+    LeakingLine,
+    LedgerEntry,
+)
 from memroll.api.pod_roll import Phase
-from memroll.api.policy import MAX_LEDGER_ENTRIES, MAX_LEDGER_LINES, LeakingLine, LedgerEntry
 from memroll.model.pod_names import workload_or_pod
 from memroll.model.revisions import revision_of, revision_of_roll
 
@@ -55,7 +62,7 @@ class LeakObservations:
     seen: list[datetime] = field(default_factory=list)
     rolled: list[datetime] = field(default_factory=list)
     killed: list[datetime] = field(default_factory=list)
-    evicted: list[datetime] = field(default_factory=list)
+    evicted: list[CountedEviction] = field(default_factory=list)
     rolls: list[PodRoll] = field(default_factory=list)
 
 
@@ -81,8 +88,8 @@ def _observe(outcome: Outcome) -> dict[LedgerKey, LeakObservations]:
         if not pod.released:  # it no longer has an owner; its PodRoll is counted instead
             key = _key(workload_or_pod(pod), revision_of(pod), container.name, container.image)
             _add_container(observations[key], assessment, outcome.now)
-    for key, evicted_at in _evictions(outcome):
-        observations[key].evicted.append(evicted_at)
+    for key, eviction in _evictions(outcome):
+        observations[key].evicted.append(eviction)
     for roll, trigger, revision in _ended_rolls(outcome):
         key = _key(str(roll.status.workload), revision, trigger.container, trigger.image)
         _add_roll(observations[key], roll, trigger)
@@ -100,8 +107,8 @@ def _add_container(observed: LeakObservations, assessment: Assessment, now: date
             observed.growth_now.append(round(verdict.trend.slope_bytes_per_s * 3600))
 
 
-def _evictions(outcome: Outcome) -> Iterator[tuple[LedgerKey, datetime]]:
-    """Yield the watched containers of the pods that the kubelet evicted for memory, and when."""
+def _evictions(outcome: Outcome) -> Iterator[tuple[LedgerKey, CountedEviction]]:
+    """Yield the watched containers of the pods that the kubelet evicted for memory, each with the eviction."""
     watched = outcome.policy.spec.containers
     for pod in outcome.evicted_pods:
         evicted_at = pod.node_pressure_evicted_at
@@ -110,7 +117,7 @@ def _evictions(outcome: Outcome) -> Iterator[tuple[LedgerKey, datetime]]:
         for container in pod.containers:
             if not watched or container.name in watched:
                 key = _key(workload_or_pod(pod), revision_of(pod), container.name, container.image)
-                yield key, evicted_at.replace(microsecond=0)
+                yield key, CountedEviction(uid=pod.key.uid[:MAX_UID_CHARS], time=evicted_at)
 
 
 def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, RollTrigger, str]]:
@@ -144,7 +151,6 @@ def _merge(key: LedgerKey, entry: LedgerEntry | None, observed: LeakObservations
     growth = observed.growth_of_rolls or observed.growth_now
     first_rolled = old.first_rolled or min(rolled, default=None)
     last_compared, freed_bytes = _newly_freed(old, observed.rolls)
-    last_eviction, evictions = _newly_evicted(old, observed.evicted)
     return old.model_copy(
         update={
             "image": (observed.image or old.image)[:MAX_IMAGE_CHARS],
@@ -152,12 +158,11 @@ def _merge(key: LedgerKey, entry: LedgerEntry | None, observed: LeakObservations
             "rolls": old.rolls + len(rolled),
             "oom_kills": old.oom_kills + len(killed),
             "oom_kills_since": old.oom_kills_since + sum(1 for t in killed if first_rolled and t > first_rolled),
-            "node_pressure_evictions": old.node_pressure_evictions + evictions,
-            "last_node_pressure_eviction": last_eviction,
             "freed_bytes": old.freed_bytes + freed_bytes,
             "last_seen": max((old.last_seen, *observed.seen, *rolled, *killed)),
             "first_rolled": first_rolled,
             "last_compared": last_compared,
+            **_fields_from_evictions(old, observed.evicted),
             **_fields_from_evidence(observed.rolls),
         }
     )
@@ -174,15 +179,29 @@ def _newer(entry: LedgerEntry | None, times: Sequence[datetime]) -> list[datetim
     return [t for t in times if entry is None or t > entry.last_seen]
 
 
-def _newly_evicted(old: LedgerEntry, evicted: Sequence[datetime]) -> tuple[datetime | None, int]:
-    """Return the time of the newest eviction of an entry, and the number of evictions since the previous one.
+def _fields_from_evictions(old: LedgerEntry, evicted: Sequence[CountedEviction]) -> dict[str, object]:
+    """Return the fields of an entry that count evictions, each pod once, whichever order they are reported in.
 
-    A kubelet whose node is low on memory may report an eviction minutes later, so that `lastSeen` does not determine
-    which evictions are already included.
+    A kubelet whose node is low on memory may report an eviction minutes later, and pods of several nodes are evicted in
+    the same second, so that no time determines which evictions are already included: the entry has the newest pods. One
+    that is older than all of these, when there is no room for it, counts as included.
     """
-    last = old.last_node_pressure_eviction
-    new = [t for t in evicted if last is None or t > last]
-    return max(new, default=last), len(new)
+    known = {eviction.uid for eviction in old.counted_evictions}
+    is_full = len(old.counted_evictions) >= MAX_COUNTED_EVICTIONS
+    oldest = min(map(_age_of_eviction, old.counted_evictions)) if is_full else None
+    new = [e for e in evicted if e.uid not in known and (oldest is None or _age_of_eviction(e) > oldest)]
+    if not new:
+        return {}
+    newest = sorted((*old.counted_evictions, *new), key=_age_of_eviction)[-MAX_COUNTED_EVICTIONS:]
+    return {
+        "node_pressure_evictions": old.node_pressure_evictions + len(new),
+        "last_node_pressure_eviction": newest[-1].time,
+        "counted_evictions": tuple(newest),
+    }
+
+
+def _age_of_eviction(eviction: CountedEviction) -> tuple[datetime, str]:
+    return eviction.time, eviction.uid
 
 
 def _newly_freed(old: LedgerEntry, rolls: Sequence[PodRoll]) -> tuple[datetime | None, int]:

@@ -120,13 +120,14 @@ class Metrics:
         is_queried = is_down or bool(outcome.assessments)
         is_unused = outcome.error is None and not is_queried  # suspended, or without pods
         if is_unused or self._connections.get(key, connection) != connection:
-            self._release_connection(key)
+            self.release_connection(*key)
         if is_queried:
             self._connections[key] = connection
             self.connection_up.labels(connection).set(int(not is_down))
 
-    def _release_connection(self, key: tuple[str, str]) -> None:
-        connection = self._connections.pop(key, None)
+    def release_connection(self, namespace: str, policy: str) -> None:
+        """Remove the gauge of the connection that a policy queried, unless another policy queries it."""
+        connection = self._connections.pop((namespace, policy), None)
         if connection is not None and connection not in self._connections.values():
             self.connection_up.remove(connection)
 
@@ -152,7 +153,7 @@ class Metrics:
     def forget(self, namespace: str, policy: str) -> None:
         """Remove the series of a policy that no longer exists."""
         self._known_policies.discard((namespace, policy))
-        self._release_connection((namespace, policy))
+        self.release_connection(namespace, policy)
         for metric in (
             self.pods,
             self.reconciles,

@@ -59,14 +59,16 @@ class Outcome:
     error: MemrollError | None = None
     measured_rolls: tuple[PodRoll, ...] = ()
     """PodRolls whose effect was measured in this reconcile, or settled as unknown."""
-    misconfigurations: tuple[Misconfiguration, ...] = ()
-    """Settings of the policy that can't have their effect."""
+    misconfigurations: tuple[Misconfiguration, ...] | None = None
+    """Settings of the policy that can't have their effect; None: not known, because its pods are not."""
     conflicting_pods: tuple[str, ...] = ()
-    """Selected pods that an older policy already watches, each as "pod (policy)"."""
+    """Selected pods that belong to an older policy, each as "pod (policy)"."""
+    suspended_owners: tuple[str, ...] = ()
+    """Names of the older policies that keep these pods although they are suspended."""
     evicted_pods: tuple[Pod, ...] = ()
     """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
-    autoscalers: tuple[Autoscaler, ...] = ()
-    """Autoscalers of the workloads whose pods are at risk, suspected or being rolled."""
+    autoscalers: tuple[Autoscaler, ...] | None = ()
+    """Autoscalers of the workloads whose pods are at risk, suspected or being rolled; None: not known now."""
 
     def group_by_pod(self) -> Iterator[tuple[Pod, tuple[Assessment, ...]]]:
         """Yield each pod with the assessments of its containers."""

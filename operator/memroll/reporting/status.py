@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from memroll.api.base import MAX_REFERENCE_CHARS
 from memroll.api.conditions import Condition, ConditionStatus, ConditionType, merge_conditions, new_condition
 from memroll.api.evidence import MAX_NUMBER
 from memroll.api.pod_roll import Phase
@@ -15,7 +16,6 @@ from memroll.api.policy import (
     MAX_AT_RISK,
     MAX_AUTOSCALERS,
     MAX_LAST_ROLLS,
-    MAX_REFERENCE_CHARS,
     AtRiskPod,
     BlockedBy,
     LastRoll,
@@ -60,7 +60,7 @@ def build_status(outcome: Outcome) -> PolicyStatus:
         at_risk=_at_risk(outcome),
         time_to_limit=_time_to_limit(outcome),
         ledger=old.ledger if outcome.error else update_ledger(old.ledger, outcome),
-        autoscalers=old.autoscalers if outcome.error else _autoscalers(outcome),
+        autoscalers=_autoscalers(outcome),
     )
     if outcome.error is None:
         return new
@@ -80,15 +80,20 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
     shortfall = outcome.plan.shortfall
     if shortfall is not None:
         results[ConditionType.CANNOT_KEEP_UP] = (ConditionStatus.TRUE, shortfall.reason, shortfall.message)
-    misconfigured = outcome.misconfigurations
-    if misconfigured:
-        messages = "; ".join(m.message for m in misconfigured)
-        results[ConditionType.MISCONFIGURED] = (ConditionStatus.TRUE, misconfigured[0].reason.value, messages)
+    if outcome.misconfigurations:
+        messages = "; ".join(m.message for m in outcome.misconfigurations)
+        results[ConditionType.MISCONFIGURED] = (
+            ConditionStatus.TRUE,
+            outcome.misconfigurations[0].reason.value,
+            messages,
+        )
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():
         generation = outcome.policy.generation
         yield new_condition(type_, status, reason, message, generation=generation, now=outcome.now)
+    if outcome.error is not None and outcome.misconfigurations is None:
+        yield from (c for c in outcome.policy.status.conditions if c.type is ConditionType.MISCONFIGURED)
 
 
 def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
@@ -98,8 +103,7 @@ def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if spec.suspend:
         return ConditionStatus.TRUE, "Suspended", "suspended: no pod is assessed or rolled"
     if not outcome.watched_pods and outcome.conflicting_pods:
-        message = f"an older policy watches all of its pods: {_conflicts(outcome)}"
-        return ConditionStatus.FALSE, "Conflicted", message
+        return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "watches all of its pods")
     if not outcome.watched_pods:
         return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
     return ConditionStatus.TRUE, "Watching", _summary(outcome)
@@ -150,15 +154,21 @@ def _why_inconclusive(outcome: Outcome) -> str:
     return f"{message}; OOM-killed, and {spent_budget}" if was_oom_killed and spent_budget else message
 
 
-def _conflicts(outcome: Outcome) -> str:
-    return ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
+def _describe_conflicts(outcome: Outcome, verb: str) -> str:
+    """Return the pods that belong to an older policy, and which of these policies are suspended."""
+    pods = ", ".join(outcome.conflicting_pods[:MAX_CONFLICTS_NAMED])
+    if not outcome.suspended_owners:
+        return f"an older policy {verb}: {pods}"
+    names = ", ".join(outcome.suspended_owners[:MAX_CONFLICTS_NAMED])
+    remedy = "a suspended policy keeps its pods: resume it, delete it, or change what it selects"
+    return f"pods belong to an older policy: {pods}; suspended: {names}; {remedy}"
 
 
 def _accepted(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if isinstance(outcome.error, TerminalError):
         return ConditionStatus.FALSE, "Invalid", outcome.error.message
     if outcome.conflicting_pods:
-        return ConditionStatus.FALSE, "Conflicted", f"an older policy already watches: {_conflicts(outcome)}"
+        return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "already watches")
     if outcome.error is None and not outcome.watched_pods and not outcome.policy.spec.suspend:
         return ConditionStatus.FALSE, "TargetNotFound", describe_missing_target(outcome)
     return ConditionStatus.TRUE, "Accepted", "the policy is valid"
@@ -252,7 +262,9 @@ def _blocked_by(outcome: Outcome, assessment: Assessment) -> BlockedBy | None:
 
 
 def _autoscalers(outcome: Outcome) -> tuple[WorkloadAutoscaler, ...]:
-    """Return the autoscalers in a fixed order, so that the status changes only if they do."""
+    """Return the autoscalers in a fixed order, so that the status changes only if they do; unknown ones stay."""
+    if outcome.error or outcome.autoscalers is None:
+        return outcome.policy.status.autoscalers
     named = sorted({(str(a), str(a.target), a.message) for a in outcome.autoscalers})[:MAX_AUTOSCALERS]
     return tuple(
         WorkloadAutoscaler(name=name[:MAX_REFERENCE_CHARS], workload=target[:MAX_REFERENCE_CHARS], message=message)

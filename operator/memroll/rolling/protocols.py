@@ -57,9 +57,9 @@ class PlacementReader(Protocol):
 
 
 class AutoscalerReader(Protocol):
-    """Reads the autoscalers of a namespace. A kind that can't be read counts as absent."""
+    """Reads the autoscalers of a namespace. A kind that may not be read counts as absent; None: a temporary error."""
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]: ...
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...] | None: ...
 
 
 class PodWriter(Protocol):

@@ -12,11 +12,14 @@ from memroll.detection import assess
 from memroll.detection.assess import Assessor, peer_histories
 from memroll.detection.batches import MAX_BATCH_PODS, MAX_PEERS_READ, peer_group_of, split_into_batches
 from memroll.detection.container_history import build_history
-from memroll.detection.samples import QueryResult, SeriesRow
+from memroll.detection.reasons import VerdictReason
+from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
 from memroll.detection.series import EMPTY, Series
 from memroll.model.pod_names import PodPattern
 from memroll.model.pods import ObjectRef
 from memroll.model.roll_duration import RollDurations
+from memroll.reporting.event_builder import outcome_events
+from memroll.reporting.outcome import Outcome
 from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
 from tests.fakes import FakePrometheus
 
@@ -154,6 +157,41 @@ def test_rolls_of_other_policies_count_for_their_workload_only():
 )
 def test_the_estimated_duration_of_a_roll_includes_the_drain(drain, more_s):
     assert durations(roll={"drain": drain}).of_pod_s(pod()) == 5 + 10 + more_s
+
+
+YOUNG = [
+    pytest.param(None, 25, VerdictReason.NOT_SCRAPED_YET, "no samples of it yet", id="nothing is scraped"),
+    pytest.param(30.0, 25, VerdictReason.NOT_SCRAPED_YET, "no RSS of it yet", id="only /metrics/resource is scraped"),
+    pytest.param(30.0, -5, VerdictReason.NOT_SCRAPED_YET, "too young: 0 s", id="the clock of its node is ahead"),
+    pytest.param(None, 120, VerdictReason.NO_DATA, "is cAdvisor scraped?", id="nothing is scraped for two minutes"),
+    pytest.param(30.0, 120, VerdictReason.NO_RSS, "/metrics/cadvisor", id="no RSS for two minutes"),
+]
+
+
+@pytest.mark.parametrize(("usage_bytes", "age_s", "reason", "message"), YOUNG)
+async def test_the_first_scrapes_of_a_container_are_awaited(usage_bytes, age_s, reason, message):
+    """The endpoints of a kubelet are scraped independently: for a minute a pod may have a working set and no RSS."""
+    watched = policy()
+    started = pod(containers=(container(started_at=at(-age_s)),))
+    prometheus = FakePrometheus({})
+    if usage_bytes is not None:
+        unscraped = PrefilterRow(
+            "leaky-abc", "app", started.containers[0].id, (None,) * 4, 0, None, usage_bytes, -np.inf
+        )
+        prometheus.prefilter = answer(unscraped)
+    durations_ = RollDurations({}, None, watched.spec.roll.drain)
+    (found,) = await Assessor(watched, (started,), durations_, NOW).assess(prometheus)
+    assert (found.verdict.reason, found.verdict.is_inconclusive) == (reason, True)
+    assert message in found.verdict.message
+    events = list(outcome_events(Outcome(watched, NOW, watched_pods=1, assessments=(found,))))
+    assert [e.reason.value for e in events] == ([] if age_s < 120 else ["InsufficientData"])
+
+
+def answer(*rows: PrefilterRow):
+    async def prefilter(connection, namespace, pods, windows_s, at_s):
+        return PrefilterResult(rows, tuple(windows_s), at_s)
+
+    return prefilter
 
 
 async def test_an_exception_in_one_assessment_affects_no_other_container(monkeypatch, caplog):

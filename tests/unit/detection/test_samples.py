@@ -56,6 +56,14 @@ def test_of_two_scrapers_without_ids_the_one_with_both_metrics_counts():
         assert PrefilterResult(found, (10.0, 50.0), 100.0).row_for("p", "c", "id", 0.0).last_s == 8
 
 
+def test_of_two_nodes_without_ids_that_with_the_newest_rss_counts() -> None:
+    """The working set of both rows may be that of an endpoint that is scraped a little later."""
+    shared = Series.of([(1, 1), (9, 1)])
+    old, new = (SeriesRow("p", "c", "", Series.of([(t, 1)]), shared) for t in (2, 8))
+    for rows in ((old, new), (new, old)):
+        assert times(QueryResult(rows, 10.0).row_for("p", "c", "id", 5.0)) == [8]
+
+
 def test_a_cut_row_is_cut_in_all_its_series() -> None:
     samples = Series.of([(1, 1), (2, 2), (3, 3)])
     found = QueryResult((SeriesRow("p", "c", "", samples, samples, samples, samples),), 10.0).row_for(

@@ -41,6 +41,10 @@ def placed(uid: str, on: str, gpus: int = 0, terms=(), **labels: str) -> PlacedP
     return PlacedPod(uid, "ai", on, labels or LABELS, {GPU: gpus} if gpus else {}, terms)
 
 
+def ending(uid: str, on: str, gpus: int = 0) -> PlacedPod:
+    return replace(placed(uid, on, gpus), is_terminating=True)
+
+
 def missing(nodes, pods, *, namespace: str = "ai", **needs) -> str:
     """Return why the pod `old` has no room twice; it is the first of the pods, and all have its labels by default."""
     old = replace(pods[0], namespace=namespace, extended=needs.get("extended", {}),
@@ -126,6 +130,14 @@ CASES = [
         ALONE | {"node_terms": (NodeTerm((Requirement("cores", "Gt", frozenset({"4"})),), ()),)}, "",
         id="an operator that is not evaluated counts as met",
     ),
+    pytest.param(
+        [node("a", 1), node("b", 1)], [OLD, ending("p", "b", 1)], ONE_GPU, "", id="a GPU of a pod that terminates",
+    ),
+    pytest.param(
+        [node("a", 1), node("b", 2)], [OLD, ending("p", "b", 1), placed("q", "b", 2)], ONE_GPU,
+        no_room(f"2 of 2 {NO_GPU}"), id="a pod that terminates, and no room without it either",
+    ),
+    pytest.param([node("a"), node("b")], [OLD, ending("p", "b")], ALONE, "", id="excluded by a pod that terminates"),
     pytest.param([], [OLD], ALONE, "", id="no node is known"),
     pytest.param([node("b")], [placed("old", "gone"), placed("p", "b")], ALONE, "", id="the pod's node is not known"),
 ]  # fmt: skip

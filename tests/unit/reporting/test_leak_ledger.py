@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from memroll.api.leak_ledger import MAX_COUNTED_EVICTIONS, MAX_LEDGER_ENTRIES, LedgerEntry
 from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import MAX_LEDGER_ENTRIES, LedgerEntry, PolicyStatus
+from memroll.api.policy import PolicyStatus
 from memroll.detection.assessment import Assessment
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.trend import Trend
@@ -148,6 +149,30 @@ def test_each_pod_that_the_kubelet_evicts_for_memory_is_counted_once():
     assert again.node_pressure_evictions == 2
     (third,) = after_evictions(evicted("c", -50), evicted("d", 200), old=(again,), later_s=600)
     assert (third.node_pressure_evictions, third.last_node_pressure_eviction) == (3, at(200))
+
+
+def test_evictions_of_one_second_and_late_reports_are_counted():
+    """Two nodes evict a pod each in one second, and a third node reports an earlier one last."""
+    (first,) = after_evictions(evicted("b", -50))
+    (second,) = after_evictions(evicted("c", -50), evicted("d", -60), evicted("b", -50), old=(first,), later_s=60)
+    assert (second.node_pressure_evictions, second.last_node_pressure_eviction) == (3, at(-50))
+    assert (
+        after_evictions(evicted("c", -50), evicted("d", -60), old=(second,), later_s=120)[0].node_pressure_evictions
+        == 3
+    )
+
+
+def test_more_evicted_pods_than_an_entry_contains_are_counted_once():
+    """Evicted pods stay in the cluster until somebody deletes them; those that leave the entry are the oldest."""
+    many = [evicted(f"b{i}", -1000 + 10 * (i // 2)) for i in range(3 * MAX_COUNTED_EVICTIONS)]
+    ledger = ()
+    for seen_by_now in range(0, len(many) + 1, 5):
+        ledger = after_evictions(*many[:seen_by_now], old=ledger, later_s=60 * seen_by_now)
+    (entry,) = ledger
+    assert entry.node_pressure_evictions == len(many)
+    (again,) = after_evictions(*reversed(many), old=ledger, later_s=3600)
+    assert again.node_pressure_evictions == len(many)
+    assert len(again.counted_evictions) == MAX_COUNTED_EVICTIONS
 
 
 def test_an_eviction_that_is_reported_after_a_leak_was_seen_is_counted():

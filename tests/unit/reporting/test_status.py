@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from memroll.api.base import MAX_REFERENCE_CHARS
 from memroll.api.conditions import ConditionType
-from memroll.api.policy import MAX_AUTOSCALERS, MAX_REFERENCE_CHARS
+from memroll.api.policy import MAX_AUTOSCALERS
 from memroll.detection.assessment import Assessment
 from memroll.detection.reasons import VerdictReason
 from memroll.model.autoscalers import Autoscaler

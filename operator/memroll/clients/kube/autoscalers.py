@@ -1,6 +1,7 @@
 """Autoscalers of a namespace: the HorizontalPodAutoscalers, VerticalPodAutoscalers and KEDA's ScaledObjects.
 
 A kind that is not installed, or that memroll may not read, counts as absent: autoscalers are named, and decide nothing.
+After a temporary error none is known, so that a status keeps those that it names.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ import logging
 from typing import TYPE_CHECKING
 
 from memroll.clients.kube.api_client import build_path
-from memroll.clients.kube.json_access import get_dicts, get_str
+from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import get_controller
-from memroll.errors import MemrollError
+from memroll.errors import MemrollError, RetryableError
 from memroll.model.autoscalers import Autoscaler
 from memroll.model.pod_names import WorkloadName
 
@@ -32,6 +33,8 @@ _VPAS = "/apis/autoscaling.k8s.io/v1", "verticalpodautoscalers"
 _SCALED_OBJECTS = "/apis/keda.sh/v1alpha1", "scaledobjects"
 _SCALED_OBJECT = "ScaledObject"
 _CPU, _MEMORY = "cpu", "memory"
+_PAUSED, _PAUSED_REPLICAS = "autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"
+_FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _RESOURCE_FIELDS = {"Resource": "resource", "ContainerResource": "containerResource"}
 
 
@@ -41,19 +44,26 @@ class KubeAutoscalerReader:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]:
-        """Return all autoscalers that change pods, with three list requests. Never raises memroll's errors."""
-        scaled = await self._list(namespace, *_SCALED_OBJECTS)
-        hpas, vpas = await self._list(namespace, *_HPAS), await self._list(namespace, *_VPAS)
+    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...] | None:
+        """Return all autoscalers that change pods, with three list requests; None after a temporary error.
+
+        Never raises memroll's errors.
+        """
         try:
+            scaled = await self._list(namespace, *_SCALED_OBJECTS)
+            hpas, vpas = await self._list(namespace, *_HPAS), await self._list(namespace, *_VPAS)
             return tuple(decode_autoscalers(hpas, vpas, scaled))
+        except RetryableError as error:
+            logger.debug("the autoscalers of namespace %s are not known: %s", namespace, error)
         except Exception:
             logger.exception("bug: decoding the autoscalers of namespace %s failed", namespace)
-            return ()
+        return None
 
     async def _list(self, namespace: str, prefix: str, plural: str) -> list[Json]:
         try:
             return [raw async for raw in self._api.list_items(build_path(prefix, namespace, plural))]
+        except RetryableError:
+            raise
         except MemrollError as error:
             logger.debug("%s of namespace %s are not known: %s", plural, namespace, error)
             return []
@@ -64,7 +74,8 @@ def decode_autoscalers(hpas: Sequence[Json], vpas: Sequence[Json], scaled: Seque
     named = {get_str(raw, "metadata", "name") for raw in scaled}
     for raw in scaled:
         triggers = [get_str(trigger, "type") for trigger in get_dicts(raw, "spec", "triggers")]
-        yield from _autoscaler(_SCALED_OBJECT, raw, "scaleTargetRef", _describe_scaling(triggers))
+        message = f"{_describe_pause(raw)}{_describe_scaling(triggers)}"
+        yield from _autoscaler(_SCALED_OBJECT, raw, "scaleTargetRef", message)
     for raw in hpas:
         owner = get_controller(raw)
         if owner is not None and owner.kind == _SCALED_OBJECT and owner.name in named:
@@ -92,6 +103,14 @@ def _describe_scaling(sources: Sequence[str]) -> str:
     names = sorted({source[:MAX_SOURCE_CHARS] for source in sources if source})
     message = f"scales by {', '.join(names[:MAX_SOURCES_NAMED])}" if names else "scales the workload"
     return f"{message}: a leak makes it add replicas" if _MEMORY in names else message
+
+
+def _describe_pause(raw: Json) -> str:
+    """Return by which annotation a ScaledObject is paused, by KEDA's rules: any value but a false one; or empty."""
+    annotations = get_str_dict(raw, "metadata", "annotations")
+    if _PAUSED_REPLICAS in annotations:
+        return f"paused by {_PAUSED_REPLICAS}, otherwise "
+    return f"paused by {_PAUSED}, otherwise " if annotations.get(_PAUSED, "false") not in _FALSE else ""
 
 
 def _describe_vertical(raw: Json) -> str:

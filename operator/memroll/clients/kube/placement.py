@@ -130,6 +130,7 @@ def decode_placed(raw: Json) -> PlacedPod | None:
         labels=get_str_dict(raw, "metadata", "labels"),
         extended=extended_requests(raw),
         anti_affinity=tuple(_anti_affinity(raw)),
+        is_terminating=bool(get_str(raw, "metadata", "deletionTimestamp")),
     )
 
 

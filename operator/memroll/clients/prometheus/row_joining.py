@@ -3,7 +3,9 @@
 Only a container ID shows that two series are of one instance. If a relabelling drops the labels `id` and `name`, or if
 a metric is scraped from /metrics/resource, which has neither, a container's RSS and working set are in two rows. Rows
 that have an RSS count, completed by those that only have a working set: without an RSS there is no trend. A row with
-an ID takes from rows without one only what it lacks, and only within its own time.
+an ID takes from rows without one only what it lacks, and only within its own time. So does a row without an ID, with
+one more sample on each side, because another endpoint is scraped at other times: a pod of a StatefulSet keeps its name
+when it moves to another node, and the rows of both nodes must stay apart.
 """
 
 from __future__ import annotations
@@ -48,7 +50,9 @@ def _join_series(group: Sequence[SeriesRow]) -> Iterator[SeriesRow]:
         if row.container_id:
             start_s = min(row.rss.first_s, row.working_set.first_s) - TICK_S
             yield _complete_series(row, [r.between(start_s, row.last_s) for r in unnamed])
-    yield from (_complete_series(row, without_rss) for row in with_rss)
+    for row in with_rss:
+        start_s, end_s = row.rss.first_s - row.rss.spacing_s, row.rss.last_s + row.rss.spacing_s
+        yield _complete_series(row, [r.between(start_s, end_s) for r in without_rss])
     yield from () if with_rss else without_rss
 
 

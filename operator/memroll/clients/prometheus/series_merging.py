@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def merge_series(parts: Sequence[Series], *, minimum: bool = False) -> Series:
     """Merge the series of one instance; of several samples at one time, keep the maximum (or minimum)."""
+    parts = [part for part in parts if len(part)]
     if len(parts) <= 1:
         return parts[0] if parts else EMPTY
     times = np.concatenate([p.times_s for p in parts])

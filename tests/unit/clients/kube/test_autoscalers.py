@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from memroll.api.policy import WorkloadAutoscaler
 from memroll.clients.kube.autoscalers import MAX_SOURCE_CHARS, MAX_SOURCES_NAMED, decode_autoscalers
 from memroll.model.pod_names import WorkloadName
 
@@ -93,6 +94,25 @@ def test_a_scaled_object_is_named_once_without_the_autoscaler_that_it_controls()
     assert unreadable == [("HorizontalPodAutoscaler/keda-hpa-load", "Deployment/chat", f"scales by memory: {LEAK}")]
 
 
+PAUSED, PAUSED_REPLICAS = "autoscaling.keda.sh/paused", "autoscaling.keda.sh/paused-replicas"
+
+
+@pytest.mark.parametrize(
+    ("annotations", "prefix"),
+    [
+        ({PAUSED: "true"}, f"paused by {PAUSED}, otherwise "),
+        ({PAUSED: "yes"}, f"paused by {PAUSED}, otherwise "),
+        ({PAUSED: "false"}, ""),
+        ({PAUSED: "false", PAUSED_REPLICAS: "2"}, f"paused by {PAUSED_REPLICAS}, otherwise "),
+        ({}, ""),
+    ],
+)
+def test_a_paused_scaled_object_is_named_as_paused(annotations, prefix):
+    scaled = named("load", scaleTargetRef={"name": "chat"}, triggers=[{"type": "memory"}])
+    scaled["metadata"]["annotations"] = annotations
+    assert found(scaled=[scaled]) == [("ScaledObject/load", "Deployment/chat", f"{prefix}scales by memory: {LEAK}")]
+
+
 def test_the_target_has_the_kind_that_is_set():
     (autoscaler,) = decode_autoscalers([named("chat", scaleTargetRef=CHAT | {"kind": "Rollout"})], [], [])
     assert autoscaler.target == WorkloadName("Rollout", "chat")
@@ -106,3 +126,8 @@ def test_the_message_is_bounded():
     metrics = [resource(f"{i}{'m' * 300}") for i in range(100)]
     ((_, _, message),) = found(hpas=[hpa(*metrics)])
     assert len(message) <= len("scales by ") + MAX_SOURCES_NAMED * (MAX_SOURCE_CHARS + 2)
+    triggers = [{"type": f"{i}{'m' * 300}"} for i in range(100)] + [{"type": "memory"}]
+    scaled = named("load", scaleTargetRef={"name": "chat"}, triggers=triggers)
+    scaled["metadata"]["annotations"] = {PAUSED_REPLICAS: "0"}
+    ((name, target, message),) = found(scaled=[scaled])
+    WorkloadAutoscaler(name=name, workload=target, message=message)

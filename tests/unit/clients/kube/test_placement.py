@@ -92,6 +92,14 @@ def test_a_placed_pod_is_decoded():
     assert decode_placed(raw) == PlacedPod("u1", "ai", "a", {"app": "chat"}, {"nvidia.com/gpu": 1}, (term,))
 
 
+def test_a_placed_pod_that_terminates_is_marked():
+    raw = pod(containers=[gpus("1")])
+    raw["metadata"]["deletionTimestamp"] = "2026-03-01T12:00:00Z"
+    found = decode_placed(raw)
+    assert found is not None
+    assert found.is_terminating
+
+
 @pytest.mark.parametrize("change", [{"spec": {}}, {"status": {"phase": "Succeeded"}}, {"status": {"phase": "Failed"}}])
 def test_a_pod_without_a_node_and_one_that_has_ended_take_nothing(change):
     assert decode_placed(pod(containers=[gpus("1")]) | change) is None

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, StatisticKind, TimeRange
 from memroll.clients.prometheus.rows import SeriesRowBuilder, StatisticRowBuilder, parse_container_id
-
-if TYPE_CHECKING:
-    from memroll.detection.series import Series
+from memroll.clients.prometheus.series_merging import merge_series
+from memroll.detection.series import EMPTY, Series
 
 HEX = "0123456789abcdef" * 4
 RSS, WORKING_SET, LOAD, POD_LOAD, OOMS = (
@@ -43,6 +42,13 @@ def pairs(series: Series) -> list[tuple[float, float]]:
 )
 def test_container_ids(labels: dict[str, str], found: str) -> None:
     assert parse_container_id(labels) == found
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3])
+def test_series_without_samples_are_merged_to_one(count: int) -> None:
+    assert len(merge_series([EMPTY] * count)) == 0
+    one = Series.of([(1.0, 2.0)])
+    assert pairs(merge_series([*[EMPTY] * count, one, EMPTY])) == [(1, 2)]
 
 
 def series(values: list[list[object]], **labels: str) -> dict[str, Any]:
@@ -206,6 +212,16 @@ JOINED = [
             (NEW_ID, [(5, 1), (7, 2)], [(5, 1), (6, 4)]),
         ],
         id="each instance with an ID takes the working set of its own time",
+    ),
+    pytest.param(
+        [
+            (RSS, series([[1, "8"], [3, "9"]], node="a", **CADVISOR)),
+            (RSS, series([[11, "1"], [13, "2"]], node="b", **CADVISOR)),
+            (WORKING_SET, series([[2, "8"], [4, "9"]], node="a", **RESOURCE)),
+            (WORKING_SET, series([[12, "1"], [14, "2"]], node="b", **RESOURCE)),
+        ],
+        [("", [(1, 8), (3, 9)], [(2, 8), (4, 9)]), ("", [(11, 1), (13, 2)], [(12, 1), (14, 2)])],
+        id="a pod of a StatefulSet that moved to another node, without IDs",
     ),
     pytest.param(
         [(RSS, series([[1, "1"]], **CADVISOR)), (WORKING_SET, series([[1, "3"]], name=NEW_ID, **CADVISOR))],
