@@ -35,16 +35,16 @@ def evicting(step: StepInput) -> Transition:
         return interrupted
     if step.status.release is None:
         return roll_back_if_restarted(step) or _evict(step)
+    if is_detached(step.pod, step.status):
+        return roll_back_if_lost(step) or _evict(step)
     if step.workload and not step.can_remove_old_pod:
-        return _replacement_lost(step)
+        return _not_replaced(step)
     return _evict(step)
 
 
-def _replacement_lost(step: StepInput) -> Transition:
-    """Keep the old pod while its replacement is not Ready."""
-    if is_detached(step.pod, step.status):
-        return roll_back_if_lost(step) or step.repeat()
-    waiting = "the replacement is no longer Ready: the old pod stays"
+def _not_replaced(step: StepInput) -> Transition:
+    """Keep the old pod, which still serves, while too few others do."""
+    waiting = f"{step.not_replaced_because}: the old pod stays"
     if step.is_overdue(step.status.times.evicting):
         return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting}, {RESTORING}")
     return step.wait(waiting)

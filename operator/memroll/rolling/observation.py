@@ -146,14 +146,21 @@ class StepInput:
 
     @property
     def settle_s(self) -> float:
-        """Seconds for which a pod must be Ready until it counts: `minReadySeconds`, and `roll.settle` in addition."""
+        """Seconds for which a new pod must be Ready: `minReadySeconds`, and `roll.settle` in addition."""
         return (self.workload.min_ready_s if self.workload else 0.0) + self.roll.spec.settle_seconds
 
     def is_available(self, pod: Pod) -> bool:
-        """Return whether a pod has been Ready for long enough."""
+        """Return whether a pod is Ready, and one that is new has been Ready for long enough.
+
+        An older one was counted as soon as it was Ready; a probe of it that fails once does not delay the roll.
+        """
         if not pod.ready or pod.deleting:
             return False
-        return self.settle_s <= 0 or self._ready_for_s(pod) >= self.settle_s
+        return not self._is_new(pod) or self.settle_s <= 0 or self._ready_for_s(pod) >= self.settle_s
+
+    def _is_new(self, pod: Pod) -> bool:
+        """Return whether a pod was created since the roll was recorded, by the API server's clock."""
+        return pod.created_at >= self.roll.created_at
 
     def _ready_for_s(self, pod: Pod) -> float:
         return 0.0 if pod.ready_at is None else (self.now - pod.ready_at).total_seconds()
@@ -168,16 +175,13 @@ class StepInput:
 
     @property
     def replacement_pod(self) -> Pod | None:
-        """The recorded replacement while it exists, else the youngest new pod that replaces no other rolled pod.
-
-        A pod is new if it was created since the roll was recorded, by the API server's clock.
-        """
+        """The recorded replacement while it exists, else the youngest new pod that replaces no other rolled pod."""
         observation, recorded = self.observation, self.status.replacement
         alive = [p for p in observation.other_pods if not p.deleting and p.key.uid not in observation.claimed]
         for pod in alive:
             if recorded is not None and pod.key.uid == recorded.uid:
                 return pod
-        young = [p for p in alive if p.created_at >= self.roll.created_at]
+        young = [p for p in alive if self._is_new(p)]
         return max(young, key=lambda p: (p.created_at, p.key.name), default=None)
 
     @property

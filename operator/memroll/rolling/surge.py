@@ -101,7 +101,7 @@ def draining(step: StepInput) -> Transition:
     if transition is not None:
         return transition
     if not is_detached(step.pod, step.status):
-        return step.repeat(ADD_OWNER, DETACH_POD)
+        return _detach_again(step)
     passed_s = (step.now - (step.status.times.draining or step.now)).total_seconds()
     drained = _drained_because(step, passed_s)
     if drained:
@@ -111,6 +111,16 @@ def draining(step: StepInput) -> Transition:
         return step.wait(f"draining, {_in_flight(step)}: {missing}", reason=DRAIN_METRIC_MISSING)
     message = "draining" if step.roll.spec.drain.until is None else f"draining, {_in_flight(step)}"
     return step.wait(message, reason=DRAINING)
+
+
+def _detach_again(step: StepInput) -> Transition:
+    """Detach a pod whose detachment was recorded but not performed, once it is replaced."""
+    if step.workload is None or step.can_remove_old_pod:
+        return step.repeat(ADD_OWNER, DETACH_POD)
+    waiting = step.not_replaced_because
+    if step.is_overdue(step.status.times.draining):
+        return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting} in time: {RESTORING}")
+    return step.wait(f"not detached yet: {waiting}")
 
 
 def _drained_because(step: StepInput, passed_s: float) -> str:

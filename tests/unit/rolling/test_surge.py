@@ -136,6 +136,65 @@ def test_a_detached_pod_is_restored_at_once_when_its_replacement_fails():
     )
 
 
+SIBLING = pod("leaky-sibling", created_at=at(-9000))
+NEXT = pod("leaky-next", created_at=at(100))
+TWO = workload(replicas=2, controller_replicas=2, min_ready_s=60)
+DRAINING_OF_TWO = Observation(DETACHED, TWO, (SIBLING, replace(REPLACEMENT, ready_at=at(4))))
+
+
+def draining_of_two() -> PodRoll:
+    """Return a roll whose pod is detached since 65 s; the workload has a minReadySeconds of a minute."""
+    before = Observation(pod(), TWO, (SIBLING,))
+    roll = after_steps(PodRoll.read(roll_json(spec={"drain": LONG})), before, before)
+    return after_steps(roll, replace(DRAINING_OF_TWO, pod=RELEASED, detachment=DETACHMENT), seconds=65)
+
+
+@pytest.mark.parametrize(
+    "sibling",
+    [replace(SIBLING, ready_at=at(199)), replace(SIBLING, ready=False)],
+    ids=["Ready again", "not Ready"],
+)
+def test_a_sibling_that_is_not_ready_is_no_lost_replacement(sibling):
+    """It would not be Ready, either, without the roll: to restore the pod would delete a Ready replacement."""
+    flapping = replace(DRAINING_OF_TWO, other_pods=(sibling, *DRAINING_OF_TWO.other_pods[1:]), in_flight=3.0)
+    waiting = advance(draining_of_two(), flapping, at(200))
+    assert (waiting.status.phase, waiting.status.reason, waiting.actions) == (Phase.DRAINING, "Draining", ())
+    idle = replace(flapping, in_flight=0.0)
+    roll = after_steps(draining_of_two(), idle, seconds=200)
+    assert advance(roll, idle, at(201)).actions == (ADD_OWNER, EVICT_POD), "a detached pod gets no requests"
+
+
+@pytest.mark.parametrize(
+    ("others", "lost"),
+    [
+        pytest.param((SIBLING, replace(REPLACEMENT, ready=False)), "the replacement is no longer Ready", id="failed"),
+        pytest.param((SIBLING, replace(REPLACEMENT, deleting=True)), "the replacement is gone", id="terminating"),
+        pytest.param((SIBLING, replace(NEXT, ready_at=at(180))), "the replacement is gone", id="one that must settle"),
+        pytest.param((SIBLING, replace(NEXT, ready_at=at(110))), "", id="enough are Ready"),
+    ],
+)
+def test_the_recorded_replacement_is_lost_unless_others_take_its_place(others, lost):
+    transition = advance(draining_of_two(), replace(DRAINING_OF_TWO, other_pods=others, in_flight=3.0), at(200))
+    if lost:
+        assert (transition.status.reason, RESTORE_POD in transition.actions) == (REPLACEMENT_LOST, True)
+        assert transition.status.message == f"{lost}: restoring the pod"
+    else:
+        assert (transition.status.phase, transition.actions) == (Phase.DRAINING, ())
+
+
+def test_a_recorded_detachment_is_performed_only_while_the_pod_is_replaced():
+    """A process was killed before it detached the pod, and a sibling is not Ready meanwhile: the pod still serves."""
+    unready, ready = replace(SIBLING, ready=False), DRAINING_OF_TWO.other_pods[1]
+    short = replace(DRAINING_OF_TWO, pod=RELEASED, other_pods=(unready, ready))
+    waiting = advance(draining_of_two(), short, at(70))
+    assert (waiting.status.message, waiting.actions) == ("not detached yet: more pods must be Ready", ())
+    again = replace(DRAINING_OF_TWO, pod=RELEASED)
+    assert advance(draining_of_two(), again, at(71)).actions == (ADD_OWNER, DETACH_POD)
+    unsettled = replace(short, other_pods=(unready, replace(ready, ready_at=at(700))))
+    late = advance(draining_of_two(), unsettled, at(730))
+    assert (late.status.reason, RESTORE_POD in late.actions) == ("ReplacementNotReady", True)
+
+
 @pytest.mark.parametrize(
     ("limit_s", "observation", "reason"),
     [
