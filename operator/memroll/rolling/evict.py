@@ -23,6 +23,8 @@ from memroll.rolling.rollback import (
 from memroll.rolling.strategy import RollStrategy, recreate_conflict
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from memroll.model.permissions import Permissions
     from memroll.rolling.observation import StepInput, Transition
     from memroll.rolling.strategy import RollSubject
@@ -51,14 +53,21 @@ def _not_replaced(step: StepInput) -> Transition:
 
 
 def _evict(step: StepInput) -> Transition:
-    """Evict the pod, until that has been refused for too long; one that its ReplicaSet can adopt is restored then."""
-    status, evicting_since = step.status, step.status.times.evicting
-    message = f"not evicted in time ({status.message})"
-    if step.is_overdue(evicting_since) and (status.release is None or step.can_restore):
+    """Evict the pod, until that has been refused for too long."""
+    ended = end_if_refused_for_long(step, step.status.times.evicting, step.status.message)
+    if ended is not None:
+        return ended
+    return step.repeat(ADD_OWNER, EVICT_POD) if step.status.release else step.repeat(EVICT_POD)
+
+
+def end_if_refused_for_long(step: StepInput, since: datetime | None, refusal: str) -> Transition | None:
+    """Restore a pod whose eviction is refused for too long; one that no ReplicaSet needs is left to `orphans.py`."""
+    message = f"not evicted in time ({refusal})"
+    if step.is_overdue(since) and (step.status.release is None or step.can_restore):
         return roll_back(step, EVICTION_TIMED_OUT, f"{message}: the pod stays")
-    if step.is_overdue(evicting_since, times=2):
+    if step.is_overdue(since, times=2):
         return step.to_phase(Phase.FAILED, f"{message}, and no workload needs the pod", reason=STILL_RELEASED)
-    return step.repeat(ADD_OWNER, EVICT_POD) if status.release else step.repeat(EVICT_POD)
+    return None
 
 
 class _Evict(RollStrategy):

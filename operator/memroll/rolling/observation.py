@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.actions import Action
+    from memroll.rolling.eviction_response import EvictionResponse
 
 MAX_TERMINATION_WAIT_S = 30.0
 """Maximum seconds for which a roll waits for the end of a pod that is terminating and replaced: the default grace
@@ -59,8 +60,8 @@ class Observation:
     """Why this pod must not be rolled at all (do-not-disrupt annotation, another roll in progress), or empty."""
     never_evictable_because: str = ""
     """Why the API server will refuse every eviction of the pod (two PodDisruptionBudgets), or empty."""
-    budget_refuses: str = ""
-    """Why a PodDisruptionBudget refuses the eviction of a pod that is about to be detached, or empty."""
+    refused_detach: EvictionResponse | None = None
+    """Answer to the dry run of the eviction of a pod that is about to be detached; None if it would be accepted."""
     claimed: frozenset[str] = frozenset()
     """Uids of the pods that other PodRolls count as their replacement."""
     uninstalling: str = ""
@@ -152,7 +153,7 @@ class StepInput:
     def is_available(self, pod: Pod) -> bool:
         """Return whether a pod is Ready, and one that is new has been Ready for long enough.
 
-        An older one was counted as soon as it was Ready; a probe of it that fails once does not delay the roll.
+        Before the roll, Ready was enough for the older ones: a probe of them that fails once does not delay it.
         """
         if not pod.ready or pod.deleting:
             return False

@@ -131,7 +131,7 @@ def restarted(name: str, seconds: float) -> Any:
 @pytest.mark.parametrize(
     ("pods", "expected_s"),
     [
-        pytest.param((started("leaky-0", 900.0), restarted("leaky-1", 30.0)), 900.0, id="a sibling"),
+        pytest.param((started("leaky-0", 900.0), restarted("leaky-1", 30.0)), 900.0, id="a peer"),
         pytest.param((restarted("leaky-1", 30.0),), 30.0, id="nothing else is known"),
         pytest.param((restarted("leaky-1", 30.0), restarted("leaky-0", 20.0)), 20.0, id="the shortest restart"),
         pytest.param((restarted("leaky-1", 900.0), started("leaky-0", 30.0)), 30.0, id="a longer restart"),

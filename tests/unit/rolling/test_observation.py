@@ -49,38 +49,38 @@ def test_the_time_to_settle_extends_the_replacement_timeout():
     assert advance(roll, replaced, at(1190)).status.phase is Phase.EVICTING
 
 
-def with_siblings(*siblings, seconds: float = 71):
+def with_peers(*peers, seconds: float = 71):
     """Return the step of a roll whose replacement has been Ready for its minReadySeconds of a minute at 70 s."""
     three = workload(replicas=3, controller_replicas=3, min_ready_s=60)
-    before = Observation(pod(), three, (SIBLING, OTHER))
+    before = Observation(pod(), three, (PEER, OTHER))
     roll = after_steps(PodRoll.read(roll_json()), before, before)
-    return advance(roll, Observation(RELEASED, three, (*siblings, REPLACEMENT)), at(seconds)).status
+    return advance(roll, Observation(RELEASED, three, (*peers, REPLACEMENT)), at(seconds)).status
 
 
-SIBLING, OTHER = pod("leaky-sibling", created_at=at(-9000)), pod("leaky-other", created_at=at(-9000))
+PEER, OTHER = pod("leaky-peer", created_at=at(-9000)), pod("leaky-other", created_at=at(-9000))
 
 
 @pytest.mark.parametrize(
-    ("sibling", "phase"),
+    ("peer", "phase"),
     [
-        pytest.param(replace(SIBLING, ready_at=at(70)), Phase.EVICTING, id="a probe has failed once"),
-        pytest.param(replace(SIBLING, ready=False), Phase.REPLACING, id="not Ready now"),
-        pytest.param(replace(SIBLING, created_at=at(1), ready_at=at(70)), Phase.REPLACING, id="new as well"),
-        pytest.param(replace(SIBLING, created_at=at(1), ready_at=at(11)), Phase.EVICTING, id="new and settled"),
+        pytest.param(replace(PEER, ready_at=at(70)), Phase.EVICTING, id="a probe has failed once"),
+        pytest.param(replace(PEER, ready=False), Phase.REPLACING, id="not Ready now"),
+        pytest.param(replace(PEER, created_at=at(1), ready_at=at(70)), Phase.REPLACING, id="new as well"),
+        pytest.param(replace(PEER, created_at=at(1), ready_at=at(11)), Phase.EVICTING, id="new and settled"),
     ],
 )
-def test_only_new_pods_must_settle(sibling, phase):
-    """The older ones were counted as soon as they were Ready: in a large workload one of them always flaps."""
-    assert with_siblings(sibling, OTHER).phase is phase
+def test_only_new_pods_must_settle(peer, phase):
+    """Ready was enough for the older ones before the roll: in a large workload one of them always flaps."""
+    assert with_peers(peer, OTHER).phase is phase
 
 
 def test_a_roll_that_waits_for_another_pod_does_not_blame_its_replacement():
-    """Between the decision to evict the old pod and its eviction, a sibling becomes not Ready."""
+    """Between the decision to evict the old pod and its eviction, a peer becomes not Ready."""
     three = workload(replicas=3, controller_replicas=3)
-    before = Observation(pod(), three, (SIBLING, OTHER))
-    replaced = Observation(RELEASED, three, (SIBLING, OTHER, REPLACEMENT))
+    before = Observation(pod(), three, (PEER, OTHER))
+    replaced = Observation(RELEASED, three, (PEER, OTHER, REPLACEMENT))
     roll = after_steps(after_steps(PodRoll.read(roll_json()), before, before), replaced, seconds=11)
-    short = replace(replaced, other_pods=(replace(SIBLING, ready=False), OTHER, REPLACEMENT))
+    short = replace(replaced, other_pods=(replace(PEER, ready=False), OTHER, REPLACEMENT))
     waiting = advance(roll, short, at(12))
     assert (waiting.status.phase, waiting.actions) == (Phase.EVICTING, ())
     assert waiting.status.message == "more pods must be Ready: the old pod stays"
