@@ -81,6 +81,8 @@ class FakeCluster:
         self.replacements_ready = replacements_ready
         self.budget_allows = budget_allows
         self.never_evictable = ""
+        self.dry_run_error = ""
+        """Error of each dry run of an eviction; empty: they are answered."""
         self.evicted: list[str] = []
         self.writes: list[str] = []
         self.writes_left: int | None = None
@@ -302,7 +304,9 @@ class FakeCluster:
     async def prefer_deletion(self, pod: Pod) -> None:
         self._write(f"prefer the deletion of {pod.key.name}")
 
-    async def dry_run_eviction(self, pod: Pod) -> EvictionResponse | None:
+    async def dry_run_eviction(self, pod: Pod) -> EvictionResponse:
+        if self.dry_run_error:
+            return EvictionResponse(EvictionResult.UNKNOWN, self.dry_run_error)
         if self.never_evictable:
             return EvictionResponse(EvictionResult.MISCONFIGURED, self.never_evictable)
         if not self.budget_allows:

@@ -122,6 +122,8 @@ class PhaseTimes(ApiModel):
     """Time at which the phase `Evicting` began."""
     verifying: Time | None = None
     """Time at which the phase `Verifying` began."""
+    detach_refused: Time | None = None
+    """Time of the first dry run of the eviction that was not accepted, so that the pod is not detached; not a phase."""
     rolling_back: Time | None = None
     """Time at which memroll began to restore the pod; not a phase."""
     finished: Time | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.evidence import Evidence, EvidenceSection, MissingSection
 from memroll.api.quantity import humanize_duration
-from memroll.model.roll_duration import estimate_s, start_time_s
+from memroll.model.roll_duration import estimate_s, start_time
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -41,7 +41,7 @@ def _time_until_roll_s(roll: PodRoll, pod: Pod, now: datetime) -> float:
 def _duration_s(roll: PodRoll, pod: Pod) -> float:
     """Return the expected duration of the roll, in seconds, as recorded; else an estimate by the pod."""
     recorded_s = roll.spec.trigger.expected_roll_seconds if roll.spec.trigger else None
-    return estimate_s(start_time_s(pod), roll.spec.drain) if recorded_s is None else float(recorded_s)
+    return estimate_s(start_time(pod).seconds, roll.spec.drain) if recorded_s is None else float(recorded_s)
 
 
 def skipped(roll: PodRoll, pod: Pod, now: datetime) -> Evidence:

@@ -43,49 +43,79 @@ def estimate_s(start_s: float | None, drain: DrainSpec) -> float:
     return (ASSUMED_READY_S if start_s is None else start_s) + ROLL_OVERHEAD_S + _max_drain_s(drain)
 
 
-def start_time_s(pod: Pod) -> float | None:
-    """Return the time that a pod took to become Ready, in seconds; None if it is not Ready, or not known.
+@dataclass(frozen=True, slots=True)
+class StartTime:
+    """Times to become Ready in seconds, by what they are counted from; None: not known.
+
+    A container that restarts in place finds its image and its data on the node, which a replacement may have to
+    download. So the two kinds are never compared with each other.
+    """
+
+    created_s: float | None = None
+    """Counted from the creation of a pod, as a replacement starts."""
+    restarted_s: float | None = None
+    """Counted from the restart of a container."""
+
+    @property
+    def seconds(self) -> float | None:
+        """The best known time: the one after a restart only if no other is known."""
+        return self.restarted_s if self.created_s is None else self.created_s
+
+    def shorter(self, other: StartTime) -> StartTime:
+        """Return the shorter time of each kind."""
+        return StartTime(_shorter_s(self.created_s, other.created_s), _shorter_s(self.restarted_s, other.restarted_s))
+
+
+UNKNOWN_START = StartTime()
+
+
+def _shorter_s(*seconds: float | None) -> float | None:
+    return min((s for s in seconds if s is not None), default=None)
+
+
+def start_time(pod: Pod) -> StartTime:
+    """Return the time that a pod took to become Ready; unknown if it is not Ready.
 
     The API server has only the last change of Ready. After a restart of a container the time since that restart counts;
     if Ready changed long after every start (the node was not Ready, the kubelet was restarted), the time is not known.
     """
     if pod.ready_at is None:
-        return None
-    restarted_at = [c.started_at for c in pod.containers if c.restarts and c.started_at is not None]
-    start_s = (pod.ready_at - max((pod.created_at, *restarted_at))).total_seconds()
-    return max(0.0, start_s) if start_s <= MAX_START_S else None
+        return UNKNOWN_START
+    restarted = [c.started_at or pod.created_at for c in pod.containers if c.restarts]
+    start_s = (pod.ready_at - max((pod.created_at, *restarted))).total_seconds()
+    if start_s > MAX_START_S:
+        return UNKNOWN_START
+    start_s = max(0.0, start_s)
+    return StartTime(restarted_s=start_s) if restarted else StartTime(created_s=start_s)
 
 
 class StartTimes:
-    """Start times that were seen of the pods of one policy: the shortest one of each pod.
+    """Start times that were seen of the pods of one policy: the shortest one of each kind of each pod.
 
-    Ready changes again when a probe fails once or the node is not Ready; the API server then has only that change. The
-    times seen before are kept for as long as the pod exists. They get lost with the process.
+    Ready changes again when a probe fails once, the node is not Ready or a container restarts; the API server then has
+    only that change. The times seen before are kept for as long as the pod exists. They get lost with the process.
     """
 
     def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
+        self._by_uid: dict[str, StartTime] = {}
 
     def update(self, pods: Iterable[Pod]) -> None:
         """Take the current pods: record their start times, and forget all other pods."""
-        found = ((pod.key.uid, self.of(pod)) for pod in pods)
-        self._seconds = {uid: start_s for uid, start_s in found if start_s is not None}
+        self._by_uid = {pod.key.uid: self.of(pod) for pod in pods}
 
-    def of(self, pod: Pod) -> float | None:
-        """Return the shortest start time seen of a pod, in seconds; None if none is known."""
-        known = (self._seconds.get(pod.key.uid), start_time_s(pod))
-        return min((s for s in known if s is not None), default=None)
+    def of(self, pod: Pod) -> StartTime:
+        """Return the shortest start time seen of a pod."""
+        return start_time(pod).shorter(self._by_uid.get(pod.key.uid, UNKNOWN_START))
 
 
 def _start_times_s(pods: Iterable[Pod], seen: StartTimes) -> dict[WorkloadName, float]:
     """Return the shortest start time of each workload, in seconds, by `WorkloadName.peer_group`."""
-    shortest: dict[WorkloadName, float] = {}
+    shortest: dict[WorkloadName, StartTime] = defaultdict(StartTime)
     for pod in pods:
-        workload, start_s = workload_of(pod), seen.of(pod)
-        if workload is not None and start_s is not None:
-            group = workload.peer_group
-            shortest[group] = min(start_s, shortest.get(group, start_s))
-    return shortest
+        workload = workload_of(pod)
+        if workload is not None:
+            shortest[workload.peer_group] = shortest[workload.peer_group].shorter(seen.of(pod))
+    return {group: found.seconds for group, found in shortest.items() if found.seconds is not None}
 
 
 def _duration_s(roll: PodRoll) -> float | None:
@@ -150,7 +180,7 @@ class RollDurations:
         if measured_s:
             return measured_s
         known_s = self.known_start_s(pod)
-        return estimate_s(start_time_s(pod) if known_s is None else known_s, self.drain)
+        return estimate_s(start_time(pod).seconds if known_s is None else known_s, self.drain)
 
     def known_start_s(self, pod: Pod) -> float | None:
         """Return the time that pods of this pod's workload take to become Ready, in seconds; None if not known."""

@@ -177,14 +177,23 @@ def _with_response(status: PodRollStatus, response: EvictionResponse, now: datet
             return with_message(status, "the old pod is terminating", reason=TERMINATING)
         case EvictionResult.GONE:
             return with_message(status, "the old pod is gone", reason=TERMINATING)
-        case EvictionResult.BLOCKED:
-            evicting_s = (now - (status.times.evicting or now)).total_seconds()
-            reason = BLOCKED_BY_PDB if evicting_s > MAX_UNREPORTED_BLOCK_S else status.reason
+        case _:
+            refused_s = (now - (status.times.evicting or now)).total_seconds()
+            reason = refusal_reason(response.result, refused_s, status.reason)
             return with_message(status, response.message, reason=reason)
+
+
+def refusal_reason(result: EvictionResult, refused_s: float, otherwise: str) -> str:
+    """Return the reason of a roll whose eviction, or the dry run of it, has been refused for this long."""
+    match result:
+        case EvictionResult.BLOCKED if refused_s > MAX_UNREPORTED_BLOCK_S:
+            return BLOCKED_BY_PDB
         case EvictionResult.THROTTLED:
-            return with_message(status, response.message, reason=THROTTLED)
+            return THROTTLED
         case EvictionResult.MISCONFIGURED:
-            return with_message(status, response.message, reason=EVICTION_REFUSED)
+            return EVICTION_REFUSED
+        case _:
+            return otherwise
 
 
 CAPTURE_EVIDENCE = _CaptureEvidence()

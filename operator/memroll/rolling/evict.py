@@ -23,6 +23,8 @@ from memroll.rolling.rollback import (
 from memroll.rolling.strategy import RollStrategy, recreate_conflict
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from memroll.model.permissions import Permissions
     from memroll.rolling.observation import StepInput, Transition
     from memroll.rolling.strategy import RollSubject
@@ -35,32 +37,39 @@ def evicting(step: StepInput) -> Transition:
         return interrupted
     if step.status.release is None:
         return roll_back_if_restarted(step) or _evict(step)
+    if is_detached(step.pod, step.status):
+        return roll_back_if_lost(step) or _evict(step)
     if step.workload and not step.can_remove_old_pod:
-        return _replacement_lost(step)
+        return _not_replaced(step)
     return _evict(step)
 
 
-def _replacement_lost(step: StepInput) -> Transition:
-    """Keep the old pod while its replacement is not Ready."""
-    if is_detached(step.pod, step.status):
-        return roll_back_if_lost(step) or step.repeat()
-    waiting = "the replacement is no longer Ready: the old pod stays"
+def _not_replaced(step: StepInput) -> Transition:
+    """Keep the old pod, which still serves, while too few others do."""
+    waiting = f"{step.not_replaced_because}: the old pod stays"
     if step.is_overdue(step.status.times.evicting):
         return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting}, {RESTORING}")
     return step.wait(waiting)
 
 
 def _evict(step: StepInput) -> Transition:
-    """Evict the pod, until that has been refused for too long; one that its ReplicaSet can adopt is restored then."""
-    status, evicting_since = step.status, step.status.times.evicting
-    message = f"not evicted in time ({status.message})"
-    if step.is_overdue(evicting_since) and (status.release is None or step.can_restore):
-        return roll_back(step, EVICTION_TIMED_OUT, f"{message}: the pod stays")
-    if step.is_overdue(evicting_since, times=2):
-        return step.to_phase(Phase.FAILED, f"{message}, and no workload needs the pod", reason=STILL_RELEASED)
-    if status.release is None:
+    """Evict the pod, until that has been refused for too long."""
+    ended = end_if_refused_for_long(step, step.status.times.evicting, step.status.message)
+    if ended is not None:
+        return ended
+    if step.status.release is None:
         return step.repeat(EVICT_POD)
     return step.repeat(LEAVE_TO_WORKLOAD if step.workload is None else ADD_OWNER, EVICT_POD)
+
+
+def end_if_refused_for_long(step: StepInput, since: datetime | None, refusal: str) -> Transition | None:
+    """Restore a pod whose eviction is refused for too long; one that no ReplicaSet needs is left to `orphans.py`."""
+    message = f"not evicted in time ({refusal})"
+    if step.is_overdue(since) and (step.status.release is None or step.can_restore):
+        return roll_back(step, EVICTION_TIMED_OUT, f"{message}: the pod stays")
+    if step.is_overdue(since, times=2):
+        return step.to_phase(Phase.FAILED, f"{message}, and no workload needs the pod", reason=STILL_RELEASED)
+    return None
 
 
 class _Evict(RollStrategy):

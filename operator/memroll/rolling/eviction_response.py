@@ -19,6 +19,8 @@ class EvictionResult(StrEnum):
     """Too many requests: retry later."""
     MISCONFIGURED = "Misconfigured"
     """Several PodDisruptionBudgets cover the pod: the API server will not evict it until one of them is changed."""
+    UNKNOWN = "Unknown"
+    """Of a dry run only: another error. An admission webhook that does not support dry runs causes one each time."""
 
 
 @dataclass(frozen=True, slots=True)

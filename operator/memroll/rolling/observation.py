@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.actions import Action
+    from memroll.rolling.eviction_response import EvictionResponse
 
 MAX_TERMINATION_WAIT_S = 30.0
 """Maximum seconds for which a roll waits for the end of a pod that is terminating and replaced: the default grace
@@ -59,8 +60,8 @@ class Observation:
     """Why this pod must not be rolled at all (do-not-disrupt annotation, another roll in progress), or empty."""
     never_evictable_because: str = ""
     """Why the API server will refuse every eviction of the pod (two PodDisruptionBudgets), or empty."""
-    budget_refuses: str = ""
-    """Why a PodDisruptionBudget refuses the eviction of a pod that is about to be detached, or empty."""
+    refused_detach: EvictionResponse | None = None
+    """Answer to the dry run of the eviction of a pod that is about to be detached; None if it would be accepted."""
     claimed: frozenset[str] = frozenset()
     """Uids of the pods that other PodRolls count as their replacement."""
     uninstalling: str = ""
@@ -146,14 +147,21 @@ class StepInput:
 
     @property
     def settle_s(self) -> float:
-        """Seconds for which a pod must be Ready until it counts: `minReadySeconds`, and `roll.settle` in addition."""
+        """Seconds for which a new pod must be Ready: `minReadySeconds`, and `roll.settle` in addition."""
         return (self.workload.min_ready_s if self.workload else 0.0) + self.roll.spec.settle_seconds
 
     def is_available(self, pod: Pod) -> bool:
-        """Return whether a pod has been Ready for long enough."""
+        """Return whether a pod is Ready, and one that is new has been Ready for long enough.
+
+        Before the roll, Ready was enough for the older ones: a probe of them that fails once does not delay it.
+        """
         if not pod.ready or pod.deleting:
             return False
-        return self.settle_s <= 0 or self._ready_for_s(pod) >= self.settle_s
+        return not self._is_new(pod) or self.settle_s <= 0 or self._ready_for_s(pod) >= self.settle_s
+
+    def _is_new(self, pod: Pod) -> bool:
+        """Return whether a pod was created since the roll was recorded, by the API server's clock."""
+        return pod.created_at >= self.roll.created_at
 
     def _ready_for_s(self, pod: Pod) -> float:
         return 0.0 if pod.ready_at is None else (self.now - pod.ready_at).total_seconds()
@@ -168,16 +176,13 @@ class StepInput:
 
     @property
     def replacement_pod(self) -> Pod | None:
-        """The recorded replacement while it exists, else the youngest new pod that replaces no other rolled pod.
-
-        A pod is new if it was created since the roll was recorded, by the API server's clock.
-        """
+        """The recorded replacement while it exists, else the youngest new pod that replaces no other rolled pod."""
         observation, recorded = self.observation, self.status.replacement
         alive = [p for p in observation.other_pods if not p.deleting and p.key.uid not in observation.claimed]
         for pod in alive:
             if recorded is not None and pod.key.uid == recorded.uid:
                 return pod
-        young = [p for p in alive if p.created_at >= self.roll.created_at]
+        young = [p for p in alive if self._is_new(p)]
         return max(young, key=lambda p: (p.created_at, p.key.name), default=None)
 
     @property

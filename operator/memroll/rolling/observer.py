@@ -61,6 +61,7 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
     pod, workload, kubernetes = observation.pod, observation.workload, clients.kubernetes
     if _may_record_replacement(step, observation):
         observation = replace(observation, claimed=await _claimed(step.roll, kubernetes))
+        step = replace(step, observation=observation)
     if pod is None:
         return observation
     if workload is not None and _may_release(step.roll, observation):
@@ -68,7 +69,7 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
     if status.phase in UNCHANGED_PHASES:
         return await _with_obstacles(step, observation, kubernetes)
     if status.phase is Phase.REPLACING and drain.mode is DrainMode.DETACH:
-        if workload is not None and is_released(pod, status) and step.is_replaced:
+        if workload is not None and is_released(pod, status) and step.can_remove_old_pod:
             return await _with_detachment(observation, pod, kubernetes)
     elif status.phase is Phase.DRAINING and drain.until is not None:
         return await _with_gauge(step, observation, drain.until.metric, clients.prometheus)
@@ -99,18 +100,19 @@ async def _with_obstacles(step: StepInput, observation: Observation, kubernetes:
     if roll.status.phase is None or observation.must_not_roll_because:
         return observation
     response = await kubernetes.dry_run_eviction(pod)
-    is_never = response is not None and response.result is EvictionResult.MISCONFIGURED
-    return replace(observation, never_evictable_because=response.message) if response and is_never else observation
+    is_never = response.result is EvictionResult.MISCONFIGURED
+    return replace(observation, never_evictable_because=response.message) if is_never else observation
 
 
 async def _with_detachment(observation: Observation, pod: Pod, kubernetes: KubernetesClient) -> Observation:
-    """Add the labels to change, unless a PodDisruptionBudget refuses the eviction now.
+    """Add the labels to change, unless the eviction would be refused now, or the API server has no answer.
 
-    It must permit the eviction before the detachment: afterwards the pod may lack the label by which it is selected.
+    The PodDisruptionBudgets must permit it before the detachment: afterwards the pod may lack the label by which they
+    select it.
     """
     response = await kubernetes.dry_run_eviction(pod)
-    if response is not None and response.result is EvictionResult.BLOCKED:
-        return replace(observation, budget_refuses=response.message)
+    if response.result not in (EvictionResult.ACCEPTED, EvictionResult.GONE):
+        return replace(observation, refused_detach=response)
     return replace(observation, detachment=await kubernetes.find_detachment(pod))
 
 
@@ -121,7 +123,7 @@ def _may_record_replacement(step: StepInput, observation: Observation) -> bool:
         return False
     if status.replacement is None or status.replacement.uid != found.uid:
         return status.phase in (Phase.REPLACING, Phase.EVICTING, Phase.VERIFYING)
-    return status.phase in (Phase.REPLACING, Phase.VERIFYING) and step.is_replaced
+    return status.phase in (Phase.REPLACING, Phase.VERIFYING) and step.can_remove_old_pod
 
 
 async def _claimed(roll: PodRoll, kubernetes: KubernetesClient) -> frozenset[str]:

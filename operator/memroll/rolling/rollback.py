@@ -133,9 +133,22 @@ def roll_back(step: StepInput, reason: str, message: str) -> Transition:
 
 def roll_back_if_lost(step: StepInput) -> Transition | None:
     """Roll back at once when the replacement fails while the old pod is detached from its Services."""
-    if step.workload is None or step.can_remove_old_pod:
-        return None
-    return roll_back(step, REPLACEMENT_LOST, f"the replacement is no longer Ready: {RESTORING}")
+    lost = "" if step.workload is None or step.is_replaced else _lost_because(step)
+    return roll_back(step, REPLACEMENT_LOST, f"{lost}: {RESTORING}") if lost else None
+
+
+def _lost_because(step: StepInput) -> str:
+    """Return that the recorded replacement no longer takes the old pod's place, or an empty string.
+
+    Another pod that is not Ready would not be, either, without the roll.
+    """
+    recorded = step.status.replacement
+    if recorded is None:
+        return "too few pods are Ready"
+    found = next((p for p in step.observation.other_pods if p.key.uid == recorded.uid and not p.deleting), None)
+    if found is None:
+        return "the replacement is gone"
+    return "" if found.ready else "the replacement is no longer Ready"
 
 
 def roll_back_if_restarted(step: StepInput) -> Transition | None:

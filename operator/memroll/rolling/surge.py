@@ -5,15 +5,18 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from memroll.api.pod_roll import Phase, PodRelease
+from memroll.api.pod_roll import Detachment, Phase, PodRelease
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import DrainMode, Strategy
-from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, LEAVE_TO_WORKLOAD, RELEASE_POD
-from memroll.rolling.evict import evicting
+from memroll.rolling.actions import ADD_OWNER, DETACH_POD, EVICT_POD, LEAVE_TO_WORKLOAD, RELEASE_POD, refusal_reason
+from memroll.rolling.evict import end_if_refused_for_long, evicting
+from memroll.rolling.eviction_response import EvictionResult
+from memroll.rolling.observation import MAX_MESSAGE_CHARS
 from memroll.rolling.pod_labels import is_detached, is_released
 from memroll.rolling.reasons import (
     DRAIN_METRIC_MISSING,
     EVICTING,
+    EVICTION_REFUSED,
     FALLING_BACK,
     REPLACEMENT_NOT_READY,
     WORKLOAD_CHANGING,
@@ -30,8 +33,11 @@ from memroll.rolling.strategy import RollStrategy, RollSubject, recreate_conflic
 
 if TYPE_CHECKING:
     from memroll.model.permissions import Permissions
+    from memroll.rolling.eviction_response import EvictionResponse
     from memroll.rolling.observation import StepInput, Transition
 
+RELEASING = "Releasing"
+"""Reason of a roll that waits for the replacement of its released pod."""
 DRAINING = "Draining"
 """Reason of a roll whose pod drains."""
 MAX_GAUGE_SILENCE_S = 120.0
@@ -48,8 +54,9 @@ def replacing(step: StepInput) -> Transition:
         return _release_again(step)
     if step.workload is None:
         message = "the workload is gone: removing its pod"
-        actions = LEAVE_TO_WORKLOAD, EVICT_POD
-        return step.to_phase(Phase.EVICTING, message, *actions, reason=WORKLOAD_GONE, replacement=None)
+        drains = step.roll.spec.drain.mode is DrainMode.DETACH
+        changes = {"replacement": None, "detachment": Detachment(skipped="the workload is gone") if drains else None}
+        return step.to_phase(Phase.EVICTING, message, LEAVE_TO_WORKLOAD, EVICT_POD, reason=WORKLOAD_GONE, **changes)
     if step.can_remove_old_pod:
         return _replaced(step)
     return roll_back_if_restarted(step) or _not_replaced(step)
@@ -62,7 +69,7 @@ def _not_replaced(step: StepInput) -> Transition:
     if evict_now:
         return roll_back(step, FALLING_BACK, f"{waiting}; {evict_now}: {RESTORING}, to evict it")
     if not step.is_overdue(step.status.times.replacing):
-        return step.wait(f"waiting: {waiting}", replacement=step.replacement)
+        return step.wait(f"waiting: {waiting}", replacement=step.replacement, reason=RELEASING)
     return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting} in time: {RESTORING}")
 
 
@@ -82,13 +89,44 @@ def _release_again(step: StepInput) -> Transition:
 
 def _replaced(step: StepInput) -> Transition:
     """Drain the old pod where the spec requires it and it is possible, else evict it."""
+    refused = step.observation.refused_detach
+    if refused is not None:
+        return _detach_refused(step, refused)
+    return _detach_or_evict(
+        step, step.observation.detachment if step.roll.spec.drain.mode is DrainMode.DETACH else None
+    )
+
+
+def _detach_refused(step: StepInput, refused: EvictionResponse) -> Transition:
+    """Try again, and end as an eviction that is refused.
+
+    Without an answer in time, the pod is evicted with all its labels, by which its PodDisruptionBudgets select it.
+    """
+    times, now = step.status.times, step.now
+    since = times.detach_refused or now
+    step = step.with_status(times=times.model_copy(update={"detach_refused": since}), replacement=step.replacement)
+    if refused.result is EvictionResult.UNKNOWN:
+        if step.is_overdue(since):
+            unanswered = f"a dry run of its eviction had no answer in time: {refused.message}"
+            return _detach_or_evict(step, Detachment(skipped=unanswered[:MAX_MESSAGE_CHARS]))
+    elif refused.result is EvictionResult.MISCONFIGURED:
+        return step.wait(refused.message, reason=EVICTION_REFUSED)
+    else:
+        ended = end_if_refused_for_long(step, since, refused.message)
+        if ended is not None:
+            return ended
+    reason = refusal_reason(refused.result, (now - since).total_seconds(), RELEASING)
+    return step.wait(f"{_ready(step)}, but the old pod may not be detached yet: {refused.message}", reason=reason)
+
+
+def _ready(step: StepInput) -> str:
     replacement = step.replacement
-    ready = f"replacement {replacement.name if replacement else ''} is Ready"
-    refused = step.observation.budget_refuses
-    if refused and not step.is_overdue(step.status.times.replacing):
-        return step.wait(f"{ready}, but the old pod may not be detached yet: {refused}", replacement=replacement)
-    detachment = step.observation.detachment if step.roll.spec.drain.mode is DrainMode.DETACH else None
-    changes = {"replacement": replacement, "detachment": detachment}
+    return f"replacement {replacement.name if replacement else ''} is Ready"
+
+
+def _detach_or_evict(step: StepInput, detachment: Detachment | None) -> Transition:
+    """Detach the old pod if that is possible, else evict it."""
+    ready, changes = _ready(step), {"replacement": step.replacement, "detachment": detachment}
     if detachment is not None and not detachment.skipped:
         message = f"{ready}: no new connections for the old pod"
         return step.to_phase(Phase.DRAINING, message, ADD_OWNER, DETACH_POD, reason=DRAINING, **changes)
@@ -102,7 +140,7 @@ def draining(step: StepInput) -> Transition:
     if transition is not None:
         return transition
     if not is_detached(step.pod, step.status):
-        return step.repeat(ADD_OWNER, DETACH_POD)
+        return _detach_again(step)
     passed_s = (step.now - (step.status.times.draining or step.now)).total_seconds()
     drained = _drained_because(step, passed_s)
     if drained:
@@ -112,6 +150,16 @@ def draining(step: StepInput) -> Transition:
         return step.wait(f"draining, {_in_flight(step)}: {missing}", reason=DRAIN_METRIC_MISSING)
     message = "draining" if step.roll.spec.drain.until is None else f"draining, {_in_flight(step)}"
     return step.wait(message, reason=DRAINING)
+
+
+def _detach_again(step: StepInput) -> Transition:
+    """Detach a pod whose detachment was recorded but not performed, once it is replaced."""
+    if step.workload is None or step.can_remove_old_pod:
+        return step.repeat(ADD_OWNER, DETACH_POD)
+    waiting = step.not_replaced_because
+    if step.is_overdue(step.status.times.draining):
+        return roll_back(step, REPLACEMENT_NOT_READY, f"{waiting} in time: {RESTORING}")
+    return step.wait(f"not detached yet: {waiting}")
 
 
 def _drained_because(step: StepInput, passed_s: float) -> str:
@@ -184,7 +232,7 @@ class _Surge(RollStrategy):
         label = step.workload.hash_label
         release = PodRelease(hash_label=label, template_hash=step.pod.labels.get(label, ""))
         message = "waiting for the replacement"
-        return step.to_phase(Phase.REPLACING, message, RELEASE_POD, reason="Releasing", release=release)
+        return step.to_phase(Phase.REPLACING, message, RELEASE_POD, reason=RELEASING, release=release)
 
 
 SURGE = _Surge()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,9 +13,10 @@ from memroll.model.roll_duration import (
     ASSUMED_READY_S,
     ROLL_OVERHEAD_S,
     RollDurations,
+    StartTime,
     StartTimes,
     longest_recent_s,
-    start_time_s,
+    start_time,
 )
 from tests.builders import at, container, pod, roll, stamp
 
@@ -74,20 +76,20 @@ def test_the_known_start_is_the_shortest_of_the_workload(seconds: list[float | N
 
 
 @pytest.mark.parametrize(
-    ("ready_s", "restarted_s", "expected_s"),
+    ("ready_s", "restarted_s", "expected"),
     [
-        pytest.param(30, None, 30.0, id="Ready since its start"),
-        pytest.param(DAYS_S, None, None, id="not Ready in between: a node or a kubelet was restarted"),
-        pytest.param(DAYS_S, DAYS_S - 20, 20.0, id="restarted in place after an OOM kill"),
-        pytest.param(DAYS_S, DAYS_S - 7200, None, id="restarted, and not Ready in between"),
-        pytest.param(1500, None, 1500.0, id="a model server"),
+        pytest.param(30, None, StartTime(created_s=30.0), id="Ready since its start"),
+        pytest.param(DAYS_S, None, StartTime(), id="not Ready in between: a node or a kubelet was restarted"),
+        pytest.param(DAYS_S, DAYS_S - 20, StartTime(restarted_s=20.0), id="restarted in place after an OOM kill"),
+        pytest.param(DAYS_S, DAYS_S - 7200, StartTime(), id="restarted, and not Ready in between"),
+        pytest.param(1500, None, StartTime(created_s=1500.0), id="a model server"),
     ],
 )
 def test_the_time_to_become_ready_is_counted_from_the_last_start(
-    ready_s: float, restarted_s: float | None, expected_s: float | None
+    ready_s: float, restarted_s: float | None, expected: StartTime
 ) -> None:
     running = container(started_at=at(2)) if restarted_s is None else container(started_at=at(restarted_s), restarts=1)
-    assert start_time_s(pod(created_at=at(0), ready_at=at(ready_s), containers=(running,))) == expected_s
+    assert start_time(pod(created_at=at(0), ready_at=at(ready_s), containers=(running,))) == expected
 
 
 def test_pods_of_another_workload_do_not_count() -> None:
@@ -103,7 +105,7 @@ def test_without_a_measured_roll_the_known_start_counts() -> None:
     assert {durations.of_pod_s(p) for p in (flipped, fresh, unready)} == {900.0 + ROLL_OVERHEAD_S}
     alone = RollDurations.measure("leaky", DrainSpec(), (), (unready,))
     assert alone.of_pod_s(unready) == ASSUMED_READY_S + ROLL_OVERHEAD_S
-    assert start_time_s(unready) is None
+    assert start_time(unready).seconds is None
 
 
 def test_a_pod_whose_readiness_flaps_keeps_the_start_time_that_was_seen_before():
@@ -117,4 +119,31 @@ def test_a_pod_whose_readiness_flaps_keeps_the_start_time_that_was_seen_before()
     assert after.of_pod_s(flapped) == 20.0 + ROLL_OVERHEAD_S
     other = started("leaky-1", 500.0)
     assert RollDurations.measure("leaky", spec, (), [other], seen).known_start_s(other) == 500.0
-    assert seen.of(flapped) == 500.0, "the times of pods that are gone are forgotten"
+    assert seen.of(flapped).seconds == 500.0, "the times of pods that are gone are forgotten"
+
+
+def restarted(name: str, seconds: float) -> Any:
+    """Return a pod that became Ready some time after its container had restarted, a day after its creation."""
+    containers = (container(started_at=at(86_400), restarts=1),)
+    return replace(started(name, 86_400 + seconds), containers=containers)
+
+
+@pytest.mark.parametrize(
+    ("pods", "expected_s"),
+    [
+        pytest.param((started("leaky-0", 900.0), restarted("leaky-1", 30.0)), 900.0, id="a peer"),
+        pytest.param((restarted("leaky-1", 30.0),), 30.0, id="nothing else is known"),
+        pytest.param((restarted("leaky-1", 30.0), restarted("leaky-0", 20.0)), 20.0, id="the shortest restart"),
+        pytest.param((restarted("leaky-1", 900.0), started("leaky-0", 30.0)), 30.0, id="a longer restart"),
+    ],
+)
+def test_a_restart_in_place_is_no_measure_of_a_new_pod(pods: tuple[Any, ...], expected_s: float) -> None:
+    """It finds its image and its data on the node; a replacement may take far longer."""
+    assert RollDurations.measure("leaky", DrainSpec(), (), pods).known_start_s(pods[0]) == expected_s
+
+
+def test_a_pod_that_restarts_in_place_keeps_the_start_time_that_was_seen_before() -> None:
+    seen, spec = StartTimes(), DrainSpec()
+    for known in (started("leaky-0", 900.0), restarted("leaky-0", 30.0), restarted("leaky-0", 700.0)):
+        assert RollDurations.measure("leaky", spec, (), [known], seen).known_start_s(known) == 900.0
+    assert seen.of(known) == StartTime(created_s=900.0, restarted_s=30.0)

@@ -1,6 +1,8 @@
-"""Available pods: a replacement counts when it has been Ready for `minReadySeconds` and `roll.settle`."""
+"""Available pods: a new one counts when it has been Ready for `minReadySeconds` and `roll.settle`."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 
@@ -45,3 +47,40 @@ def test_the_time_to_settle_extends_the_replacement_timeout():
     replaced = Observation(RELEASED, workload(min_ready_s=600), (late,))
     assert advance(roll, replaced, at(1189)).status.reason == "Releasing"
     assert advance(roll, replaced, at(1190)).status.phase is Phase.EVICTING
+
+
+def with_peers(*peers, seconds: float = 71):
+    """Return the step of a roll whose replacement has been Ready for its minReadySeconds of a minute at 70 s."""
+    three = workload(replicas=3, controller_replicas=3, min_ready_s=60)
+    before = Observation(pod(), three, (PEER, OTHER))
+    roll = after_steps(PodRoll.read(roll_json()), before, before)
+    return advance(roll, Observation(RELEASED, three, (*peers, REPLACEMENT)), at(seconds)).status
+
+
+PEER, OTHER = pod("leaky-peer", created_at=at(-9000)), pod("leaky-other", created_at=at(-9000))
+
+
+@pytest.mark.parametrize(
+    ("peer", "phase"),
+    [
+        pytest.param(replace(PEER, ready_at=at(70)), Phase.EVICTING, id="a probe has failed once"),
+        pytest.param(replace(PEER, ready=False), Phase.REPLACING, id="not Ready now"),
+        pytest.param(replace(PEER, created_at=at(1), ready_at=at(70)), Phase.REPLACING, id="new as well"),
+        pytest.param(replace(PEER, created_at=at(1), ready_at=at(11)), Phase.EVICTING, id="new and settled"),
+    ],
+)
+def test_only_new_pods_must_settle(peer, phase):
+    """Ready was enough for the older ones before the roll: in a large workload one of them always flaps."""
+    assert with_peers(peer, OTHER).phase is phase
+
+
+def test_a_roll_that_waits_for_another_pod_does_not_blame_its_replacement():
+    """Between the decision to evict the old pod and its eviction, a peer becomes not Ready."""
+    three = workload(replicas=3, controller_replicas=3)
+    before = Observation(pod(), three, (PEER, OTHER))
+    replaced = Observation(RELEASED, three, (PEER, OTHER, REPLACEMENT))
+    roll = after_steps(after_steps(PodRoll.read(roll_json()), before, before), replaced, seconds=11)
+    short = replace(replaced, other_pods=(replace(PEER, ready=False), OTHER, REPLACEMENT))
+    waiting = advance(roll, short, at(12))
+    assert (waiting.status.phase, waiting.actions) == (Phase.EVICTING, ())
+    assert waiting.status.message == "more pods must be Ready: the old pod stays"

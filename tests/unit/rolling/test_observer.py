@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from memroll.api.base import rfc3339
 from memroll.api.pod_roll import PodRoll
 from memroll.errors import PrometheusUnavailableError
 from memroll.model.pods import RELEASED_HASH
+from memroll.rolling.eviction_response import EvictionResponse, EvictionResult
 from memroll.rolling.observer import observe
 from memroll.rolling.protocols import Clients
 from tests.builders import NOW, at, pod, roll_json
@@ -143,23 +145,60 @@ async def test_of_two_rolls_with_the_same_replacement_the_older_one_keeps_it():
     assert (await observed(cluster, younger)).claimed == {"uid-leaky-2"}
 
 
-@pytest.mark.parametrize("is_allowed", [True, False])
-async def test_a_budget_must_permit_the_eviction_before_a_pod_is_detached(is_allowed):
-    """Afterwards the pod may lack the label by which the budget selects it."""
-    cluster = FakeCluster(replicas=2)
-    cluster.budget_allows = is_allowed
-    released = {"hashLabel": "pod-template-hash", "templateHash": "5d"}
-    roll = replacing(cluster, "own", created=0)
+def released(cluster: FakeCluster, *, created: float = 0, ready_before: int = 1) -> PodRoll:
+    """Store a roll that drains its pod, which is released and has the replacement leaky-2."""
+    replacing(cluster, "own", created=created)
     raw = cluster.rolls_json["own"]
     raw["spec"]["drain"] = {"mode": "Detach"}
-    raw["status"] |= {"release": released}
-    cluster.pods[POD] = replace(
-        cluster.pods[POD], labels=cluster.pods[POD].labels | {"pod-template-hash": RELEASED_HASH}
-    )
-    cluster.pods["leaky-2"] = pod("leaky-2", created_at=at(5), ready=True)
-    found = await observed(cluster, PodRoll.read(raw))
-    assert roll.name == "own"
-    assert (found.detachment is not None, found.budget_refuses == "") == (is_allowed, is_allowed)
+    times = {"replacing": rfc3339(at(created))}
+    release = {"hashLabel": "pod-template-hash", "templateHash": "5d"}
+    raw["status"] |= {"release": release, "readyBefore": ready_before, "times": times}
+    labels = cluster.pods[POD].labels | {"pod-template-hash": RELEASED_HASH}
+    cluster.pods[POD] = replace(cluster.pods[POD], labels=labels)
+    cluster.pods["leaky-2"] = pod("leaky-2", created_at=at(created + 5), ready=True)
+    return PodRoll.read(raw)
+
+
+@pytest.mark.parametrize(
+    ("result", "is_detached"),
+    [
+        pytest.param(EvictionResult.ACCEPTED, True, id="permitted"),
+        pytest.param(EvictionResult.GONE, True, id="gone"),
+        pytest.param(EvictionResult.BLOCKED, False, id="a budget refuses"),
+        pytest.param(EvictionResult.THROTTLED, False, id="too many requests"),
+        pytest.param(EvictionResult.MISCONFIGURED, False, id="two budgets"),
+        pytest.param(EvictionResult.UNKNOWN, False, id="an error, or a webhook without support of dry runs"),
+    ],
+)
+async def test_only_a_pod_whose_eviction_is_permitted_is_detached(result, is_detached):
+    """Afterwards the pod may lack the label by which a budget selects it."""
+    cluster = FakeCluster(replicas=2)
+    response = EvictionResponse(result, "answer")
+
+    async def dry_run_eviction(_: object) -> EvictionResponse:
+        return response
+
+    cluster.dry_run_eviction = dry_run_eviction
+    found = await observed(cluster, released(cluster))
+    assert (found.detachment is not None) is is_detached
+    assert found.refused_detach == (None if is_detached else response)
+
+
+@pytest.mark.parametrize(("created", "is_detached"), [(-600, False), (-601, True)])
+async def test_a_pod_is_also_detached_when_only_another_pod_is_missing_for_long(created, is_detached):
+    cluster = FakeCluster(replicas=3)
+    cluster.pods["leaky-3"] = replace(cluster.pods["leaky-3"], ready=False, created_at=at(-9000))
+    found = await observed(cluster, released(cluster, created=created, ready_before=2))
+    assert (found.detachment is not None) is is_detached
+
+
+async def test_the_replacement_of_another_roll_does_not_let_a_pod_be_detached():
+    cluster = FakeCluster(replicas=3)
+    cluster.pods["leaky-3"] = replace(cluster.pods["leaky-3"], ready=False, created_at=at(-9000))
+    roll = released(cluster, created=-601, ready_before=2)
+    replacing(cluster, "other", created=-700, replacement="leaky-2")
+    found = await observed(cluster, roll)
+    assert (found.claimed, found.detachment, found.refused_detach) == ({"uid-leaky-2"}, None, None)
 
 
 @pytest.mark.parametrize(

@@ -219,24 +219,21 @@ class KubePodWriter:
         message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
         return EvictionResponse(result, message)
 
-    async def dry_run_eviction(self, pod: Pod) -> EvictionResponse | None:
-        """Return how the API server would answer an eviction of the pod; the pod and its budgets stay as they are.
-
-        None if that is not known: another error is no answer, for an admission webhook may not support dry runs.
-        """
+    async def dry_run_eviction(self, pod: Pod) -> EvictionResponse:
+        """Return how the API server would answer an eviction of the pod; the pod and its budgets stay as they are."""
         key = pod.key
         path = build_path(CORE, key.namespace, "pods", key.name, "eviction")
         body = _eviction_body(key, "", "")
         request = ApiRequest("POST", path, query={"dryRun": "All"}, body=body, timeout_s=EVICTION_TIMEOUT_S)
         try:
             response = await self._api.send(request)
-        except MemrollError:
-            return None
-        result = _expected_refusal(response)
-        if result is None:
-            is_accepted = to_error(request, response) is None
-            return EvictionResponse(EvictionResult.ACCEPTED, "it would be accepted") if is_accepted else None
-        return EvictionResponse(result, get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or result.value)
+        except MemrollError as unanswered:
+            return EvictionResponse(EvictionResult.UNKNOWN, unanswered.message)
+        error = to_error(request, response)
+        if error is None:
+            return EvictionResponse(EvictionResult.ACCEPTED, "it would be accepted")
+        message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
+        return EvictionResponse(_expected_refusal(response) or EvictionResult.UNKNOWN, message)
 
     async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]:
         """Return every released pod of one namespace, or of all: candidates for the restore of orphaned pods."""
