@@ -5,6 +5,7 @@ Without such Services a pod is surged, with them it is evicted: see `hash_servic
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from tests.soak.hash_services import (
     get_selectors,
     stop_slowly,
 )
-from tests.soak.roll_scenario import APP, KEEP_ALIVE_S, owner_kinds, wait_until
+from tests.soak.roll_scenario import APP, KEEP_ALIVE_S, is_deleting, is_ready, owner_kinds, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,8 @@ CANARY: Json = {"canary": {}}
 PAUSED_CANARY = {"canary": {"steps": [{"setWeight": 34}, {"pause": {}}]}}
 STRICT_BUDGET = {"minAvailable": "100%"}
 ROLLS = 5
+STEPS_S = 8
+"""Time in seconds in which a roll makes several steps."""
 
 
 def start_controller() -> None:
@@ -134,27 +137,39 @@ def roll_during_pause(scenario: RollScenario) -> None:
     assert {pods[0]["metadata"]["name"], pods[-1]["metadata"]["name"]} <= names
 
 
+def start_slowly(template: Json) -> None:
+    template["spec"]["containers"][0]["env"].append({"name": "READY_AFTER_S", "value": "6"})
+
+
 def restart(scenario: RollScenario) -> None:
     """Let the controller restart all pods by `spec.restartAt`: the roll ends when the last one is replaced.
 
-    The rolled pod is the first by name, and so the first that the controller evicts.
+    The rolled pod is the first by name, and so the first that the controller evicts. Then a PodDisruptionBudget blocks
+    the evictions of the others for a while, during which all pods are Ready.
     """
-    deploy_rollout(scenario, 3, BLUE_GREEN, ONE_UNAVAILABLE)
+    deploy_rollout(scenario, 3, BLUE_GREEN, ONE_UNAVAILABLE, start_slowly)
     scenario.start_load()
     first = {p["metadata"]["uid"] for p in scenario.list_pods()}
     old = min(scenario.list_pods(), key=lambda p: p["metadata"]["name"])
-    status = scenario.wait_until_ended(scenario.create_roll(old, strategy="Restart"), timeout_s=300)
+    roll = scenario.create_roll(old, strategy="Restart")
+    wait_until("the eviction of the first pod", lambda: any(map(is_deleting, scenario.list_pods())))
+    scenario.kube.patch("poddisruptionbudgets", scenario.namespace, APP, {"spec": NONE_UNAVAILABLE})
+    wait_until(
+        "its replacement", lambda: [is_ready(p) and not is_deleting(p) for p in scenario.list_pods()] == [True] * 3
+    )
+    ready_at = time.monotonic()
+    wait_until("some steps of the roll", lambda: time.monotonic() - ready_at > STEPS_S)
+    assert scenario.get_phase(roll) == "Replacing", scenario.get_roll_status(roll)
+    scenario.kube.patch("poddisruptionbudgets", scenario.namespace, APP, {"spec": ONE_UNAVAILABLE})
+    status = scenario.wait_until_ended(roll, timeout_s=300)
     assert (status["phase"], status["strategy"]) == ("Succeeded", "Restart"), status
-    left = {p["metadata"]["uid"] for p in scenario.list_pods() if "deletionTimestamp" not in p["metadata"]}
+    left = {p["metadata"]["uid"] for p in scenario.list_pods() if not is_deleting(p)}
     assert not left & first, f"{len(left & first)} of 3 pods were not restarted when the roll had ended"
     scenario.wait_until_settled(3)
 
 
 def delete_rollout(scenario: RollScenario) -> None:
     """Delete the Rollout while the replacement starts: its released pod goes with the others."""
-
-    def start_slowly(template: Json) -> None:
-        template["spec"]["containers"][0]["env"].append({"name": "READY_AFTER_S", "value": "6"})
 
     deploy_rollout(scenario, 1, CANARY, STRICT_BUDGET, start_slowly)
     roll = scenario.create_roll(scenario.get_oldest_pod())
