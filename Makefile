@@ -25,7 +25,7 @@ UNIT_SUBPROCESS := tests/unit/probe tests/unit/demo tests/unit/systems
 UNIT_CPU := $(UNIT) $(UNIT_SUBPROCESS:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations bench bench-detect bench-probe bench-roll fuzz soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-roll fuzz soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ e2e-durations: $(STAMP) ## the same, and record the duration of each test, by wh
 	@mkdir -p build
 	@hack/with-cluster hack/parallel '$(BIN)/pytest -q $(E2E_SHARED) --keep-operator --write-durations' -- \
 	  '$(BIN)/pytest -q $(E2E_ISOLATED) --write-durations'
+
+compat: $(STAMP) ## the end-to-end tests on another version of Kubernetes: KUBERNETES=1.30 (docs/compatibility.md)
+	@test -n "$(KUBERNETES)" || { echo "set KUBERNETES, such as KUBERNETES=1.30; there are deploy/local/kubernetes-*" >&2; exit 2; }
+	@MEMROLL_KUBERNETES="$(KUBERNETES)" $(MAKE) -s e2e
 
 bench: $(STAMP) ## the benchmarks
 	@PYTHONPATH=operator $(BIN)/python tests/bench/assess.py

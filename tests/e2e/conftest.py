@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll_demo import cluster as demo_cluster
-from tests.e2e import distribution, objects
+from tests.e2e import distribution, objects, versions
 from tests.e2e.diagnostics import RELEASE, print_diagnostics
 from tests.e2e.images import OPERATOR
 from tests.e2e.proxied_cluster import ProxiedCluster
@@ -102,6 +102,20 @@ def running_cluster() -> Iterator[DemoCluster]:
     finally:
         if up is None:
             demo_cluster.run_localcluster("down", show=True)
+
+
+@pytest.fixture(scope="session")
+def server_version(running_cluster: DemoCluster) -> str:
+    return running_cluster.versions()["kubernetes"]
+
+
+@pytest.fixture(autouse=True)
+def _needed_version(request: pytest.FixtureRequest) -> None:
+    """Skip a test of a feature that the server's version lacks."""
+    if mark := request.node.get_closest_marker("needs_kubernetes"):
+        reason = versions.reason_to_skip(request.getfixturevalue("server_version"), *mark.args)
+        if reason:
+            pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -339,6 +339,7 @@ async def test_a_missing_permission_is_named_in_the_error(api: KubeApi, namespac
     await nobody.close()
 
 
+@pytest.mark.needs_kubernetes("1.34", "limits of a pod (spec.resources)")
 async def test_the_limit_of_a_pod_that_its_containers_share_is_read(
     api: KubeApi, kube_cluster: KubeCluster, namespace: str, image: str
 ) -> None:

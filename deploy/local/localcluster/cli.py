@@ -5,10 +5,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from localcluster import argo_rollouts, go_build, images, preflight, status, supervisor
+from localcluster import argo_rollouts, go_build, images, kubernetes_version, preflight, status, supervisor
 from localcluster.components import Component, all_components, optional_components
 from localcluster.down import down
 from localcluster.errors import ClusterError
@@ -25,9 +26,8 @@ EXIT_OK, EXIT_ERROR, EXIT_DOWN, EXIT_INTERRUPTED = 0, 2, 3, 130
 def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     machine = BuildMachine(os.environ if environment is None else environment, Path.home())
-    paths = ClusterPaths.from_environment(machine.environment, machine.home)
     try:
-        return dispatch(arguments, paths, machine, Progress())
+        return dispatch(arguments, find_paths(machine), machine, Progress())
     except ClusterError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_ERROR
@@ -35,6 +35,11 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] | Non
         interrupt()
         print("error: interrupted; `up` goes on where it stopped, `down` cleans up", file=sys.stderr)
         return EXIT_INTERRUPTED
+
+
+def find_paths(machine: BuildMachine) -> ClusterPaths:
+    paths = ClusterPaths.from_environment(machine.environment, machine.home)
+    return replace(paths, kubernetes=kubernetes_version.select(paths.source, paths.state, machine.environment))
 
 
 def dispatch(arguments: argparse.Namespace, paths: ClusterPaths, machine: BuildMachine, report: Reporter) -> int:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster import kubeconfig
+from localcluster.kubernetes_version import KubernetesVersion
 from localcluster.paths import NODE, ClusterPaths
 from localcluster.pki import FRONT_PROXY
 
@@ -26,6 +27,8 @@ class Component:
 
 
 LOCAL = "127.0.0.1"
+LACKS_CADVISOR_FLAGS = KubernetesVersion(1, 37)
+"""First version whose kubelet has no flag for the socket that cAdvisor reads: see kubernetes-1.37/containerd.go."""
 
 
 def all_components(paths: ClusterPaths) -> dict[str, Component]:
@@ -159,11 +162,13 @@ def _kubelet(paths: ClusterPaths) -> Component:
         f"--hostname-override={NODE}",
         f"--node-ip={address}",
         "--housekeeping-interval=5s",
-        # Without the socket cAdvisor sees control groups only, and exports no container, name or image labels.
-        f"--containerd={paths.containerd_socket}",
     )
+    # Without the socket cAdvisor sees control groups only, and exports no container, name or image labels.
+    socket = str(paths.containerd_socket)
     listeners = (Listener(address, paths.ports.kubelet), Listener(LOCAL, paths.ports.kubelet_health))
-    return Component("kubelet", argv, listeners)
+    if paths.kubernetes >= LACKS_CADVISOR_FLAGS:
+        return Component("kubelet", argv, listeners, environment=(("MEMROLL_CONTAINERD", socket),))
+    return Component("kubelet", (*argv, f"--containerd={socket}"), listeners)
 
 
 def _kube_proxy(paths: ClusterPaths) -> Component:

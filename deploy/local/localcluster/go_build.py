@@ -3,11 +3,12 @@
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from localcluster.cache import Cache, hash_file, hash_parts
 from localcluster.errors import ClusterError, CommandFailedError
+from localcluster.kubernetes_version import DEFAULT, KubernetesVersion
 from localcluster.paths import ClusterPaths
 from localcluster.progress import Reporter
 from localcluster.run import run
@@ -60,35 +61,41 @@ PROGRAMS = (
 )
 
 
+def programs(kubernetes: KubernetesVersion) -> tuple[Program, ...]:
+    """Return the programs of a cluster: the folder and the cache entries of a further version have its name."""
+    return tuple(replace(one, name=kubernetes.folder) if one.name == DEFAULT.folder else one for one in PROGRAMS)
+
+
 def build_all(paths: ClusterPaths, report: Reporter) -> dict[str, Path]:
     """Return the cache folder of every program; build the missing ones."""
-    compiler = compiler_version(paths.source)
-    return {program.name: _build(program, paths, compiler, report) for program in PROGRAMS}
+    compiler = compiler_version(paths.source, paths.kubernetes)
+    return {program.name: _build(program, paths, compiler, report) for program in programs(paths.kubernetes)}
 
 
 def find_all(paths: ClusterPaths) -> dict[str, Path]:
     """Return the cache folders of the programs that are built."""
     if shutil.which("go") is None:
         return {}
-    compiler = compiler_version(paths.source)
-    cache = Cache(paths.cache)
-    entries = {p.name: cache.path(p.name, cache_key(p, paths.source / p.name, compiler)) for p in PROGRAMS}
+    compiler = compiler_version(paths.source, paths.kubernetes)
+    cache, wanted = Cache(paths.cache), programs(paths.kubernetes)
+    entries = {p.name: cache.path(p.name, cache_key(p, paths.source / p.name, compiler)) for p in wanted}
     return {name: path for name, path in entries.items() if path.exists()}
 
 
-def compiler_version(source: Path) -> str:
+def compiler_version(source: Path, kubernetes: KubernetesVersion = DEFAULT) -> str:
+    required = required_version(source, kubernetes)
     if shutil.which("go") is None:
-        raise ClusterError("there is no `go` on the PATH", f"install Go {required_version(source)} or newer")
+        raise ClusterError("there is no `go` on the PATH", f"install Go {required} or newer")
     text = run(["go", "version"], cwd=source, env={"GOWORK": "off"})
     found = re.search(r"\bgo(\d+(?:\.\d+)*)", text)
-    if found is None or _numbers(found.group(1)) < _numbers(required_version(source)):
-        raise ClusterError(f"`go version` reports: {text.strip()}", f"install Go {required_version(source)} or newer")
+    if found is None or _numbers(found.group(1)) < _numbers(required):
+        raise ClusterError(f"`go version` reports: {text.strip()}", f"install Go {required} or newer")
     return found.group(0)
 
 
-def required_version(source: Path) -> str:
-    versions = [_directive((source / program.name / "go.mod").read_text(), "go") for program in PROGRAMS]
-    return max(versions, key=_numbers)
+def required_version(source: Path, kubernetes: KubernetesVersion = DEFAULT) -> str:
+    texts = [(source / program.name / "go.mod").read_text() for program in programs(kubernetes)]
+    return max((_directive(text, "go") for text in texts), key=_numbers)
 
 
 def cache_key(program: Program, folder: Path, compiler: str) -> str:

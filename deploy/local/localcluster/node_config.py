@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 
 from localcluster import files, kubeconfig
+from localcluster.kubernetes_version import KubernetesVersion
 from localcluster.paths import CLUSTER_DOMAIN, PAUSE_IMAGE, ClusterPaths
 
 PLUGINS = Path("/usr/lib/cni")
 CNI_NETWORK = "memroll-local"
+KNOWS_FAIL_CGROUP_V1 = KubernetesVersion(1, 31)
+"""First version whose kubelet has the field failCgroupV1: an older one rejects it, and runs on cgroup v1 anyway."""
 
 _CONTAINERD = """\
 version = 2
@@ -118,7 +121,6 @@ def kubelet(paths: ClusterPaths) -> dict[str, object]:
         "tlsCertFile": str(paths.pki / "kubelet-server.crt"),
         "tlsPrivateKeyFile": str(paths.pki / "kubelet-server.key"),
         "cgroupDriver": "cgroupfs",
-        "failCgroupV1": False,
         "failSwapOn": False,
         "oomScoreAdj": 0,
         "containerRuntimeEndpoint": socket,
@@ -136,7 +138,7 @@ def kubelet(paths: ClusterPaths) -> dict[str, object]:
         "podLogsDir": str(paths.pod_logs),
         "volumePluginDir": str(paths.state / "volume-plugins"),
         "registerNode": True,
-    }
+    } | ({"failCgroupV1": False} if paths.kubernetes >= KNOWS_FAIL_CGROUP_V1 else {})
 
 
 def kube_proxy(paths: ClusterPaths, *, bridge_filtered: bool) -> dict[str, object]:

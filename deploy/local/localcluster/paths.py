@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from localcluster.kubernetes_version import DEFAULT, KubernetesVersion
+
 NODE = "memroll-local"
 BASE_IMAGE = "localhost/memroll-base:bookworm"
 PAUSE_IMAGE = "localhost/memroll-pause:1"
@@ -56,7 +58,7 @@ NETWORK = Network("memroll0", IPv4Network("10.231.0.0/24"), IPv4Network("10.232.
 
 @dataclass(frozen=True)
 class ClusterPaths:
-    """Folders and addresses of one cluster."""
+    """Folders, addresses and Kubernetes version of one cluster."""
 
     source: Path
     cache: Path
@@ -64,6 +66,7 @@ class ClusterPaths:
     run: Path = Path("/run/memroll-local")
     network: Network = NETWORK
     ports: Ports = Ports()
+    kubernetes: KubernetesVersion = DEFAULT
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], home: Path) -> "ClusterPaths":

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from localcluster import cgroups, mounts
+from localcluster.cache import KEY_LENGTH
 from localcluster.errors import ClusterError
 from localcluster.paths import ClusterPaths
 
@@ -37,7 +38,8 @@ def require_machine(paths: ClusterPaths) -> None:
         if shutil.which(tool) is None:
             raise ClusterError(f"there is no `{tool}`: this machine is not a Debian", "use a Debian 12 machine")
     cgroups.require_memory(mounts.parse(mounts.MOUNTINFO.read_text()))
-    require_space(paths.cache, BUILD_BYTES if not any(paths.cache.glob("kubernetes-*")) else RUN_BYTES)
+    built = any(paths.cache.glob(f"{paths.kubernetes.folder}-{'?' * KEY_LENGTH}"))
+    require_space(paths.cache, RUN_BYTES if built else BUILD_BYTES)
     require_space(paths.state, RUN_BYTES)
 
 

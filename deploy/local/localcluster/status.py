@@ -26,6 +26,7 @@ class ClusterStatus:
         return {
             "up": self.up,
             "node": NODE,
+            "kubernetes": str(paths.kubernetes),
             "kubeconfig": str(paths.kubeconfig),
             "bin_dir": str(paths.bin),
             "prometheus_url": paths.prometheus_url,
@@ -38,6 +39,7 @@ class ClusterStatus:
 
     def as_text(self) -> str:
         rows = [("cluster", "up" if self.up else "down"), ("node", "Ready" if self.node_ready else "not Ready")]
+        rows.append(("kubernetes", str(self.paths.kubernetes)))
         rows += [(name, f"running, pid {pid}" if pid else "not running") for name, pid in self.pids.items()]
         if self.up:
             rows += [

@@ -10,6 +10,7 @@ from localcluster import (
     files,
     iptables,
     kubeconfig,
+    kubernetes_version,
     network,
     node_config,
     pki,
@@ -56,6 +57,7 @@ def configure(paths: ClusterPaths, parts: PreparedParts, now: datetime) -> None:
     for folder in (paths.state, paths.run):
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o755)
+    kubernetes_version.write(paths.state, paths.kubernetes)
     files.write(paths.owner, str(paths.state))
     sysctl.ensure(paths.state / "sysctl.json")
     network.ensure(paths.network)

@@ -208,7 +208,8 @@ def _string(pattern: str, max_length: int) -> WithJsonSchema:
 def _int_or_string(rule: str, message: str) -> WithJsonSchema:
     """Return the schema of a number or a text, with its CEL rule.
 
-    The API server estimates the cost of the rule by the maximum length, and refuses a CRD whose rules cost too much.
+    The API server estimates the cost of the rule, and refuses a CRD whose rules cost too much. Before Kubernetes 1.34
+    it ignores the maximum length here, so the pattern of a rule in a list must be short.
     """
     validation = {"rule": rule, "message": message}
     return WithJsonSchema(
@@ -249,7 +250,8 @@ RollCount = Annotated[
     BeforeValidator(CountOrPercentage.parse_rolls),
     PlainSerializer(CountOrPercentage.to_json, return_type=int | str),
     _int_or_string(
-        f"type(self) == int ? self >= 0 && self <= {MAX_BUDGET_ROLLS} : self.matches('^(100|[1-9][0-9]?)%$')",
+        f"type(self) == int ? self >= 0 && self <= {MAX_BUDGET_ROLLS} : "
+        r"self == '100%' || self.matches(r'^\d\d?%$') && !self.startsWith('0')",
         f"must be a count from 0 to {MAX_BUDGET_ROLLS}, or a percentage from 1% to 100%",
     ),
 ]

@@ -68,6 +68,30 @@ def test_every_string_list_and_map_is_bounded():
     assert unbounded == []
 
 
+def regular_expression_costs(schema: Any, path: str = "", items: int = 1) -> Any:
+    """Yield path and cost of the patterns in the rules of each int-or-string, as Kubernetes 1.30 estimates it.
+
+    It is a tenth of the longest string that a request can contain, times a quarter of the pattern's length, for each
+    item of the lists around it. Before Kubernetes 1.34 `maxLength` does not count here.
+    """
+    if isinstance(schema, list):
+        for value in schema:
+            yield from regular_expression_costs(value, path, items)
+    if not isinstance(schema, dict):
+        return
+    if schema.get("x-kubernetes-int-or-string"):
+        rules = " ".join(rule["rule"] for rule in schema.get("x-kubernetes-validations", []))
+        yield path, sum(314_573 * -(-len(p) // 4) * items for p in re.findall(r"matches\(r?'([^']*)'\)", rules))
+    for key, value in schema.items():
+        yield from regular_expression_costs(value, f"{path}.{key}", items * int(schema.get("maxItems", 1)))
+
+
+def test_kubernetes_1_30_accepts_the_cost_of_every_rule_of_a_number_or_text():
+    costs = dict(regular_expression_costs([crd.memory_policy_crd(), crd.pod_roll_crd()]))
+    assert len(costs) >= 2
+    assert {path: cost for path, cost in costs.items() if cost > 9_000_000} == {}
+
+
 def test_defaults_are_written_in_the_schema_as_in_yaml():
     spec = crd.memory_policy_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     assert spec["required"] == ["mode"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.unit.chart.rendering import EVERYTHING, NAMESPACE, environment, named, of_kind
+from tests.unit.chart.rendering import EVERYTHING, NAMESPACE, HelmError, environment, named, of_kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,15 +162,20 @@ def test_rbac_can_be_disabled(helm: Helm) -> None:
     assert not kinds & {"ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
 
 
-def test_admission_policies_are_installed_where_kubernetes_has_them(helm: Helm) -> None:
-    def policies(*sets: str, kubernetes: str = "1.35.0") -> set[str]:
-        found = of_kind(helm.render(*sets, kubernetes=kubernetes), "ValidatingAdmissionPolicy")
-        return {m["metadata"]["name"] for m in found}
+def test_admission_policies_are_installed_by_default(helm: Helm) -> None:
+    def policies(*sets: str) -> set[str]:
+        return {m["metadata"]["name"] for m in of_kind(helm.render(*sets), "ValidatingAdmissionPolicy")}
 
-    assert policies() == policies(kubernetes="1.30.0") == {"memroll-eviction", "memroll-patch", WARNING}
-    assert policies(kubernetes="1.29.5") == policies("enforcement.admissionPolicy=false") == set()
+    assert policies() == {"memroll-eviction", "memroll-patch", WARNING}
+    assert policies("enforcement.admissionPolicy=false") == set()
     assert policies("surge.enabled=false") == {"memroll-eviction", WARNING}
     assert policies("restart.enabled=true") - policies() == {"memroll-restart"}
+
+
+def test_the_oldest_promised_kubernetes_gets_the_same_objects_and_an_older_one_is_refused(helm: Helm) -> None:
+    assert helm.render(kubernetes="1.30.0") == helm.render()
+    with pytest.raises(HelmError, match=r"kubeVersion: >=1\.30\.0-0 which is incompatible with Kubernetes v1\.29\.15"):
+        helm.render(kubernetes="1.29.15")
 
 
 def test_each_admission_policy_restricts_the_operator_to_its_namespaces(helm: Helm) -> None:

@@ -46,6 +46,7 @@ def test_status_of_a_cluster_that_is_down_is_one_json_object_and_exit_code_3(
     assert found == {
         "up": False,
         "node": "memroll-local",
+        "kubernetes": "1.35",
         "kubeconfig": f"{tmp_path}/state/kubeconfig",
         "bin_dir": f"{tmp_path}/state/bin",
         "prometheus_url": "http://10.231.0.1:19090",
@@ -56,6 +57,18 @@ def test_status_of_a_cluster_that_is_down_is_one_json_object_and_exit_code_3(
     }
     assert components["kubelet"] == {"pid": None, "running": False}
     assert len(components) == 9
+
+
+@pytest.mark.parametrize("command", [["status"], ["up"], ["down"], ["stop", "etcd"], ["bin", "kubectl"]])
+def test_no_command_uses_or_changes_a_cluster_of_another_version(
+    command: list[str], environment: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = tmp_path / "state/kubernetes-version"
+    record.parent.mkdir()
+    record.write_text("1.35\n")
+    assert main(command, environment | {"MEMROLL_KUBERNETES": "1.30"}) == 2
+    assert "has Kubernetes 1.35, not 1.30; run `down` without" in capsys.readouterr().err
+    assert record.exists()
 
 
 def test_status_as_text_names_every_component(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

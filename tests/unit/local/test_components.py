@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 from localcluster.components import all_components
+from localcluster.kubernetes_version import KubernetesVersion
 from localcluster.paths import ClusterPaths
 
 
@@ -11,6 +14,16 @@ def test_the_kubelet_passes_containerd_s_socket_to_cadvisor(paths: ClusterPaths)
     given = flags(paths, "kubelet")
     assert given["--containerd"] == str(paths.containerd_socket)
     assert given["--housekeeping-interval"] == "5s"
+
+
+def test_a_kubelet_without_the_flag_gets_containerd_s_socket_from_the_environment(paths: ClusterPaths) -> None:
+    def kubelet(minor: int) -> tuple[bool, tuple[tuple[str, str], ...]]:
+        version = KubernetesVersion(1, minor)
+        found = all_components(replace(paths, kubernetes=version))["kubelet"]
+        return any(argument.startswith("--containerd=") for argument in found.argv), found.environment
+
+    assert kubelet(30) == kubelet(36) == (True, ())
+    assert kubelet(37) == (False, (("MEMROLL_CONTAINERD", str(paths.containerd_socket)),))
 
 
 def test_the_api_server_listens_on_the_bridge_only(paths: ClusterPaths) -> None:

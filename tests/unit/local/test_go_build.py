@@ -1,10 +1,12 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localcluster import go_build
 from localcluster.errors import ClusterError
+from localcluster.kubernetes_version import DEFAULT, KubernetesVersion
 from localcluster.paths import ClusterPaths
 
 
@@ -31,6 +33,27 @@ def test_the_key_of_a_program_depends_on_its_sources_and_the_compiler(tmp_path: 
     assert go_build.cache_key(program, tmp_path, "go1.26.1") != before
     (tmp_path / "main.go").write_text("package main // changed")
     assert go_build.cache_key(program, tmp_path, "go1.26.0") != before
+
+
+def test_each_version_of_kubernetes_is_a_program_of_its_own_and_the_default_keeps_its_key() -> None:
+    assert repr(go_build.programs(DEFAULT)) == repr(go_build.PROGRAMS)
+    default, old = (go_build.programs(version)[-1] for version in (DEFAULT, KubernetesVersion(1, 30)))
+    assert default.name == "kubernetes"
+    assert old == replace(default, name="kubernetes-1.30")
+    assert go_build.cache_key(default, Path("/none"), "go1.26.0") != go_build.cache_key(old, Path("/none"), "go1.26.0")
+
+
+def test_a_version_may_need_a_newer_compiler(tmp_path: Path) -> None:
+    for folder, version in {
+        "pause": "1.22",
+        "helm": "1.25.0",
+        "kubernetes": "1.25.0",
+        "kubernetes-1.37": "1.26.0",
+    }.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "go.mod").write_text(f"module x\n\ngo {version}\n")
+    assert go_build.required_version(tmp_path) == "1.25.0"
+    assert go_build.required_version(tmp_path, KubernetesVersion(1, 37)) == "1.26.0"
 
 
 def write_go(folder: Path, version: str) -> None:

@@ -1,10 +1,12 @@
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from localcluster import node_config
+from localcluster.kubernetes_version import KubernetesVersion
 from localcluster.paths import ClusterPaths
 
 
@@ -39,6 +41,14 @@ def test_the_kubelet_accepts_both_cgroup_versions_and_no_anonymous_clients(paths
     assert config["cgroupDriver"] == "cgroupfs"
     assert config["authentication"]["anonymous"] == {"enabled": False}
     assert config["authorization"] == {"mode": "Webhook"}
+
+
+@pytest.mark.parametrize(("minor", "known"), [(30, False), (31, True)])
+def test_a_kubelet_older_than_1_31_gets_no_field_that_it_rejects(
+    paths: ClusterPaths, minor: int, *, known: bool
+) -> None:
+    config = node_config.kubelet(replace(paths, kubernetes=KubernetesVersion(1, minor)))
+    assert ("failCgroupV1" in config) is known
 
 
 @pytest.mark.parametrize("bridge_filtered", [True, False])

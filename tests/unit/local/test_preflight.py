@@ -1,15 +1,30 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from localcluster import preflight
 from localcluster.errors import ClusterError
+from localcluster.kubernetes_version import KubernetesVersion
 from localcluster.paths import ClusterPaths
 
 
 def test_a_disk_that_is_too_small_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=rf"{tmp_path} has .* GiB free, 1048576 GiB are needed; make room"):
         preflight.require_space(tmp_path / "not" / "there", 2**50)
+
+
+def test_a_build_of_another_version_does_not_lower_the_space_that_is_needed(
+    paths: ClusterPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needed: list[int] = []
+    monkeypatch.setattr(preflight, "require_space", lambda _, size: needed.append(size))
+    monkeypatch.setattr(preflight.cgroups, "require_memory", lambda _: None)
+    monkeypatch.setattr(preflight.shutil, "which", lambda tool: f"/usr/bin/{tool}")
+    (paths.cache / f"kubernetes-1.30-{'a' * 16}").mkdir(parents=True)
+    preflight.require_machine(paths)
+    preflight.require_machine(replace(paths, kubernetes=KubernetesVersion(1, 30)))
+    assert needed == [preflight.BUILD_BYTES, preflight.RUN_BYTES, preflight.RUN_BYTES, preflight.RUN_BYTES]
 
 
 def claim(paths: ClusterPaths, owner: Path) -> None:

@@ -108,20 +108,6 @@ app.kubernetes.io/component: {{ index . 1 }}
 {{- append .Values.excludedNamespaces .Release.Namespace | uniq | join "," }}
 {{- end }}
 
-{{- /* "true" when ValidatingAdmissionPolicies restrict the operator. */ -}}
-{{- define "memroll.hasAdmissionPolicy" -}}
-{{- if and .Values.enforcement.enabled .Values.enforcement.admissionPolicy (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
-true
-{{- end }}
-{{- end }}
-
-{{- /* "true" when a ValidatingAdmissionPolicy warns about objects in namespaces that are not watched. */ -}}
-{{- define "memroll.warnsAboutNamespaces" -}}
-{{- if and .Values.enforcement.admissionPolicy (semverCompare ">=1.30.0-0" .Capabilities.KubeVersion.Version) -}}
-true
-{{- end }}
-{{- end }}
-
 {{- /* Parts of the admission policies; metadata and binding take (list root name). */ -}}
 {{- define "memroll.admissionPolicy.metadata" -}}
 {{- $root := index . 0 -}}
