@@ -41,8 +41,8 @@ async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, 
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
     kubernetes = clients.kubernetes
     pod = await kubernetes.get_pod(roll.namespace, roll.spec.pod_name)
-    if pod is not None and (pod.has_ended or (roll.pod_uid and pod.key.uid != roll.pod_uid)):
-        pod = None  # one that has ended is as good as gone: its controller has replaced it already
+    if pod is not None and (_is_gone(pod) or (roll.pod_uid and pod.key.uid != roll.pod_uid)):
+        pod = None
     controller, owner = _owners(roll, pod)
     workload = await kubernetes.find_workload(roll.namespace, controller, owner) if controller is not None else None
     others: tuple[Pod, ...] = ()
@@ -53,6 +53,14 @@ async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, 
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
     return await _with_phase_details(StepInput(roll, observation, now, policy), clients)
+
+
+def _is_gone(pod: Pod) -> bool:
+    """Return whether a pod has ended by itself: its controller has replaced it already.
+
+    The containers of a pod that is being deleted end as well, and a finalizer can hold the pod itself for long.
+    """
+    return pod.has_ended and not pod.deleting
 
 
 async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:

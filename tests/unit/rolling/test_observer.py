@@ -219,3 +219,11 @@ async def test_room_for_a_second_copy_is_compared_only_while_that_decides(phase,
     roll = stored(cluster, "own", phase, spec={"strategy": strategy}, strategy="Surge")
     found = await observed(cluster, roll)
     assert (found.missing_room, cluster.room_checks) == ("no node has room" if checks else "", checks)
+
+
+@pytest.mark.parametrize("is_deleting", [True, False])
+async def test_a_pod_that_has_ended_is_gone_unless_its_deletion_is_held_up(is_deleting):
+    cluster = FakeCluster()
+    cluster.pods[POD] = replace(cluster.pods[POD], phase="Succeeded", ready=False, deleting=is_deleting)
+    found = await observed(cluster, stored(cluster, "own", "Evicting", strategy="Surge"))
+    assert (found.pod is not None) == is_deleting
