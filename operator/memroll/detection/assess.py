@@ -136,7 +136,7 @@ class Assessor:
         load_metric = None if self.policy.spec.load is None else self.policy.spec.load.metric
         for batch in split_into_batches(self.pods, candidates):
             request = ReadRequest(namespace, batch.pods, sample_range, self.now_s, batch.patterns, load_metric)
-            samples = self.shared_limits.in_series(await prometheus.read(connection, request))
+            samples = await prometheus.read(connection, request)
             # Milliseconds for each container: in a thread, so that the event loop is not blocked.
             verdicts |= await asyncio.to_thread(self._assess_batch, batch, samples, verdicts)
         found = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
@@ -160,7 +160,7 @@ class Assessor:
         self, batch: Batch, samples: QueryResult, verdicts: Mapping[tuple[str, str], ContainerVerdict | None]
     ) -> dict[tuple[str, str], ContainerVerdict | None]:
         """Assess the batch's containers that have no verdict of the prefilter."""
-        groups = by_peer_group(self.pods)
+        samples, groups = self.shared_limits.in_series(samples), by_peer_group(self.pods)
         return {
             w.key: self._assess_safely(w, samples, groups[peer_group_of(w.pod)])
             for w in self.containers

@@ -7,9 +7,9 @@ that grows fastest in its workload; for the others, their own growth counts.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -18,11 +18,14 @@ from memroll.detection.samples import PrefilterResult, QueryResult
 from memroll.detection.series import Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from memroll.detection.samples import PrefilterRow, SeriesRow
     from memroll.model.pod_names import WorkloadName
     from memroll.model.pods import Container, Pod
+
+    Group = WorkloadName | str
+    R = TypeVar("R", PrefilterRow, SeriesRow)
 
 MAX_HOLD_S = 300.0
 """Seconds after the last sample of a container for which its value counts, as Prometheus' own lookback."""
@@ -36,10 +39,10 @@ class SharedLimits:
 
     shared: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Containers without a lower limit of their own, by pod name."""
-    growing: Mapping[WorkloadName | str, str] = field(default_factory=dict)
-    """Container that grows fastest, by workload, or by pod name without one."""
-    groups: Mapping[str, WorkloadName | str] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
     """Workload of each of these pods, or its name without one."""
+    growing: Mapping[Group, str] = field(default_factory=dict)
+    """Container that grows fastest, of those that share a limit in any pod, by workload."""
     incomplete: Mapping[str, str] = field(default_factory=dict)
     """Running container without samples, by the uid of its pod: the usage of this pod is not known."""
 
@@ -47,17 +50,16 @@ class SharedLimits:
     def find(cls, pods: Iterable[Pod], result: PrefilterResult, now_s: float) -> SharedLimits:
         """Find the pods with a limit for several containers, given the statistics of all containers."""
         pods = [p for p in pods if p.limit_bytes is not None and len(p.containers) > 1]
-        shared = {p.key.name: frozenset(c.name for c in p.containers if c.limit_bytes == p.limit_bytes) for p in pods}
-        groups = {p.key.name: peer_group_of(p) or p.key.name for p in pods}
-        slopes: dict[WorkloadName | str, Counter[str]] = {}
+        shared = {p.key.name: frozenset(c.name for c in p.containers if shares_limit(p, c)) for p in pods}
+        groups: dict[str, Group] = {p.key.name: peer_group_of(p) or p.key.name for p in pods}
+        slopes: dict[Group, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for pod in pods:
-            counted = slopes.setdefault(groups[pod.key.name], Counter())
             for c in pod.containers:
                 if c.name in shared[pod.key.name]:
-                    counted[c.name] += _slope(_row(pod, c, result))  # type: ignore[assignment] # a Counter of floats
-        growing = {group: max(counted, key=lambda n: (counted[n], n)) for group, counted in slopes.items() if counted}
+                    slopes[groups[pod.key.name]][c.name] += _slope(_row(pod, c, result))
+        growing = {group: max(found, key=lambda n: (found[n], n)) for group, found in slopes.items()}
         missing = {p.key.uid: name for p in pods if (name := _without_samples(p, result, now_s))}
-        return cls(shared, growing, groups, missing)
+        return cls(shared, groups, growing, missing)
 
     def missing_for(self, pod: Pod, container: Container) -> str:
         """Return the container because of which the usage that counts for this one is not known, or an empty string."""
@@ -66,21 +68,33 @@ class SharedLimits:
 
     def in_statistics(self, result: PrefilterResult) -> PrefilterResult:
         """Return the statistics with the usage of the pods in place of that of the containers that share a limit."""
-        rows = tuple(self._with_others(row, result.rows) for row in result.rows)
+        if not self.shared:
+            return result
+        by_pod = _by_pod(result.rows)
+        rows = tuple(self._with_others(row, by_pod[row.pod]) for row in result.rows)
         return PrefilterResult(rows, result.windows_s, result.at_s)
 
     def in_series(self, result: QueryResult) -> QueryResult:
         """Return the samples likewise, also those of earlier pods of the same workloads."""
         if not self.shared:
             return result
-        return QueryResult(tuple(self._in_row(row, result.rows) for row in result.rows), result.at_s)
+        by_pod, of_group = _by_pod(result.rows), self._shared_by_group()
+        groups = {pod: self._group_of(pod) for pod in by_pod}
 
-    def _with_others(self, row: PrefilterRow, rows: Sequence[PrefilterRow]) -> PrefilterRow:
+        def with_pod(row: SeriesRow) -> SeriesRow:
+            group = groups[row.pod]
+            if group is None or row.container not in self.shared.get(row.pod, of_group[group]):
+                return row
+            return add_other_containers(row, by_pod[row.pod], with_growth=row.container == self.growing[group])
+
+        return QueryResult(tuple(map(with_pod, result.rows)), result.at_s)
+
+    def _with_others(self, row: PrefilterRow, rows: Iterable[PrefilterRow]) -> PrefilterRow:
         if row.container not in self.shared.get(row.pod, ()) or row.working_set_bytes is None:
             return row
         others = _newest_others(row, rows)
         used = row.working_set_bytes + sum(r.working_set_bytes or 0.0 for r in others)
-        if row.container != self.growing.get(self.groups[row.pod]):
+        if row.container != self.growing[self.groups[row.pod]]:
             return replace(row, working_set_bytes=used)
         slopes = tuple(
             None if own is None else own + sum(r.slopes_bytes_per_s[n] or 0.0 for r in others)
@@ -88,22 +102,19 @@ class SharedLimits:
         )
         return replace(row, working_set_bytes=used, slopes_bytes_per_s=slopes)
 
-    def _in_row(self, row: SeriesRow, rows: Sequence[SeriesRow]) -> SeriesRow:
-        group = self._group_of(row.pod)
-        if group is None or not self._is_shared(row, group):
-            return row
-        return add_other_containers(row, rows, with_growth=row.container == self.growing.get(group))
+    def _shared_by_group(self) -> Mapping[Group, set[str]]:
+        """Return the containers that share a limit in any pod of a workload."""
+        found: dict[Group, set[str]] = defaultdict(set)
+        for pod, group in self.groups.items():
+            found[group] |= self.shared[pod]
+        return found
 
-    def _group_of(self, pod: str) -> WorkloadName | str | None:
+    def _group_of(self, pod: str) -> Group | None:
         """Return the workload of a pod; that of an earlier pod by the pattern of its name."""
         if pod in self.groups:
             return self.groups[pod]
-        named = (g for g in self.growing if not isinstance(g, str) and g.pattern is not None)
-        return next((g for g in named if g.pattern is not None and g.pattern.matches(pod)), None)
-
-    def _is_shared(self, row: SeriesRow, group: WorkloadName | str) -> bool:
-        pods = [row.pod] if row.pod in self.shared else [p for p, g in self.groups.items() if g == group]
-        return any(row.container in self.shared[p] for p in pods)
+        patterns = ((g, g.pattern) for g in self.growing if not isinstance(g, str))
+        return next((group for group, pattern in patterns if pattern is not None and pattern.matches(pod)), None)
 
 
 NOT_SHARED = SharedLimits()
@@ -151,6 +162,13 @@ def _plus(own: Series, instances: Iterable[Series]) -> Series:
         is_newer = (times_s > newest_s) & (own.times_s <= other.last_s + MAX_HOLD_S)
         added[is_newer], newest_s[is_newer] = other.values[at[is_newer]], times_s[is_newer]
     return Series(own.times_s, own.values + added)
+
+
+def _by_pod(rows: Iterable[R]) -> Mapping[str, list[R]]:
+    found: dict[str, list[R]] = defaultdict(list)
+    for row in rows:
+        found[row.pod].append(row)
+    return found
 
 
 def _slope(row: PrefilterRow | None) -> float:
