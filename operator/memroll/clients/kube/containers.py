@@ -33,11 +33,11 @@ def container_statuses(raw: Json) -> list[Json]:
     return get_dicts(raw, "status", "containerStatuses") + get_dicts(raw, "status", "initContainerStatuses")
 
 
-def decode_containers(raw: Json) -> tuple[Container, ...]:
+def decode_containers(raw: Json, pod_limit_bytes: int | None) -> tuple[Container, ...]:
+    """Decode the containers of a pod, which has this memory limit."""
     statuses = {get_str(status, "name"): status for status in container_statuses(raw)}
     declared = [c for c in long_running(raw) if get_str(c, "name")]
-    of_pod = limit_bytes_of(get_dict(raw, "status"), get_dict(raw, "spec"))
-    return tuple(_container(c, statuses.get(get_str(c, "name"), {}), of_pod) for c in declared)
+    return tuple(_container(c, statuses.get(get_str(c, "name"), {}), pod_limit_bytes) for c in declared)
 
 
 def limit_bytes_of(*sources: Json) -> int | None:

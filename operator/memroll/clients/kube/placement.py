@@ -30,7 +30,7 @@ from memroll.model.placement import (
     Toleration,
     missing_room_because,
 )
-from memroll.model.pods import RELEASED_HASH
+from memroll.model.pods import ENDED_PHASES, RELEASED_HASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +51,6 @@ _ON_NODES = "status.phase!=Succeeded,status.phase!=Failed,spec.nodeName!="
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
 _CORDONED = Taint("node.kubernetes.io/unschedulable", "", "NoSchedule")
-_ENDED = ("Succeeded", "Failed")
 
 
 class KubePlacementReader:
@@ -121,7 +120,7 @@ def decode_node(raw: Json) -> NodeState:
 def decode_placed(raw: Json) -> PlacedPod | None:
     """Decode a pod on a node; None for one that has no node or has ended."""
     node = get_str(raw, "spec", "nodeName")
-    if not node or get_str(raw, "status", "phase") in _ENDED:
+    if not node or get_str(raw, "status", "phase") in ENDED_PHASES:
         return None
     return PlacedPod(
         uid=get_str(raw, "metadata", "uid"),

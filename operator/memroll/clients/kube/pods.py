@@ -119,6 +119,7 @@ def decode_pod(raw: Json) -> Pod | None:
         return None
     annotations = get_str_dict(raw, "metadata", "annotations")
     ready, ready_at = _readiness(raw)
+    limit_bytes = limit_bytes_of(get_dict(raw, "status"), get_dict(raw, "spec"))
     return Pod(
         key=key,
         resource_version=get_str(raw, "metadata", "resourceVersion"),
@@ -130,8 +131,8 @@ def decode_pod(raw: Json) -> Pod | None:
         controller=get_controller(raw),
         labels=get_str_dict(raw, "metadata", "labels"),
         annotations=select_annotations(annotations),
-        containers=decode_containers(raw),
-        limit_bytes=limit_bytes_of(get_dict(raw, "status"), get_dict(raw, "spec")),
+        containers=decode_containers(raw, limit_bytes),
+        limit_bytes=limit_bytes,
         exclusive_because=_host_conflict(raw),
         static=_MIRROR_ANNOTATION in annotations,
         not_ready_reason=_not_ready_reason(raw),
