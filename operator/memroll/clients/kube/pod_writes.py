@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
 from memroll.clients.kube.api_client import (
-    MAX_MESSAGE_CHARS,
     MERGE_PATCH,
-    ApiRequest,
     build_path,
-    get_causes,
     to_error,
 )
+from memroll.clients.kube.eviction import eviction_request, expected_refusal, refused
 from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pod_owners import (
     with_recorded_workload,
@@ -45,16 +44,14 @@ from memroll.model.pods import (
 from memroll.rolling.eviction_response import EvictionResponse, EvictionResult
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from memroll.clients.kube.api_client import ApiResponse, Json, KubeApi
+    from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.clients.kube.pods import KubePodReader
     from memroll.model.annotations import RecordedOwners
     from memroll.model.pods import ObjectRef, Pod, PodKey
 
-EVICTION_TIMEOUT_S = 10.0
-"""Timeout of an eviction request, in seconds; chosen by hand."""
 EVICTION_BURST = 10
 """Maximum number of eviction requests at once, all rolls together; chosen by hand."""
 EVICTION_INTERVAL_S = 0.5
@@ -111,45 +108,35 @@ class KubePodWriter:
 
     async def detach(self, pod: Pod, labels: Mapping[str, str]) -> None:
         """Change the labels by which Services select a released pod, and record their values."""
-        raw = await self._reread(pod.key)
-        current = get_str_dict(raw, "metadata", "labels")
-        if RELEASED_HASH not in current.values():
-            message = f"pod {pod.key.name} is not released: with other labels its ReplicaSet would release it"
-            raise TerminalError("Undetachable", message)
-        if all(current.get(key) == DETACHED_VALUE for key in labels):
-            return
-        if any(current.get(key) != value for key, value in labels.items()):
-            raise ConflictError("Conflict", f"the labels of pod {pod.key.name} have changed")
-        change: Json = {
-            "labels": dict.fromkeys(labels, DETACHED_VALUE),
-            "annotations": {DETACHED_ANNOTATION: labels_to_annotation(labels)},
-        }
-        await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
+
+        def change(raw: Json) -> Json:
+            current = get_str_dict(raw, "metadata", "labels")
+            if RELEASED_HASH not in current.values():
+                message = f"pod {pod.key.name} is not released: with other labels its ReplicaSet would release it"
+                raise TerminalError("Undetachable", message)
+            if all(current.get(key) == DETACHED_VALUE for key in labels):
+                return {}
+            if any(current.get(key) != value for key, value in labels.items()):
+                raise ConflictError("Conflict", f"the labels of pod {pod.key.name} have changed")
+            return {
+                "labels": dict.fromkeys(labels, DETACHED_VALUE),
+                "annotations": {DETACHED_ANNOTATION: labels_to_annotation(labels)},
+            }
+
+        await self._modify(pod.key, change)
 
     async def restore(self, pod: Pod, hash_label: str) -> None:
         """Restore all labels and remove every trace of the roll; the ReplicaSet then adopts the pod again."""
-        raw = await self._reread(pod.key)
-        labels, annotations = get_str_dict(raw, "metadata", "labels"), get_str_dict(raw, "metadata", "annotations")
-        owners = get_dicts(raw, "metadata", "ownerReferences")
-        kept = without_own_references(owners, annotations)
-        recorded = labels_from_annotation(annotations.get(DETACHED_ANNOTATION, "{}"))
-        restored = {k: v for k, v in recorded.items() if labels.get(k) == DETACHED_VALUE}
-        if labels.get(hash_label) == RELEASED_HASH:
-            restored[hash_label] = _recorded_hash(pod, annotations)
-        change: Json = {"labels": restored} if restored else {}
-        if annotations.keys() & ROLL_ANNOTATIONS:
-            change["annotations"] = dict.fromkeys(annotations.keys() & ROLL_ANNOTATIONS)
-        if kept != owners:
-            change["ownerReferences"] = kept
-        if change:
-            await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
+        await self._modify(pod.key, lambda raw: _restoring_change(pod, raw, hash_label))
 
     async def prefer_deletion(self, pod: Pod) -> None:
         """Give the pod the lowest deletion cost: a ReplicaSet with a surplus pod deletes this one, no other pod."""
-        raw = await self._reread(pod.key)
-        if DELETION_COST_ANNOTATION not in get_str_dict(raw, "metadata", "annotations"):
-            change = {"annotations": {DELETION_COST_ANNOTATION: MIN_DELETION_COST}}
-            await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), change)
+
+        def change(raw: Json) -> Json:
+            has_cost = DELETION_COST_ANNOTATION in get_str_dict(raw, "metadata", "annotations")
+            return {} if has_cost else {"annotations": {DELETION_COST_ANNOTATION: MIN_DELETION_COST}}
+
+        await self._modify(pod.key, change)
 
     async def restart(self, namespace: str, owner: ObjectRef, at: datetime) -> None:
         """Restart all pods of a workload, as `kubectl rollout restart` does; idempotent for the same time."""
@@ -166,24 +153,29 @@ class KubePodWriter:
 
         The garbage collector then deletes the pod along with the PodRoll.
         """
-        raw = await self._reread(pod.key)
-        owners = get_dicts(raw, "metadata", "ownerReferences")
-        if any(get_str(owner, "uid") == roll_uid for owner in owners):
-            return
-        owners = with_roll(owners, get_str_dict(raw, "metadata", "annotations"), roll_name, roll_uid)
-        await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), {"ownerReferences": owners})
+
+        def change(raw: Json) -> Json:
+            owners = get_dicts(raw, "metadata", "ownerReferences")
+            if any(get_str(owner, "uid") == roll_uid for owner in owners):
+                return {}
+            annotations = get_str_dict(raw, "metadata", "annotations")
+            return {"ownerReferences": with_roll(owners, annotations, roll_name, roll_uid)}
+
+        await self._modify(pod.key, change)
 
     async def leave_to_workload(self, pod: Pod) -> None:
         """Make the deleted workload of a released pod its owner again: the garbage collector then deletes the pod.
 
         An eviction is not always possible: a PodDisruptionBudget permits none while no pod has a controller.
         """
-        raw = await self._reread(pod.key)
-        labels, annotations = get_str_dict(raw, "metadata", "labels"), get_str_dict(raw, "metadata", "annotations")
-        owners = get_dicts(raw, "metadata", "ownerReferences")
-        left = with_recorded_workload(owners, annotations)
-        if left != owners and RELEASED_HASH in labels.values():
-            await self._patch(pod.key, get_str(raw, "metadata", "resourceVersion"), {"ownerReferences": left})
+
+        def change(raw: Json) -> Json:
+            owners = get_dicts(raw, "metadata", "ownerReferences")
+            left = with_recorded_workload(owners, get_str_dict(raw, "metadata", "annotations"))
+            is_released = RELEASED_HASH in get_str_dict(raw, "metadata", "labels").values()
+            return {"ownerReferences": left} if is_released and left != owners else {}
+
+        await self._modify(pod.key, change)
 
     async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
         """Request the eviction of the pod; expected refusals are returned, not raised.
@@ -201,30 +193,21 @@ class KubePodWriter:
             return EvictionResponse(EvictionResult.GONE, not_found.message)
         if get_str_dict(raw, "metadata", "labels") != pod.labels:
             raise ConflictError("Conflict", f"the labels of pod {key.name} have changed")
-        request = ApiRequest(
-            "POST",
-            build_path(CORE, key.namespace, "pods", key.name, "eviction"),
-            body=_eviction_body(key, get_str(raw, "metadata", "resourceVersion"), roll_name),
-            timeout_s=EVICTION_TIMEOUT_S,
-        )
+        request = eviction_request(key, get_str(raw, "metadata", "resourceVersion"), roll_name)
         response = await self._api.send(request)
         if response.status == HTTPStatus.CONFLICT and await self._is_replaced(key):
             return EvictionResponse(EvictionResult.GONE, "another pod has its name now")
         error = to_error(request, response)
         if error is None:
             return EvictionResponse(EvictionResult.ACCEPTED, "the eviction is accepted")
-        result = _expected_refusal(response)
+        result = expected_refusal(response)
         if result is None:
             raise error
-        message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
-        return EvictionResponse(result, message)
+        return refused(result, response, error)
 
     async def dry_run_eviction(self, pod: Pod) -> EvictionResponse:
         """Return how the API server would answer an eviction of the pod; the pod and its budgets stay as they are."""
-        key = pod.key
-        path = build_path(CORE, key.namespace, "pods", key.name, "eviction")
-        body = _eviction_body(key, "", "")
-        request = ApiRequest("POST", path, query={"dryRun": "All"}, body=body, timeout_s=EVICTION_TIMEOUT_S)
+        request = replace(eviction_request(pod.key), query={"dryRun": "All"})
         try:
             response = await self._api.send(request)
         except MemrollError as unanswered:
@@ -232,8 +215,7 @@ class KubePodWriter:
         error = to_error(request, response)
         if error is None:
             return EvictionResponse(EvictionResult.ACCEPTED, "it would be accepted")
-        message = get_str(response.body, "message")[:MAX_MESSAGE_CHARS] or error.message
-        return EvictionResponse(_expected_refusal(response) or EvictionResult.UNKNOWN, message)
+        return refused(expected_refusal(response) or EvictionResult.UNKNOWN, response, error)
 
     async def list_released_pods(self, namespace: str | None = None) -> tuple[Pod, ...]:
         """Return every released pod of one namespace, or of all: candidates for the restore of orphaned pods."""
@@ -255,6 +237,13 @@ class KubePodWriter:
             return True
         return False
 
+    async def _modify(self, key: PodKey, change: Callable[[Json], Json]) -> None:
+        """Read the pod again and patch it with the metadata that `change` returns for it, if any."""
+        raw = await self._reread(key)
+        metadata = change(raw)
+        if metadata:
+            await self._patch(key, get_str(raw, "metadata", "resourceVersion"), metadata)
+
     async def _patch(self, key: PodKey, resource_version: str, metadata: Json) -> None:
         """Patch the metadata, provided that the pod is the one that was read, and unchanged."""
         if not resource_version:
@@ -264,39 +253,26 @@ class KubePodWriter:
         await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
 
+def _restoring_change(pod: Pod, raw: Json, hash_label: str) -> Json:
+    """Return the metadata that restores a pod to the state before its roll."""
+    labels, annotations = get_str_dict(raw, "metadata", "labels"), get_str_dict(raw, "metadata", "annotations")
+    owners = get_dicts(raw, "metadata", "ownerReferences")
+    kept = without_own_references(owners, annotations)
+    recorded = labels_from_annotation(annotations.get(DETACHED_ANNOTATION, "{}"))
+    restored = {k: v for k, v in recorded.items() if labels.get(k) == DETACHED_VALUE}
+    if labels.get(hash_label) == RELEASED_HASH:
+        restored[hash_label] = _recorded_hash(pod, annotations)
+    change: Json = {"labels": restored} if restored else {}
+    if annotations.keys() & ROLL_ANNOTATIONS:
+        change["annotations"] = dict.fromkeys(annotations.keys() & ROLL_ANNOTATIONS)
+    if kept != owners:
+        change["ownerReferences"] = kept
+    return change
+
+
 def _recorded_hash(pod: Pod, annotations: Mapping[str, str]) -> str:
     recorded = annotations.get(HASH_ANNOTATION, "")
     if recorded == RELEASED_HASH or not _TEMPLATE_HASH_VALUE.fullmatch(recorded):
         message = f"annotation {HASH_ANNOTATION} of pod {pod.key.name} has no template hash, but {recorded[:63]!r}"
         raise TerminalError("Unrestorable", message)
     return recorded
-
-
-def _eviction_body(key: PodKey, resource_version: str, roll_name: str) -> Json:
-    """Build an eviction of exactly the pod that was read: a delayed request must not evict a restored pod."""
-    annotations = {"annotations": {ROLL_ANNOTATION: roll_name}} if roll_name else {}
-    preconditions = {"uid": key.uid} | ({"resourceVersion": resource_version} if resource_version else {})
-    return {
-        "apiVersion": "policy/v1",
-        "kind": "Eviction",
-        "metadata": {"name": key.name, "namespace": key.namespace, **annotations},
-        "deleteOptions": {"preconditions": preconditions},
-    }
-
-
-def _expected_refusal(response: ApiResponse) -> EvictionResult | None:
-    """Classify an error response of the eviction API; None for an error that any other request can have.
-
-    Status 429 is that of a PodDisruptionBudget, or of too many requests; 500 is that of two PodDisruptionBudgets.
-    """
-    if response.status == HTTPStatus.NOT_FOUND:
-        return EvictionResult.GONE
-    if response.status == HTTPStatus.TOO_MANY_REQUESTS:
-        return EvictionResult.BLOCKED if "DisruptionBudget" in get_causes(response) else EvictionResult.THROTTLED
-    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR and _has_several_budgets(response):
-        return EvictionResult.MISCONFIGURED
-    return None
-
-
-def _has_several_budgets(response: ApiResponse) -> bool:
-    return "more than one PodDisruptionBudget" in get_str(response.body, "message")
