@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from memroll.detection.long_history import with_long_history
 from memroll.detection.prefilter import candidate_mask
 from memroll.detection.verdict import ContainerVerdict, verdict_for
 
@@ -68,10 +69,11 @@ class ReplayResult:
 def replay(trace: Trace, parameters: DetectionParameters, peers: Sequence[ContainerHistory]) -> ReplayResult:
     """Evaluate the trace at each interval that passes the prefilter, until it was suspected, confirmed and rolled."""
     result, evaluation = ReplayResult(), None
+    history = with_long_history(trace.history, parameters.long_step_s)
     evaluation_times_s = trace.evaluation_times_s(parameters.interval_s)
     candidates = candidate_mask(trace.history, parameters, evaluation_times_s)
     for at_s in evaluation_times_s[candidates].tolist():
-        evaluation = Evaluation(at_s, verdict_for(trace.history, parameters, at_s, peers))
+        evaluation = Evaluation(at_s, verdict_for(history, parameters, at_s, peers))
         result = result.with_evaluation(evaluation)
         if result.complete:
             return result

@@ -28,14 +28,26 @@ class ContainerHistory:
     """Load in any unit, such as CPU cores or requests per second. Empty if unknown."""
     oom_kills_s: tuple[float, ...] = ()
     """Times at which the kernel killed one of the container's processes."""
+    active_file: Series = EMPTY
+    """Active page cache in bytes: the part of the working set that the kernel can take back. Empty if unknown."""
+    swap: Series = EMPTY
+    """Swapped-out memory in bytes, which is not part of the working set. Empty if unknown."""
+    minima: Series = EMPTY
+    """Minimum of the RSS in each step of the long history; a step's time is its end. Empty if it was not read."""
+    maxima: Series = EMPTY
+    """Maximum of the RSS in the same steps."""
 
     def as_of(self, now_s: float, back_s: float = float("inf")) -> ContainerHistory:
-        """Return what was known at `now_s` of the `back_s` seconds before it."""
+        """Return what was known at `now_s` of the `back_s` seconds before it, and of the whole long history."""
         return replace(
             self,
             rss=self.rss.between(now_s - back_s, now_s),
             working_set=self.working_set.between(now_s - back_s, now_s),
             load=self.load.between(now_s - back_s, now_s),
+            active_file=self.active_file.between(now_s - back_s, now_s),
+            swap=self.swap.between(now_s - back_s, now_s),
+            minima=self.minima.until(now_s),
+            maxima=self.maxima.until(now_s),
             oom_kills_s=tuple(t for t in self.oom_kills_s if t <= now_s),
         )
 
@@ -46,6 +58,10 @@ class ContainerHistory:
             rss=self.rss.between(start_s, end_s),
             working_set=self.working_set.between(start_s, end_s),
             load=self.load.between(start_s, end_s),
+            active_file=self.active_file.between(start_s, end_s),
+            swap=self.swap.between(start_s, end_s),
+            minima=self.minima.between(start_s, end_s),
+            maxima=self.maxima.between(start_s, end_s),
             started_at_s=max(start_s, self.started_at_s),
             oom_kills_s=tuple(t for t in self.oom_kills_s if start_s < t <= end_s),
         )

@@ -21,6 +21,12 @@ WINDOWS_PER_DAY = 4
 """Windows in a day: 4 windows of the default 6 h. Also the ratio of the long window to the policy's own."""
 SHORT_WINDOWS_PER_WINDOW = 3
 """Ratio of the policy's window to the short one, which finds fast leaks: 2 h of 6 h (design note 0004)."""
+LONG_STEPS_PER_WINDOW = 6
+"""Steps of the long history in a window: an hour each, in a window of 6 h (design note 0023)."""
+LONG_LOOKBACK_WINDOWS = 56
+"""Length of the long history, in windows: two weeks of 6 h (design note 0023)..."""
+MAX_LONG_LOOKBACK_S = 14 * DAY_S
+"""...and at most this, in seconds: Prometheus keeps 15 days by default."""
 MIN_LEAD_ROLLS = 3.0
 """Minimum lead time, in roll durations: at least three times what a roll takes (design note 0003)."""
 
@@ -67,6 +73,16 @@ class DetectionParameters:
     def lookback_s(self) -> float:
         """Length of the history that an assessment uses."""
         return max(self.day_s, WINDOWS_PER_DAY * self.window_s) + self.window_s + self.for_s
+
+    @property
+    def long_step_s(self) -> float:
+        """Length of a step of the long history."""
+        return self.window_s / LONG_STEPS_PER_WINDOW
+
+    @property
+    def long_lookback_s(self) -> float:
+        """Length of the long history, which only containers near their limit are assessed with."""
+        return max(self.lookback_s, min(LONG_LOOKBACK_WINDOWS * self.window_s, MAX_LONG_LOOKBACK_S))
 
 
 def build_parameters(
