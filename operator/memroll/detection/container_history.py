@@ -19,7 +19,7 @@ class ContainerHistory:
     rss: Series
     """Anonymous memory in bytes, which a leak fills: for the trend."""
     working_set: Series
-    """Memory in bytes that counts against the limit: for the distance to it."""
+    """Memory in bytes that counts against the limit, active page cache included."""
     started_at_s: float
     """Start of the instance, in seconds since the epoch."""
     limit_bytes: int | None
@@ -36,6 +36,13 @@ class ContainerHistory:
     """Minimum of the RSS in each step of the long history; a step's time is its end. Empty if it was not read."""
     maxima: Series = EMPTY
     """Maximum of the RSS in the same steps."""
+    unreclaimable: Series = EMPTY
+    """Memory that the kernel can't take back, at the times of the working set; empty until it is computed."""
+
+    @property
+    def usage(self) -> Series:
+        """Memory in bytes that the distance to the limit is measured on."""
+        return self.unreclaimable if len(self.unreclaimable) else self.working_set
 
     def as_of(self, now_s: float, back_s: float = float("inf")) -> ContainerHistory:
         """Return what was known at `now_s` of the `back_s` seconds before it, and of the whole long history."""
@@ -46,6 +53,7 @@ class ContainerHistory:
             load=self.load.between(now_s - back_s, now_s),
             active_file=self.active_file.between(now_s - back_s, now_s),
             swap=self.swap.between(now_s - back_s, now_s),
+            unreclaimable=self.unreclaimable.between(now_s - back_s, now_s),
             minima=self.minima.until(now_s),
             maxima=self.maxima.until(now_s),
             oom_kills_s=tuple(t for t in self.oom_kills_s if t <= now_s),
@@ -60,6 +68,7 @@ class ContainerHistory:
             load=self.load.between(start_s, end_s),
             active_file=self.active_file.between(start_s, end_s),
             swap=self.swap.between(start_s, end_s),
+            unreclaimable=self.unreclaimable.between(start_s, end_s),
             minima=self.minima.between(start_s, end_s),
             maxima=self.maxima.between(start_s, end_s),
             started_at_s=max(start_s, self.started_at_s),

@@ -8,16 +8,21 @@ Therefore only the last part before the limit counts: growth that has lasted and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.api.quantity import format_mib, humanize_duration
 from memroll.detection import load_correlation, peers, seasonality
-from memroll.detection.growth_phase import GrowthPhase, measure_growth_phase
-from memroll.detection.lead_time import MAX_LEAD_WINDOWS, lead_time_s
+from memroll.detection.growth_phase import GrowthPhase, LongStairs, measure_growth_phase, measure_long_stairs
+from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s
+from memroll.detection.parameters import LONG_WINDOWS
 from memroll.detection.reasons import VerdictReason
-from memroll.detection.shape_checks import SHAPE_CHECKS
-from memroll.detection.time_to_limit import max_peak_bytes, time_to_limit_at_max_peak_s
+from memroll.detection.shape_checks import GROWS_AT_ALL, GROWTH_REASONS, SHAPE_CHECKS
+from memroll.detection.time_to_limit import (
+    max_peak_bytes,
+    time_to_limit_at_daily_peaks_s,
+    time_to_limit_at_max_peak_s,
+)
 from memroll.detection.window import TrendWindow
 
 if TYPE_CHECKING:
@@ -38,6 +43,8 @@ MIN_DURATION_AGE_RATIO = 0.5
 """...or this ratio of the container's age, if that is less."""
 WINDOW_RATIOS = (1.0, 1 / 3, 1 / 8)
 """Lengths of the windows that are checked, in windows of the policy (design note 0004)."""
+SLOW_WINDOW_RATIOS = LONG_WINDOWS
+"""Lengths of the windows that are checked for slow leaks, by the long history (design note 0023)."""
 SHORTEST_WINDOW_RATIO = 1 / 18
 """Length of a window that only caps the slope of the others (20 min of 6 h): it shows that the growth has slowed."""
 PEAK_WINDOWS = 1 / 8
@@ -54,12 +61,20 @@ MIN_PEER_PLATEAU_WINDOWS = 5 / 6
 """...and in windows (5 h of 6 h); the longer one counts."""
 MIN_PLATEAU_WINDOW_RATIO = 0.5
 """Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
+MIN_STAIR_WINDOWS = 0.5
+"""Minimum plateau of stairs whose next step is predicted, in windows: 3 h of 6 h. Chosen by hand."""
 MAX_PLATEAU_TIMES_LONGEST = 1.5
 """Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
 
-EXHAUSTION_CHECKS = tuple(c for c in SHAPE_CHECKS if c.reason is not VerdictReason.APPROACHING_PLATEAU)
-"""Checks of the shape. The caps on the slope cover growth that bends, and short windows are too noisy to project it."""
+EXHAUSTION_CHECKS = (
+    GROWS_AT_ALL,
+    *(c for c in SHAPE_CHECKS if c.reason not in (*GROWTH_REASONS, VerdictReason.APPROACHING_PLATEAU)),
+)
+"""Checks of the shape, without `growth.perHour`: close to the limit only the time to it counts.
+
+The caps on the slope cover growth that bends, and short windows are too noisy to project it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +111,16 @@ def check_exhaustion(
     nearest = Urgency(VerdictReason.TOO_FEW_SAMPLES, "too few recent samples", usage)
     if phase is None:
         return nearest
-    windows = [_window(history, parameters, r, at_s, peers) for r in (*WINDOW_RATIOS, SHORTEST_WINDOW_RATIO)]
-    for i, window in enumerate(windows[:-1]):
+    ratios = (*WINDOW_RATIOS, *SLOW_WINDOW_RATIOS, SHORTEST_WINDOW_RATIO)
+    windows = {r: _window(history, parameters, r, at_s, peers) for r in ratios}
+    for ratio in ratios[:-1]:
+        window = windows[ratio]
         if window.insufficient_data:
             continue
-        found = _check_window(window, windows[i + 1 :], phase, usage)
+        shorter = [windows[r] for r in ratios if r < ratio]
+        found = _check_window(window, shorter, phase, usage)
+        if found.due and ratio <= 1:
+            found = _unless_daily(found, windows[LONG_WINDOWS[0]])
         if found.due:
             return found
         if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or found.time_to_limit_s < nearest.time_to_limit_s:
@@ -122,7 +142,7 @@ def _window(
     at_s: float,
     peers: tuple[ContainerHistory, ...],
 ) -> TrendWindow:
-    warm_up_s = parameters.warm_up_s if ratio == 1.0 else SHORT_WARM_UP_RATIO * parameters.warm_up_s
+    warm_up_s = parameters.warm_up_s if ratio >= 1.0 else SHORT_WARM_UP_RATIO * parameters.warm_up_s
     return TrendWindow(history, parameters, ratio * parameters.window_s, at_s, peers, warm_up_s)
 
 
@@ -132,19 +152,51 @@ def _check_window(window: TrendWindow, shorter: list[TrendWindow], phase: Growth
         message = check.failure(window)
         if message is not None:
             return Urgency(check.reason, message, usage)
-    slope = min([window.trend.slope_bytes_per_s, *_slope_caps(shorter, phase)])
+    plateaus_s, stairs = (phase.plateau_s, phase.longest_plateau_s), None
+    if window.is_long:
+        stairs = measure_long_stairs(window.history, window.at_s, window.parameters.long_step_s)
+        plateaus_s = stairs.plateau_s, stairs.longest_plateau_s
+    slope = min([window.trend.slope_bytes_per_s, *_slope_caps(shorter, *plateaus_s)])
     if slope <= 0:
         return Urgency(VerdictReason.GROWTH_SLOWING, "the growth has stopped", usage)
     left_s = time_to_limit_at_max_peak_s(window, usage, slope)
     back_s = min(PEAK_TIMES_TO_LIMIT * left_s, window.parameters.window_s)
     usage = max(usage, max_peak_bytes(window.history, window.at_s, back_s))
     left_s = time_to_limit_at_max_peak_s(window, usage, slope)
+    if stairs is not None:
+        left_s = min(left_s, time_to_limit_at_daily_peaks_s(window, slope), _time_to_step_s(window, stairs, usage))
     found = Urgency(None, "", usage, left_s, lead_time_s(window, phase, left_s), window.trend)
     reason, message = _reason_not_due(window, phase, found)
     return found if reason is None else Urgency(reason, message, usage, left_s, found.lead_time_s, window.trend)
 
 
-def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase) -> list[float]:
+def _time_to_step_s(window: TrendWindow, stairs: LongStairs, usage: float) -> float:
+    """Return the time to the next step of a leak that grows in regular stairs, if it reaches the limit; else infinity.
+
+    Shorter stairs are as good as a line.
+    """
+    is_regular = stairs.shortest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * stairs.longest_plateau_s
+    is_long = stairs.longest_plateau_s >= MIN_STAIR_WINDOWS * window.parameters.window_s
+    if not (is_regular and is_long) or usage + stairs.step_bytes < (window.history.limit_bytes or 0):
+        return float("inf")
+    return max(0.0, stairs.shortest_plateau_s - stairs.plateau_s)
+
+
+def _unless_daily(found: Urgency, slow: TrendWindow) -> Urgency:
+    """Return a result that is not due if the usage follows that of the previous day, and its peaks are far off."""
+    if slow.insufficient_data or found.lead_time_s is None:
+        return found
+    slope = max(slow.trend.slope_bytes_per_s, MIN_SLOPE_BYTES_PER_S)
+    if not seasonality.tracks_previous_day(slow, slope):
+        return found
+    left_s = time_to_limit_at_daily_peaks_s(slow, slope)
+    if left_s <= found.lead_time_s:
+        return found
+    message = f"follows the day before, whose peaks reach the limit in {humanize_duration(left_s)}"
+    return replace(found, reason=VerdictReason.DAILY_PATTERN, message=message, time_to_limit_s=left_s)
+
+
+def _slope_caps(shorter: list[TrendWindow], plateau_s: float, longest_plateau_s: float) -> list[float]:
     """Return the upper confidence bounds of the shorter windows' slopes: the growth can't be faster than that now.
 
     A window shorter than twice the growth's own plateaus is ignored: it may lie within one.
@@ -152,8 +204,8 @@ def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase) -> list[float]:
     caps = []
     for window in shorter:
         may_be_paused = (
-            phase.longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
-            and phase.plateau_s <= MAX_PLATEAU_TIMES_LONGEST * phase.longest_plateau_s
+            longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
+            and plateau_s <= MAX_PLATEAU_TIMES_LONGEST * longest_plateau_s
         )
         if not may_be_paused and not window.insufficient_data:
             caps.append(window.trend.slope_ci_upper_bytes_per_s)

@@ -33,6 +33,8 @@ LOW_RATIO = 0.25
 """Ratio of the phase's rise below which its level does not count for the duration (`duration_s`)."""
 MIN_NEW_HIGH_RATIO = 0.02
 """Minimum ratio of the range of levels by which a level must exceed the highest one to be a new high."""
+NEWEST_STEPS = 4
+"""Number of newest steps of the long history that the next one is predicted from. Chosen by hand."""
 LONG_PHASE_RATIO = 0.5
 """Ratio of the last window from which on a phase is measured over the whole day instead: it began before the window."""
 
@@ -54,7 +56,7 @@ class GrowthPhase:
     previous_max_level_bytes: float
     """Highest level before the last two windows; 0 if there is no earlier history."""
     previous_max_usage_bytes: float
-    """Highest working set in the same time."""
+    """Highest usage in the same time."""
     plateau_s: float
     """Time since the last new high of the level."""
     longest_plateau_s: float
@@ -72,7 +74,7 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
     envelope = lower_envelope(rss, at_s - bins * width_s, at_s, bins=bins)
     times, levels = envelope.times_s + width_s / 2, envelope.values_bytes
     previous = levels[times <= at_s - 2 * window_s]
-    previous_usage = history.working_set.between(at_s - parameters.lookback_s, at_s - 2 * window_s)
+    previous_usage = history.usage.between(at_s - parameters.lookback_s, at_s - 2 * window_s)
     in_window, in_day = (times > times[-1] - back_s for back_s in (window_s, parameters.day_s))
     duration_s, start_age_s = _durations_s(times[in_window], levels[in_window], at_s)
     if duration_s >= LONG_PHASE_RATIO * (at_s - times[in_window][0]):
@@ -87,6 +89,36 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
         previous_max_usage_bytes=float(previous_usage.values.max()) if len(previous_usage) else 0.0,
         plateau_s=at_s - float(highs_s[-1]),
         longest_plateau_s=float(plateaus_s.max()) if plateaus_s.size else 0.0,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LongStairs:
+    """New highs of the long history, the steps of a leak that grows in stairs. Bytes and seconds."""
+
+    plateau_s: float
+    """Time since the last new high."""
+    longest_plateau_s: float
+    """Longest earlier time between two new highs."""
+    shortest_plateau_s: float
+    """Shortest of the newest times between two new highs; infinity with fewer than two."""
+    step_bytes: float
+    """Highest of the newest steps; 0 without any."""
+
+
+def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float) -> LongStairs:
+    """Measure the steps of the long history."""
+    minima = history.minima.until(at_s)
+    if not len(minima):
+        return LongStairs(0.0, 0.0, float("inf"), 0.0)
+    highs_s = _new_highs_s(minima.times_s - step_s, minima.values)
+    between_s, newest = np.diff(highs_s), slice(-NEWEST_STEPS, None)
+    levels = minima.values[np.searchsorted(minima.times_s - step_s, highs_s)]
+    return LongStairs(
+        plateau_s=at_s - float(highs_s[-1]),
+        longest_plateau_s=float(between_s.max()) if between_s.size else 0.0,
+        shortest_plateau_s=float(between_s[newest].min()) if between_s.size else float("inf"),
+        step_bytes=float(np.diff(levels)[newest].max()) if between_s.size else 0.0,
     )
 
 

@@ -50,7 +50,8 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
     if rule.fixed_s is not None:
         return max(rule.fixed_s, rule.min_s)
     age_s = window.at_s - history.started_at_s
-    auto_s = max(LEAD_RATIO_OF_DURATION * phase.duration_s, LEAD_RATIO_OF_START_AGE * phase.start_age_s)
+    duration_s = max(phase.duration_s, window.at_s - window.start_s) if window.is_long else phase.duration_s
+    auto_s = max(LEAD_RATIO_OF_DURATION * duration_s, LEAD_RATIO_OF_START_AGE * phase.start_age_s)
     if phase.duration_s >= LONG_GROWTH_WINDOWS * parameters.window_s:
         auto_s = max(auto_s, LONG_GROWTH_LEAD_WINDOWS * parameters.window_s)
     if not window.peers:

@@ -98,6 +98,24 @@ CONTEXT_CHECKS: tuple[Check, ...] = (
 """Checks against the container's past, its load and its peers, in the order in which they are evaluated."""
 
 
+LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
+    Check(
+        VerdictReason.WITHIN_PREVIOUS_RANGE,
+        seasonality.rise_above_earlier_minima_bytes,
+        lambda _: 0.0,
+        lambda n, _: f"{format_mib(-n)} below what it held before this window",
+    ),
+    Check(
+        VerdictReason.WEEKLY_PATTERN,
+        seasonality.rise_above_previous_week_bytes,
+        lambda window: MIN_NEW_HIGH_RISE_RATIO * window.trend.rise_bytes,
+        lambda n, m: f"{format_mib(n)} above the same time of the week before, a leak over {format_mib(m)}",
+    ),
+    *(check for check in CONTEXT_CHECKS if check.reason is VerdictReason.PEER_PLATEAUED),
+)
+"""Checks of a window of the long history, whose trend has no daily pattern."""
+
+
 def _growth_start_age_s(window: TrendWindow) -> float:
     """Return the age of the growth phase, in seconds."""
     phase = measure_growth_phase(window.history, window.parameters, window.at_s)
@@ -181,11 +199,18 @@ def check_window(window: TrendWindow, *, assume_near_limit: bool = False) -> Win
         message = check.failure(window)
         if message is not None:
             return WindowResult(window, check.reason, message)
+    if window.is_long:
+        return _check_context(window, LONG_CONTEXT_CHECKS)
     near = assume_near_limit or is_near_limit(window)
     if window.window_s < window.parameters.window_s and not near:
         message = "a short window counts only when the limit is near"
         return WindowResult(window, VerdictReason.NOT_SIGNIFICANT, message)
-    for check in (*CONTEXT_CHECKS, *(() if near else HISTORY_CHECKS)):
+    return _check_context(window, (*CONTEXT_CHECKS, *(() if near else HISTORY_CHECKS)))
+
+
+def _check_context(window: TrendWindow, checks: tuple[Check, ...]) -> WindowResult:
+    """Evaluate the checks of a window that has the shape of a leak."""
+    for check in checks:
         message = check.failure(window)
         if message is not None:
             return WindowResult(window, check.reason, message, has_leak_shape=True)
@@ -201,7 +226,7 @@ def check_windows(
     assume_near_limit: bool = False,
 ) -> Iterator[WindowResult]:
     """Check each window that has enough samples, the policy's own first."""
-    for window_s in parameters.windows_s:
+    for window_s in (*parameters.windows_s, *parameters.long_windows_s):
         window = TrendWindow(history, parameters, window_s, at_s, peers)
         if not window.insufficient_data:
             yield check_window(window, assume_near_limit=assume_near_limit)

@@ -27,6 +27,8 @@ LONG_LOOKBACK_WINDOWS = 56
 """Length of the long history, in windows: two weeks of 6 h (design note 0023)..."""
 MAX_LONG_LOOKBACK_S = 14 * DAY_S
 """...and at most this, in seconds: Prometheus keeps 15 days by default."""
+LONG_WINDOWS = (12, 56)
+"""Lengths of the windows of the long history, in windows: 3 days and two weeks of 6 h (design note 0023)."""
 MIN_LEAD_ROLLS = 3.0
 """Minimum lead time, in roll durations: at least three times what a roll takes (design note 0003)."""
 
@@ -63,6 +65,11 @@ class DetectionParameters:
     def windows_s(self) -> tuple[float, ...]:
         """Lengths of the windows in which a leak is looked for, the policy's own first."""
         return self.window_s, WINDOWS_PER_DAY * self.window_s, self.window_s / SHORT_WINDOWS_PER_WINDOW
+
+    @property
+    def long_windows_s(self) -> tuple[float, ...]:
+        """Lengths of the windows of the long history, the shorter one first."""
+        return tuple(w * self.window_s for w in LONG_WINDOWS if w * self.window_s <= self.long_lookback_s)
 
     @property
     def day_s(self) -> float:

@@ -15,6 +15,7 @@ from memroll.api.quantity import humanize_duration
 from memroll.detection.lower_envelope import MAX_BINS, MIN_BINS, lower_envelope
 from memroll.detection.process_restarts import process_lifetimes
 from memroll.detection.trend import median, median_of_sorted, pairwise_slopes
+from memroll.detection.unreclaimable import with_unreclaimable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,8 @@ def recent_peers(
 ) -> tuple[ContainerHistory, ...]:
     """Return the peers' process lifetimes as of `now_s`: a bounded number, those with the newest samples."""
     histories = (p.as_of(now_s, parameters.lookback_s) for p in peers if p.started_at_s <= now_s)
-    lifetimes = [part for p in histories for part in process_lifetimes(p, parameters) if len(part.rss)]
+    measured = (with_unreclaimable(p, parameters) for p in histories)
+    lifetimes = [part for p in measured for part in process_lifetimes(p, parameters) if len(part.rss)]
     return tuple(sorted(lifetimes, key=_newest_first)[:MAX_PEERS])
 
 
@@ -91,7 +93,7 @@ def describe_plateau(plateau_s: float) -> str:
 
 def ended_at_limit(peer: ContainerHistory, at_s: float) -> bool:
     """Return whether a peer's usage went up to its limit: it was killed, or is about to be."""
-    last = peer.working_set.until(at_s)
+    last = peer.usage.until(at_s)
     if not len(last) or not peer.limit_bytes:
         return bool(peer.oom_kills_s)
     return bool(last.values[-1] >= NEAR_LIMIT_RATIO * peer.limit_bytes) or bool(peer.oom_kills_s)

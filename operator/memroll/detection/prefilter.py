@@ -49,6 +49,8 @@ PREFILTER_WINDOWS = (
     PrefilterWindow(1 / 8, 0.5, near_limit_only=True),
 )
 """Windows of the prefilter: a quarter to a half of the growth threshold (design note 0004)."""
+MAX_PREDICTED_RATIO = 0.5
+"""Time within which a slow leak must reach its limit to be a candidate, as a ratio of the long history: a week."""
 MIN_SAMPLES = 3
 """Minimum number of samples in a window for a slope: a line through two of them is no evidence. Chosen by hand."""
 
@@ -59,12 +61,18 @@ def prefilter_windows_s(parameters: DetectionParameters) -> tuple[float, ...]:
 
 
 def is_candidate(
-    parameters: DetectionParameters, limit_bytes: int | None, usage_bytes: float, slopes: Sequence[float | None]
+    parameters: DetectionParameters,
+    limit_bytes: int | None,
+    usage_bytes: float,
+    slopes: Sequence[float | None],
+    slow_slopes: Sequence[float | None] = (),
 ) -> bool:
     """Return whether to assess a container with these slopes, in bytes per second, one per window; None: unknown."""
     threshold, usage_threshold = parameters.threshold_bytes_per_s, parameters.usage_threshold
     if threshold is None or all(s is None for s in slopes):
         return True  # the assessment reports what is missing
+    if limit_bytes is not None and _reaches_limit_soon(parameters, limit_bytes, usage_bytes, slow_slopes):
+        return True
     near = limit_bytes is not None and usage_bytes >= MIN_USAGE_RATIO_LONG_LEAD * limit_bytes
     if limit_bytes is not None and usage_threshold is not None and usage_bytes >= usage_threshold * limit_bytes:
         return True
@@ -72,6 +80,16 @@ def is_candidate(
         slope is not None and slope > window.min_slope_ratio * threshold and (near or not window.near_limit_only)
         for slope, window in zip(slopes, PREFILTER_WINDOWS, strict=True)
     )
+
+
+def _reaches_limit_soon(
+    parameters: DetectionParameters, limit_bytes: int, usage_bytes: float, slow_slopes: Sequence[float | None]
+) -> bool:
+    """Return whether a container near its limit would reach it, at a slope of days, while it can be predicted."""
+    if usage_bytes < MIN_USAGE_RATIO_LONG_LEAD * limit_bytes:
+        return False
+    ahead_s = MAX_PREDICTED_RATIO * parameters.long_lookback_s
+    return any(slope is not None and slope * ahead_s >= limit_bytes - usage_bytes for slope in slow_slopes)
 
 
 def prefilter_verdict(
@@ -98,14 +116,37 @@ def candidate_mask(
 ) -> NDArray[np.bool_]:
     """Return at which of these times a container is a candidate. Shape of the result: that of `times_s`."""
     slopes = [least_squares_slopes(history.rss, window_s, times_s) for window_s in prefilter_windows_s(parameters)]
+    slow = slow_slopes(history.rss, parameters, times_s)
     last = np.searchsorted(history.working_set.times_s, times_s, side="right") - 1
     usage = np.where(last >= 0, history.working_set.values[np.maximum(last, 0)], 0.0)
     return np.array(
         [
-            is_candidate(parameters, history.limit_bytes, float(u), [None if np.isnan(x) else float(x) for x in row])
-            for u, row in zip(usage, np.transpose(slopes), strict=True)
+            is_candidate(parameters, history.limit_bytes, float(u), _known(row), _known(slow_row))
+            for u, row, slow_row in zip(usage, np.transpose(slopes), np.transpose(slow), strict=True)
         ],
         dtype=np.bool_,
+    )
+
+
+def _known(slopes: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(x) else float(x) for x in slopes]
+
+
+def slow_slopes(series: Series, parameters: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Temporary."""
+    width = parameters.window_s / 12
+
+    def minimum(t):
+        end = np.searchsorted(series.times_s, t, side="right")
+        start = np.searchsorted(series.times_s, t - width, side="right")
+        v = np.append(series.values, np.inf)
+        idx = np.stack([start, np.maximum(end, start)], 1).ravel()
+        m = np.minimum.reduceat(v, np.minimum(idx, v.size - 1))[::2]
+        return np.where(end > start, m, np.nan)
+
+    now = minimum(times_s)
+    return np.array(
+        [(now - minimum(times_s - back * parameters.window_s)) / (back * parameters.window_s) for back in (4, 12)]
     )
 
 

@@ -40,6 +40,8 @@ class VerdictReason(StrEnum):
     """The same hours of the day before looked the same."""
     SCALED_DAILY_PATTERN = "ScaledDailyPattern"
     """The day before looked the same, but less steep."""
+    WEEKLY_PATTERN = "WeeklyPattern"
+    """The level was as high at the same time of the week before."""
     WITHIN_PREVIOUS_RANGE = "WithinPreviousRange"
     """The container has used as much before."""
     INSUFFICIENT_HISTORY = "InsufficientHistory"

@@ -21,6 +21,14 @@ SAME_TIME_WINDOWS = 1 / 8
 
 Chosen on the design set of `make bench-detect`, as are the other numbers of this module.
 """
+DAYS_PER_WEEK = 7
+"""Days after which a weekly pattern repeats."""
+SAME_TIME_OF_WEEK_DAYS = 0.5
+"""Days before and after the same time of the previous week that are compared: a whole day. Chosen by hand."""
+TRACKED_WINDOWS = 1 / 3
+"""Last part of the usage that is compared with the previous day, in windows: 2 h of 6 h. Chosen by hand."""
+MAX_TRACKED_LIMIT_RATIO = 0.01
+"""Maximum ratio of the difference to the limit for the usage to follow the previous day. Chosen by hand."""
 SAME_TIME_BINS = 4
 """Bins of that time."""
 PAST_LEVEL_QUANTILE = 0.95
@@ -52,6 +60,35 @@ def rise_above_past_day_bytes(window: TrendWindow) -> float:
     if not len(envelope):
         return float("inf")
     return window.level_bytes - float(np.quantile(envelope.values_bytes, PAST_LEVEL_QUANTILE))
+
+
+def rise_above_earlier_minima_bytes(window: TrendWindow) -> float:
+    """Return the level above the 95th percentile of the long history before this window; infinity without one."""
+    earlier = window.history.minima.between(window.valid_from_s, window.start_s)
+    if not len(earlier):
+        return float("inf")
+    return window.level_bytes - float(np.quantile(earlier.values, PAST_LEVEL_QUANTILE))
+
+
+def rise_above_previous_week_bytes(window: TrendWindow) -> float:
+    """Return the level above the highest one at the same time of the previous week; infinity without samples of it."""
+    centre_s = window.at_s - DAYS_PER_WEEK * window.parameters.day_s
+    around_s = SAME_TIME_OF_WEEK_DAYS * window.parameters.day_s
+    minima = window.history.minima.between(max(centre_s - around_s, window.valid_from_s), centre_s + around_s)
+    return window.level_bytes - float(minima.values.max()) if len(minima) else float("inf")
+
+
+def tracks_previous_day(window: TrendWindow, slope_bytes_per_s: float) -> bool:
+    """Return whether the usage of the last hours is that of the same hours of the previous day, plus a day's growth."""
+    parameters, usage = window.parameters, window.history.usage
+    back_s, day_s = TRACKED_WINDOWS * parameters.window_s, parameters.day_s
+    now = usage.between(window.at_s - back_s, window.at_s)
+    before_s = window.at_s - day_s
+    before = usage.between(before_s - 2 * back_s, before_s + back_s / 2)
+    if not len(now) or not len(before) or before.first_s > before_s - back_s:
+        return False
+    grown = slope_bytes_per_s * day_s + MAX_TRACKED_LIMIT_RATIO * (window.history.limit_bytes or 0)
+    return float(now.values.max()) <= float(before.values.max()) + grown
 
 
 def peak_of_similar_day_bytes(window: TrendWindow, usage_bytes: float, time_to_limit_s: float) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 
 from memroll.api.quantity import format_mib, format_rate
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.time_to_limit import recurring_peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,10 @@ MIN_LAST_THIRD_TO_EXPECTED_RATIO = 0.2
 """Minimum ratio of the last third's rise to the slope's rise in a third."""
 MAX_SLOWING_RATIO = 0.8
 """Maximum ratio of the slope to that of the window before for a plateau to be projected."""
+
+
+LAST_QUARTER_AGE_RATIO = 1 / 3
+"""Ratio of the time to the limit to the age in the last quarter of a predicted lifetime (design note 0023)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +71,18 @@ def slope_ci_lower(window: TrendWindow) -> float:
 
 
 def growth_threshold(window: TrendWindow) -> float:
-    """Return the policy's growth threshold, in bytes per second."""
-    assert window.parameters.threshold_bytes_per_s is not None, "a container without a threshold is not checked"
-    return window.parameters.threshold_bytes_per_s
+    """Return the growth threshold, in bytes per second: the policy's, or less for a slow leak close to its limit.
+
+    In a window of the long history, growth that reaches the limit within a third of the container's known age counts:
+    in the last quarter of its predicted lifetime.
+    """
+    threshold, limit = window.parameters.threshold_bytes_per_s, window.history.limit_bytes
+    assert threshold is not None, "a container without a threshold is not checked"
+    if not window.is_long or limit is None:
+        return threshold
+    age_s = min(window.at_s - window.valid_from_s, window.parameters.long_lookback_s)
+    distance = max(0.0, limit - recurring_peak_bytes(window))
+    return min(threshold, distance / (LAST_QUARTER_AGE_RATIO * max(age_s, 1.0)))
 
 
 def rise_bytes(window: TrendWindow) -> float:
@@ -109,6 +123,15 @@ def usable_limit_bytes(window: TrendWindow) -> float:
     return window.usable_limit_bytes
 
 
+GROWS_AT_ALL = Check(
+    VerdictReason.NOT_GROWING,
+    slope_ci_lower,
+    lambda _: 0.0,
+    lambda n, _: f"the slope's lower bound is {format_rate(n)}: it may not grow at all",
+)
+"""Check of a container near its limit, whatever `growth.perHour` is."""
+GROWTH_REASONS = (VerdictReason.NOT_GROWING, VerdictReason.NOT_SIGNIFICANT)
+"""Reasons of the checks that compare the slope with `growth.perHour`."""
 SHAPE_CHECKS: tuple[Check, ...] = (
     Check(
         VerdictReason.NOT_GROWING,

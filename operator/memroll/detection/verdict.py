@@ -22,6 +22,7 @@ from memroll.detection.peers import recent_peers
 from memroll.detection.process_restarts import process_lifetimes
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.time_to_limit import time_to_limit_s
+from memroll.detection.unreclaimable import with_unreclaimable
 from memroll.detection.window import MIN_COVERED_RATIO, TrendWindow
 
 if TYPE_CHECKING:
@@ -127,9 +128,10 @@ def verdict_for(
     not_assessable = _not_assessable(history, parameters, now_s)
     if not_assessable is not None:
         return not_assessable
+    history = with_unreclaimable(history, parameters)
     *earlier, current = process_lifetimes(history, parameters)
     others = (*recent_peers(peers, parameters, now_s), *earlier)
-    usage = float(history.working_set.values[-1])
+    usage = float(history.usage.values[-1])
     found = _from_trend(current, parameters, now_s, others, usage)
     if not is_above_threshold(history, parameters, now_s):
         return found
@@ -257,7 +259,7 @@ def is_above_threshold(history: ContainerHistory, parameters: DetectionParameter
     """Return whether the usage was at or above the usage threshold throughout the last `growth.for`."""
     if parameters.usage_threshold is None or history.limit_bytes is None:
         return False
-    samples = history.working_set
+    samples = history.usage
     first = int(np.searchsorted(samples.times_s, now_s - parameters.for_s, side="right")) - 1
     if first < 0:
         return False  # no samples from before that time yet

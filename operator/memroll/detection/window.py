@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from memroll.detection.lower_envelope import MIN_BINS, SAMPLES_PER_BIN, LowerEnvelope, lower_envelope
+from memroll.detection.lower_envelope import MAX_BINS, MIN_BINS, SAMPLES_PER_BIN, LowerEnvelope, lower_envelope
+from memroll.detection.parameters import WINDOWS_PER_DAY
+from memroll.detection.seasonal_slope import seasonal_envelope
 from memroll.detection.trend import Trend, fit_trend, median, median_of_sorted, pairwise_slopes
 
 if TYPE_CHECKING:
@@ -48,10 +50,16 @@ class TrendWindow:
         """Start of the window, not before the end of the warm-up."""
         return max(self.at_s - self.window_s, self.valid_from_s)
 
+    @property
+    def is_long(self) -> bool:
+        """True if the window is assessed by the long history."""
+        return self.window_s > WINDOWS_PER_DAY * self.parameters.window_s
+
     @cached_property
     def insufficient_data(self) -> str:
         """Description of the data that an assessment lacks; empty if there is enough."""
-        samples = self.history.rss.between(self.start_s, self.at_s)
+        series = self.history.minima if self.is_long else self.history.rss
+        samples = series.between(self.start_s, self.at_s)
         needed = MIN_BINS * SAMPLES_PER_BIN * MIN_COVERED_RATIO
         if len(samples) < needed:
             return f"{len(samples)} samples in the window of {self.window_s:.0f} s, at least {needed:.0f} needed"
@@ -63,7 +71,12 @@ class TrendWindow:
     @cached_property
     def envelope(self) -> LowerEnvelope:
         """Lower envelope of the anonymous memory."""
-        return lower_envelope(self.history.rss, self.start_s, self.at_s)
+        return self._envelope_of(self.start_s, self.at_s)
+
+    def _envelope_of(self, start_s: float, end_s: float) -> LowerEnvelope:
+        if self.is_long:
+            return seasonal_envelope(self.history.minima, start_s, end_s, self.parameters.day_s, MAX_BINS)
+        return lower_envelope(self.history.rss, start_s, end_s)
 
     @cached_property
     def trend(self) -> Trend:
@@ -76,7 +89,7 @@ class TrendWindow:
         start_s = max(self.start_s - self.window_s, self.valid_from_s)
         if self.start_s - start_s < MIN_COVERED_RATIO * self.window_s:
             return None
-        envelope = lower_envelope(self.history.rss, start_s, self.start_s)
+        envelope = self._envelope_of(start_s, self.start_s)
         return median_of_sorted(pairwise_slopes(envelope)) if len(envelope) >= MIN_BINS else None
 
     @property

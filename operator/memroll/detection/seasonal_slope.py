@@ -1,0 +1,67 @@
+"""Trend of the long history, without the daily pattern.
+
+Takes the minima of long steps, returns a lower envelope whose daily pattern is removed. The slope that it is removed
+with is the seasonal one: Hirsch, Slack and Smith, "Techniques of trend analysis for monthly water quality data", Water
+Resources Research 18 (1982): the median of the slopes of all pairs of the same season, here the same hour of different
+days. A load that repeats each day does not change it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memroll.detection.lower_envelope import LowerEnvelope, lower_envelope
+from memroll.detection.series import Series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MIN_DAYS = 2
+"""Minimum number of days for a daily pattern to be removed: with fewer, each hour has one value only."""
+
+
+def seasonal_envelope(minima: Series, start_s: float, end_s: float, day_s: float, bins: int) -> LowerEnvelope:
+    """Return the lower envelope of the minima in (start_s, end_s], without their daily pattern."""
+    inside = minima.between(start_s, end_s)
+    return lower_envelope(without_daily_pattern(inside, day_s), start_s, end_s, bins=bins)
+
+
+def without_daily_pattern(minima: Series, day_s: float) -> Series:
+    """Return the series without the pattern that repeats each day; unchanged if it is too short to have one."""
+    if len(minima) < 2 or (minima.last_s - minima.first_s) < (MIN_DAYS - 0.5) * day_s:  # noqa: PLR2004 - a pair
+        return minima
+    slope = seasonal_slope(minima, day_s)
+    if slope is None:
+        return minima
+    hours = _hours(minima, day_s)
+    level = minima.values - slope * (minima.times_s - minima.times_s[0])
+    pattern = np.zeros(_count(minima, day_s))
+    for hour in np.unique(hours):
+        pattern[hour] = np.median(level[hours == hour])
+    return Series(minima.times_s, minima.values - (pattern[hours] - np.median(level)))
+
+
+def seasonal_slope(minima: Series, day_s: float) -> float | None:
+    """Return the median slope of all pairs of the same hour, in bytes per second; None without such a pair."""
+    hours = _hours(minima, day_s)
+    slopes = [_pair_slopes(minima.times_s[hours == h], minima.values[hours == h]) for h in np.unique(hours)]
+    all_slopes = np.concatenate(slopes)
+    return float(np.median(all_slopes)) if all_slopes.size else None
+
+
+def _pair_slopes(times_s: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    older, newer = np.triu_indices(times_s.size, k=1)
+    return np.asarray((values[newer] - values[older]) / (times_s[newer] - times_s[older]), dtype=np.float64)
+
+
+def _count(minima: Series, day_s: float) -> int:
+    """Return the number of steps in a day."""
+    return max(1, round(day_s / minima.spacing_s))
+
+
+def _hours(minima: Series, day_s: float) -> NDArray[np.intp]:
+    """Return the step of the day of each minimum, from 0."""
+    count = _count(minima, day_s)
+    return np.asarray(np.floor((minima.times_s % day_s) / day_s * count + 0.5), dtype=np.intp) % count
