@@ -45,7 +45,7 @@ class Phase(StrEnum):
     SUCCEEDED = "Succeeded"
     """The pod was replaced."""
     FAILED = "Failed"
-    """The replacement is not complete. Changes are rolled back, unless the old pod is gone or `StillReleased`."""
+    """The replacement is not complete. Changes are rolled back, unless the old pod is gone, or still released."""
     ABORTED = "Aborted"
     """The roll was canceled, or is no longer needed; all changes are rolled back."""
 
