@@ -195,7 +195,7 @@ class FakeCluster:
         self.room_checks += 1
         return self.missing_room
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...] | None:
+    async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...] | None:
         self.autoscaler_reads += 1
         return self.autoscalers
 

@@ -489,4 +489,5 @@ def test_a_policy_without_effect_in_its_namespace_is_accepted_with_a_warning(clu
         return not warning
 
     wait_for(f"the warning {warning!r}", has_warned, timeout_s=60)
-    cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=body)
+    accepted = cluster.kubectl("apply", "--dry-run=server", "-f", "-", stdin=body)
+    assert "created (server dry run)" in accepted

@@ -22,4 +22,6 @@ def test_a_podroll_whose_creation_got_no_response_is_not_created_twice(cluster):
 
 
 def test_a_bug_that_puts_every_pod_at_risk_is_stopped_by_the_rate_limit(cluster):
-    run_short_case(cluster, "runaway")
+    found = run_short_case(cluster, "runaway")
+    assert found["pods"] > found["allowed per hour"] >= found["created"] > 0
+    assert found["events"] > 0

@@ -226,7 +226,7 @@ async def test_a_released_pod_is_deleted_with_the_podroll_that_owns_it(
     async def is_gone() -> bool:
         return await kube_cluster.get_pod(namespace, pod.key.name) is None
 
-    await wait_until(is_gone, "the garbage collector")
+    assert await wait_until(is_gone, "the garbage collector")
 
 
 async def test_no_write_changes_another_pod_of_the_same_name(

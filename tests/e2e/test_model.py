@@ -55,8 +55,8 @@ async def api(cluster: DemoCluster) -> AsyncIterator[KubeApi]:
         await connected.close()
 
 
-async def compare(api: KubeApi, image: str, *scenarios: Scenario) -> None:
-    """Run each scenario on the model and on the real cluster, there concurrently, and compare the observations."""
+async def assert_same_observations(api: KubeApi, image: str, *scenarios: Scenario) -> None:
+    """Run each scenario on the model and on the real cluster, there concurrently; fail if an observation differs."""
     real = await asyncio.gather(*(_run_on_real(api, image, s) for s in scenarios))
     for scenario, observed in zip(scenarios, real, strict=True):
         session = RecordedSession(ModelBackend.new(), [])
@@ -71,6 +71,7 @@ async def _run_on_real(api: KubeApi, image: str, scenario: Scenario) -> list[Any
     try:
         session = RecordedSession(RealBackend(api, name, image), [])
         await scenario(session)
+        assert session.observations, f"{scenario.__name__} observes nothing"
         return session.observations
     finally:
         with suppress(NotFoundError):
@@ -95,7 +96,7 @@ def surge_with_budget(budget_name: str, replicas: int) -> Scenario:
 
 
 async def test_a_released_pod_can_be_evicted_once_its_replacement_is_ready(api: KubeApi, service_image: str) -> None:
-    await compare(
+    await assert_same_observations(
         api,
         service_image,
         *(surge_with_budget(budget_name, replicas) for budget_name in BUDGETS for replicas in (1, 2)),
@@ -326,7 +327,7 @@ async def delete_namespace(session: RecordedSession) -> None:
 
 
 async def test_a_restored_pod_is_adopted_and_surplus_pods_are_deleted(api: KubeApi, service_image: str) -> None:
-    await compare(
+    await assert_same_observations(
         api,
         service_image,
         restore_before_ready,
@@ -338,7 +339,7 @@ async def test_a_restored_pod_is_adopted_and_surplus_pods_are_deleted(api: KubeA
 
 
 async def test_rollouts_and_scaling_do_not_count_a_released_pod(api: KubeApi, service_image: str) -> None:
-    await compare(
+    await assert_same_observations(
         api,
         service_image,
         roll_out_during_surge,
@@ -350,14 +351,14 @@ async def test_rollouts_and_scaling_do_not_count_a_released_pod(api: KubeApi, se
 
 
 async def test_the_garbage_collector_deletes_objects_without_owners(api: KubeApi, service_image: str) -> None:
-    await compare(
+    await assert_same_observations(
         api, service_image, delete_roll_of_released_pod, delete_roll_of_adopted_pod, delete_deployment, delete_namespace
     )
 
 
 async def test_with_an_exhausted_quota_there_is_no_replacement(api: KubeApi, service_image: str) -> None:
-    await compare(api, service_image, *map(surge_without_quota, BUDGETS))
+    await assert_same_observations(api, service_image, *map(surge_without_quota, BUDGETS))
 
 
 async def test_error_responses_are_the_same(api: KubeApi, service_image: str) -> None:
-    await compare(api, service_image, evict_unready_pods, create_two_budgets, send_stale_writes)
+    await assert_same_observations(api, service_image, evict_unready_pods, create_two_budgets, send_stale_writes)

@@ -11,6 +11,7 @@ from memroll.planning.candidate import Candidate, Context
 from memroll.planning.plan import make_plan
 from memroll.reconcile.snapshot import PolicySnapshot
 from memroll.reconcile.workload_lookup import WorkloadLookup
+from memroll.rolling.reasons import INTERNAL_ERROR
 from tests.builders import leak_verdict, policy_json
 from tests.model.cluster import NAMESPACE
 from tests.model.invariants import traces_of
@@ -61,7 +62,12 @@ def find_orphaned_pods(simulation: RollSimulation) -> list[str]:
 
 
 def is_restored_by_hand(simulation: RollSimulation, pod: Json) -> bool:
-    """Return whether a person restored a pod's label and deleted its roll: only unused annotations are left."""
-    rolls = {name_of(r) for r in simulation.server.list("podrolls")}
-    has_original_hash = labels_of(pod).get(HASH_LABEL) == annotations_of(pod).get(RELEASED_FROM)
-    return bool(controller_uid(pod)) and has_original_hash and annotations_of(pod).get(ROLL_ANNOTATION) not in rolls
+    """Return whether a person restored a pod's label, and then its roll was deleted or ended with a bug.
+
+    Orphaned pods are found by that label. Unused annotations are left and, after a bug, also what a drain has changed.
+    """
+    reasons = {name_of(r): r.get("status", {}).get("reason") for r in simulation.server.list("podrolls")}
+    if labels_of(pod).get(HASH_LABEL) != annotations_of(pod).get(RELEASED_FROM):
+        return False
+    roll = annotations_of(pod).get(ROLL_ANNOTATION)
+    return reasons.get(roll) == INTERNAL_ERROR or (bool(controller_uid(pod)) and roll not in reasons)

@@ -14,6 +14,7 @@ from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.detection.samples import PrefilterResult, QueryResult
 from memroll.reconcile.roll import StepContext, advance
+from memroll.reconcile.roll_bug import record_bug
 from memroll.rolling.orphans import restore_orphans
 from memroll.rolling.protocols import Clients
 from tests.builders import policy_json
@@ -37,7 +38,7 @@ from tests.model.objects import (
     service,
     uid_of,
 )
-from tests.model.simulated_process import SimulatedProcess
+from tests.model.simulated_process import BugError, SimulatedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,8 @@ ROLL_ANNOTATION = "memroll.dev/roll"
 TIMEOUT_S = 8
 """Replacement timeout of the rolls in seconds."""
 MAX_ROUNDS = 120
+SECONDS_WITH_BUG = 60
+"""Seconds between two attempts of a step that ends with a bug."""
 ORPHANS_EVERY = 10
 """Number of rounds between two restores of orphaned pods."""
 
@@ -110,7 +113,12 @@ class RollSimulation:
         policy = await cluster.get_policy(NAMESPACE, roll.spec.policy) if roll.spec.policy else None
         context = StepContext(leads=lambda: process.is_leader, uninstalling=self.uninstalling)
         policy_model = MemoryPolicy.read(policy) if policy else None
-        await advance(roll, policy_model, Clients(cluster, self), self.server.now, context)
+        try:
+            await advance(roll, policy_model, Clients(cluster, self), self.server.now, context)
+        except BugError as bug:
+            ended = await record_bug((NAMESPACE, name), bug, cluster, self.server.now, context)
+            if ended is not None and not ended.roll.active:
+                await restore_orphans(cluster, (NAMESPACE,), lambda: process.is_leader)
 
     async def read_gauge(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
         """Return the requests in flight on a draining pod, as Prometheus does."""
@@ -156,6 +164,14 @@ class RollSimulation:
         """Uninstall memroll: the second process rolls back every roll after the first has lost the Lease."""
         self.finish_step(0)
         self.processes[0].is_leader, self.uninstalling = False, "memroll is being uninstalled"
+
+    def break_method(self, process: int, method: str, executed: bool) -> None:  # noqa: FBT001 - a drawn value
+        """Give a process a bug in a method of its client."""
+        self.processes[process].break_method(method, executed=executed)
+
+    def mend(self, process: int) -> None:
+        """Remove the bug of a process."""
+        self.processes[process].mend()
 
     def set_leader(self, process: int, is_leader: bool) -> None:  # noqa: FBT001 - a drawn value
         self.processes[process].is_leader = is_leader and not (self.uninstalling and process == 0)
@@ -337,12 +353,17 @@ class RollSimulation:
         last, other = reversed(self.processes) if self.uninstalling else self.processes
         last.is_leader = True
         other.kill(executed=False)
+        other.mend()
         self.checker.end(other.name)
         last.send_all()
         for number in range(MAX_ROUNDS):
             self.cluster.run_round()
+            if last.broken:
+                self.server.seconds += SECONDS_WITH_BUG
             for roll in self.list_active_rolls():
                 self._run_step(last, name_of(roll))
+            if not self.list_active_rolls():
+                last.mend()  # every roll ends with the bug, and a released pod is restored at the latest without it
             if number % ORPHANS_EVERY == 0:
                 self._run_step(last, "")
             if not self.list_active_rolls() and not any(map(has_traces, self.cluster.list_undeleted_pods())):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.pod_writes import EVICTION_BURST, EVICTION_INTERVAL_S, KubePodWriter
@@ -30,6 +30,10 @@ THREAD_TIMEOUT_S = 30.0
 """Maximum time in seconds that a step may wait for a thread."""
 
 
+class BugError(Exception):
+    """Unexpected exception: none of memroll's own errors."""
+
+
 @dataclass
 class SimulatedProcess:
     """Process of memroll that runs one step at a time."""
@@ -40,6 +44,9 @@ class SimulatedProcess:
     step: str = ""
     is_leader: bool = True
     errors: list[MemrollError] = field(default_factory=list)
+    broken: str = ""
+    """Name of the client's method that has a bug."""
+    _mend: Callable[[], None] = lambda: None
     _task: asyncio.Task[None] | None = None
     _has_request: asyncio.Event = field(default_factory=asyncio.Event)
     _waiting: deque[tuple[ApiRequest, asyncio.Future[ApiResponse]]] = field(default_factory=deque)
@@ -91,6 +98,25 @@ class SimulatedProcess:
             self._execute(request)
         response.set_exception(ClusterUnavailableError("Timeout", f"{request.method} {request.path}: no response"))
         self._run_loop()
+
+    def break_method(self, name: str, *, executed: bool) -> None:
+        """Let each call of a client's method end with a bug, before or after its effect, until `mend`."""
+        self.mend()
+        original = getattr(self.cluster, name)
+
+        async def raise_bug(*args: Any, **kwargs: Any) -> None:
+            if executed:
+                await original(*args, **kwargs)
+            raise BugError(name)
+
+        self.broken, self._mend = name, lambda: setattr(self.cluster, name, original)
+        setattr(self.cluster, name, raise_bug)
+
+    def mend(self) -> None:
+        """Remove the bug, as a new version of memroll does."""
+        if self.broken:
+            self._mend()
+        self.broken = ""
 
     def kill(self, *, executed: bool) -> None:
         """Kill the process before or right after the execution of its next request."""

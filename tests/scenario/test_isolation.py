@@ -138,7 +138,7 @@ class Fleet:
     async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         return {}
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...]:
+    async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...]:
         return ()
 
     def _all(self, store: str, namespaces: Any) -> Iterator[dict[str, Any]]:

@@ -116,7 +116,7 @@ async def test_a_bug_triggered_by_one_roll_does_not_stop_the_cleanup_of_the_othe
     monkeypatch.setattr(RollController, "_step", fail_for_odd)
     assert await cleanup._roll_back_all(made.rolls, timeout_s=0.1) == ["PodRoll demo/odd"]
     assert cluster.rolls_json["even"]["status"]["reason"] == "Uninstalled"
-    assert "bug: the reconcile of demo/odd failed" in caplog.text
+    assert "bug: a step of PodRoll demo/odd failed" in caplog.text
     assert Key("demo", "odd") not in (await made.policies.list_keys()).keys
 
 

@@ -45,7 +45,7 @@ class Phase(StrEnum):
     SUCCEEDED = "Succeeded"
     """The pod was replaced."""
     FAILED = "Failed"
-    """The replacement is not complete. Changes are rolled back, unless the old pod is gone or `StillReleased`."""
+    """The replacement is not complete. Changes are rolled back, unless the old pod is gone, or still released."""
     ABORTED = "Aborted"
     """The roll was canceled, or is no longer needed; all changes are rolled back."""
 
@@ -198,6 +198,17 @@ class RollEffect(ApiModel):
     """Time at which the comparison was completed; unset until then."""
 
 
+class StepFailure(ApiModel):
+    """First of consecutive steps of the roll that an unexpected error has ended."""
+
+    reason: ShortText
+    """Cause as one CamelCase word: `InternalError`, a bug of memroll."""
+    message: Message = ""
+    """Cause as a sentence."""
+    since: Time
+    """Time of the first failed step."""
+
+
 class PodRollStatus(ApiModel):
     """Progress of the roll."""
 
@@ -233,6 +244,8 @@ class PodRollStatus(ApiModel):
     """Pod that replaces the rolled pod."""
     effect: RollEffect | None = None
     """Memory before and after the roll."""
+    step_failure: StepFailure | None = None
+    """Set while steps of the roll fail because of a bug of memroll; one that succeeds removes it."""
     times: PhaseTimes = PhaseTimes()
     """Times at which the phases began."""
 
@@ -266,10 +279,14 @@ class PodRoll(ApiModel):
 
     @property
     def has_used_budget(self) -> bool:
-        """True unless it was aborted, or rolled back while its pod was still there."""
+        """True unless it was aborted, or rolled back while its pod was still there.
+
+        Where a bug has ended the roll, nothing is known of an eviction that may have been sent: it counts.
+        """
         status = self.status
         if status.phase is Phase.FAILED:
-            return bool(status.times.verifying or status.restarted_at)
+            may_be_evicted = status.step_failure is not None and status.times.evicting
+            return bool(status.times.verifying or status.restarted_at or may_be_evicted)
         return status.phase is not Phase.ABORTED
 
     @property

@@ -1,4 +1,8 @@
-"""Label selectors of policies: as a query of the API server, and as a predicate on known labels."""
+"""Label selectors of policies: as a query of the API server, and as a predicate on known labels.
+
+`meets_requirement` is the rule for one label, also for the selectors of other objects: `clients.kube.services` and
+`model.placement` call it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from pydantic import Field, model_validator
 from memroll.api.base import ApiModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
 _LABEL_NAME = r"[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?"
 LabelKey = Annotated[str, Field(min_length=1, max_length=317, pattern=rf"^([a-z0-9.-]+/)?{_LABEL_NAME}$")]
@@ -23,6 +27,21 @@ class LabelOperator(StrEnum):
     NOT_IN = "NotIn"
     EXISTS = "Exists"
     DOES_NOT_EXIST = "DoesNotExist"
+
+
+def meets_requirement(labels: Mapping[str, str], key: str, operator: str, values: Container[object]) -> bool | None:
+    """Return whether labels meet a requirement on one label; None for an operator that is none of a selector's."""
+    match operator:
+        case LabelOperator.IN:
+            return labels.get(key) in values
+        case LabelOperator.NOT_IN:
+            return labels.get(key) not in values
+        case LabelOperator.EXISTS:
+            return key in labels
+        case LabelOperator.DOES_NOT_EXIST:
+            return key not in labels
+        case _:
+            return None
 
 
 class LabelRequirement(ApiModel):
@@ -57,15 +76,7 @@ class LabelRequirement(ApiModel):
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Return whether a pod with these labels meets the requirement."""
-        match self.operator:
-            case LabelOperator.IN:
-                return labels.get(self.key) in self.values
-            case LabelOperator.NOT_IN:
-                return labels.get(self.key) not in self.values
-            case LabelOperator.EXISTS:
-                return self.key in labels
-            case LabelOperator.DOES_NOT_EXIST:
-                return self.key not in labels
+        return bool(meets_requirement(labels, self.key, self.operator, self.values))
 
 
 class LabelSelector(ApiModel):

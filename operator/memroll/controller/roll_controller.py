@@ -7,6 +7,7 @@ The work queue calls `RollController.reconcile` with the key of a PodRoll, the r
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from memroll.errors import ConflictError, MemrollError
 from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler
 from memroll.reconcile.roll import StepContext
+from memroll.reconcile.roll_bug import record_bug
 from memroll.reporting import event_builder
 from memroll.rolling import orphans
 from memroll.rolling.observation import to_phase
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from memroll.controller.context import ControllerContext
+    from memroll.reconcile.roll import StepResult
 
 logger = logging.getLogger(__name__)
 
@@ -55,20 +58,31 @@ class RollController:
             return STANDBY_S
         with log_context(namespace=key.namespace, roll=key.name):
             try:
-                raw = await self.context.kubernetes.get_roll(*key)
-                if raw is None:
-                    await self.restore_orphans()
-                    return None
-                return await self._reconcile(PodRoll.read(raw))
+                return await self._reconcile(key)
             except ConflictError:
                 return AFTER_CONFLICT_S
-            except ValidationError as error:
-                logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
-                return None
             except MemrollError as error:
                 return after_error(error, "PodRoll", key)
 
-    async def _reconcile(self, roll: PodRoll) -> float | None:
+    async def _reconcile(self, key: Key) -> float | None:
+        raw = await self.context.kubernetes.get_roll(*key)
+        if raw is None:
+            await self.restore_orphans()
+            return None
+        try:
+            roll = PodRoll.read(raw)
+        except ValidationError as error:
+            logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
+            return None
+        try:
+            return await self._reconcile_valid(roll)
+        except MemrollError:
+            raise
+        except Exception as bug:  # it must be visible in the roll, which would otherwise stay active for good
+            logger.exception("bug: a step of PodRoll %s/%s failed", key.namespace, key.name)
+            return await self._record_bug(key, bug)
+
+    async def _reconcile_valid(self, roll: PodRoll) -> float | None:
         if not roll.active:
             return None
         if roll.namespace in self.context.excluded:
@@ -80,9 +94,30 @@ class RollController:
     async def _step(self, roll: PodRoll) -> float | None:
         context, policy = self.context, await self._get_policy(roll)
         clients = Clients(context.kubernetes, context.prometheus, context.reports)
-        step_context = StepContext(context.permissions, context.leads, context.uninstalling)
-        result = await roll_reconciler.advance(roll, policy, clients, context.now(), step_context)
-        after = result.roll
+        result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
+        return self._report(result, policy)
+
+    @property
+    def _step_context(self) -> StepContext:
+        return StepContext(self.context.permissions, self.context.leads, self.context.uninstalling)
+
+    async def _record_bug(self, key: Key, bug: Exception) -> float | None:
+        """Record a bug in the roll, report it once, and restore the pod of a roll that ends with it."""
+        context = self.context
+        result = await record_bug(key, bug, context.kubernetes, context.now(), self._step_context)
+        if result is None:
+            return None
+        policy = None
+        with suppress(Exception):  # perhaps this read is the bug: then only the Event of the policy is missing
+            policy = await self._get_policy(result.roll)
+        wait_s = self._report(result, policy)
+        if not result.roll.active:
+            await self.restore_orphans()
+        return wait_s
+
+    def _report(self, result: StepResult, policy: MemoryPolicy | None) -> float | None:
+        """Report a step in Events, log and metrics; return the seconds until the next one."""
+        context, after = self.context, result.roll
         context.events.publish(event_builder.roll_step_events(result.before, after, policy))
         if after.status != result.before:
             _log(after)

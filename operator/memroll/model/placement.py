@@ -11,6 +11,8 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memroll.api.selector import meets_requirement
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -29,17 +31,7 @@ class Requirement:
 
     def is_met(self, labels: Mapping[str, str]) -> bool | None:
         """Return whether labels meet the requirement; None for an operator that can't be decided here (Gt, Lt)."""
-        match self.operator:
-            case "In":
-                return labels.get(self.key) in self.values
-            case "NotIn":
-                return labels.get(self.key) not in self.values
-            case "Exists":
-                return self.key in labels
-            case "DoesNotExist":
-                return self.key not in labels
-            case _:
-                return None
+        return meets_requirement(labels, self.key, self.operator, self.values)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from memroll.reconcile.snapshot import PolicySnapshot
     from memroll.rolling.protocols import AutoscalerReader
 
+MAX_AGE_RATIO = 0.9
+"""Maximum age of known autoscalers as a ratio of the policy's interval. Chosen by hand: policies of a namespace share
+one read in each interval, and with the jitter of the interval no policy gets the result of its own last reconcile."""
+
 
 async def find_autoscalers(
     snapshot: PolicySnapshot, assessments: Sequence[Assessment], kubernetes: AutoscalerReader
@@ -24,5 +28,6 @@ async def find_autoscalers(
     workloads |= {f"{ref.kind}/{ref.name}" for ref in rolled if ref is not None}
     if not workloads:
         return ()
-    listed = await kubernetes.list_autoscalers(snapshot.policy.namespace)
+    max_age_s = MAX_AGE_RATIO * snapshot.policy.spec.interval.total_seconds()
+    listed = await kubernetes.list_autoscalers(snapshot.policy.namespace, max_age_s)
     return None if listed is None else tuple(a for a in listed if str(a.target) in workloads)

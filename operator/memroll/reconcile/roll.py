@@ -18,6 +18,7 @@ from memroll.rolling.observation import Observation, StepInput
 from memroll.rolling.observer import observe
 from memroll.rolling.reasons import STILL_RELEASED
 from memroll.rolling.state_machine import next_transition
+from memroll.rolling.step_failure import without_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,13 +71,15 @@ async def advance(
         observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
         step = StepInput(roll, observation, now, policy)
         transition, wait_s = next_transition(step), WAIT_S
-    _require_lease(context, "the step was written")
-    step = await _write(step, transition.status, clients.kubernetes)
+    require_lease(context, "the step was written")
+    status = transition.status if transition.actions else without_failure(transition.status)
+    step = await _write(step, status, clients.kubernetes)
     for action in transition.actions:
-        _require_lease(context, f"{action.name} was performed")
+        require_lease(context, f"{action.name} was performed")
         step, goes_on = await _perform(action, step, clients)
         if not goes_on:
             break
+    step = await _write(step, without_failure(step.status), clients.kubernetes)
     if not step.roll.active:
         return StepResult(before, step.roll, None)
     return StepResult(before, step.roll, 0.0 if step.status.phase != before.phase else wait_s)
@@ -91,7 +94,8 @@ def _unobservable(step: StepInput, error: TerminalError) -> Transition:
     return step.to_phase(Phase.FAILED, message, reason=reason)
 
 
-def _require_lease(context: StepContext, what: str) -> None:
+def require_lease(context: StepContext, what: str) -> None:
+    """Raise a RetryableError if this process no longer holds the Lease."""
     if not context.leads():
         raise RetryableError("NotLeader", f"the Lease was lost before {what}: the new leader continues the roll")
 

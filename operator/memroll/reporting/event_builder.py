@@ -20,7 +20,7 @@ from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
 from memroll.reporting.status import describe_missing_target
-from memroll.rolling.reasons import BLOCKED_BY_PDB, DRAIN_METRIC_MISSING, STILL_RELEASED
+from memroll.rolling.reasons import BLOCKED_BY_PDB, DRAIN_METRIC_MISSING, INTERNAL_ERROR, STILL_RELEASED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,7 +147,7 @@ def _blocked_events(blocked: Blocked) -> Iterator[Event]:
 
 def roll_step_events(before: PodRollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:
     """Build the Events of a step that changed a roll's status from `before` to its current one."""
-    for described in (_describe_step(before, roll), _describe_evidence(before, roll)):
+    for described in (_describe_step(before, roll), _describe_evidence(before, roll), _describe_failure(before, roll)):
         if described is None:
             continue
         type_, reason, text = described
@@ -161,6 +161,14 @@ def _describe_step(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, Eve
     if waits_for is not None:
         return EventType.WARNING, waits_for, f"Pod {roll.spec.pod_name}: {status.message}"
     return None if before.phase == status.phase else _describe_phase(roll)
+
+
+def _describe_failure(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
+    """Describe the first of consecutive steps that a bug has ended; None for all others."""
+    failure = roll.status.step_failure
+    if failure is None or before.step_failure is not None:
+        return None
+    return EventType.WARNING, EventReason.INTERNAL_ERROR, f"The roll of pod {roll.spec.pod_name}: {failure.message}"
 
 
 def _describe_evidence(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
@@ -199,7 +207,8 @@ def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
 
 def _is_restored(status: PodRollStatus) -> bool:
     """Return whether the pod of a failed roll was released and is restored: it is neither gone nor still released."""
-    return status.release is not None and status.times.verifying is None and status.reason != STILL_RELEASED
+    is_unknown = status.reason in (STILL_RELEASED, INTERNAL_ERROR)
+    return status.release is not None and status.times.verifying is None and not is_unknown
 
 
 def _begins_eviction_of_replaced_pod(status: PodRollStatus) -> bool:

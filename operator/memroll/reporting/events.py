@@ -56,7 +56,8 @@ class EventReason(StrEnum):
     CANNOT_KEEP_UP = "CannotKeepUp"
     """Budgets, concurrency or maintenance windows leave too little time for all rolls; the message has the remedy."""
     INTERNAL_ERROR = "InternalError"
-    """A bug of memroll ended the reconcile of the policy; memroll retries, and its log has the details."""
+    """A bug of memroll ended the reconcile of a policy or a step of a roll; memroll retries, and its log has the
+    details."""
     POLICY_MISCONFIGURED = "PolicyMisconfigured"
     """A setting of the policy can't have its effect; the message has the remedy."""
     POLICY_INVALID = "PolicyInvalid"

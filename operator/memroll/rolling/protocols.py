@@ -59,7 +59,7 @@ class PlacementReader(Protocol):
 class AutoscalerReader(Protocol):
     """Reads the autoscalers of a namespace. A kind that may not be read counts as absent; None: a temporary error."""
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...] | None: ...
+    async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...] | None: ...
 
 
 class PodWriter(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -78,3 +79,53 @@ async def test_a_bug_in_decoding_fails_no_reconcile(
     monkeypatch.setattr(autoscalers, "_describe_vertical", fail)
     assert await kinds(api) is None
     assert "bug: decoding the autoscalers of namespace ai failed" in caplog.text
+
+
+class Clock:
+    """Monotonic clock that the test advances."""
+
+    seconds = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def test_the_policies_of_a_namespace_share_one_read_in_each_interval(server: FakeApi, api: KubeApi) -> None:
+    add_all(server)
+    clock = Clock()
+    reader = KubeAutoscalerReader(api, clock)
+    first = await asyncio.gather(*(reader.list_autoscalers("ai", 270) for _ in range(4)))
+    clock.seconds = 269
+    again = await reader.list_autoscalers("ai", 270)
+    assert [*first, again] == [first[0]] * 5
+    assert len(server.requests) == 3
+    clock.seconds = 285
+    await reader.list_autoscalers("ai", 270)
+    assert len(server.requests) == 6, "the next interval, with its jitter"
+    await reader.list_autoscalers("web", 270)
+    assert len(server.requests) == 9, "another namespace"
+    await reader.list_autoscalers("ai", 0)
+    assert len(server.requests) == 12
+
+
+async def test_a_read_that_failed_is_not_kept(server: FakeApi, api: KubeApi) -> None:
+    add_all(server)
+    server.faults.append(Fault("500", path="verticalpodautoscalers", times=3))
+    reader = KubeAutoscalerReader(api, Clock())
+    assert await reader.list_autoscalers("ai", 270) is None
+    assert len(await reader.list_autoscalers("ai", 270) or ()) == 3
+
+
+async def test_the_number_of_known_autoscalers_is_bounded(
+    server: FakeApi, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each namespace counts as one more, so that empty ones are bounded as well."""
+    monkeypatch.setattr(autoscalers, "MAX_KNOWN", 9)
+    for namespace in ("a", "b", "c"):
+        add_all(server, namespace)
+    reader = KubeAutoscalerReader(api, Clock())
+    for namespace in ("a", "b", "c", "b"):
+        await reader.list_autoscalers(namespace, 270)
+    assert len(server.requests) == 9, "that of b is known"
+    await reader.list_autoscalers("a", 270)
+    assert len(server.requests) == 12, "that of a was forgotten"

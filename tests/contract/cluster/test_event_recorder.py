@@ -213,6 +213,7 @@ async def test_draining_ends_at_its_timeout(server: FakeApi, recorder: EventReco
     recorder.publish([blocked_event()])
     async with asyncio.timeout(4):
         await recorder.drain(0.1)
+    assert stored(server) == [], "the request still hangs"
 
 
 async def test_memory_is_bounded(recorder: EventRecorder) -> None:

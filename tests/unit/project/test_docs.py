@@ -56,6 +56,24 @@ def test_links_have_a_target(page):
     assert [t for t in targets if t and not ((ROOT / page).parent / t).exists()] == []
 
 
+@pytest.mark.parametrize(
+    "page", sorted(p.relative_to(ROOT).as_posix() for p in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+)
+def test_tests_that_are_named_exist(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = re.findall(r"\btests/[\w./-]*\w/?", text)
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_each_promise_about_faults_and_tenants_names_a_test():
+    for page in ("faults", "hardening"):
+        text = (ROOT / f"docs/{page}.md").read_text(encoding="utf-8")
+        (table,) = re.findall(r"\n\| Promise \| Tests \|\n\|[- |]+\n((?:\|.*\n)+)", text)
+        rows = table.splitlines()
+        assert len(rows) > 5
+        assert [row for row in rows if "`tests/" not in row.rpartition(" | ")[2]] == []
+
+
 def test_the_readme_names_only_make_targets_that_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"`make ([a-z-]+)", (ROOT / "README.md").read_text(encoding="utf-8")):

@@ -32,7 +32,8 @@ class Namespace:
     def __init__(self):
         self.reads = []
 
-    async def list_autoscalers(self, namespace):
+    async def list_autoscalers(self, namespace, max_age_s):
+        assert max_age_s == 4.5, "less than the interval of 5 s with its jitter"
         self.reads.append(namespace)
         return (HPA, OTHER, VPA)
 

@@ -6,9 +6,13 @@ After a temporary error none is known, so that a status keeps those that it name
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
+from memroll import clock
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import get_controller
@@ -17,7 +21,7 @@ from memroll.model.autoscalers import Autoscaler
 from memroll.model.pod_names import WorkloadName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from memroll.clients.kube.api_client import Json, KubeApi
 
@@ -25,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 MAX_SOURCES_NAMED = 5
 """Maximum number of metrics that the message about one autoscaler names. Chosen by hand."""
+MAX_KNOWN = 20_000
+"""Maximum number of autoscalers and namespaces that are kept together, a few MiB. Chosen by hand."""
 MAX_SOURCE_CHARS = 40
 """Maximum length of the name of a metric in that message, in characters. Chosen by hand."""
 
@@ -38,17 +44,45 @@ _FALSE = frozenset({"0", "f", "F", "false", "False", "FALSE"})
 _RESOURCE_FIELDS = {"Resource": "resource", "ContainerResource": "containerResource"}
 
 
+@dataclass(frozen=True, slots=True)
+class KnownAutoscalers:
+    """Autoscalers of one namespace, with the time at which they were read."""
+
+    read_s: float
+    autoscalers: tuple[Autoscaler, ...]
+
+
 class KubeAutoscalerReader:
-    """Reads the autoscalers of one namespace."""
+    """Reads the autoscalers of one namespace, and keeps them for its other policies."""
 
-    def __init__(self, api: KubeApi) -> None:
-        self._api = api
+    def __init__(self, api: KubeApi, monotonic: Callable[[], float] = clock.elapsed_s) -> None:
+        self._api, self._monotonic = api, monotonic
+        self._known: dict[str, KnownAutoscalers] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def list_autoscalers(self, namespace: str) -> tuple[Autoscaler, ...] | None:
-        """Return all autoscalers that change pods, with three list requests; None after a temporary error.
+    async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...] | None:
+        """Return all autoscalers that change pods; None after a temporary error. Never raises memroll's errors.
 
-        Never raises memroll's errors.
+        Three list requests, unless they are known already: then their age is at most `max_age_s`.
         """
+        lock = self._locks.setdefault(namespace, asyncio.Lock())
+        async with lock:  # the policies of a namespace are often reconciled at once
+            known, now_s = self._known.get(namespace), self._monotonic()
+            if known is not None and now_s - known.read_s < max_age_s:
+                return known.autoscalers
+            found = await self._read(namespace)
+            if found is not None:
+                self._remember(namespace, KnownAutoscalers(now_s, found))
+            return found
+
+    def _remember(self, namespace: str, read: KnownAutoscalers) -> None:
+        """Keep the result, and forget the oldest ones beyond the limit."""
+        self._known.pop(namespace, None)
+        self._known[namespace] = read
+        while len(self._known) + sum(len(k.autoscalers) for k in self._known.values()) > MAX_KNOWN:
+            del self._known[next(iter(self._known))]
+
+    async def _read(self, namespace: str) -> tuple[Autoscaler, ...] | None:
         try:
             scaled = await self._list(namespace, *_SCALED_OBJECTS)
             hpas, vpas = await self._list(namespace, *_HPAS), await self._list(namespace, *_VPAS)

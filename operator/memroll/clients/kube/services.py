@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll.api.pod_roll import Detachment
+from memroll.api.selector import meets_requirement
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE
@@ -186,13 +187,5 @@ def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
 
 def _matches(expression: Json, labels: Mapping[str, str]) -> bool:
     key, given = get_str(expression, "key"), expression.get("values")
-    values = given if isinstance(given, list) else []
-    match get_str(expression, "operator"):
-        case "In":
-            return labels.get(key) in values
-        case "NotIn":
-            return labels.get(key) not in values
-        case "Exists":
-            return key in labels
-        case _:
-            return key not in labels
+    is_met = meets_requirement(labels, key, get_str(expression, "operator"), given if isinstance(given, list) else [])
+    return key not in labels if is_met is None else is_met
