@@ -13,7 +13,7 @@ from memroll.api.evidence import EvidenceSection
 from memroll.api.pod_roll import EffectResult, Phase
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
-from memroll.detection.assessment import describe_growth
+from memroll.detection.assessment import OTHER_MEMORY_REMEDY, describe_growth
 from memroll.detection.reasons import VerdictReason
 from memroll.errors import InternalError, PrometheusUnavailableError, TerminalError
 from memroll.evidence.describe import describe_evidence
@@ -118,11 +118,18 @@ def _assessment_events(policy: Regarding, assessment: Assessment) -> Iterator[Ev
         named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
         subject = f"{pod.uid}/{container.name}"
         yield Event(policy, EventType.WARNING, reason, named, subject)
+    elif assessment.is_reported_only:
+        text = f"Container {container.name} runs out of memory outside of its processes: {assessment.message}; "
+        text += f"{OTHER_MEMORY_REMEDY}. With exhaustion.otherMemory: Roll its pod would be rolled"
+        yield Event(pod, EventType.WARNING, EventReason.OTHER_MEMORY_GROWS, text, container.name)
+        named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
+        subject = f"{pod.uid}/{container.name}"
+        yield Event(policy, EventType.WARNING, EventReason.OTHER_MEMORY_GROWS, named, subject)
     elif verdict.is_suspected:
-        text = f"Container {container.name} may leak: {verdict.message}"
+        text = f"Container {container.name} may leak: {assessment.message}"
         yield Event(pod, EventType.NORMAL, EventReason.LEAK_SUSPECTED, text, container.name)
     elif verdict.is_inconclusive and verdict.reason in EVENTED_REASONS:
-        text = f"Container {container.name} can't be assessed: {verdict.message}"
+        text = f"Container {container.name} can't be assessed: {assessment.message}"
         yield Event(pod, EventType.WARNING, EventReason.INSUFFICIENT_DATA, text, f"{container.name}/{verdict.reason}")
 
 

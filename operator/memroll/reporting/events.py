@@ -21,6 +21,8 @@ class EventReason(StrEnum):
     """A container is about to reach its memory limit, or is above `usageThreshold`; the cause may not be a leak."""
     LEAK_CONFIRMED = "LeakConfirmed"
     """A container leaks memory; its pod will be rolled before it reaches the limit."""
+    OTHER_MEMORY_GROWS = "OtherMemoryGrows"
+    """Memory outside of a container's processes grows up to its limit; the policy reports this and rolls nothing."""
     ROLL_ANNOUNCED = "RollAnnounced"
     """A PodRoll was created; the pod is going to be replaced."""
     EVIDENCE_CAPTURED = "EvidenceCaptured"
