@@ -51,7 +51,7 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         return outcome
     try:
         selection = await _select_pods(snapshot, kubernetes)
-        pods = with_effective_limits(selection.pods, policy.spec)
+        pods = await _with_limits(snapshot, selection.pods, kubernetes)
         found = find_misconfigurations(policy.spec, pods, snapshot.permissions, now)
         outcome = replace(outcome, misconfigurations=found)  # also of a reconcile that fails later
         durations = RollDurations.measure(
@@ -120,6 +120,12 @@ async def _also_selected(pods: Sequence[Pod], other: MemoryPolicy, kubernetes: K
     if other.spec.selector is not None:
         return {p.key.uid for p in pods if other.spec.selector.matches(p.labels)}
     return {p.key.uid for p in await _list_pods(other, kubernetes)} if pods else set()
+
+
+async def _with_limits(snapshot: PolicySnapshot, pods: Sequence[Pod], kubernetes: KubernetesClient) -> tuple[Pod, ...]:
+    """Return the pods with the limits that count. Nodes are read only where that is permitted."""
+    allocatable = await kubernetes.list_node_memory() if pods and snapshot.permissions.nodes else {}
+    return with_effective_limits(pods, snapshot.policy.spec, allocatable)
 
 
 def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:
