@@ -13,6 +13,7 @@ from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, Short
 from memroll.api.conditions import Condition
 from memroll.api.evidence import EvidenceSpec
 from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
+from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_SUGGESTIONS, ExitedContainer, LimitSuggestion
 from memroll.api.memory_limit import MemoryLimitField
 from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, UsageThreshold
 from memroll.api.roll_spec import RollPolicy
@@ -235,6 +236,10 @@ class PolicyStatus(ApiModel):
     """Leak ledger: known leaks by revision and image, newest first."""
     autoscalers: tuple[WorkloadAutoscaler, ...] = Field(default=(), max_length=MAX_AUTOSCALERS)
     """Autoscalers of workloads whose pods are at risk, suspected or being rolled."""
+    suggestions: tuple[LimitSuggestion, ...] = Field(default=(), max_length=MAX_SUGGESTIONS)
+    """Suggested values for `exhaustion.limit`. They are never applied."""
+    exits: tuple[ExitedContainer, ...] = Field(default=(), max_length=MAX_EXITED_CONTAINERS)
+    """Exits of containers that were restarted in place, from which the suggestions are derived."""
 
 
 class MemoryPolicy(ApiModel):

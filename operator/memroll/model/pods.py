@@ -73,6 +73,21 @@ class PodKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerExit:
+    """Exit of the previous instance of a container, which was restarted in place after it ended with an error."""
+
+    id: str
+    """The runtime's ID of the ended instance, without its scheme."""
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def lifetime_s(self) -> float:
+        """Seconds for which the instance was running."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
 class LoweredLimit:
     """Origin of a limit that counts instead of that of the container."""
 
@@ -104,6 +119,8 @@ class Container:
     """The declared TCP ports."""
     lowered: LoweredLimit | None = None
     """Origin of the limit if it is not the container's own; None: it is."""
+    last_exit: ContainerExit | None = None
+    """Exit of the previous instance; None if there was none, it was OOM-killed, or something else stopped it."""
 
 
 @dataclass(frozen=True, slots=True)

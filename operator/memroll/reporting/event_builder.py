@@ -19,6 +19,7 @@ from memroll.errors import InternalError, PrometheusUnavailableError, TerminalEr
 from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
+from memroll.reporting.limit_suggestions import new_suggestions
 from memroll.reporting.status import describe_missing_target
 from memroll.rolling.reasons import BLOCKED_BY_PDB, DRAIN_METRIC_MISSING, STILL_RELEASED
 
@@ -70,6 +71,7 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
         yield Event(policy, EventType.WARNING, EventReason.POLICY_MISCONFIGURED, text, found.reason.value)
     for assessment in outcome.assessments:
         yield from _assessment_events(policy, assessment)
+    yield from _suggestion_events(policy, outcome)
     for blocked in outcome.plan.blocked:
         if blocked.candidate.due and blocked.gate not in GATES_WITHOUT_EVENTS:
             yield from _blocked_events(blocked)
@@ -82,6 +84,14 @@ def invalid_policy_event(namespace: str, name: str, uid: str, message: str) -> E
     """Build the Event about a policy that can't be read."""
     regarding = Regarding(API_VERSION, "MemoryPolicy", namespace, name, uid)
     return Event(regarding, EventType.WARNING, EventReason.POLICY_INVALID, message, "Invalid")
+
+
+def _suggestion_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
+    """Build the Events about new suggestions, one for each container."""
+    for suggestion in new_suggestions(outcome):
+        text = f"{suggestion.workload}, container {suggestion.container}: {suggestion.message}"
+        subject = f"{suggestion.workload}/{suggestion.container}"
+        yield Event(policy, EventType.NORMAL, EventReason.LIMIT_SUGGESTED, text, subject)
 
 
 def _pace_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:

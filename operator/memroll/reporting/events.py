@@ -23,6 +23,8 @@ class EventReason(StrEnum):
     """A container leaks memory; its pod will be rolled before it reaches the limit."""
     OTHER_MEMORY_GROWS = "OtherMemoryGrows"
     """Memory outside of a container's processes grows up to its limit; the policy reports this and rolls nothing."""
+    LIMIT_SUGGESTED = "LimitSuggested"
+    """Containers exited three times near one usage; the message has the value to set `exhaustion.limit` to."""
     ROLL_ANNOUNCED = "RollAnnounced"
     """A PodRoll was created; the pod is going to be replaced."""
     EVIDENCE_CAPTURED = "EvidenceCaptured"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod
     from memroll.planning.misconfiguration import Misconfiguration
+    from memroll.reporting.limit_suggestions import MeasuredExit
 
 
 NO_PLAN = Plan()
@@ -66,6 +67,8 @@ class Outcome:
     """Names of the older policies that keep these pods although they are suspended."""
     evicted_pods: tuple[Pod, ...] = ()
     """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
+    measured_exits: tuple[MeasuredExit, ...] = ()
+    """Exits of containers whose usage was read in this reconcile."""
     autoscalers: tuple[Autoscaler, ...] | None = ()
     """Autoscalers of the workloads whose pods are at risk, suspected or being rolled; None: not known now."""
 

@@ -29,6 +29,7 @@ from memroll.api.quantity import humanize_duration
 from memroll.errors import PrometheusUnavailableError, TerminalError
 from memroll.planning.gate_result import MAX_GATE_MESSAGE_CHARS
 from memroll.reporting.leak_ledger import update_ledger
+from memroll.reporting.limit_suggestions import find_suggestions, update_exits
 from memroll.reporting.outcome import PodState, state_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ MAX_CONFLICTS_NAMED = 5
 def build_status(outcome: Outcome) -> PolicyStatus:
     """Return the complete new status; after an error, keep the parts that could not be determined again."""
     old = outcome.policy.status
+    exits = update_exits(old.exits, outcome)
     new = PolicyStatus(
         observed_generation=outcome.policy.generation,
         conditions=merge_conditions(old.conditions, _conditions(outcome)),
@@ -61,6 +63,8 @@ def build_status(outcome: Outcome) -> PolicyStatus:
         time_to_limit=_time_to_limit(outcome),
         ledger=old.ledger if outcome.error else update_ledger(old.ledger, outcome),
         autoscalers=_autoscalers(outcome),
+        exits=exits,
+        suggestions=old.suggestions if outcome.error else find_suggestions(exits, outcome),
     )
     if outcome.error is None:
         return new
