@@ -73,6 +73,8 @@ class FakeCluster:
         self.missing_room = ""
         """Reason for which a second copy of a pod can't be scheduled; empty: none."""
         self.room_checks = 0
+        self.node_memory: dict[str, int] = {}
+        """Allocatable bytes of the nodes, by name."""
         self.autoscalers: tuple[Autoscaler, ...] | None = ()
         self.autoscaler_reads = 0
         self.detached: dict[str, dict[str, str]] = {}
@@ -194,6 +196,9 @@ class FakeCluster:
         assert hash_label == "pod-template-hash"
         self.room_checks += 1
         return self.missing_room
+
+    async def list_node_memory(self) -> dict[str, int]:
+        return dict(self.node_memory)
 
     async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...] | None:
         self.autoscaler_reads += 1

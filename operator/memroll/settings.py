@@ -27,6 +27,7 @@ class Settings(BaseModel):
     allow_restart: bool = Field(default=False, description="True if memroll has the permission to patch workloads.")
     allow_logs: bool = Field(default=True, description="True if memroll has the permission to read logs.")
     allow_evidence_http: bool = Field(default=True, description="True if memroll may fetch memory reports from pods.")
+    allow_nodes: bool = Field(default=False, description="True if the allocatable memory of nodes counts as a limit.")
     http_host: str = Field(default="")
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_name: str = Field(default="memroll")

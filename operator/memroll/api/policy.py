@@ -13,6 +13,8 @@ from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, Short
 from memroll.api.conditions import Condition
 from memroll.api.evidence import EvidenceSpec
 from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
+from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_SUGGESTIONS, ExitedContainer, LimitSuggestion
+from memroll.api.memory_limit import MemoryLimitField
 from memroll.api.quantity import AutoOrDuration, Duration, Growth, GrowthRate, LeadTime, UsageThreshold
 from memroll.api.roll_spec import RollPolicy
 from memroll.api.selector import LabelSelector
@@ -55,13 +57,26 @@ class LoadSpec(ApiModel):
     """Name of a counter in Prometheus with the labels `namespace` and `pod`, such as `http_requests_total`."""
 
 
+class OtherMemory(StrEnum):
+    REPORT = "Report"
+    """Report a container whose memory grows outside of its processes' own, roll nothing for it."""
+    ROLL = "Roll"
+    """Also roll its pod before the limit is reached."""
+
+
 class ExhaustionSpec(ApiModel):
-    """Time at which a leaking pod is rolled."""
+    """Memory limit that is predicted, and the time before it at which a pod is rolled."""
 
     lead_time: LeadTime = AutoOrDuration()
     """Time before the predicted limit at which a pod is rolled. `Auto`: a quarter of the duration of the memory's
     growth phase, at most a third of `growth.window` (2h of 6h), at least three times the duration of a roll of this
     workload."""
+    limit: MemoryLimitField | None = None
+    """Memory at which the watched containers die, if that is below their memory limit, or if they have none: a
+    percentage of it such as `50%`, or a quantity such as `520Mi`. The lower one of the two counts."""
+    other_memory: OtherMemory = OtherMemory.REPORT
+    """Action for a container whose memory outside of its processes' own grows up to the limit (memory volumes, kernel,
+    page tables, swap): `Report` it, or `Roll` its pod as well."""
 
 
 class PolicySpec(ApiModel):
@@ -89,7 +104,7 @@ class PolicySpec(ApiModel):
     load: LoadSpec | None = None
     """Metric of the pods' load: memory growth that it explains is not a leak. Without it, CPU usage is the load."""
     exhaustion: ExhaustionSpec = ExhaustionSpec()
-    """Time at which a leaking pod is rolled."""
+    """Memory limit that is predicted, and the time before it at which a pod is rolled."""
     usage_threshold: UsageThreshold | None = None
     """Percentage of the memory limit above which a pod is rolled whatever its trend, once its usage has been at or
     above it for `growth.for`; at least 10%."""
@@ -160,7 +175,7 @@ class AtRiskPod(ApiModel):
     usage_bytes: int | None = Field(default=None, ge=0)
     """Working set of the container."""
     limit_bytes: int | None = Field(default=None, ge=0)
-    """Memory limit of the container."""
+    """Memory limit of the container, or a lower one that counts instead (`exhaustion.limit`, its node)."""
     growth_bytes_per_hour: int | None = None
     """Growth of the container's memory."""
     time_to_limit_seconds: int | None = Field(default=None, ge=0)
@@ -221,6 +236,10 @@ class PolicyStatus(ApiModel):
     """Leak ledger: known leaks by revision and image, newest first."""
     autoscalers: tuple[WorkloadAutoscaler, ...] = Field(default=(), max_length=MAX_AUTOSCALERS)
     """Autoscalers of workloads whose pods are at risk, suspected or being rolled."""
+    suggestions: tuple[LimitSuggestion, ...] = Field(default=(), max_length=MAX_SUGGESTIONS)
+    """Suggested values for `exhaustion.limit`. They are never applied."""
+    exits: tuple[ExitedContainer, ...] = Field(default=(), max_length=MAX_EXITED_CONTAINERS)
+    """Exits of containers that were restarted in place, from which the suggestions are derived."""
 
 
 class MemoryPolicy(ApiModel):

@@ -43,7 +43,7 @@ _UNIT_BYTES = {
 }  # fmt: skip
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
     """Return the beginning of a rejected text for an error message; of any other value its type, whatever its size."""
     return repr(value[: MAX_CHARS + 1]) if isinstance(value, str) else f"a value of type {type(value).__name__}"
 
@@ -53,7 +53,7 @@ def parse_duration(text: object) -> timedelta:
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str) or len(text) > MAX_CHARS or not re.fullmatch(DURATION_PATTERN, text, re.ASCII):
-        raise ValueError(f"{_shown(text)} is not a duration: write hours, minutes and seconds such as 6h, 1h30m or 45s")
+        raise ValueError(f"{shown(text)} is not a duration: write hours, minutes and seconds such as 6h, 1h30m or 45s")
     parts = re.findall(r"([0-9]+)([hms])", text)
     return timedelta(seconds=sum(int(number) * _UNIT_SECONDS[unit] for number, unit in parts))
 
@@ -96,7 +96,7 @@ def parse_bytes(text: object) -> int:
     """Parse a byte quantity such as "20Mi", "1.5Gi" or "500M", rounded down to whole bytes."""
     found = isinstance(text, str) and re.fullmatch(_BYTES, text, re.ASCII)
     if not found:
-        raise ValueError(f"{_shown(text)} is not a quantity of bytes: write one such as 20Mi, 1.5Gi or 500M")
+        raise ValueError(f"{shown(text)} is not a quantity of bytes: write one such as 20Mi, 1.5Gi or 500M")
     whole, fraction, unit = found.groups(default="")
     thousandths = int(whole) * 1000 + int(fraction.ljust(3, "0") or 0)
     return thousandths * _UNIT_BYTES[unit] // 1000
@@ -105,14 +105,14 @@ def parse_bytes(text: object) -> int:
 def parse_percentage(text: object) -> float:
     """Parse "95%" as the ratio 0.95."""
     if not isinstance(text, str) or not re.fullmatch(PERCENTAGE_PATTERN, text, re.ASCII):
-        raise ValueError(f"{_shown(text)} is not a percentage: write one from 0% to 100%, such as 95% or 0.5%")
+        raise ValueError(f"{shown(text)} is not a percentage: write one from 0% to 100%, such as 95% or 0.5%")
     return float(text[:-1]) / 100
 
 
 def parse_usage_threshold(text: object) -> float:
     """Parse a percentage from 10% to 100% as a ratio."""
     if not isinstance(text, str) or not re.fullmatch(USAGE_THRESHOLD_PATTERN, text, re.ASCII):
-        raise ValueError(f"{_shown(text)} is not a percentage from 10% to 100%, such as 95%")
+        raise ValueError(f"{shown(text)} is not a percentage from 10% to 100%, such as 95%")
     return parse_percentage(text)
 
 
@@ -134,7 +134,7 @@ class GrowthRate:
             count = parse_bytes(text)
             rate = cls(str(text), None, count)
         if not (rate.ratio or rate.bytes_per_hour):
-            raise ValueError(f"{_shown(text)} is not a growth rate: it must be above zero")
+            raise ValueError(f"{shown(text)} is not a growth rate: it must be above zero")
         return rate
 
     def to_bytes_per_hour(self, limit_bytes: int | None) -> float | None:
@@ -161,7 +161,7 @@ class CountOrPercentage:
             return cls(value, None, parse_percentage(value))
         count = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,4}", value, re.ASCII) else value
         if not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_COUNT:
-            raise ValueError(f"{_shown(value)} must be a count of at least 1, or a percentage such as 25%")
+            raise ValueError(f"{shown(value)} must be a count of at least 1, or a percentage such as 25%")
         return cls(str(value), count, None)
 
     def to_count(self, replicas: int) -> int:
@@ -198,7 +198,7 @@ class AutoOrDuration:
         try:
             return cls(parse_duration(text))
         except ValueError:
-            raise ValueError(f"{_shown(text)} must be Auto, or a duration such as 2h") from None
+            raise ValueError(f"{shown(text)} must be Auto, or a duration such as 2h") from None
 
 
 def _string(pattern: str, max_length: int) -> WithJsonSchema:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from memroll.api.base import ApiModel
 from memroll.api.policy import MemoryPolicy, PolicySpec
+from memroll.detection.effective_limit import effective_limit
 from memroll.detection.parameters import build_parameters
 from memroll.errors import TerminalError
 
@@ -27,6 +28,11 @@ MATCH_ANY = {"matchLabels": {"any": "any"}}
 
 def default_policy() -> MemoryPolicy:
     return _policy("the defaults", {})
+
+
+def limit_for(policy: MemoryPolicy, own_bytes: int | None) -> int | None:
+    """Return the limit that counts for a container with this limit of its own. Its node is not known."""
+    return effective_limit(policy.spec.exhaustion.limit, own_bytes)[0]
 
 
 def parameters_for(policy: MemoryPolicy, limit_bytes: int | None) -> DetectionParameters:

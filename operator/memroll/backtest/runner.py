@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.backtest.baselines.rules import RULES, first_alert_s
-from memroll.backtest.policy import parameters_for
+from memroll.backtest.policy import limit_for, parameters_for
 from memroll.backtest.replay import ReplayResult, replay
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class BacktestResult:
     """Trace, its replay, and the alerts of the baseline rules."""
 
     trace: Trace
+    """The trace with the limit that counts for this policy."""
     replay: ReplayResult
     first_alerts_s: Mapping[str, float | None]
     """Time of the first alert of each baseline rule, by name."""
@@ -41,14 +42,25 @@ class BacktestJob:
     """True to evaluate the baseline rules as well."""
 
     def run(self, number: int) -> TraceResult:
-        """Replay the trace with this index."""
+        """Replay the trace with this index. The baseline rules use the container's own limit."""
         trace = self.traces[number]
-        parameters = parameters_for(self.policy, trace.history.limit_bytes)
+        limited = self.with_limit(trace)
+        parameters = parameters_for(self.policy, limited.history.limit_bytes)
         peers = [
-            t.history for n, t in enumerate(self.traces) if n != number and t.workload and t.workload == trace.workload
+            self.with_limit(t).history
+            for n, t in enumerate(self.traces)
+            if n != number and t.workload and t.workload == trace.workload
         ]
-        replayed = replay(trace, parameters, peers)
+        replayed = replay(limited, parameters, peers)
         return replayed, {r.name: first_alert_s(r, trace, parameters) for r in RULES} if self.rules else {}
+
+    def with_limit(self, trace: Trace) -> Trace:
+        """Return the trace with the limit that counts for the policy."""
+        own_bytes = trace.history.limit_bytes
+        limit_bytes = limit_for(self.policy, own_bytes)
+        if limit_bytes == own_bytes:
+            return trace
+        return replace(trace, history=replace(trace.history, limit_bytes=limit_bytes))
 
 
 _worker_state: list[BacktestJob] = []
@@ -71,7 +83,8 @@ def run(job: BacktestJob, processes: int, progress: Callable[[int], None]) -> tu
     else:
         with ProcessPoolExecutor(processes, initializer=_init_worker, initargs=(job,)) as pool:
             done = list(_report_progress(pool.map(_run_trace, numbers), progress))
-    return tuple(BacktestResult(trace, *result) for trace, result in zip(job.traces, done, strict=True))
+    results = zip(job.traces, done, strict=True)
+    return tuple(BacktestResult(job.with_limit(trace), *result) for trace, result in results)
 
 
 def _report_progress(results: Iterable[TraceResult], progress: Callable[[int], None]) -> Iterator[TraceResult]:

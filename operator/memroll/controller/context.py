@@ -102,6 +102,7 @@ def permissions_from(settings: Settings) -> Permissions:
         restart=settings.allow_restart,
         logs=settings.allow_logs,
         http=settings.allow_evidence_http,
+        nodes=settings.allow_nodes,
     )
 
 

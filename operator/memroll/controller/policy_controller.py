@@ -29,6 +29,7 @@ from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 from memroll.reconcile import policy as policy_reconciler
 from memroll.reconcile.effect import compare_effects
+from memroll.reconcile.exits import measure_exits
 from memroll.reconcile.snapshot import PolicySnapshot
 from memroll.reporting import event_builder
 from memroll.reporting.outcome import Outcome
@@ -107,6 +108,7 @@ class PolicyController:
         snapshot = await self._snapshot(policy, now)
         outcome = await policy_reconciler.reconcile(snapshot, self.context.kubernetes, self.context.prometheus)
         outcome = await compare_effects(outcome, self.context.kubernetes, self.context.prometheus)
+        outcome = await measure_exits(outcome, self.context.prometheus)
         return await self._record(outcome, started_s)
 
     async def _snapshot(self, policy: MemoryPolicy, now: datetime) -> PolicySnapshot:

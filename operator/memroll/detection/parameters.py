@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memroll.api.policy import OtherMemory
+
 if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
 
@@ -60,6 +62,8 @@ class DetectionParameters:
     lead_time: LeadTimeRule = LeadTimeRule()
     interval_s: float = 0.0
     """Time between two reconciles."""
+    roll_other_memory: bool = False
+    """True if growth outside of the anonymous memory is a reason to roll a pod (`exhaustion.otherMemory: Roll`)."""
 
     @property
     def windows_s(self) -> tuple[float, ...]:
@@ -95,7 +99,10 @@ class DetectionParameters:
 def build_parameters(
     policy: MemoryPolicy, limit_bytes: int | None, roll_duration_s: float = 0.0
 ) -> DetectionParameters:
-    """Return the policy's parameters for a container with this limit, whose pod takes this long to be rolled."""
+    """Return the policy's parameters for a container with this limit, whose pod takes this long to be rolled.
+
+    `limit_bytes`: the one that counts, as `effective_limit` returns it.
+    """
     growth, fixed = policy.spec.growth, policy.spec.exhaustion.lead_time.fixed
     per_hour = growth.per_hour.to_bytes_per_hour(limit_bytes)
     interval_s = policy.spec.interval.total_seconds()
@@ -109,4 +116,5 @@ def build_parameters(
             None if fixed is None else fixed.total_seconds(), MIN_LEAD_ROLLS * roll_duration_s + interval_s
         ),
         interval_s=interval_s,
+        roll_other_memory=policy.spec.exhaustion.other_memory is OtherMemory.ROLL,
     )

@@ -64,5 +64,8 @@ class VerdictReason(StrEnum):
     """The container reaches its limit within the lead time, without being a confirmed leak."""
     ABOVE_THRESHOLD = "AboveThreshold"
     """The usage has been above `usageThreshold` for the whole `growth.for`."""
+    OTHER_MEMORY = "OtherMemory"
+    """The container's memory grows that the kernel can't take back and that is not its processes' own: memory volumes,
+    kernel memory, page tables or swap."""
     ASSESSMENT_FAILED = "AssessmentFailed"
     """A bug: the assessment raised an exception."""

@@ -22,6 +22,8 @@ class Permissions:
     """Reading the logs of pods, as evidence."""
     http: bool = True
     """Requesting memory reports from pods, as evidence."""
+    nodes: bool = True
+    """Listing nodes, for the memory that they can allocate."""
 
 
 ALL_PERMISSIONS = Permissions()

@@ -73,6 +73,35 @@ class PodKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerExit:
+    """Exit of the previous instance of a container, which was restarted in place after it ended with an error."""
+
+    id: str
+    """The runtime's ID of the ended instance, without its scheme."""
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def lifetime_s(self) -> float:
+        """Seconds for which the instance was running."""
+        return (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class LoweredLimit:
+    """Origin of a limit that counts instead of that of the container."""
+
+    source: str
+    """`exhaustion.limit`, or the node's allocatable memory."""
+    own_bytes: int | None
+    """Memory limit of the container; None without one."""
+
+    def __str__(self) -> str:
+        own = "has no limit" if self.own_bytes is None else f"has {self.own_bytes / 2**20:.1f} MiB"
+        return f"{self.source}; the container {own}"
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """One running container instance; an init container only if it is a native sidecar."""
 
@@ -81,13 +110,17 @@ class Container:
     """The runtime's ID without its scheme; empty while the container is not running."""
     limit_bytes: int | None
     """The memory limit in force: that of the status if it has one (in-place resize), else that of the spec; at most
-    that of the pod."""
+    that of the pod. In an assessment, the one that counts (`detection.effective_limit`)."""
     started_at: datetime | None
     restarts: int = 0
     oom_killed_at: datetime | None = None
     image: str = ""
     ports: tuple[int, ...] = ()
     """The declared TCP ports."""
+    lowered: LoweredLimit | None = None
+    """Origin of the limit if it is not the container's own; None: it is."""
+    last_exit: ContainerExit | None = None
+    """Exit of the previous instance; None if there was none, it was OOM-killed, or something else stopped it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +154,8 @@ class Pod:
     """End of the grace period of a pod that is being deleted (`metadata.deletionTimestamp`); None for others."""
     started_at: datetime | None = None
     """Time at which the kubelet accepted the pod; None before that."""
+    node: str = ""
+    """Name of its node; empty before it is scheduled."""
     ip: str = ""
     """The pod's own IP address; empty while it has none, and for a pod on its host's network."""
     node_pressure_evicted_at: datetime | None = None

@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from memroll.api.policy import Mode
+from memroll.api.quantity import format_mib
 from memroll.api.roll_spec import DrainMode, Strategy
+from memroll.detection.effective_limit import POLICY
 from memroll.planning.maintenance_windows import open_intervals
 from memroll.rolling.strategy_choice import strategy_of
 
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.policy import PolicySpec
+    from memroll.detection.assessment import Assessment
     from memroll.model.permissions import Permissions
-    from memroll.model.pods import Pod
+    from memroll.model.pods import Container, Pod
 
 MAX_NAMED = 5
 """Maximum number of containers that a message names; chosen by hand."""
@@ -42,6 +45,10 @@ class MisconfigurationReason(StrEnum):
     """`roll.maintenanceWindows` permit a roll at no time."""
     DRAIN_WITHOUT_SURGE = "DrainWithoutSurge"
     """`roll.drain.mode: Detach` has no effect with this strategy."""
+    LIMIT_WITHOUT_EFFECT = "LimitWithoutEffect"
+    """`exhaustion.limit` is not below the limit of any watched container, or a percentage of none."""
+    LIMIT_BELOW_USAGE = "LimitBelowUsage"
+    """All watched containers use more than `exhaustion.limit`, and none of them grows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,11 @@ class Misconfiguration:
 def find_misconfigurations(
     spec: PolicySpec, pods: Sequence[Pod], permissions: Permissions, now: datetime
 ) -> tuple[Misconfiguration, ...]:
-    """Return the settings of a policy that can't have their effect. `pods`: those that the policy watches."""
-    found = [*_missing_containers(spec, pods)]
+    """Return the settings of a policy that can't have their effect.
+
+    `pods`: those that the policy watches, with the limits that count.
+    """
+    found = [*_missing_containers(spec, pods), *_limit_without_effect(spec, pods)]
     if spec.mode is Mode.ENFORCE:
         found += [*_missing_permissions(spec, permissions), *_impossible_pace(spec, now)]
     return tuple(found)
@@ -68,6 +78,44 @@ def _missing_containers(spec: PolicySpec, pods: Sequence[Pod]) -> Iterator[Misco
     if pods and missing:
         names = f"containers: none of the watched pods has {_list(missing)}; they have {_list(sorted(existing))}"
         yield Misconfiguration(MisconfigurationReason.CONTAINER_NOT_FOUND, names)
+
+
+def _limit_without_effect(spec: PolicySpec, pods: Sequence[Pod]) -> Iterator[Misconfiguration]:
+    given, watched = spec.exhaustion.limit, [c for pod in pods for c in pod.containers if _is_watched(spec, c)]
+    if given is None or not watched or any(_is_lowered(c) for c in watched):
+        return
+    highest = max((c.limit_bytes for c in watched if c.limit_bytes is not None), default=None)
+    if highest is None:
+        message = f"exhaustion.limit: {given.text} of no limit: no watched container has one, and what their nodes have"
+        message += " is not known; write a quantity, or set nodeAllocatable.enabled in the chart"
+    else:
+        message = f"exhaustion.limit: {given.text} is not below the limit of any watched container: the highest is"
+        message += f" {format_mib(highest)}"
+    yield Misconfiguration(MisconfigurationReason.LIMIT_WITHOUT_EFFECT, message)
+
+
+def _is_watched(spec: PolicySpec, container: Container) -> bool:
+    return not spec.containers or container.name in spec.containers
+
+
+def _is_lowered(container: Container) -> bool:
+    """Return whether the policy's limit counts for a container: it is lower, or makes the node's memory the limit."""
+    lowered = container.lowered
+    return lowered is not None and (lowered.source == POLICY or lowered.own_bytes is None)
+
+
+def find_exceeded_limit(spec: PolicySpec, assessments: Sequence[Assessment]) -> tuple[Misconfiguration, ...]:
+    """Return the policy's limit if all watched containers live above it: it is not what they die at."""
+    given, usages = spec.exhaustion.limit, []
+    for a in assessments:
+        limit, usage = a.container.limit_bytes, a.verdict.usage_bytes
+        if not _is_lowered(a.container) or limit is None or usage is None or usage <= limit or not a.verdict.is_healthy:
+            return ()
+        usages.append(usage)
+    if given is None or not usages:
+        return ()
+    message = f"exhaustion.limit: all watched containers use more than {given.text}, at least {format_mib(min(usages))}"
+    return (Misconfiguration(MisconfigurationReason.LIMIT_BELOW_USAGE, f"{message}, and do not grow"),)
 
 
 def _list(names: Sequence[str]) -> str:

@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.detection.assess import Assessor, SampleReader
+from memroll.detection.effective_limit import with_effective_limits
 from memroll.errors import MemrollError, NotFoundError, RetryableError
 from memroll.model.roll_duration import RollDurations
 from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
-from memroll.planning.misconfiguration import find_misconfigurations
+from memroll.planning.misconfiguration import find_exceeded_limit, find_misconfigurations
 from memroll.planning.plan import Plan, make_plan
 from memroll.planning.rate_limit import PERIOD
 from memroll.reconcile.autoscalers import find_autoscalers
@@ -50,13 +51,14 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         return outcome
     try:
         selection = await _select_pods(snapshot, kubernetes)
-        pods = selection.pods
+        pods = await _with_limits(snapshot, selection.pods, kubernetes)
         found = find_misconfigurations(policy.spec, pods, snapshot.permissions, now)
         outcome = replace(outcome, misconfigurations=found)  # also of a reconcile that fails later
         durations = RollDurations.measure(
             policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times
         )
         assessments = await Assessor(policy, pods, durations, now).assess(samples)
+        outcome = replace(outcome, misconfigurations=(*found, *find_exceeded_limit(policy.spec, assessments)))
         context = await _build_context(snapshot, pods, assessments, durations, kubernetes)
         candidates = await _find_candidates(snapshot, assessments, context, kubernetes)
         plan, created = await _plan_and_create(snapshot, candidates, context, kubernetes)
@@ -118,6 +120,12 @@ async def _also_selected(pods: Sequence[Pod], other: MemoryPolicy, kubernetes: K
     if other.spec.selector is not None:
         return {p.key.uid for p in pods if other.spec.selector.matches(p.labels)}
     return {p.key.uid for p in await _list_pods(other, kubernetes)} if pods else set()
+
+
+async def _with_limits(snapshot: PolicySnapshot, pods: Sequence[Pod], kubernetes: KubernetesClient) -> tuple[Pod, ...]:
+    """Return the pods with the limits that count. Nodes are read only where that is permitted."""
+    allocatable = await kubernetes.list_node_memory() if pods and snapshot.permissions.nodes else {}
+    return with_effective_limits(pods, snapshot.policy.spec, allocatable)
 
 
 def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:

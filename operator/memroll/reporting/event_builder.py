@@ -13,12 +13,13 @@ from memroll.api.evidence import EvidenceSection
 from memroll.api.pod_roll import EffectResult, Phase
 from memroll.api.quantity import humanize_duration
 from memroll.api.roll_spec import Strategy
-from memroll.detection.assessment import describe_growth
+from memroll.detection.assessment import OTHER_MEMORY_REMEDY, describe_growth
 from memroll.detection.reasons import VerdictReason
 from memroll.errors import InternalError, PrometheusUnavailableError, TerminalError
 from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
+from memroll.reporting.limit_suggestions import new_suggestions
 from memroll.reporting.status import describe_missing_target
 from memroll.rolling.reasons import BLOCKED_BY_PDB, DRAIN_METRIC_MISSING, INTERNAL_ERROR, STILL_RELEASED
 
@@ -70,6 +71,7 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
         yield Event(policy, EventType.WARNING, EventReason.POLICY_MISCONFIGURED, text, found.reason.value)
     for assessment in outcome.assessments:
         yield from _assessment_events(policy, assessment)
+    yield from _suggestion_events(policy, outcome)
     for blocked in outcome.plan.blocked:
         if blocked.candidate.due and blocked.gate not in GATES_WITHOUT_EVENTS:
             yield from _blocked_events(blocked)
@@ -82,6 +84,14 @@ def invalid_policy_event(namespace: str, name: str, uid: str, message: str) -> E
     """Build the Event about a policy that can't be read."""
     regarding = Regarding(API_VERSION, "MemoryPolicy", namespace, name, uid)
     return Event(regarding, EventType.WARNING, EventReason.POLICY_INVALID, message, "Invalid")
+
+
+def _suggestion_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
+    """Build the Events about new suggestions, one for each container."""
+    for suggestion in new_suggestions(outcome):
+        text = f"{suggestion.workload}, container {suggestion.container}: {suggestion.message}"
+        subject = f"{suggestion.workload}/{suggestion.container}"
+        yield Event(policy, EventType.NORMAL, EventReason.LIMIT_SUGGESTED, text, subject)
 
 
 def _pace_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
@@ -118,11 +128,18 @@ def _assessment_events(policy: Regarding, assessment: Assessment) -> Iterator[Ev
         named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
         subject = f"{pod.uid}/{container.name}"
         yield Event(policy, EventType.WARNING, reason, named, subject)
+    elif assessment.is_reported_only:
+        text = f"Container {container.name} runs out of memory outside of its processes: {assessment.message}; "
+        text += f"{OTHER_MEMORY_REMEDY}. With exhaustion.otherMemory: Roll its pod would be rolled"
+        yield Event(pod, EventType.WARNING, EventReason.OTHER_MEMORY_GROWS, text, container.name)
+        named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
+        subject = f"{pod.uid}/{container.name}"
+        yield Event(policy, EventType.WARNING, EventReason.OTHER_MEMORY_GROWS, named, subject)
     elif verdict.is_suspected:
-        text = f"Container {container.name} may leak: {verdict.message}"
+        text = f"Container {container.name} may leak: {assessment.message}"
         yield Event(pod, EventType.NORMAL, EventReason.LEAK_SUSPECTED, text, container.name)
     elif verdict.is_inconclusive and verdict.reason in EVENTED_REASONS:
-        text = f"Container {container.name} can't be assessed: {verdict.message}"
+        text = f"Container {container.name} can't be assessed: {assessment.message}"
         yield Event(pod, EventType.WARNING, EventReason.INSUFFICIENT_DATA, text, f"{container.name}/{verdict.reason}")
 
 

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
-    from memroll.detection.verdict import ContainerVerdict
     from memroll.errors import MemrollError
     from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod
     from memroll.planning.misconfiguration import Misconfiguration
+    from memroll.reporting.limit_suggestions import MeasuredExit
 
 
 NO_PLAN = Plan()
@@ -67,6 +67,8 @@ class Outcome:
     """Names of the older policies that keep these pods although they are suspended."""
     evicted_pods: tuple[Pod, ...] = ()
     """Ended pods that the kubelet evicted because their node was low on memory. They are not watched."""
+    measured_exits: tuple[MeasuredExit, ...] = ()
+    """Exits of containers whose usage was read in this reconcile."""
     autoscalers: tuple[Autoscaler, ...] | None = ()
     """Autoscalers of the workloads whose pods are at risk, suspected or being rolled; None: not known now."""
 
@@ -86,19 +88,23 @@ class Outcome:
 
     @property
     def at_risk(self) -> tuple[Assessment, ...]:
-        """Assessments of the containers at risk, the most urgent first: those that are due, then by time to limit."""
-        at_risk = (a for a in self.assessments if a.verdict.is_at_risk)
-        return tuple(sorted(at_risk, key=lambda a: (not a.verdict.due, a.verdict.remaining_s)))
+        """Assessments of the containers at risk, the most urgent first: those that are due, then by time to limit.
+
+        Those that are only reported are the last ones.
+        """
+        at_risk = (a for a in self.assessments if a.verdict.is_at_risk or a.is_reported_only)
+        return tuple(sorted(at_risk, key=lambda a: (a.is_reported_only, not a.verdict.due, a.verdict.remaining_s)))
 
 
 def state_of(assessments: Sequence[Assessment]) -> PodState:
     """Return the state of a pod: the most severe state of its containers."""
-    states = {_container_state(a.verdict) for a in assessments}
+    states = {_container_state(a) for a in assessments}
     return next(state for state in PodState if state in states)
 
 
-def _container_state(verdict: ContainerVerdict) -> PodState:
-    if verdict.is_at_risk:
+def _container_state(assessment: Assessment) -> PodState:
+    verdict = assessment.verdict
+    if verdict.is_at_risk or assessment.is_reported_only:
         return PodState.AT_RISK
     if verdict.is_inconclusive:
         return PodState.INCONCLUSIVE

@@ -29,6 +29,7 @@ from memroll.api.quantity import humanize_duration
 from memroll.errors import PrometheusUnavailableError, TerminalError
 from memroll.planning.gate_result import MAX_GATE_MESSAGE_CHARS
 from memroll.reporting.leak_ledger import update_ledger
+from memroll.reporting.limit_suggestions import find_suggestions, update_exits
 from memroll.reporting.outcome import PodState, state_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ MAX_CONFLICTS_NAMED = 5
 def build_status(outcome: Outcome) -> PolicyStatus:
     """Return the complete new status; after an error, keep the parts that could not be determined again."""
     old = outcome.policy.status
+    exits = update_exits(old.exits, outcome)
     new = PolicyStatus(
         observed_generation=outcome.policy.generation,
         conditions=merge_conditions(old.conditions, _conditions(outcome)),
@@ -61,6 +63,8 @@ def build_status(outcome: Outcome) -> PolicyStatus:
         time_to_limit=_time_to_limit(outcome),
         ledger=old.ledger if outcome.error else update_ledger(old.ledger, outcome),
         autoscalers=_autoscalers(outcome),
+        exits=exits,
+        suggestions=old.suggestions if outcome.error else find_suggestions(exits, outcome),
     )
     if outcome.error is None:
         return new
@@ -123,11 +127,12 @@ def _summary(outcome: Outcome) -> str:
     if active:
         return "; ".join(f"rolling {r.spec.pod_name}: {r.status.phase or Phase.ANNOUNCED}" for r in active[:3])
     counts = _pod_counts(outcome)
-    nearest = min(outcome.at_risk, key=lambda a: a.verdict.remaining_s, default=None)
+    nearest = min(outcome.at_risk, key=lambda a: (a.is_reported_only, a.verdict.remaining_s), default=None)
     if nearest is not None:
         pod = nearest.pod.key
         blocked = outcome.plan.blocked_by(pod.uid)
-        action = blocked.message if blocked else "to be rolled"
+        action = "reported only, see exhaustion.otherMemory" if nearest.is_reported_only else "to be rolled"
+        action = blocked.message if blocked else action
         return f"{counts.at_risk} of {_format_pods(counts.total)} at risk; {pod.name}: {action}"
     verb = "watching" if outcome.policy.spec.mode is Mode.ENFORCE else "observing"
     others = f", {counts.suspected} suspected" if counts.suspected else ""
@@ -230,7 +235,7 @@ def _closeness(assessment: Assessment) -> tuple[int, float, float, str]:
     """Return the sort key of `status.atRisk`: at risk first, then least time to limit, highest usage ratio, name."""
     verdict = assessment.verdict
     usage_ratio = (verdict.usage_bytes or 0.0) / (assessment.container.limit_bytes or float("inf"))
-    rank = 0 if verdict.is_at_risk else 2 if verdict.is_inconclusive else 1
+    rank = 0 if verdict.is_at_risk or assessment.is_reported_only else 2 if verdict.is_inconclusive else 1
     return rank, verdict.remaining_s, -usage_ratio, assessment.pod.key.name
 
 
@@ -247,7 +252,7 @@ def _at_risk_pod(outcome: Outcome, assessment: Assessment) -> AtRiskPod:
         container=assessment.container.name,
         verdict=verdict.verdict.value,
         reason=verdict.reason.value,
-        message=verdict.message[:MAX_MESSAGE_CHARS],
+        message=assessment.message[:MAX_MESSAGE_CHARS],
         usage_bytes=None if verdict.usage_bytes is None else int(verdict.usage_bytes),
         limit_bytes=assessment.container.limit_bytes,
         growth_bytes_per_hour=None if trend is None else int(trend.slope_bytes_per_s * 3600),

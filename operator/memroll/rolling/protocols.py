@@ -56,6 +56,12 @@ class PlacementReader(Protocol):
     async def find_missing_room(self, pod: Pod, hash_label: str) -> str: ...
 
 
+class NodeReader(Protocol):
+    """Reads the allocatable memory of nodes, in bytes. One that is not known is missing."""
+
+    async def list_node_memory(self) -> Mapping[str, int]: ...
+
+
 class AutoscalerReader(Protocol):
     """Reads the autoscalers of a namespace. A kind that may not be read counts as absent; None: a temporary error."""
 
@@ -102,8 +108,8 @@ class GaugeReader(Protocol):
 
 
 class KubernetesClient(
-    PodReader, PodWriter, WorkloadReader, NetworkReader, PlacementReader, AutoscalerReader, PodRollStore, LogReader,
-    Protocol,
+    PodReader, PodWriter, WorkloadReader, NetworkReader, PlacementReader, NodeReader, AutoscalerReader, PodRollStore,
+    LogReader, Protocol,
 ):  # fmt: skip
     """All roles that the Kubernetes API fills."""
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from memroll.api.policy import PolicySpec
 from memroll.backtest import csv_traces, json_output, policy
 from memroll.backtest.replay import replay
 from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.trace import Trace
 from memroll.detection.verdict import verdict_for
-from tests.unit.backtest.histories import HOUR, RULE, line, three, trace
+from tests.unit.backtest.histories import HOUR, LIMIT, MIB, RULE, line, three, trace
 
 
 def leak():
@@ -120,3 +121,35 @@ def test_the_threshold_is_relative_to_the_limit():
         policy.parameters_for(w.policy, w.traces[0].history.limit_bytes).threshold_bytes_per_s for w in (small, large)
     ]
     assert rules[1] == 2 * rules[0]
+
+
+def limited(**exhaustion):
+    spec = PolicySpec.model_validate({"mode": "Observe", "selector": policy.MATCH_ANY, "exhaustion": exhaustion})
+    return policy.default_policy().model_copy(update={"spec": spec})
+
+
+def test_a_replay_counts_to_the_limit_of_the_policy():
+    """A runtime that dies at half of its limit: with the policy's limit it is rolled before, and shown with it."""
+    times, values = line(40, per_hour_mib=8)
+    dies = trace(times[values < 512 * MIB], values[values < 512 * MIB], name="v8")
+    (own,), (half,) = (
+        run(BacktestJob([dies], limited(**given), rules=False), 1, lambda _: None) for given in ({}, {"limit": "50%"})
+    )
+    assert own.replay.rolled is None
+    assert half.replay.rolled is not None
+    assert half.replay.rolled.verdict.usage_bytes < 512 * MIB
+    assert (own.trace.history.limit_bytes, half.trace.history.limit_bytes) == (LIMIT, LIMIT // 2)
+
+
+def test_a_replay_of_a_trace_without_a_limit_counts_to_that_of_the_policy():
+    free = trace(*line(40, per_hour_mib=8), limit=None)
+    (found,) = run(BacktestJob([free], limited(limit="500Mi"), rules=False), 1, lambda _: None)
+    assert found.replay.rolled is not None
+
+
+def test_peers_have_the_limit_of_the_policy_as_well(monkeypatch):
+    seen = {}
+    monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers: seen.update({t.name: peers}))
+    job = BacktestJob([replace(leak(), name=n, workload="web") for n in "ab"], limited(limit="50%"), rules=False)
+    job.run(0)
+    assert [p.limit_bytes for p in seen["a"]] == [LIMIT // 2]

@@ -105,6 +105,26 @@ def test_nodes_are_listed_only_for_a_surge(helm: Helm, sets: tuple[str, ...], *,
     assert on_nodes == ({"list"} if is_permitted else set())
 
 
+@pytest.mark.parametrize(
+    ("sets", "is_permitted", "counts"),
+    [
+        ((), True, False),
+        (("nodeAllocatable.enabled=true",), True, True),
+        (("nodeAllocatable.enabled=true", "surge.enabled=false"), True, True),
+        (("nodeAllocatable.enabled=true", "enforcement.enabled=false"), True, True),
+        (("nodeAllocatable.enabled=true", "rbac.scope=namespaces", "watchNamespaces=[ai]"), True, False),
+        (("surge.enabled=false",), False, False),
+    ],
+)
+def test_the_memory_of_nodes_counts_only_where_it_is_enabled(
+    helm: Helm, sets: tuple[str, ...], *, is_permitted: bool, counts: bool
+) -> None:
+    manifests = helm.render(*sets)
+    on_nodes = {verb for resource, verb in operator_permissions(manifests) if resource == "nodes"}
+    assert on_nodes == ({"list"} if is_permitted else set())
+    assert environment(manifests)["MEMROLL_ALLOW_NODES"] == str(counts).lower()
+
+
 @pytest.mark.parametrize("sets", [(), ("enforcement.enabled=false",)])
 def test_autoscalers_are_only_listed(helm: Helm, sets: tuple[str, ...]) -> None:
     kinds = {"horizontalpodautoscalers", "verticalpodautoscalers", "scaledobjects"}

@@ -32,3 +32,10 @@ def test_a_fixed_lead_time_is_a_parameter():
 def test_the_threshold_is_a_percentage_of_the_limit():
     assert build_parameters(policy(growth={"perHour": "50%"}), LIMIT).threshold_bytes_per_s == LIMIT / 2 / 3600
     assert build_parameters(policy(growth={"perHour": "50%"}), None).threshold_bytes_per_s is None
+
+
+@pytest.mark.parametrize(
+    ("given", "rolls"), [({}, False), ({"otherMemory": "Report"}, False), ({"otherMemory": "Roll"}, True)]
+)
+def test_other_memory_is_rolled_only_where_the_policy_opts_in(given, rolls):
+    assert build_parameters(policy(exhaustion=given), LIMIT).roll_other_memory is rolls

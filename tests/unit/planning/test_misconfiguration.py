@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from memroll.detection.assessment import Assessment
+from memroll.detection.effective_limit import with_effective_limits
 from memroll.model.permissions import ALL_PERMISSIONS
-from memroll.planning.misconfiguration import find_misconfigurations
-from tests.builders import NOW, container, pod, policy
+from memroll.planning.misconfiguration import find_exceeded_limit, find_misconfigurations
+from tests.builders import MIB, NOW, container, healthy_verdict, pod, policy, suspected_verdict
 
 POD = pod(containers=(container(), container(name="proxy")))
 ALWAYS_DENIED = {"maintenanceWindows": {"allow": [{"start": "01:00", "end": "05:00"}], "deny": [{}]}}
@@ -87,3 +89,63 @@ def test_a_setting_without_effect_is_named_with_its_remedy(spec, more, expected)
 def test_all_settings_without_effect_are_named():
     spec = {"containers": ["ap"], "roll": {"strategy": "Restart", "budgets": [{"rolls": 0, "per": "24h"}]}}
     assert list(found(spec, permissions=NO_RESTART)) == ["ContainerNotFound", "StrategyNotPermitted", "BudgetIsZero"]
+
+
+GIB = 1024 * MIB
+
+
+def limited(text, *limits, usages=(), healthy=True, node=None):
+    """Return the misconfigurations of a policy with this limit, of one pod for each container limit."""
+    spec = policy(exhaustion={"limit": text}).spec
+    pods = [pod(f"p{i}", node="n1", containers=(container(limit_bytes=b),)) for i, b in enumerate(limits)]
+    pods = with_effective_limits(pods, spec, {} if node is None else {"n1": node})
+    make = healthy_verdict if healthy else suspected_verdict
+    verdicts = [replace(make(), usage_bytes=None if u is None else float(u)) for u in usages]
+    assessments = [Assessment(p, p.containers[0], v) for p, v in zip(pods, verdicts, strict=False)]
+    all_found = (*find_misconfigurations(spec, pods, ALL_PERMISSIONS, NOW), *find_exceeded_limit(spec, assessments))
+    return {m.reason.value: m.message for m in all_found}
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "expected"),
+    [
+        pytest.param("520Mi", (GIB,), "", id="below the limit"),
+        pytest.param("520Mi", (256 * MIB, GIB), "", id="below that of one container"),
+        pytest.param("520Mi", (None,), "", id="instead of none"),
+        pytest.param("520Mi", (), "", id="no pods yet"),
+        pytest.param(
+            "2Gi", (GIB, 512 * MIB),
+            "exhaustion.limit: 2Gi is not below the limit of any watched container: the highest is 1024.0 MiB",
+            id="above",
+        ),
+        pytest.param(
+            "100%", (GIB,),
+            "exhaustion.limit: 100% is not below the limit of any watched container: the highest is 1024.0 MiB",
+            id="all",
+        ),
+        pytest.param(
+            "50%", (None, None),
+            "exhaustion.limit: 50% of no limit: no watched container has one, and what their nodes have is not known; "
+            "write a quantity, or set nodeAllocatable.enabled in the chart", id="a share of nothing",
+        ),
+    ],
+)  # fmt: skip
+def test_a_limit_that_never_counts_is_reported(text, limits, expected):
+    assert limited(text, *limits) == ({"LimitWithoutEffect": expected} if expected else {})
+
+
+def test_a_share_of_a_node_that_is_known_has_an_effect():
+    assert limited("50%", None, node=GIB) == limited("100%", None, node=GIB) == {}
+    assert "LimitWithoutEffect" in limited("2Gi", 4 * GIB, node=GIB), "the node is the limit"
+
+
+def test_a_limit_that_all_containers_live_above_is_reported():
+    message = "exhaustion.limit: all watched containers use more than 520Mi, at least 600.0 MiB, and do not grow"
+    assert limited("520Mi", GIB, GIB, usages=(600 * MIB, 700 * MIB)) == {"LimitBelowUsage": message}
+
+
+@pytest.mark.parametrize(
+    ("usages", "healthy"), [((600 * MIB, 500 * MIB), True), ((600 * MIB,), False), ((None,), True), ((), True)]
+)
+def test_a_limit_that_one_container_is_below_or_grows_above_is_not(usages, healthy):
+    assert limited("520Mi", *[GIB] * len(usages), usages=usages, healthy=healthy) == {}

@@ -9,6 +9,7 @@ from memroll.api.conditions import ConditionType
 from memroll.api.policy import MAX_AUTOSCALERS
 from memroll.detection.assessment import Assessment
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.verdict import ContainerVerdict, Verdict
 from memroll.model.autoscalers import Autoscaler
 from memroll.model.pod_names import WorkloadName
 from memroll.planning.gate_result import Gate
@@ -16,6 +17,7 @@ from memroll.planning.plan import Blocked, Plan
 from memroll.reporting.outcome import Outcome
 from memroll.reporting.status import build_status
 from tests.builders import (
+    MIB,
     NOW,
     above_threshold_verdict,
     at,
@@ -115,3 +117,31 @@ def test_the_summary_names_the_budget_because_of_which_pods_were_oom_killed():
     held = Plan(spent_budget=spent)
     assert summary(held, oom_killed_at=at(-60)) == f"{counts}; OOM-killed, and {spent})"
     assert summary(held) == summary(Plan(), oom_killed_at=at(-60)) == f"{counts})"
+
+
+def other_memory(verdict: Verdict, *, due: bool = False) -> ContainerVerdict:
+    reason = VerdictReason.OTHER_MEMORY
+    return ContainerVerdict(
+        verdict, reason, "memory outside of its processes grows", 100.0 * MIB, None, 3600.0, due=due
+    )
+
+
+def test_other_memory_that_is_only_reported_is_at_risk_and_names_the_field():
+    found = status(a=other_memory(Verdict.SUSPECTED), b=healthy_verdict())
+    assert condition(found) == ("True", "OtherMemory", "at risk: a (OtherMemory)")
+    expected = "1 of 2 pods at risk; a: reported only, see exhaustion.otherMemory"
+    assert condition(found, ConditionType.READY)[2] == expected
+    assert (found.pods.at_risk, found.pods.suspected, found.time_to_limit) == (1, 0, "1h")
+    assert (found.at_risk[0].reason, found.at_risk[0].verdict) == ("OtherMemory", "Suspected")
+
+
+def test_a_leak_is_named_before_other_memory_that_is_only_reported():
+    found = status(a=other_memory(Verdict.SUSPECTED), b=leak_verdict(7200.0, due=False))
+    assert condition(found) == ("True", "Leaking", "at risk: a (OtherMemory), b (Leaking)")
+    assert condition(found, ConditionType.READY)[2] == "2 of 2 pods at risk; b: to be rolled"
+
+
+def test_other_memory_that_is_rolled_is_at_risk_as_any_other():
+    found = status(a=other_memory(Verdict.EXHAUSTING, due=True))
+    assert condition(found) == ("True", "OtherMemory", "at risk: a (OtherMemory)")
+    assert condition(found, ConditionType.READY)[2] == "1 of 1 pod at risk; a: to be rolled"

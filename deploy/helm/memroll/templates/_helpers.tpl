@@ -83,6 +83,8 @@ app.kubernetes.io/component: {{ index . 1 }}
   value: {{ and .Values.enforcement.enabled .Values.evidence.logs.enabled | quote }}
 - name: MEMROLL_ALLOW_EVIDENCE_HTTP
   value: {{ and .Values.enforcement.enabled .Values.evidence.http.enabled | quote }}
+- name: MEMROLL_ALLOW_NODES
+  value: {{ and .Values.nodeAllocatable.enabled (eq .Values.rbac.scope "cluster") | quote }}
 - name: MEMROLL_MAX_ROLLS_PER_HOUR
   value: {{ .Values.rollRateLimit.maxRollsPerHour | int | quote }}
 - name: MEMROLL_MAX_NAMESPACE_SHARE

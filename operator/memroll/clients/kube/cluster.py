@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from memroll.clients.kube.autoscalers import KubeAutoscalerReader
 from memroll.clients.kube.custom_resources import CustomResources
+from memroll.clients.kube.nodes import KubeNodeReader
 from memroll.clients.kube.placement import KubePlacementReader
 from memroll.clients.kube.pod_logs import KubeLogReader
 from memroll.clients.kube.pod_writes import KubePodWriter
@@ -37,6 +38,7 @@ class KubeCluster:
         self.detach, self.restart = writer.detach, writer.restart
         self.find_detachment, self.find_hash_selector = services.find_detachment, services.find_hash_selector
         self.find_missing_room = KubePlacementReader(api).find_missing_room
+        self.list_node_memory = KubeNodeReader(api).list_node_memory
         self.list_autoscalers = KubeAutoscalerReader(api).list_autoscalers
         self.read_logs = KubeLogReader(api).read_logs
         self.list_policies, self.get_policy = resources.list_policies, resources.get_policy

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from kubernetes.utils.quantity import parse_quantity
 
 from memroll.api.evidence import MAX_NUMBER
-from memroll.clients.kube.json_access import get_count, get_dict, get_dicts, get_str, get_time
-from memroll.model.pods import Container
+from memroll.clients.kube.json_access import get_count, get_dict, get_dicts, get_int, get_str, get_time
+from memroll.model.pods import Container, ContainerExit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from memroll.clients.kube.api_client import Json
 
+_FAILED = "Error"
+"""Reason of the kubelet for a container whose process ended with an error; others are OOMKilled and Completed."""
+_STOPPED_FROM_OUTSIDE = (0, 143, 255)
+"""Exit codes of a process that ended without an error, by SIGTERM, or unknown to the runtime after a reboot."""
 _QUANTITY = re.compile(r"[0-9]{1,20}(\.[0-9]{0,9})?([KMGTPE]i|[mkMGTPE]|[eE][+-]?[0-9]{1,2})?", re.ASCII)
 
 
@@ -57,6 +61,7 @@ def _container(declared: Json, status: Json, pod_limit_bytes: int | None) -> Con
         started_at=get_time(running, "startedAt"),
         restarts=get_count(status, "restartCount"),
         oom_killed_at=max(_oom_kill_times(status), default=None),
+        last_exit=_last_exit(status),
         image=_image(declared, status),
         ports=tuple(
             get_count(port, "containerPort")
@@ -70,6 +75,20 @@ def _image(declared: Json, status: Json) -> str:
     """Return the running image; if the runtime reports only a digest, the image of the spec."""
     running = get_str(status, "image")
     return get_str(declared, "image") if not running or running.startswith("sha256:") else running
+
+
+def _last_exit(status: Json) -> ContainerExit | None:
+    """Return the exit of the previous instance if the process itself may have caused it.
+
+    An OOM kill is no such exit, and neither is a process that ended without an error, by SIGTERM, or with its node.
+    """
+    ended = get_dict(status, "lastState", "terminated")
+    started_at, finished_at = get_time(ended, "startedAt"), get_time(ended, "finishedAt")
+    if get_str(ended, "reason") != _FAILED or get_int(ended, "exitCode") in _STOPPED_FROM_OUTSIDE:
+        return None
+    if started_at is None or finished_at is None or finished_at <= started_at:
+        return None
+    return ContainerExit(get_str(ended, "containerID").rpartition("://")[2], started_at, finished_at)
 
 
 def _oom_kill_times(status: Json) -> Iterable[datetime]:

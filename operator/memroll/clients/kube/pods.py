@@ -139,6 +139,7 @@ def decode_pod(raw: Json) -> Pod | None:
         unschedulable=bool(_unschedulable(raw)),
         deletion_due_at=get_time(raw, "metadata", "deletionTimestamp"),
         started_at=get_time(raw, "status", "startTime"),
+        node=get_str(raw, "spec", "nodeName"),
         ip=_own_ip(raw),
         node_pressure_evicted_at=_node_pressure_evicted_at(raw),
     )
