@@ -129,11 +129,13 @@ def add_other_containers(row: SeriesRow, rows: Iterable[SeriesRow], *, with_grow
     for other in rows:
         if other.pod == row.pod and other.container != row.container:
             by_container[other.container].append(other)
-    rss, working_set = row.rss, row.working_set
+    rss, working_set, active_file, swap = row.rss, row.working_set, row.active_file, row.swap
     for instances in by_container.values():
         rss = _plus(rss, [r.rss for r in instances]) if with_growth else rss
         working_set = _plus(working_set, [r.working_set for r in instances])
-    return replace(row, rss=rss, working_set=working_set)
+        active_file = _plus(active_file, [r.active_file for r in instances])
+        swap = _plus(swap, [r.swap for r in instances])
+    return replace(row, rss=rss, working_set=working_set, active_file=active_file, swap=swap)
 
 
 def shares_limit(pod: Pod, container: Container) -> bool:

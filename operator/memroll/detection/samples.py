@@ -63,6 +63,8 @@ class ReadRequest:
     """Name patterns of further pods, such as earlier pods of the same workload."""
     load_metric: str | None = None
     """Counter of requests to read as the load; None: CPU."""
+    detailed: Sequence[str] = ()
+    """Names of those pods whose active page cache and swap are read as well: the candidates."""
 
     @property
     def start_s(self) -> float:
@@ -133,6 +135,10 @@ class SeriesRow:
     ooms: Series = EMPTY
     """Number of processes that the kernel has killed since the start of the instance; empty if Prometheus does not
     have it."""
+    active_file: Series = EMPTY
+    """Active page cache, a part of the working set; empty if Prometheus does not have it, or it was not read."""
+    swap: Series = EMPTY
+    """Swapped-out memory, no part of the working set; empty likewise."""
 
     @property
     def last_s(self) -> float:
@@ -155,9 +161,8 @@ class SeriesRow:
 
     def between(self, start_s: float, end_s: float) -> SeriesRow:
         """Return the row with the samples in the half-open interval (start_s, end_s]."""
-        series = (self.rss, self.working_set, self.load, self.ooms)
-        rss, working_set, load, ooms = (s.between(start_s, end_s) for s in series)
-        return SeriesRow(self.pod, self.container, self.container_id, rss, working_set, load, ooms)
+        series = (self.rss, self.working_set, self.load, self.ooms, self.active_file, self.swap)
+        return SeriesRow(self.pod, self.container, self.container_id, *(s.between(start_s, end_s) for s in series))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

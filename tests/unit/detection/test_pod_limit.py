@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -88,6 +89,18 @@ def test_the_usage_at_each_instant_is_that_of_all_containers_then():
     found = add_other_containers(app, [app, proxy, SeriesRow("other", "x", "", app.rss, app.rss)])
     assert found.working_set.values.tolist() == found.rss.values.tolist() == [5, 6, 14]
     assert add_other_containers(app, [app, proxy], with_growth=False).rss.values.tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("with_growth", [True, False])
+def test_page_cache_and_swap_are_those_of_the_whole_pod_as_the_working_set_is(with_growth):
+    app, proxy = row("app", {0: 50, 60: 50}), row("proxy", {0: 9, 50: 9})
+    app = replace(app, active_file=series({0: 20, 60: 30}), swap=series({0: 1, 60: 2}))
+    proxy = replace(proxy, active_file=series({0: 3, 50: 4}), swap=series({0: 5, 50: 6}))
+    found = add_other_containers(app, [app, proxy], with_growth=with_growth)
+    assert found.active_file.values.tolist() == [23, 34]
+    assert found.swap.values.tolist() == [6, 8]
+    unknown = add_other_containers(replace(app, active_file=EMPTY), [proxy])
+    assert len(unknown.active_file) == 0, "that of one container is not that of the pod"
 
 
 def test_a_container_that_ended_counts_until_its_last_sample_is_old():
