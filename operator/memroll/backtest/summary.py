@@ -11,6 +11,7 @@ from memroll.backtest.baselines.rules import can_assess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from memroll.backtest.replay import Evaluation
     from memroll.backtest.runner import BacktestResult
     from memroll.backtest.trace import Trace
 
@@ -116,14 +117,11 @@ def _delays_s(alerts: Iterable[Alert]) -> Iterator[float]:
 
 
 def policy_alerts(results: Sequence[BacktestResult]) -> list[Alert]:
-    return [
-        Alert(
-            r.trace,
-            *(m.at_s if m else None for m in (r.replay.rolled, r.replay.suspected, r.replay.confirmed)),
-            assessed=r.replay.assessed,
-        )
-        for r in results
-    ]
+    def at_s(evaluation: Evaluation | None) -> float | None:
+        return None if evaluation is None else evaluation.at_s
+
+    replays = ((r.trace, r.replay) for r in results)
+    return [Alert(t, at_s(r.rolled), at_s(r.suspected), at_s(r.confirmed), r.assessed) for t, r in replays]
 
 
 def baseline_alerts(name: str, results: Sequence[BacktestResult]) -> list[Alert]:

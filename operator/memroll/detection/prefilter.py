@@ -16,6 +16,7 @@ import numpy as np
 from memroll.api.quantity import format_rate
 from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.samples import counted_windows_s
 from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, no_rss, warming_up
 from memroll.detection.window import MIN_COVERED_RATIO
 
@@ -97,7 +98,7 @@ def candidate_mask(
     history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return at which of these times a container is a candidate. Shape of the result: that of `times_s`."""
-    slopes = [least_squares_slopes(history.rss, window_s, times_s) for window_s in prefilter_windows_s(parameters)]
+    slopes = window_slopes(history.rss, prefilter_windows_s(parameters), times_s)
     last = np.searchsorted(history.working_set.times_s, times_s, side="right") - 1
     usage = np.where(last >= 0, history.working_set.values[np.maximum(last, 0)], 0.0)
     return np.array(
@@ -107,6 +108,18 @@ def candidate_mask(
         ],
         dtype=np.bool_,
     )
+
+
+def window_slopes(series: Series, windows_s: Sequence[float], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slopes of the windows that end at each time, as a prefilter run. Shape: (windows, times).
+
+    All are NaN with fewer than `MIN_SAMPLES` in the window in which samples are counted: the container is a candidate.
+    """
+    slopes = np.array([least_squares_slopes(series, window_s, times_s) for window_s in windows_s])
+    for window_s in counted_windows_s(windows_s):
+        first, end = (np.searchsorted(series.times_s, t, side="right") for t in (times_s - window_s, times_s))
+        slopes[:, end - first < MIN_SAMPLES] = np.nan
+    return slopes
 
 
 def least_squares_slopes(series: Series, window_s: float, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -188,8 +188,8 @@ async def test_the_first_scrapes_of_a_container_are_awaited(usage_bytes, age_s, 
 
 
 def answer(*rows: PrefilterRow):
-    async def prefilter(connection, namespace, pods, windows_s, at_s):
-        return PrefilterResult(rows, tuple(windows_s), at_s)
+    async def prefilter(connection, namespace, pods, windows_s, at_s, slow):
+        return PrefilterResult(rows, tuple(windows_s), at_s, slow)
 
     return prefilter
 
