@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from memroll.detection.assess import Assessor
+from memroll.detection.extremes import Extremes, ExtremesRow
 from memroll.detection.pod_limit import MAX_HOLD_S, SharedLimits, add_other_containers, shares_limit
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
@@ -101,6 +102,33 @@ def test_page_cache_and_swap_are_those_of_the_whole_pod_as_the_working_set_is(wi
     assert found.swap.values.tolist() == [6, 8]
     unknown = add_other_containers(replace(app, active_file=EMPTY), [proxy])
     assert len(unknown.active_file) == 0, "that of one container is not that of the pod"
+
+
+def extremes(name: str, id_: str, minima: dict[float, float], maxima: dict[float, float]) -> ExtremesRow:
+    return ExtremesRow("leaky-abc", name, id_, series(minima), series(maxima))
+
+
+def test_the_long_history_of_the_pod_is_that_of_the_container_with_its_growth():
+    shared = SharedLimits.find(
+        [sharing("app", "proxy")], result(statistic("app", 300, 2.0), statistic("proxy", 60)), NOW_S
+    )
+    rows = (
+        extremes("app", "id-app", {0: 5, 3600: 6}, {0: 7, 3600: 8}),
+        extremes("proxy", "id-proxy", {3600: 1}, {3600: 2}),
+    )
+    app, proxy = shared.in_extremes(Extremes(rows, 3600.0)).rows
+    assert (app.minima.values.tolist(), app.maxima.values.tolist()) == ([5, 7], [7, 10])
+    assert proxy.minima.values.tolist() == [1]
+    assert SharedLimits().in_extremes(Extremes(rows, 3600.0)).rows == rows
+
+
+def test_slow_slopes_of_a_pod_are_added_up_as_the_slopes_are():
+    app, proxy = statistic("app", 300, 2.0), statistic("proxy", 60, 1.0)
+    app = replace(app, slow_slopes_bytes_per_s=(4.0, None))
+    proxy = replace(proxy, slow_slopes_bytes_per_s=(0.5, 7.0))
+    shared = SharedLimits.find([sharing("app", "proxy")], result(app, proxy), NOW_S)
+    found = {r.container: r.slow_slopes_bytes_per_s for r in shared.in_statistics(result(app, proxy)).rows}
+    assert found == {"app": (4.5, None), "proxy": (0.5, 7.0)}
 
 
 def test_a_container_that_ended_counts_until_its_last_sample_is_old():
