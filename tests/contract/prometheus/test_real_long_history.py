@@ -147,7 +147,7 @@ async def test_what_a_container_costs_in_an_hour(
     sample_range = SampleRange.for_window(PARAMETERS.lookback_s, PARAMETERS.window_s)
     request = ReadRequest("ai", ["whole"], sample_range, END, detailed=["whole"])
     await client.read("default", request)
-    assessing = sum(c.samples or 0 for c in costs)
+    assert sum(c.samples or 0 for c in costs) == pytest.approx(20_130, abs=50), "a candidate with all series"
     costs.clear()
     long = ExtremesRequest("ai", ["whole"], PARAMETERS.long_step_s, PARAMETERS.long_lookback_s, END)
     await client.read_extremes("default", long)
@@ -157,5 +157,4 @@ async def test_what_a_container_costs_in_an_hour(
     await client.read_extremes("default", replace(long, at_s=END + HOUR_S))
     later = sum(c.samples or 0 for c in costs)
     assert later <= 4 * 60
-    print(f"samples: prefilter {screening}, read {assessing}, long history {first} at first and {later} an hour later")  # noqa: T201 - figures for docs/detection.md
     assert 12 * screening < MAX_SAMPLES_PER_HOUR / 4

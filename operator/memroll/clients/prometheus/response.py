@@ -138,7 +138,7 @@ def _is_hint(warning: object) -> bool:
 
 
 def touched_samples(text: str) -> int | None:
-    """Return the number of samples that the server touched for a query, if it reports it (Prometheus 2.33, Thanos).
+    """Return the number of samples that the server touched for a query, if it reports it (Prometheus).
 
     The statistics follow the result, so only the end of the text is searched. Quotes in a label are escaped, so no
     label looks like them.

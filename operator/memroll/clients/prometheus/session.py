@@ -176,7 +176,7 @@ def _query_fields(query: str, at_s: float | None, timeout_s: float) -> dict[str,
         "max_source_resolution": "1s",
         # VictoriaMetrics: also the newest samples. By default it hides those of the last 30 s.
         "latency_offset": "1ms",
-        # Prometheus, Thanos: the number of samples that the query touches, for a metric.
+        # Prometheus: the number of samples that the query touches, for a metric.
         "stats": "all",
     }
     return fields if at_s is None else {**fields, "time": f"{at_s:.3f}"}
