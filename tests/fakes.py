@@ -383,8 +383,8 @@ def _prefilter_row(name: str, series: Series, windows: tuple[Sequence[float], Sl
     series = series.until(at_s)
     usage_bytes = float(series.values[-1]) if len(series) else None
     now, *before = (series.between(at_s - o - slow.bin_s, at_s - o).values for o in (0.0, *slow.offsets_s))
-    floors = zip(slow.offsets_s, before, strict=True)
-    slow_slopes = tuple(float(now.min() - b.min()) / o if now.size and b.size else None for o, b in floors)
+    minima = zip(slow.offsets_s, before, strict=True)
+    slow_slopes = tuple(float(now.min() - b.min()) / o if now.size and b.size else None for o, b in minima)
     row = PrefilterRow(name, "app", f"id-{name}", slopes, len(series), usage_bytes, usage_bytes, series.last_s)
     return replace(row, slow_slopes_bytes_per_s=slow_slopes)
 

@@ -72,7 +72,7 @@ async def test_a_failed_query_has_no_cost(
     assert costs == []
 
 
-async def test_a_store_without_page_cache_is_asked_once_per_series(serving: Callable[..., ScriptedServer]) -> None:
+async def test_a_store_without_page_cache_is_queried_once_per_series(serving: Callable[..., ScriptedServer]) -> None:
     server = serving(matrix())
     client = client_of(server, [])
     await client.read("default", ReadRequest("ai", ["chat-1"], SampleRange(7200.0, 60.0), 1e9, detailed=["chat-1"]))

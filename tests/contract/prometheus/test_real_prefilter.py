@@ -163,14 +163,12 @@ async def test_non_finite_samples_give_no_slope(prefilter: RunsPrefilter) -> Non
 
 @pytest.mark.parametrize("pod", ["every-15", "every-60", "gaps", "cliff", "ended", "nameless"])
 @pytest.mark.parametrize("at_s", [END, END - 1003.25, T0 + 1000])
-async def test_slow_slopes_compare_the_floors_of_half_open_bins(
-    prefilter: RunsPrefilter, pod: str, at_s: float
-) -> None:
+async def test_slow_slopes_compare_minima_of_half_open_bins(prefilter: RunsPrefilter, pod: str, at_s: float) -> None:
     samples = KNOWN.get(pod, ENDED)
     row = only(await prefilter(pod, at_s=at_s, slow=SLOW))
     now, *before = (within(samples, at_s - o - SLOW.bin_s, at_s - o) for o in (0.0, *SLOW.offsets_s))
-    floors = zip(SLOW.offsets_s, before, strict=True)
-    expected = [(min(v for _, v in now) - min(v for _, v in b)) / o if now and b else None for o, b in floors]
+    minima = zip(SLOW.offsets_s, before, strict=True)
+    expected = [(min(v for _, v in now) - min(v for _, v in b)) / o if now and b else None for o, b in minima]
     assert row.slow_slopes_bytes_per_s == tuple(None if e is None else pytest.approx(e) for e in expected)
 
 

@@ -41,7 +41,7 @@ def by_prom_ql(series: Series, bin_s: float, at_s: float) -> float:
 
 
 @pytest.mark.parametrize("scrape_s", [15.0, 60.0, 300.0, 2400.0])
-def test_each_floor_is_the_minimum_of_a_half_open_bin(scrape_s):
+def test_each_minimum_is_that_of_a_half_open_bin(scrape_s):
     random = np.random.default_rng(3)
     times_s = np.arange(0.0, 4 * DAY_S, scrape_s)
     times_s = times_s[random.random(times_s.size) > 0.3]

@@ -1,6 +1,6 @@
 """Long histories of containers, read seldom: a cache of the steps that are known, and the reads of those that are not.
 
-The cache holds steps that can't change any more, so that it changes how much is read and not what is returned: a
+The cache holds steps that no longer change, so that it changes how much is read and not what is returned: a
 restarted operator reads them again. It is bounded. Where there is no room, or the store fails, there is no long
 history, and the assessment goes on without it.
 """
@@ -57,7 +57,7 @@ Instances = dict[InstanceKey, StepExtremes]
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _KnownSteps:
     """Steps of all containers of a pod, in (start_s, end_s]."""
 
     instances: Instances
@@ -72,7 +72,7 @@ class LongHistoryCache:
     def __init__(self, max_pods: int = MAX_PODS) -> None:
         self._max_pods = max_pods
         self._lock = threading.Lock()
-        self._entries: OrderedDict[tuple[str, str, float], _Entry] = OrderedDict()
+        self._entries: OrderedDict[tuple[str, str, float], _KnownSteps] = OrderedDict()
         self._failed_s = float("-inf")
 
     def may_read(self, request: ExtremesRequest) -> bool:
@@ -82,23 +82,23 @@ class LongHistoryCache:
     def note_failure(self, request: ExtremesRequest) -> None:
         self._failed_s = request.at_s
 
-    def admit(self, request: ExtremesRequest) -> dict[str, _Entry]:
+    def admit(self, request: ExtremesRequest) -> dict[str, _KnownSteps]:
         """Return what is known of each pod of the request, without those for which there is no room."""
         with self._lock:
             self._drop_unused(request)
             room = self._max_pods - len(self._entries)
-            admitted: dict[str, _Entry] = {}
+            admitted: dict[str, _KnownSteps] = {}
             for pod in dict.fromkeys(request.pods):
                 found = self._entries.get((request.namespace, pod, request.step_s))
                 if found is None or found.start_s > request.start_s or found.end_s > request.end_s:
                     room -= found is None
-                    found = _Entry({}, request.start_s, request.start_s, request.at_s)
+                    found = _KnownSteps({}, request.start_s, request.start_s, request.at_s)
                 if room >= 0:
                     admitted[pod] = found
             return admitted
 
     def store(self, request: ExtremesRequest, pod: str, instances: Instances) -> None:
-        """Keep the steps that can't change any more, of the newest instance of each container."""
+        """Keep the steps that no longer change, of the newest instance of each container."""
         end_s = last_step_end_s(request.at_s - LATE_STEPS * request.step_s, request.step_s)
         kept = {key: steps.between(request.start_s, end_s) for key, steps in instances.items()}
         newest: dict[str, float] = defaultdict(lambda: float("-inf"))
@@ -107,7 +107,7 @@ class LongHistoryCache:
         kept = {k: s for k, s in kept.items() if len(s.minima) and s.minima.last_s >= newest[k.container]}
         place = request.namespace, pod, request.step_s
         with self._lock:
-            self._entries[place] = _Entry(kept, request.start_s, max(end_s, request.start_s), request.at_s)
+            self._entries[place] = _KnownSteps(kept, request.start_s, max(end_s, request.start_s), request.at_s)
             self._entries.move_to_end(place)
 
     def _drop_unused(self, request: ExtremesRequest) -> None:
@@ -136,7 +136,7 @@ def read_extremes(
 
 
 def _missing_steps(
-    session: PrometheusSession, request: ExtremesRequest, known: Mapping[str, _Entry]
+    session: PrometheusSession, request: ExtremesRequest, known: Mapping[str, _KnownSteps]
 ) -> Iterator[Query]:
     """Yield queries for the steps after the known ones: one set for the pods with the same newest step."""
     by_end: dict[float, list[str]] = defaultdict(list)

@@ -72,7 +72,7 @@ class StatisticKind(StrEnum):
     RSS = promql.RSS
     WORKING_SET = promql.WORKING_SET
     LAST = "timestamp"
-    FLOOR = "min_over_time"
+    MINIMUM = "min_over_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Statistic:
 
     kind: StatisticKind
     window_s: float = 0.0
-    """Window of a slope or a number of samples; time before now of a floor; zero for the rest."""
+    """Window of a slope or a number of samples; time before now of a minimum; zero for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +141,8 @@ def plan_prefilter(
         for kind, window_s in windowed:
             yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
         for offset_s in (0.0, *slow.offsets_s) if slow.offsets_s else ():
-            floor = promql.over_time(StatisticKind.FLOOR, rss, slow.bin_s, offset_s)
-            yield PrefilterQuery(floor, Statistic(StatisticKind.FLOOR, offset_s), chunk)
+            minimum = promql.over_time(StatisticKind.MINIMUM, rss, slow.bin_s, offset_s)
+            yield PrefilterQuery(minimum, Statistic(StatisticKind.MINIMUM, offset_s), chunk)
         yield PrefilterQuery(rss, Statistic(StatisticKind.RSS), chunk)
         yield PrefilterQuery(working_set, Statistic(StatisticKind.WORKING_SET), chunk)
         yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)

@@ -91,7 +91,7 @@ _MEMORY = frozenset({SeriesKind.RSS, SeriesKind.WORKING_SET})
 class StatisticRowBuilder:
     """Collects the statistics of one namespace, and builds a row for each container instance.
 
-    If several scrapers report one instance, the maximum of each statistic counts, and the minimum of an earlier floor:
+    If several scrapers report one instance, the maximum of each statistic counts, and the minimum of an earlier bin:
     the prefilter must not drop a leak.
     """
 
@@ -106,8 +106,8 @@ class StatisticRowBuilder:
             labels, number = parse_labels(raw), parse_number(raw.get("value"))
             if number is not None and is_requested(labels, self._namespace, matches):
                 statistics = self._found[instance_key(labels)]
-                is_earlier_floor = statistic.kind is StatisticKind.FLOOR and statistic.window_s > 0
-                extreme = min if is_earlier_floor else max
+                is_earlier_bin = statistic.kind is StatisticKind.MINIMUM and statistic.window_s > 0
+                extreme = min if is_earlier_bin else max
                 statistics[statistic] = extreme(number, statistics.get(statistic, number))
 
     def build(self) -> tuple[PrefilterRow, ...]:
@@ -137,9 +137,9 @@ class StatisticRowBuilder:
         )
 
     def _slow_slopes(self, statistics: dict[Statistic, float]) -> tuple[float | None, ...]:
-        now = statistics.get(Statistic(StatisticKind.FLOOR))
-        before = ((o, statistics.get(Statistic(StatisticKind.FLOOR, o))) for o in self._slow.offsets_s)
-        return tuple(None if now is None or floor is None else (now - floor) / o for o, floor in before)
+        now = statistics.get(Statistic(StatisticKind.MINIMUM))
+        before = ((o, statistics.get(Statistic(StatisticKind.MINIMUM, o))) for o in self._slow.offsets_s)
+        return tuple(None if now is None or then is None else (now - then) / o for o, then in before)
 
 
 def is_requested(labels: dict[str, str], namespace: str, matches: Callable[[str], bool]) -> bool:

@@ -118,7 +118,7 @@ async def test_each_step_is_read_once_and_again_only_soon_after_its_end(
     steps = [n for function, _, n in server.asked if function == "min"]
     assert steps[0] == 14 * 24
     assert set(steps[1:]) == {1}
-    assert len(steps[1:]) <= 2 * 8, "a step is read at its end, and once more when it can't change any more"
+    assert len(steps[1:]) <= 2 * 8, "a step is read at its end, and once more when it no longer changes"
 
 
 async def test_a_cache_changes_nothing_that_is_returned(server: StepServer, client: PrometheusClient) -> None:
@@ -153,7 +153,7 @@ async def test_a_new_instance_is_found_and_the_old_one_is_forgotten(
     assert [r.container_id for r in found.rows] == ["b" * 64]
 
 
-async def test_pods_that_were_read_before_are_asked_for_their_new_steps_only(
+async def test_pods_that_were_read_before_need_their_new_steps_only(
     server: StepServer, client: PrometheusClient
 ) -> None:
     server.by_instance["chat-2", "c" * 64] = noisy(T0 - LOOKBACK_S, T0 + 86400)

@@ -45,7 +45,7 @@ def test_a_prefilter_queries_a_slope_per_window_one_count_and_three_newest_value
     ]
 
 
-def test_a_prefilter_queries_the_floor_now_and_at_each_offset() -> None:
+def test_a_prefilter_queries_the_minimum_now_and_at_each_offset() -> None:
     queries = [q for q in plan_prefilter(AI, ["p"], [], SlowBins(1800.0, (86400.0, 259200.0))) if "min" in q.expression]
     assert [(q.expression, q.statistic.window_s) for q in queries] == [
         (f"min_over_time({RSS}[1800s])", 0),

@@ -139,19 +139,19 @@ def test_with_too_few_samples_in_the_second_shortest_window_no_slope_is_known(sa
     assert row.has_rss
 
 
-def test_slow_slopes_are_the_differences_of_the_floors() -> None:
+def test_slow_slopes_are_the_differences_of_the_minima() -> None:
     """Of two scrapers of one instance the steepest slope counts: the prefilter must not drop a leak."""
     rows = StatisticRowBuilder("ai", (), SlowBins(10.0, (100.0, 300.0, 900.0)))
-    for offset_s, floors in ((0.0, ("50", "70")), (100.0, ("20", "30")), (300.0, ("100",))):
-        found = [statistic(v, name=HEX, replica=str(n)) for n, v in enumerate(floors)]
-        rows.add(Statistic(StatisticKind.FLOOR, offset_s), found, P)
+    for offset_s, minima in ((0.0, ("50", "70")), (100.0, ("20", "30")), (300.0, ("100",))):
+        found = [statistic(v, name=HEX, replica=str(n)) for n, v in enumerate(minima)]
+        rows.add(Statistic(StatisticKind.MINIMUM, offset_s), found, P)
     [row] = rows.build()
     assert row.slow_slopes_bytes_per_s == (0.5, -0.1, None)
 
 
-def test_without_a_recent_floor_there_are_no_slow_slopes() -> None:
+def test_without_a_recent_minimum_there_are_no_slow_slopes() -> None:
     rows = StatisticRowBuilder("ai", (), SlowBins(10.0, (100.0,)))
-    rows.add(Statistic(StatisticKind.FLOOR, 100.0), [statistic("1", name=HEX)], P)
+    rows.add(Statistic(StatisticKind.MINIMUM, 100.0), [statistic("1", name=HEX)], P)
     assert [r.slow_slopes_bytes_per_s for r in rows.build()] == [(None,)]
 
 
