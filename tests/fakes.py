@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memroll.api.pod_roll import Detachment
-from memroll.detection.prefilter import least_squares_slopes
-from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
+from memroll.detection.extremes import Extremes, ExtremesRow
+from memroll.detection.long_history import step_extremes
+from memroll.detection.prefilter import window_slopes
+from memroll.detection.samples import NO_SLOW_BINS, PrefilterResult, PrefilterRow, QueryResult, SeriesRow
 from memroll.errors import ConflictError, NotFoundError, TerminalError
 from memroll.model.pods import (
     DETACHED_VALUE,
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from memroll.detection.samples import ReadRequest
+    from memroll.detection.extremes import ExtremesRequest
+    from memroll.detection.samples import ReadRequest, SlowBins
     from memroll.detection.series import Series
     from memroll.model.annotations import RecordedOwners
     from memroll.model.autoscalers import Autoscaler
@@ -338,6 +341,7 @@ class FakePrometheus:
         self.gauge: float | None = None
         self.reads: list[tuple[str, str, tuple[str, ...], float]] = []
         self.prefilters: list[tuple[str, str, tuple[str, ...]]] = []
+        self.long_reads: list[tuple[str, str, tuple[str, ...], float]] = []
 
     def _series_of(self, pods: Sequence[str]) -> Iterator[tuple[str, Series]]:
         if self.error is not None:
@@ -345,12 +349,18 @@ class FakePrometheus:
         return ((n, s) for n in pods if (s := self.by_container.get(f"id-{n}")) is not None)
 
     async def prefilter(
-        self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
+        self,
+        connection: str,
+        namespace: str,
+        pods: Sequence[str],
+        windows_s: Sequence[float],
+        at_s: float,
+        slow: SlowBins = NO_SLOW_BINS,
     ) -> PrefilterResult:
         """Return the statistics that a server computes: least-squares slopes of each window, and the newest samples."""
         self.prefilters.append((connection, namespace, tuple(pods)))
-        rows = tuple(_prefilter_row(name, s, windows_s, at_s) for name, s in self._series_of(pods))
-        return PrefilterResult(rows, tuple(windows_s), at_s)
+        rows = tuple(_prefilter_row(name, s, (windows_s, slow), at_s) for name, s in self._series_of(pods))
+        return PrefilterResult(rows, tuple(windows_s), at_s, slow)
 
     async def read_gauge(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
         return self.gauge
@@ -360,13 +370,28 @@ class FakePrometheus:
         rows = tuple(SeriesRow(name, "app", f"id-{name}", s, s) for name, s in self._series_of(request.pods))
         return QueryResult(rows, request.at_s)
 
+    async def read_extremes(self, connection: str, request: ExtremesRequest) -> Extremes:
+        """Return the extremes of each step that has ended, as a server computes them."""
+        self.long_reads.append((connection, request.namespace, tuple(request.pods), request.lookback_s))
+        rows = []
+        for name, series in self._series_of(request.pods):
+            found = step_extremes(series.until(request.at_s), request.step_s)
+            rows.append(
+                ExtremesRow(name, "app", f"id-{name}", *(s.between(request.start_s, request.at_s) for s in found))
+            )
+        return Extremes(tuple(rows), request.step_s)
 
-def _prefilter_row(name: str, series: Series, windows_s: Sequence[float], at_s: float) -> PrefilterRow:
-    found = [float(least_squares_slopes(series, w, np.array([at_s]))[0]) for w in windows_s]
-    slopes = tuple(None if np.isnan(s) else s for s in found)
+
+def _prefilter_row(name: str, series: Series, windows: tuple[Sequence[float], SlowBins], at_s: float) -> PrefilterRow:
+    windows_s, slow = windows
+    slopes = tuple(None if np.isnan(s) else float(s) for s in window_slopes(series, windows_s, np.array([at_s]))[:, 0])
     series = series.until(at_s)
     usage_bytes = float(series.values[-1]) if len(series) else None
-    return PrefilterRow(name, "app", f"id-{name}", slopes, len(series), usage_bytes, usage_bytes, series.last_s)
+    now, *before = (series.between(at_s - o - slow.bin_s, at_s - o).values for o in (0.0, *slow.offsets_s))
+    minima = zip(slow.offsets_s, before, strict=True)
+    slow_slopes = tuple(float(now.min() - b.min()) / o if now.size and b.size else None for o, b in minima)
+    row = PrefilterRow(name, "app", f"id-{name}", slopes, len(series), usage_bytes, usage_bytes, series.last_s)
+    return replace(row, slow_slopes_bytes_per_s=slow_slopes)
 
 
 class FakeEventRecorder:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from memroll.clients.kube.cluster import KubeCluster
+    from memroll.detection.extremes import Extremes
 
 POLICY = "leaky"
 RELEASED_FROM = "memroll.dev/released-from"
@@ -130,6 +131,9 @@ class RollSimulation:
 
     async def prefilter(self, *_: Any, **__: Any) -> PrefilterResult:
         raise NotImplementedError("a roll runs no prefilter")
+
+    async def read_extremes(self, *_: Any, **__: Any) -> Extremes:
+        raise NotImplementedError("a roll reads no long history")
 
     def send_next_request(self, process: int) -> None:
         """Execute the next request of a step."""

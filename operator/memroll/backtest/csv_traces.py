@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 MANIFEST = "MANIFEST.csv"
 TIME, BYTES, WORKING_SET, LOAD = "t_s", "bytes", "working_set_bytes", "load"
+CACHE, SWAP = "cache_bytes", "swap_bytes"
+INTERVAL_COLUMNS = ("interval_s", "sampling_s")
+"""Names of the manifest's column with the scrape interval; both mean the same."""
+MAX_CACHE_EXCESS_BYTES = 8 * 2**20
+"""Maximum excess of the active page cache over the working set that contains it, which counts as equal to it.
+
+The kernel counts the two separately, and the second in batches of 32 pages for each CPU: 8 MiB with 64 CPUs.
+"""
 OOM_MIN_USAGE_RATIO = 0.99
 """Minimum ratio of the last sample to the limit at which a trace counts as ended by an OOM kill; chosen by hand."""
 
@@ -96,7 +104,23 @@ def _trace(manifest: Path, line: int, row: Mapping[str, str]) -> Trace:
         label=row.get("label", ""),
         onset_s=_number(manifest, line, row, "onset_s", "a number of seconds on the clock of t_s, or empty"),
         oom_s=history.rss.last_s if at_limit else None,
+        interval_s=_interval_s(manifest, line, row),
     )
+
+
+def _interval_s(manifest: Path, line: int, row: Mapping[str, str]) -> float | None:
+    """Return the scrape interval, by whichever of its names the manifest has it."""
+    allowed = "a number of seconds above 0, or empty"
+    found = {name: _number(manifest, line, row, name, allowed) for name in INTERVAL_COLUMNS}
+    given = {name: seconds for name, seconds in found.items() if seconds is not None}
+    for name, seconds in given.items():
+        if seconds <= 0:
+            raise _invalid_cell(manifest, line, name, row[name], allowed)
+    if len(set(given.values())) > 1:
+        first, second = INTERVAL_COLUMNS
+        allowed = f"{row[first].strip()} as in {first}, which means the same"
+        raise _invalid_cell(manifest, line, second, row[second].strip(), allowed)
+    return next(iter(given.values()), None)
 
 
 def _number(path: Path, line: int, row: Mapping[str, str], field: str, allowed: str) -> float | None:
@@ -119,10 +143,35 @@ def read_subject(path: Path, limit_bytes: int | None) -> ContainerHistory:
     if not times.size:
         raise _invalid(f"{path}: no samples: write one line for each, under the line {TIME},{BYTES}")
     _check_times(path, columns, times)
-    series = {name: _series(path, columns, name, times) for name in (BYTES, WORKING_SET, LOAD)}
+    series = {name: _series(path, columns, name, times) for name in (BYTES, WORKING_SET, LOAD, CACHE, SWAP)}
     rss = series[BYTES]
     working_set = series[WORKING_SET] if len(series[WORKING_SET]) else rss
-    return ContainerHistory(rss, working_set, float(times[0]), limit_bytes, series[LOAD])
+    return ContainerHistory(
+        rss,
+        working_set,
+        float(times[0]),
+        limit_bytes,
+        series[LOAD],
+        active_file=_within_working_set(path, columns, series),
+        swap=series[SWAP],
+    )
+
+
+def _within_working_set(path: Path, columns: Columns, series: Mapping[str, Series]) -> Series:
+    """Return the active page cache, at most the working set of the same line, of which it is a part."""
+    cache, times = series[CACHE], series[BYTES].times_s
+    if not len(cache):
+        return cache
+    if not len(series[WORKING_SET]):
+        raise _invalid(f"{path}: line 1: {CACHE} is a part of {WORKING_SET}, and there is none")
+    working_set = _numbers(columns, WORKING_SET)[np.searchsorted(times, cache.times_s)]
+    excess = np.flatnonzero(cache.values > working_set + MAX_CACHE_EXCESS_BYTES)  # none where a cell is empty
+    if excess.size:
+        n = int(np.searchsorted(times, cache.times_s[excess[0]]))
+        limit = columns[WORKING_SET][n].strip()
+        allowed = f"at most {limit}, the {WORKING_SET}, of which the active file cache is a part"
+        raise _invalid_cell(path, n + 2, CACHE, columns[CACHE][n], allowed)
+    return Series(cache.times_s, np.fmin(cache.values, working_set))
 
 
 def _check_times(path: Path, columns: Columns, times: NDArray[np.float64]) -> None:

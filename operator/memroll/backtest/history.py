@@ -15,7 +15,7 @@ from memroll.detection.series import EMPTY, Series
 from memroll.model.pod_names import workload_from_pod_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from memroll.detection.samples import SeriesRow
 
@@ -39,7 +39,7 @@ class HistoryDay:
 def build_traces(days: Sequence[HistoryDay], containers: Sequence[str]) -> tuple[Trace, ...]:
     """Return one trace per container instance, sorted by name. `containers`: names to include; empty for all."""
     limits = {key: limit for day in days for key, limit in day.limits_bytes.items()}
-    rows = [row for row in _join_days(days) if len(row.rss) and len(row.working_set)]
+    rows = tuple(_without_parts(_join_days(days)))
     included = [row for row in rows if not containers or row.container in containers]
     instances = Counter((row.pod, row.container) for row in included)
     kills = dict(_oom_kills(days, included))
@@ -72,7 +72,19 @@ def _join_days(days: Sequence[HistoryDay]) -> Iterator[SeriesRow]:
             working_set=join_series([r.working_set for r in rows]),
             load=join_series([r.load for r in rows]),
             ooms=join_series([r.ooms for r in rows]),
+            active_file=join_series([r.active_file for r in rows]),
+            swap=join_series([r.swap for r in rows]),
         )
+
+
+def _without_parts(rows: Iterable[SeriesRow]) -> Iterator[SeriesRow]:
+    """Yield the rows, without those of another endpoint that are only a part of a container with both series.
+
+    A container with one of them only is kept: it can't be assessed, which is reported.
+    """
+    rows = tuple(rows)
+    complete = {(row.pod, row.container) for row in rows if row.is_complete}
+    yield from (row for row in rows if row.is_complete or (row.pod, row.container) not in complete)
 
 
 def join_series(parts: Sequence[Series]) -> Series:

@@ -31,7 +31,8 @@ PAGE = Template("""<!DOCTYPE html>
 <title>memroll backtest</title><style>$style</style></head>
 <body>
 <h1>memroll backtest</h1>
-<p>$traces containers, $days pod-days. Evaluated every $interval; window $window; leak threshold $growth per hour.
+<p>$traces containers, $days pod-days$unassessed. Evaluated every $interval; window $window;
+leak threshold $growth per hour.
 <span class="quiet">memroll $version</span></p>
 <h2>Comparison</h2>
 $comparison
@@ -77,8 +78,9 @@ def render_page(results: Sequence[BacktestResult], policy: MemoryPolicy, *, rule
     return PAGE.substitute(
         style=STYLE,
         version=escape(__version__),
-        traces=len(results),
-        days=f"{sum(r.trace.days for r in results):.1f}",
+        traces=sum(r.replay.assessed for r in results),
+        days=f"{sum(r.trace.days for r in results if r.replay.assessed):.1f}",
+        unassessed=_not_assessed(results),
         interval=humanize_duration(policy.spec.interval.total_seconds()),
         window=humanize_duration(growth.window.total_seconds()),
         growth=escape(growth.per_hour.text),
@@ -89,6 +91,11 @@ def render_page(results: Sequence[BacktestResult], policy: MemoryPolicy, *, rule
         containers=format_html_table([table_output.TRACE_HEADER, *map(table_output.trace_row, ordered)]),
         sections="".join(_section(r) for r in ordered[:plots]) + rest,
     )
+
+
+def _not_assessed(results: Sequence[BacktestResult]) -> str:
+    count = sum(not r.replay.assessed for r in results)
+    return f"; {count} more could not be assessed, and are no healthy ones" if count else ""
 
 
 def _rule_descriptions() -> str:

@@ -91,6 +91,12 @@ class _Drawing:
         duration_s = self.trace.end_s - self.trace.start_s
         return ("hours", 3600.0) if duration_s >= MIN_AGE_IN_HOURS_S else ("minutes", 60.0)
 
+    @property
+    def _highest(self) -> float:
+        """Highest value of the memory series."""
+        series = (self.trace.history.working_set, self.trace.history.rss)
+        return max(float(s.values.max()) for s in series if len(s))
+
     def draw(self, replay: ReplayResult) -> None:
         history = self.trace.history
         if history.working_set is not history.rss:
@@ -104,7 +110,7 @@ class _Drawing:
                 self._evaluation(stage, evaluations[stage], colour)
         kills = {*history.oom_kills_s, *(() if self.trace.oom_s is None else (self.trace.oom_s,))}
         if kills:
-            top = (history.limit_bytes or float(history.working_set.values.max())) / MIB
+            top = (history.limit_bytes or self._highest) / MIB
             self.axes.plot(self._ages(np.array(sorted(kills))), [top] * len(kills), "x", color=LIMIT, label="OOM kill")
         self._frame()
 
@@ -112,6 +118,8 @@ class _Drawing:
         return (times_s - self.trace.start_s) / self.unit[1]
 
     def _series(self, series: Series, colour: str, label: str) -> None:
+        if not len(series):
+            return
         drawn = downsample(series, MAX_POINTS)
         self.axes.plot(self._ages(drawn.times_s), drawn.values / MIB, color=colour, linewidth=0.8, label=label)
 
@@ -130,10 +138,7 @@ class _Drawing:
             self.axes.plot(self._ages(span_s), values, style, color=colour, linewidth=1)
 
     def _frame(self) -> None:
-        history = self.trace.history
-        highest = max(
-            float(history.working_set.values.max()), float(history.rss.values.max()), history.limit_bytes or 0
-        )
+        highest = max(self._highest, self.trace.history.limit_bytes or 0)
         self.axes.set_xlim(0, float(self._ages(np.array(self.trace.end_s))) or 1.0)
         self.axes.set_ylim(0, HEADROOM_RATIO * highest / MIB or 1.0)
         self.axes.set_xlabel(f"age in {self.unit[0]}")

@@ -126,7 +126,8 @@ class _Reader:
         parameters = build_parameters(self.policy, None)
         step_s = SampleRange.for_window(parameters.lookback_s, parameters.window_s).step_s
         metric = None if load is None else load.metric
-        request = ReadRequest(self.scope.namespace, pods, SampleRange(width_s, step_s), end_s, load_metric=metric)
+        sample_range = SampleRange(width_s, step_s)
+        request = ReadRequest(self.scope.namespace, pods, sample_range, end_s, load_metric=metric, detailed=pods)
         return await self.provider.read(CONNECTION, request)
 
     def _pod_names_query(self, width_s: float) -> str:

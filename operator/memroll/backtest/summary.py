@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from memroll.backtest.baselines.rules import can_assess
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from memroll.backtest.replay import Evaluation
     from memroll.backtest.runner import BacktestResult
     from memroll.backtest.trace import Trace
 
@@ -21,6 +24,8 @@ class Alert:
     rolled_s: float | None
     suspected_s: float | None = None
     confirmed_s: float | None = None
+    assessed: bool = True
+    """False if the detector never had the data to assess the trace."""
 
     @property
     def lead_time_s(self) -> float | None:
@@ -47,7 +52,10 @@ class Summary:
     """Figures of one detector over some traces; the field names are the keys of the JSON output."""
 
     traces: int
+    not_assessed: int
+    """Number of traces that the detector never had the data to assess."""
     pod_days: float
+    """Pod-days of the other traces: those that were not assessed are not known healthy."""
     suspected: int
     confirmed: int
     rolled: int
@@ -75,11 +83,12 @@ HOUR_S = 3600.0
 
 def summarise(alerts: Iterable[Alert]) -> Summary:
     alerts = tuple(alerts)
-    days = sum(a.trace.days for a in alerts)
+    days = sum(a.trace.days for a in alerts if a.assessed)
     rolled = sum(a.rolled_s is not None for a in alerts)
     lead_times_s = [a.lead_time_s for a in alerts if a.lead_time_s is not None]
     return Summary(
         traces=len(alerts),
+        not_assessed=sum(not a.assessed for a in alerts),
         pod_days=round(days, 3),
         suspected=sum(a.suspected_s is not None for a in alerts),
         confirmed=sum(a.confirmed_s is not None for a in alerts),
@@ -108,14 +117,15 @@ def _delays_s(alerts: Iterable[Alert]) -> Iterator[float]:
 
 
 def policy_alerts(results: Sequence[BacktestResult]) -> list[Alert]:
-    return [
-        Alert(r.trace, *(m.at_s if m else None for m in (r.replay.rolled, r.replay.suspected, r.replay.confirmed)))
-        for r in results
-    ]
+    def at_s(evaluation: Evaluation | None) -> float | None:
+        return None if evaluation is None else evaluation.at_s
+
+    replays = ((r.trace, r.replay) for r in results)
+    return [Alert(t, at_s(r.rolled), at_s(r.suspected), at_s(r.confirmed), r.assessed) for t, r in replays]
 
 
 def baseline_alerts(name: str, results: Sequence[BacktestResult]) -> list[Alert]:
-    return [Alert(r.trace, r.first_alerts_s[name]) for r in results]
+    return [Alert(r.trace, r.first_alerts_s[name], assessed=can_assess(r.trace)) for r in results]
 
 
 def group_by_label(alerts: Sequence[Alert]) -> dict[str, list[Alert]]:

@@ -20,29 +20,31 @@ if TYPE_CHECKING:
 
 TRACE_HEADER: Row = ("TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ROLLED", "OOM", "TIME TO LIMIT", "REASON")
 COMPARISON_HEADER: Row = (
-    "RULE", "LABEL", "TRACES", "POD-DAYS", "ROLLED", "PER 1000 POD-DAYS", "OOM", "SAVED", "1H AHEAD",
-    "LEAD TIME", "LIFE WASTED",
+    "RULE", "LABEL", "TRACES", "NOT ASSESSED", "POD-DAYS", "ROLLED", "PER 1000 POD-DAYS", "OOM", "SAVED",
+    "1H AHEAD", "LEAD TIME", "LIFE WASTED",
 )  # fmt: skip
 POLICY_ROW = "memroll"
 """Name of the replayed policy in the column RULE."""
 
 
 def to_text(results: Sequence[BacktestResult], *, rules: bool) -> str:
-    """Return a table of the suspected traces, and the comparison with the baseline rules."""
-    suspected = [r for r in sort_by_urgency(results) if r.replay.suspected]
-    table = f"{format_text_table([TRACE_HEADER, *map(trace_row, suspected)])}\n\n" if suspected else ""
+    """Return a table of the traces that were suspected or not assessed, and the comparison with the rules."""
+    shown = [r for r in sort_by_urgency(results) if r.replay.suspected or not r.replay.assessed]
+    not_assessed = sum(not r.replay.assessed for r in results)
+    table = f"{format_text_table([TRACE_HEADER, *map(trace_row, shown)])}\n\n" if shown else ""
+    more = f" Not assessed: {not_assessed}." if not_assessed else ""
     return (
-        f"{table}Never suspected: {len(results) - len(suspected)}. Times are container ages.\n\n"
+        f"{table}Never suspected: {len(results) - len(shown)}.{more} Times are container ages.\n\n"
         f"{format_text_table([COMPARISON_HEADER, *comparison_rows(results, rules=rules)])}"
     )
 
 
 def sort_by_urgency(results: Sequence[BacktestResult]) -> list[BacktestResult]:
-    """Sort by outcome: rolled first, then confirmed, then suspected; by name within each group."""
+    """Sort by outcome: rolled first, then confirmed, suspected, not assessed; by name within each group."""
 
-    def key(result: BacktestResult) -> tuple[bool, bool, bool, str]:
+    def key(result: BacktestResult) -> tuple[bool, bool, bool, bool, str]:
         replay = result.replay
-        return not replay.rolled, not replay.confirmed, not replay.suspected, result.trace.name
+        return not replay.rolled, not replay.confirmed, not replay.suspected, replay.assessed, result.trace.name
 
     return sorted(results, key=key)
 
@@ -81,6 +83,7 @@ def _rows_of(name: str, alerts: Sequence[Alert]) -> Iterator[Row]:
 def _summary_cells(figures: Summary) -> Row:
     return (
         str(figures.traces),
+        str(figures.not_assessed),
         f"{figures.pod_days:.1f}",
         str(figures.rolled),
         EMPTY_CELL if figures.rolled_per_1000_pod_days is None else f"{figures.rolled_per_1000_pod_days:.1f}",

@@ -18,7 +18,7 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """Samples of one container and known facts. Each memory series has at least one sample; all times share a clock."""
+    """Samples of one container and known facts. RSS or working set has at least one sample; all times share a clock."""
 
     name: str
     history: ContainerHistory
@@ -30,6 +30,8 @@ class Trace:
     """Known time at which the leak began; None if unknown."""
     oom_s: float | None = None
     """Time of the OOM kill; None if there was none."""
+    interval_s: float | None = None
+    """Scrape interval in seconds; None if unknown."""
 
     @property
     def start_s(self) -> float:
@@ -37,7 +39,20 @@ class Trace:
 
     @property
     def end_s(self) -> float:
-        return self.history.rss.last_s
+        return self.history.rss.last_s if len(self.history.rss) else self.history.working_set.last_s
+
+    @property
+    def has_memory(self) -> bool:
+        """True if there are samples of both RSS and working set, which every assessment needs."""
+        return bool(len(self.history.rss) and len(self.history.working_set))
+
+    @property
+    def sample_ratio(self) -> float | None:
+        """Ratio of the RSS samples to the scrapes of the trace's time; None without the scrape interval."""
+        if self.interval_s is None:
+            return None
+        scrapes = 1 + int((self.end_s - self.start_s) / self.interval_s)
+        return len(self.history.rss) / scrapes
 
     @property
     def days(self) -> float:

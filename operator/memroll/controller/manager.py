@@ -91,7 +91,10 @@ class Manager:
     @classmethod
     def build(cls, settings: Settings, connections: ConnectionsFile, api: KubeApi) -> Manager:
         metrics, elector = Metrics(), LeaderElector(api, settings)
-        recorder, prometheus = EventRecorder(api, instance=settings.identity), PrometheusClient(connections)
+        recorder = EventRecorder(api, instance=settings.identity)
+        prometheus = PrometheusClient(
+            connections, observe=lambda name, cost: metrics.observe_query(name, cost.response_bytes, cost.samples)
+        )
         context = ControllerContext(
             kubernetes=KubeCluster(api),
             prometheus=prometheus,

@@ -14,21 +14,24 @@ from typing import TYPE_CHECKING, Protocol
 from memroll.detection.assessment import Assessment
 from memroll.detection.batches import by_peer_group, peer_group_of, split_into_batches
 from memroll.detection.container_history import ContainerHistory, build_history
+from memroll.detection.extremes import NO_EXTREMES, Extremes, ExtremesRequest
+from memroll.detection.long_history import needs_long_history
 from memroll.detection.parameters import build_parameters
 from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
 from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
+from memroll.detection.slow_slopes import slow_bins
 from memroll.detection.verdict import ContainerVerdict, Verdict, excuse_young, verdict_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.batches import Batch
     from memroll.detection.parameters import DetectionParameters
-    from memroll.detection.samples import PrefilterResult, QueryResult, SeriesRow
+    from memroll.detection.samples import PrefilterResult, QueryResult, SeriesRow, SlowBins
     from memroll.model.pods import Container, Pod
     from memroll.model.roll_duration import RollDurations
 
@@ -62,10 +65,20 @@ class SampleReader(Protocol):
     """Queries of Prometheus that an assessment needs."""
 
     async def prefilter(
-        self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
+        self,
+        connection: str,
+        namespace: str,
+        pods: Sequence[str],
+        windows_s: Sequence[float],
+        at_s: float,
+        slow: SlowBins,
     ) -> PrefilterResult: ...
 
     async def read(self, connection: str, request: ReadRequest) -> QueryResult: ...
+
+    async def read_extremes(self, connection: str, request: ExtremesRequest) -> Extremes:
+        """Return the long histories as far as they can be read; an error is no reason not to assess."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,15 @@ class WatchedContainer:
         """Return the seconds since the start of the container; infinity if it is not running."""
         started = self.container.started_at
         return float("inf") if started is None else now_s - started.timestamp()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchData:
+    """Results of the reads of one batch."""
+
+    samples: QueryResult
+    extremes: Extremes
+    """Long histories of the candidates near their limit."""
 
 
 @dataclass(frozen=True)
@@ -120,27 +142,52 @@ class Assessor:
             return ()
         connection, namespace = self.policy.spec.prometheus, self.policy.namespace
         parameters = build_parameters(self.policy, None)
-        names = [p.key.name for p in self.pods]
-        result = await prometheus.prefilter(connection, namespace, names, prefilter_windows_s(parameters), self.now_s)
+        names, windows_s = [p.key.name for p in self.pods], prefilter_windows_s(parameters)
+        slow = slow_bins(parameters)
+        result = await prometheus.prefilter(connection, namespace, names, windows_s, self.now_s, slow)
         shared = SharedLimits.find(self.pods, result, self.now_s)
         assessor = replace(self, shared_limits=shared)
         return await assessor._assess_all(prometheus, shared.in_statistics(result))  # noqa: SLF001 - the same class
 
     async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
         """Assess every watched container, given the statistics of all."""
-        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
-        parameters = build_parameters(self.policy, None)
         verdicts = {w.key: self._prefilter(w, result) for w in self.containers}
-        candidates = {w.pod.key.uid for w in self.containers if verdicts[w.key] is None}
-        sample_range = SampleRange.for_window(parameters.lookback_s, parameters.window_s)
-        load_metric = None if self.policy.spec.load is None else self.policy.spec.load.metric
-        for batch in split_into_batches(self.pods, candidates):
-            request = ReadRequest(namespace, batch.pods, sample_range, self.now_s, batch.patterns, load_metric)
-            samples = await prometheus.read(connection, request)
+        candidates = [w for w in self.containers if verdicts[w.key] is None]
+        near = {w.pod.key.name for w in candidates if self._is_near_limit(w, result)}
+        for batch in split_into_batches(self.pods, {w.pod.key.uid for w in candidates}):
+            data = await self._read_batch(prometheus, batch, near)
             # Milliseconds for each container: in a thread, so that the event loop is not blocked.
-            verdicts |= await asyncio.to_thread(self._assess_batch, batch, samples, verdicts)
+            verdicts |= await asyncio.to_thread(self._assess_batch, batch, data, verdicts)
         found = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
         return tuple(Assessment(w.pod, w.container, excuse_young(v, w.age_s(self.now_s))) for w, v in found)
+
+    def _is_near_limit(self, watched: WatchedContainer, result: PrefilterResult) -> bool:
+        """Return whether a running container needs its long history."""
+        pod, container = watched.pod, watched.container
+        assert container.started_at is not None, "dropped by the prefilter"
+        row = result.row_for(pod.key.name, container.name, container.id, container.started_at.timestamp())
+        usage = None if row is None else row.working_set_bytes
+        return usage is not None and needs_long_history(usage, container.limit_bytes)
+
+    async def _read_batch(self, prometheus: SampleReader, batch: Batch, near: Collection[str]) -> BatchData:
+        """Read the samples of a batch, and the long histories of its candidates near their limit (`near`: names)."""
+        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
+        parameters, load = build_parameters(self.policy, None), self.policy.spec.load
+        own = [p.key.name for p in self.pods if p.key.uid in batch.candidates]
+        request = ReadRequest(
+            namespace,
+            batch.pods,
+            SampleRange.for_window(parameters.lookback_s, parameters.window_s),
+            self.now_s,
+            batch.patterns,
+            None if load is None else load.metric,
+            detailed=own,
+        )
+        samples, wanted = await prometheus.read(connection, request), [name for name in own if name in near]
+        if not wanted:
+            return BatchData(samples, NO_EXTREMES)
+        long = ExtremesRequest(namespace, wanted, parameters.long_step_s, parameters.long_lookback_s, self.now_s)
+        return BatchData(samples, await prometheus.read_extremes(connection, long))
 
     def _prefilter(self, watched: WatchedContainer, result: PrefilterResult) -> ContainerVerdict | None:
         """Return the verdict of a container whose samples need not be read, or None."""
@@ -157,37 +204,39 @@ class Assessor:
         return prefilter_verdict(row, watched.parameters, container.limit_bytes, started_at_s, self.now_s)
 
     def _assess_batch(
-        self, batch: Batch, samples: QueryResult, verdicts: Mapping[tuple[str, str], ContainerVerdict | None]
+        self, batch: Batch, data: BatchData, verdicts: Mapping[tuple[str, str], ContainerVerdict | None]
     ) -> dict[tuple[str, str], ContainerVerdict | None]:
         """Assess the batch's containers that have no verdict of the prefilter."""
-        samples, groups = self.shared_limits.in_series(samples), by_peer_group(self.pods)
+        limits, groups = self.shared_limits, by_peer_group(self.pods)
+        data = BatchData(limits.in_series(data.samples), limits.in_extremes(data.extremes))
         return {
-            w.key: self._assess_safely(w, samples, groups[peer_group_of(w.pod)])
+            w.key: self._assess_safely(w, data, groups[peer_group_of(w.pod)])
             for w in self.containers
             if w.pod.key.uid in batch.candidates and verdicts[w.key] is None
         }
 
-    def _assess_safely(self, watched: WatchedContainer, samples: QueryResult, group: Sequence[Pod]) -> ContainerVerdict:
+    def _assess_safely(self, watched: WatchedContainer, data: BatchData, group: Sequence[Pod]) -> ContainerVerdict:
         """Assess one container; an exception must not keep other containers from being assessed."""
         try:
-            return self._assess_container(watched, samples, group)
+            return self._assess_container(watched, data, group)
         except Exception:
             name, pod = watched.container.name, watched.pod.key
             logger.exception("a bug: assessing container %s of pod %s/%s failed", name, pod.namespace, pod.name)
             return FAILED
 
-    def _assess_container(
-        self, watched: WatchedContainer, samples: QueryResult, group: Sequence[Pod]
-    ) -> ContainerVerdict:
+    def _assess_container(self, watched: WatchedContainer, data: BatchData, group: Sequence[Pod]) -> ContainerVerdict:
         """Assess one container. `group`: the pods of its workload, its own among them."""
         pod, container = watched.pod, watched.container
         assert container.started_at is not None, "dropped by the prefilter"
         started_at_s = container.started_at.timestamp()
-        row = samples.row_for(pod.key.name, container.name, container.id, started_at_s)
+        row = data.samples.row_for(pod.key.name, container.name, container.id, started_at_s)
         if row is None:
             return NO_SAMPLES
         history = build_history(row, started_at_s, container.limit_bytes)
-        peers = tuple(peer_histories(group, pod, container, samples, row))
+        long = data.extremes.row_for(pod.key.name, container.name, container.id, started_at_s)
+        if long is not None:
+            history = replace(history, minima=long.minima, maxima=long.maxima)
+        peers = tuple(peer_histories(group, pod, container, data.samples, row))
         return verdict_for(history, watched.parameters, self.now_s, peers)
 
 

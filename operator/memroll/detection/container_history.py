@@ -80,4 +80,6 @@ def build_history(row: SeriesRow, started_at_s: float, limit_bytes: int | None) 
     """Build the history of a container from its samples. An OOM kill is where the counter rises."""
     rises = row.ooms.values[1:] > row.ooms.values[:-1]
     kills = tuple(float(t) for t in row.ooms.times_s[1:][rises])
-    return ContainerHistory(row.rss, row.working_set, started_at_s, limit_bytes, row.load, kills)
+    return ContainerHistory(
+        row.rss, row.working_set, started_at_s, limit_bytes, row.load, kills, row.active_file, row.swap
+    )

@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from memroll.detection.batches import peer_group_of
+from memroll.detection.extremes import Extremes
 from memroll.detection.samples import PrefilterResult, QueryResult
 from memroll.detection.series import Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from memroll.detection.extremes import ExtremesRow
     from memroll.detection.samples import PrefilterRow, SeriesRow
     from memroll.model.pod_names import WorkloadName
     from memroll.model.pods import Container, Pod
 
     Group = WorkloadName | str
-    R = TypeVar("R", PrefilterRow, SeriesRow)
+    R = TypeVar("R", PrefilterRow, SeriesRow, ExtremesRow)
 
 MAX_HOLD_S = 300.0
 """Seconds after the last sample of a container for which its value counts, as Prometheus' own lookback."""
@@ -72,7 +74,7 @@ class SharedLimits:
             return result
         by_pod = _by_pod(result.rows)
         rows = tuple(self._with_others(row, by_pod[row.pod]) for row in result.rows)
-        return PrefilterResult(rows, result.windows_s, result.at_s)
+        return PrefilterResult(rows, result.windows_s, result.at_s, result.slow)
 
     def in_series(self, result: QueryResult) -> QueryResult:
         """Return the samples likewise, also those of earlier pods of the same workloads."""
@@ -89,6 +91,23 @@ class SharedLimits:
 
         return QueryResult(tuple(map(with_pod, result.rows)), result.at_s)
 
+    def in_extremes(self, found: Extremes) -> Extremes:
+        """Return the long histories with that of the whole pod for the container with its growth.
+
+        The sum of the containers' minima is at most the minimum of the pod, that of the maxima at least its maximum.
+        """
+        if not self.shared:
+            return found
+        by_pod = _by_pod(found.rows)
+
+        def with_pod(row: ExtremesRow) -> ExtremesRow:
+            group = self.groups.get(row.pod)
+            if group is None or row.container not in self.shared[row.pod] or row.container != self.growing[group]:
+                return row
+            return _add_other_extremes(row, by_pod[row.pod])
+
+        return Extremes(tuple(map(with_pod, found.rows)), found.step_s)
+
     def _with_others(self, row: PrefilterRow, rows: Iterable[PrefilterRow]) -> PrefilterRow:
         if row.container not in self.shared.get(row.pod, ()) or row.working_set_bytes is None:
             return row
@@ -96,11 +115,9 @@ class SharedLimits:
         used = row.working_set_bytes + sum(r.working_set_bytes or 0.0 for r in others)
         if row.container != self.growing[self.groups[row.pod]]:
             return replace(row, working_set_bytes=used)
-        slopes = tuple(
-            None if own is None else own + sum(r.slopes_bytes_per_s[n] or 0.0 for r in others)
-            for n, own in enumerate(row.slopes_bytes_per_s)
-        )
-        return replace(row, working_set_bytes=used, slopes_bytes_per_s=slopes)
+        slopes = _sums(row.slopes_bytes_per_s, [r.slopes_bytes_per_s for r in others])
+        slow = _sums(row.slow_slopes_bytes_per_s, [r.slow_slopes_bytes_per_s for r in others])
+        return replace(row, working_set_bytes=used, slopes_bytes_per_s=slopes, slow_slopes_bytes_per_s=slow)
 
     def _shared_by_group(self) -> Mapping[Group, set[str]]:
         """Return the containers that share a limit in any pod of a workload."""
@@ -129,11 +146,33 @@ def add_other_containers(row: SeriesRow, rows: Iterable[SeriesRow], *, with_grow
     for other in rows:
         if other.pod == row.pod and other.container != row.container:
             by_container[other.container].append(other)
-    rss, working_set = row.rss, row.working_set
+    rss, working_set, active_file, swap = row.rss, row.working_set, row.active_file, row.swap
     for instances in by_container.values():
         rss = _plus(rss, [r.rss for r in instances]) if with_growth else rss
         working_set = _plus(working_set, [r.working_set for r in instances])
-    return replace(row, rss=rss, working_set=working_set)
+        active_file = _plus(active_file, [r.active_file for r in instances])
+        swap = _plus(swap, [r.swap for r in instances])
+    return replace(row, rss=rss, working_set=working_set, active_file=active_file, swap=swap)
+
+
+def _add_other_extremes(row: ExtremesRow, rows: Iterable[ExtremesRow]) -> ExtremesRow:
+    """Return a row with the steps of the other containers of its pod added to those that it has."""
+    by_container: dict[str, list[ExtremesRow]] = defaultdict(list)
+    for other in rows:
+        if other.container != row.container:
+            by_container[other.container].append(other)
+    minima, maxima = row.minima, row.maxima
+    for instances in by_container.values():
+        minima = _plus(minima, [r.minima for r in instances])
+        maxima = _plus(maxima, [r.maxima for r in instances])
+    return replace(row, minima=minima, maxima=maxima)
+
+
+def _sums(own: Sequence[float | None], others: Sequence[Sequence[float | None]]) -> tuple[float | None, ...]:
+    """Add to each known slope those of the other containers; an unknown one counts as 0."""
+    return tuple(
+        None if slope is None else slope + sum(slopes[n] or 0.0 for slopes in others) for n, slope in enumerate(own)
+    )
 
 
 def shares_limit(pod: Pod, container: Container) -> bool:

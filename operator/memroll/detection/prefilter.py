@@ -16,6 +16,8 @@ import numpy as np
 from memroll.api.quantity import format_rate
 from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.samples import counted_windows_s
+from memroll.detection.slow_slopes import slow_slopes
 from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, no_rss, warming_up
 from memroll.detection.window import MIN_COVERED_RATIO
 
@@ -101,7 +103,7 @@ def prefilter_verdict(
         return no_rss(usage)
     if usage is None or now_s - row.last_s > MAX_SAMPLE_AGE_WINDOWS * parameters.window_s:
         return None
-    if is_candidate(parameters, limit_bytes, usage, row.slopes_bytes_per_s):
+    if is_candidate(parameters, limit_bytes, usage, row.slopes_bytes_per_s, row.slow_slopes_bytes_per_s):
         return None
     wait_s = parameters.warm_up_s + MIN_COVERED_RATIO * parameters.window_s - age_s
     if wait_s > 0:
@@ -115,7 +117,7 @@ def candidate_mask(
     history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return at which of these times a container is a candidate. Shape of the result: that of `times_s`."""
-    slopes = [least_squares_slopes(history.rss, window_s, times_s) for window_s in prefilter_windows_s(parameters)]
+    slopes = window_slopes(history.rss, prefilter_windows_s(parameters), times_s)
     slow = slow_slopes(history.rss, parameters, times_s)
     last = np.searchsorted(history.working_set.times_s, times_s, side="right") - 1
     usage = np.where(last >= 0, history.working_set.values[np.maximum(last, 0)], 0.0)
@@ -132,22 +134,16 @@ def _known(slopes: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(x) else float(x) for x in slopes]
 
 
-def slow_slopes(series: Series, parameters: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Temporary."""
-    width = parameters.window_s / 12
+def window_slopes(series: Series, windows_s: Sequence[float], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slopes of the windows that end at each time, as a prefilter run. Shape: (windows, times).
 
-    def minimum(t):
-        end = np.searchsorted(series.times_s, t, side="right")
-        start = np.searchsorted(series.times_s, t - width, side="right")
-        v = np.append(series.values, np.inf)
-        idx = np.stack([start, np.maximum(end, start)], 1).ravel()
-        m = np.minimum.reduceat(v, np.minimum(idx, v.size - 1))[::2]
-        return np.where(end > start, m, np.nan)
-
-    now = minimum(times_s)
-    return np.array(
-        [(now - minimum(times_s - back * parameters.window_s)) / (back * parameters.window_s) for back in (4, 12)]
-    )
+    All are NaN with fewer than `MIN_SAMPLES` in the window in which samples are counted: the container is a candidate.
+    """
+    slopes = np.array([least_squares_slopes(series, window_s, times_s) for window_s in windows_s])
+    for window_s in counted_windows_s(windows_s):
+        first, end = (np.searchsorted(series.times_s, t, side="right") for t in (times_s - window_s, times_s))
+        slopes[:, end - first < MIN_SAMPLES] = np.nan
+    return slopes
 
 
 def least_squares_slopes(series: Series, window_s: float, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

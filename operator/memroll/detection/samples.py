@@ -26,6 +26,29 @@ MIN_STEP_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
+class SlowBins:
+    """Bins whose minima the slow slopes compare (`slow_slopes`): the newest one, and those that ended before it."""
+
+    bin_s: float
+    """Length of a bin, in seconds."""
+    offsets_s: tuple[float, ...]
+    """Seconds from the end of each earlier bin to now."""
+
+
+NO_SLOW_BINS = SlowBins(1.0, ())
+"""Bins of a prefilter without slow slopes."""
+
+
+def counted_windows_s(windows_s: Sequence[float]) -> tuple[float, ...]:
+    """Return the window in which the samples are counted: the second shortest, if there are any.
+
+    With enough samples in it, all longer windows have enough. The shortest one may then have two only, whose slope can
+    add a candidate but never drops one.
+    """
+    return tuple(sorted(windows_s)[:2][-1:])
+
+
+@dataclass(frozen=True, slots=True)
 class SampleRange:
     """Range of a read: its length, which ends at the read's time, and its step."""
 
@@ -63,6 +86,8 @@ class ReadRequest:
     """Name patterns of further pods, such as earlier pods of the same workload."""
     load_metric: str | None = None
     """Counter of requests to read as the load; None: CPU."""
+    detailed: Sequence[str] = ()
+    """Names of those pods whose active page cache and swap are read as well: the candidates."""
 
     @property
     def start_s(self) -> float:
@@ -133,6 +158,10 @@ class SeriesRow:
     ooms: Series = EMPTY
     """Number of processes that the kernel has killed since the start of the instance; empty if Prometheus does not
     have it."""
+    active_file: Series = EMPTY
+    """Active page cache, a part of the working set; empty if Prometheus does not have it, or it was not read."""
+    swap: Series = EMPTY
+    """Swapped-out memory, no part of the working set; empty likewise."""
 
     @property
     def last_s(self) -> float:
@@ -155,9 +184,8 @@ class SeriesRow:
 
     def between(self, start_s: float, end_s: float) -> SeriesRow:
         """Return the row with the samples in the half-open interval (start_s, end_s]."""
-        series = (self.rss, self.working_set, self.load, self.ooms)
-        rss, working_set, load, ooms = (s.between(start_s, end_s) for s in series)
-        return SeriesRow(self.pod, self.container, self.container_id, rss, working_set, load, ooms)
+        series = (self.rss, self.working_set, self.load, self.ooms, self.active_file, self.swap)
+        return SeriesRow(self.pod, self.container, self.container_id, *(s.between(start_s, end_s) for s in series))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -191,17 +219,21 @@ class PrefilterRow:
     slopes_bytes_per_s: tuple[float | None, ...]
     """Least-squares slope of the RSS in each window; None with too few samples, or none of this instance alone."""
     samples: int
-    """Number of RSS samples in the longest window."""
+    """Number of RSS samples in the second shortest window (`counted_windows_s`)."""
     rss_bytes: float | None
     """Newest RSS; None if it is older than what Prometheus considers current (5 minutes)."""
     working_set_bytes: float | None
     last_s: float
     """Time of the newest sample of RSS; minus infinity if there is no current one."""
+    slow_slopes_bytes_per_s: tuple[float | None, ...] = ()
+    """Slope from the minimum of each earlier bin of `SlowBins` to that of the newest one; None where unknown."""
+    is_rss_known: bool = False
+    """True if Prometheus has an RSS in any of the windows."""
 
     @property
     def has_rss(self) -> bool:
-        """True if Prometheus has an RSS of this container in the longest window."""
-        return self.samples > 0 or self.rss_bytes is not None
+        """True if Prometheus has an RSS of this container in one of the windows."""
+        return self.is_rss_known or self.samples > 0 or self.rss_bytes is not None
 
     @property
     def is_complete(self) -> bool:
@@ -221,6 +253,7 @@ class PrefilterResult:
     rows: tuple[PrefilterRow, ...]
     windows_s: tuple[float, ...]
     at_s: float
+    slow: SlowBins = NO_SLOW_BINS
     _instances: InstanceIndex[PrefilterRow] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -239,5 +272,11 @@ class PrefilterResult:
 
     def _since(self, row: PrefilterRow, start_s: float) -> PrefilterRow:
         """Drop the slopes of windows that reach back to a predecessor."""
+        age_s = self.at_s - start_s
         pairs = zip(self.windows_s, row.slopes_bytes_per_s, strict=True)
-        return replace(row, slopes_bytes_per_s=tuple(s if self.at_s - w >= start_s else None for w, s in pairs))
+        slow = zip(self.slow.offsets_s, row.slow_slopes_bytes_per_s, strict=False)
+        return replace(
+            row,
+            slopes_bytes_per_s=tuple(s if w <= age_s else None for w, s in pairs),
+            slow_slopes_bytes_per_s=tuple(s if o + self.slow.bin_s <= age_s else None for o, s in slow),
+        )

@@ -57,6 +57,14 @@ class Metrics:
         self.connection_up = self._gauge(
             "memroll_connection_up", "1 if the last query of this Prometheus connection succeeded", "connection"
         )
+        self.samples = self._counter(
+            "memroll_prometheus_samples_total",
+            "Samples that the queries of a connection touched, where the store reports them",
+            "connection",
+        )
+        self.response_bytes = self._counter(
+            "memroll_prometheus_response_bytes_total", "Bytes of the responses of a connection", "connection"
+        )
         self.blocked_pods = self._gauge(
             "memroll_blocked_pods", "Due pods whose roll a gate blocks", *POLICY_LABELS, "gate"
         )
@@ -112,6 +120,12 @@ class Metrics:
         for roll in outcome.measured_rolls:
             result = roll.status.effect.result if roll.status.effect else None
             self.effects.labels(*labels, result.value if result else UNKNOWN_EFFECT).inc()
+
+    def observe_query(self, connection: str, response_bytes: int, samples: int | None) -> None:
+        """Count the cost of one query. `samples`: None if the store does not report it."""
+        self.response_bytes.labels(connection).inc(response_bytes)
+        if samples is not None:
+            self.samples.labels(connection).inc(samples)
 
     def _observe_connection(self, outcome: Outcome, key: tuple[str, str]) -> None:
         """Set the gauge of the connection that the reconcile queried, and drop one that no policy queries now."""

@@ -62,6 +62,7 @@ async def test_a_get_has_the_query_in_its_url(serving: Callable[..., ScriptedSer
         "dedup": "true",
         "max_source_resolution": "1s",
         "latency_offset": "1ms",
+        "stats": "all",
     }
 
 

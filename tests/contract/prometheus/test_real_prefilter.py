@@ -13,7 +13,7 @@ import pytest
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.promql import RSS
-from memroll.detection.samples import ReadRequest, SampleRange
+from memroll.detection.samples import NO_SLOW_BINS, ReadRequest, SampleRange, SlowBins
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, ramp, record, within
 from tests.contract.prometheus.scripted_server import Exchange, ScriptedServer
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 END = T0 + 7200
 WINDOWS = (600.0, 3600.0, 7200.0)
+SLOW = SlowBins(290.0, (1500.0, 4500.0))
+"""Bins without a sample exactly at their start, which Prometheus 2 includes."""
 RANDOM = np.random.default_rng(11)
 OLD, NEW = "a" * 64, "b" * 64
 
@@ -70,15 +72,15 @@ def client_of(address: str) -> PrometheusClient:
 
 
 class RunsPrefilter(Protocol):
-    async def __call__(self, *pods: str, at_s: float = END) -> PrefilterResult: ...
+    async def __call__(self, *pods: str, at_s: float = END, slow: SlowBins = NO_SLOW_BINS) -> PrefilterResult: ...
 
 
 @pytest.fixture
 def prefilter(address: str) -> Iterator[RunsPrefilter]:
     client = client_of(address)
 
-    async def run_prefilter(*pods: str, at_s: float = END) -> PrefilterResult:
-        return await client.prefilter("default", "ai", pods, WINDOWS, at_s)
+    async def run_prefilter(*pods: str, at_s: float = END, slow: SlowBins = NO_SLOW_BINS) -> PrefilterResult:
+        return await client.prefilter("default", "ai", pods, WINDOWS, at_s, slow)
 
     yield run_prefilter
     client.close()
@@ -98,9 +100,13 @@ def slope(samples: Samples) -> float:
 @pytest.mark.parametrize("at_s", [END, END - 1003.25])
 async def test_slopes_equal_least_squares(prefilter: RunsPrefilter, pod: str, at_s: float) -> None:
     row = only(await prefilter(pod, at_s=at_s))
-    parts = [within(KNOWN[pod], at_s - w, at_s) for w in WINDOWS]
-    assert row.slopes_bytes_per_s == tuple(pytest.approx(slope(p), rel=1e-6) if len(p) > 2 else None for p in parts)
-    assert row.samples == len(parts[-1])
+    shortest, counted, longest = (within(KNOWN[pod], at_s - w, at_s) for w in WINDOWS)
+    is_known = len(counted) > 2
+    expected = (
+        pytest.approx(slope(p), rel=1e-6) if is_known and len(p) > 1 else None for p in (shortest, counted, longest)
+    )
+    assert row.slopes_bytes_per_s == tuple(expected)
+    assert row.samples == len(counted)
 
 
 @pytest.mark.parametrize("pod", ["every-15", "every-60", "nameless"])
@@ -124,7 +130,8 @@ async def test_overlapping_instances_are_two_rows(prefilter: RunsPrefilter) -> N
     old, new = (result.row_for("restarted", "chat", found, T0) for found in (OLD, NEW))
     assert old is not None
     assert new is not None
-    assert (old.samples, new.samples) == (len(BEFORE), len(AFTER))
+    counted = [len(within(s, END - 3600, END)) for s in (BEFORE, AFTER)]
+    assert [old.samples, new.samples] == counted
     assert old.slopes_bytes_per_s[2] == pytest.approx(slope(BEFORE), rel=1e-6)
     assert new.slopes_bytes_per_s[2] == pytest.approx(slope(AFTER), rel=1e-6)
     assert result.row_for("restarted", "chat", "c" * 64, T0) is None
@@ -152,6 +159,17 @@ async def test_without_an_id_no_window_reaches_back_before_the_start(prefilter: 
 async def test_non_finite_samples_give_no_slope(prefilter: RunsPrefilter) -> None:
     row = only(await prefilter("odd"))
     assert (row.slopes_bytes_per_s, row.samples, row.rss_bytes) == ((None,) * 3, 4, None)
+
+
+@pytest.mark.parametrize("pod", ["every-15", "every-60", "gaps", "cliff", "ended", "nameless"])
+@pytest.mark.parametrize("at_s", [END, END - 1003.25, T0 + 1000])
+async def test_slow_slopes_compare_minima_of_half_open_bins(prefilter: RunsPrefilter, pod: str, at_s: float) -> None:
+    samples = KNOWN.get(pod, ENDED)
+    row = only(await prefilter(pod, at_s=at_s, slow=SLOW))
+    now, *before = (within(samples, at_s - o - SLOW.bin_s, at_s - o) for o in (0.0, *SLOW.offsets_s))
+    minima = zip(SLOW.offsets_s, before, strict=True)
+    expected = [(min(v for _, v in now) - min(v for _, v in b)) / o if now and b else None for o, b in minima]
+    assert row.slow_slopes_bytes_per_s == tuple(None if e is None else pytest.approx(e) for e in expected)
 
 
 async def test_many_pods_are_all_returned(prefilter: RunsPrefilter) -> None:

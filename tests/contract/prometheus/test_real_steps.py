@@ -9,7 +9,7 @@ import pytest
 
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
-from memroll.clients.prometheus.promql import OOMS
+from memroll.clients.prometheus.promql import ACTIVE_FILE, OOMS, SWAP
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.model.pod_names import PodPattern
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, record, within
@@ -53,6 +53,8 @@ TWO = record(HISTORY, "twice", "9" * 64, noisy(T0, END, 15), replica="two")
 KILLS = HISTORY.add(
     OOMS, labels("every-15", "1" * 64), [(t, float(n // 100)) for n, (t, _) in enumerate(KNOWN["every-15"])]
 )
+CACHE = HISTORY.add(ACTIVE_FILE, labels("every-15", "1" * 64), [(t, v // 3) for t, v in KNOWN["every-15"]])
+SWAPPED = HISTORY.add(SWAP, labels("every-15", "1" * 64), [(t, v // 5) for t, v in KNOWN["every-15"]])
 record(HISTORY, "every-15", OLD, noisy(T0, END, 15), namespace="other")
 EARLIER = {"chat-7f9c-bcdfg", "chat-2b4d6f8h-vwxz2"}
 for name in (*EARLIER, "chat-7f9c-bcdfg-x", "chat-side-7f9c-bcdfg", "chat-7f9c-bcdfgh", "chat-7f9c-bcda1", "chat-7f9c"):
@@ -107,6 +109,19 @@ async def test_steps_are_the_minimum_of_rss_and_the_maximum_of_the_working_set(
     assert pairs(row.rss) == by_step(samples, np.min, at_s)
     assert pairs(row.working_set) == [(t, v + 4096) for t, v in by_step(samples, np.max, at_s)]
     assert row.last_s == max(t for t, _ in samples if t <= at_s), "the newest sample keeps its own time"
+
+
+@pytest.mark.parametrize("at_s", [END, END + 37.5, T0 + 5003.998])
+async def test_page_cache_and_swap_are_the_maximum_of_the_steps_of_the_working_set(
+    client: PrometheusClient, at_s: float
+) -> None:
+    pods = ["every-15", "every-30"]
+    request = ReadRequest("ai", pods, SampleRange(7200, STEP), at_s, detailed=["every-15"])
+    cached, other = sorted((await client.read("default", request)).rows, key=lambda r: r.pod)
+    assert pairs(cached.active_file) == by_step(CACHE, np.max, at_s)
+    assert pairs(cached.swap) == by_step(SWAPPED, np.max, at_s)
+    assert cached.active_file.times_s.tolist() == cached.working_set.times_s.tolist(), "pairs of one instant"
+    assert (len(other.active_file), len(other.swap)) == (0, 0)
 
 
 @pytest.mark.parametrize(("lookback_s", "step_s"), [(3000, 300), (1000, 7.5), (900.5, 0.25), (180, 60), (190, 60)])

@@ -50,6 +50,7 @@ async def test_the_query_is_posted_in_the_body(serving: Callable[..., ScriptedSe
         "dedup": "true",
         "max_source_resolution": "1s",
         "latency_offset": "1ms",
+        "stats": "all",
     }
     assert working_set.form["query"].startswith("container_memory_working_set_bytes{")
     assert ooms.form["query"].startswith("container_oom_events_total{")

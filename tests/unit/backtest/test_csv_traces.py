@@ -36,7 +36,51 @@ def test_a_trace_that_ends_within_one_percent_of_its_limit_was_killed(tmp_path, 
     assert a.oom_s == oom_s
 
 
+def test_cache_and_swap_are_read(tmp_path):
+    text = "t_s,bytes,working_set_bytes,cache_bytes,swap_bytes\n0,10,40,25,7\n60,11,,26,\n120,12,42,,9\n"
+    (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=text))
+    cache, swap = a.history.active_file, a.history.swap
+    assert (cache.times_s.tolist(), cache.values.tolist()) == ([0, 60], [25, 26])
+    assert (swap.times_s.tolist(), swap.values.tolist()) == ([0, 120], [7, 9])
+
+
+def test_without_their_columns_cache_and_swap_are_unknown(tmp_path):
+    (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=SAMPLES))
+    assert (len(a.history.active_file), len(a.history.swap), a.interval_s, a.sample_ratio) == (0, 0, None, None)
+
+
+@pytest.mark.parametrize("excess", [0, csv_traces.MAX_CACHE_EXCESS_BYTES])
+def test_the_cache_may_exceed_the_working_set_by_what_the_kernel_counts_at_once(tmp_path, excess):
+    text = f"t_s,bytes,working_set_bytes,cache_bytes\n0,10,40,{40 + excess}\n"
+    (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=text))
+    assert a.history.active_file.values.tolist() == [40]
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "interval_s"),
+    [
+        ("interval_s", "15", 15),
+        ("sampling_s", "60.0", 60),
+        ("interval_s,sampling_s", "15,15.0", 15),
+        ("interval_s,sampling_s", ",30", 30),
+        ("interval_s", "", None),
+    ],
+)
+def test_the_scrape_interval_has_two_names(tmp_path, columns, cells, interval_s):
+    (a,) = csv_traces.read(make(tmp_path, f"name,limit_bytes,{columns}\na,1000,{cells}\n", a=SAMPLES))
+    assert a.interval_s == interval_s
+
+
+def test_the_interval_shows_how_many_scrapes_are_missing(tmp_path):
+    manifest = "name,limit_bytes,interval_s\na,1000,30\n"
+    (a,) = csv_traces.read(make(tmp_path, manifest, a="t_s,bytes\n0,1\n30,1\n90,1\n"))
+    assert a.sample_ratio == 0.75
+
+
 BAD_MANIFESTS = {
+    "name,limit_bytes,interval_s\na,1000,often\n": ["line 2, interval_s: 'often'", "above 0, or empty"],
+    "name,limit_bytes,sampling_s\na,1000,0\n": ["line 2, sampling_s: '0'", "above 0, or empty"],
+    "name,limit_bytes,interval_s,sampling_s\na,1000,15,60\n": ["line 2, sampling_s: '60'", "15 as in interval_s"],
     "name,other\na,1\n": ["line 1", "'limit_bytes'", "name, other"],
     "": ["line 1", "none"],
     "name,limit_bytes\n": ["no traces"],
@@ -71,6 +115,13 @@ BAD_TRACES = {
     "t_s,bytes\n0,1\n60,\n": ["line 3, bytes: ''", "at least 0"],
     "t_s,bytes\n0,1\n60,inf\n": ["line 3, bytes: 'inf'"],
     "t_s,bytes,working_set_bytes\n0,1,1\n60,2,x\n": ["line 3, working_set_bytes: 'x'", "or empty"],
+    "t_s,bytes,working_set_bytes,cache_bytes\n0,1,,\n60,2,5,9000000\n": [
+        "line 3, cache_bytes: '9000000'",
+        "at most 5, the working_set_bytes",
+    ],
+    "t_s,bytes,cache_bytes\n0,1,1\n": ["line 1", "cache_bytes is a part of working_set_bytes"],
+    "t_s,bytes,working_set_bytes,cache_bytes\n0,1,1,-1\n": ["line 2, cache_bytes: '-1'", "or empty"],
+    "t_s,bytes,swap_bytes\n0,1,x\n": ["line 2, swap_bytes: 'x'", "or empty"],
     "t_s,bytes,load\n0,1,1\n60,2,-1\n": ["line 3, load: '-1'", "or empty"],
 }
 

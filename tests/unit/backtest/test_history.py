@@ -22,6 +22,8 @@ def row(pod, container_id, rss, container="app", **more):
         more.get("working_set", rss),
         more.get("load", EMPTY),
         more.get("ooms", EMPTY),
+        more.get("active_file", EMPTY),
+        more.get("swap", EMPTY),
     )
 
 
@@ -55,8 +57,20 @@ def test_only_containers_of_the_policy_are_included():
     assert [t.name for t in build_traces([both], ("proxy",))] == ["a/proxy"]
 
 
-def test_a_container_without_one_of_the_two_series_is_left_out():
-    assert build_traces([day(row("a", "i", series((1, 1)), working_set=EMPTY))], ()) == ()
+def test_a_container_without_one_of_the_two_series_is_a_trace_that_can_t_be_assessed():
+    (found,) = build_traces([day(row("a", "i", EMPTY, working_set=series((1, 1), (5, 1))))], ())
+    assert (found.has_memory, found.start_s, found.end_s) == (False, 1, 5)
+
+
+def test_a_second_working_set_of_another_endpoint_is_no_trace():
+    both = row("a", "i", series((1, 1))), row("a", "", EMPTY, working_set=series((2, 1)))
+    assert [t.has_memory for t in build_traces([day(*both)], ())] == [True]
+
+
+def test_page_cache_and_swap_are_joined_across_days():
+    days = [day(row("a", "i", series((t, 10)), active_file=series((t, 3)), swap=series((t, 4)))) for t in (1.0, 2.0)]
+    (found,) = build_traces(days, ())
+    assert (found.history.active_file.values.tolist(), found.history.swap.values.tolist()) == ([3, 3], [4, 4])
 
 
 def test_a_rise_of_the_counter_is_a_kill():

@@ -12,6 +12,7 @@ from memroll.backtest import html_report, policy
 from memroll.backtest.replay import Evaluation
 from memroll.backtest.runner import BacktestJob, BacktestResult, run
 from memroll.cli import run as command
+from memroll.detection.series import EMPTY
 from tests.unit.backtest.histories import LIMIT, line, three, trace
 
 HOSTILE = '<script>alert("x")</script>&$name'
@@ -58,6 +59,7 @@ def results():
         trace(*line(60, per_hour_mib=40, from_hour=30), name="leaking", label="leak", oom_s=55 * 3600.0),
         trace(*line(12), name=HOSTILE, workload=HOSTILE, label=HOSTILE),
         trace(*line(12), name="free", limit=None),
+        trace(*line(1), name="young"),
     ]
     return run(BacktestJob(traces, policy.default_policy(), rules=True), 1, lambda _: None)
 
@@ -97,7 +99,26 @@ def test_rolled_traces_come_first_and_plots_are_bounded(results):
     one = html_report.render_page(results[::-1], policy.default_policy(), rules=True, plots=1)
     assert one.count("<svg") == 1
     assert re.findall(r"<h3>(.*?)</h3>", one) == ["leaking"]
-    assert "2 more containers are not drawn: --plots 1." in one
+    assert "3 more containers are not drawn: --plots 1." in one
+
+
+def test_traces_that_were_not_assessed_are_counted_apart(page, results):
+    words = checked(page).description
+    assert "2 containers, " in words
+    assert "; 2 more could not be assessed, and are no healthy ones" in words
+    assert "not assessed: WarmingUp" in words
+    assert "not assessed: NoMemoryLimit" in words
+    only = html_report.render_page(results[:1], policy.default_policy(), rules=True, plots=0)
+    assert "could not be assessed" not in only
+
+
+def test_a_trace_without_an_rss_is_drawn_as_well(results):
+    [whole] = (r.trace for r in results if r.trace.name == "leaking")
+    bare = replace(whole, history=replace(whole.history, rss=EMPTY, working_set=replace(whole.history.rss)))
+    found = run(BacktestJob([bare], policy.default_policy(), rules=True), 1, lambda _: None)
+    page = html_report.render_page(found, policy.default_policy(), rules=True, plots=1)
+    assert "not assessed: NoRss" in checked(page).description
+    assert page.count("<svg") == 1
 
 
 def test_a_plot_shows_stages_limit_and_kills(page):

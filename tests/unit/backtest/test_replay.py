@@ -12,6 +12,7 @@ from memroll.backtest import csv_traces, json_output, policy
 from memroll.backtest.replay import replay
 from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.trace import Trace
+from memroll.detection.series import EMPTY
 from memroll.detection.verdict import verdict_for
 from tests.unit.backtest.histories import HOUR, LIMIT, MIB, RULE, line, three, trace
 
@@ -41,10 +42,62 @@ def test_a_flat_container_is_never_suspected():
     assert found.reason == "no growth, and not close to the limit"
 
 
-def test_the_reason_is_that_of_the_last_evaluation_if_none_rolls():
-    found = replay(trace(*line(40, per_hour_mib=8), limit=None), replace(RULE, threshold_bytes_per_s=None), ())
-    assert found.rolled is None
-    assert found.reason.startswith("NoMemoryLimit: ")
+def times_of(count, every_s):
+    return [np.arange(count) * every_s, np.full(count, 2e8)]
+
+
+NOT_ASSESSED = [
+    pytest.param(trace([0.0], [5.0]), "TooFewSamples: the trace lasts 0s", id="one sample"),
+    pytest.param(trace(*line(2)), "WarmingUp: too young", id="too short"),
+    pytest.param(trace(*times_of(9, 4 * HOUR)), "TooFewSamples: 2 samples in the window", id="too few samples"),
+    pytest.param(trace(*line(40, per_hour_mib=8), limit=None), "NoMemoryLimit: no memory limit", id="no limit"),
+]
+
+
+@pytest.mark.parametrize(("unknown", "reason"), NOT_ASSESSED)
+def test_a_trace_without_the_data_for_any_assessment_is_not_a_healthy_one(unknown, reason):
+    parameters = RULE if unknown.history.limit_bytes else replace(RULE, threshold_bytes_per_s=None)
+    found = replay(unknown, parameters, ())
+    assert (found.assessed, found.suspected, found.rolled) == (False, None, None)
+    assert found.reason.startswith(f"not assessed: {reason}")
+
+
+@pytest.mark.parametrize("missing", ["rss", "working_set"])
+def test_a_trace_without_one_of_its_series_is_not_assessed(missing):
+    whole = trace(*line(40))
+    found = replay(replace(whole, history=replace(whole.history, **{missing: EMPTY})), RULE, ())
+    assert not found.assessed
+    assert ("NoRss" if missing == "rss" else "no container_memory_working_set_bytes") in found.reason
+
+
+def test_a_trace_that_the_prefilter_drops_throughout_is_assessed():
+    found = replay(trace(*line(24)), RULE, ())
+    assert (found.assessed, found.suspected) == (True, None)
+
+
+def test_one_assessment_is_enough():
+    cut = trace(*line(5.4))
+    assert replay(cut, RULE, ()).assessed
+    assert not replay(trace(*line(5.2)), RULE, ()).assessed, "younger than the warm-up and most of a window"
+
+
+def test_the_long_history_is_used_only_near_the_limit_and_only_as_far_back_as_the_operator_reads(monkeypatch):
+    seen = []
+
+    def recording(history, rule, at_s, peers):
+        seen.append((at_s, history))
+        return verdict_for(history, rule, at_s, peers)
+
+    monkeypatch.setattr("memroll.backtest.replay.verdict_for", recording)
+    growing = trace(*line(24 * 20, start_mib=10, per_hour_mib=2))
+    replay(growing, replace(RULE, threshold_bytes_per_s=1e-3, interval_s=6 * HOUR), ())
+    far = [h for t, h in seen if h.working_set.until(t).values[-1] < 0.6 * h.limit_bytes]
+    near = [(t, h) for t, h in seen if h.working_set.until(t).values[-1] >= 0.6 * h.limit_bytes]
+    assert {len(h.minima) for h in far} == {0}
+    assert near
+    for at_s, history in near:
+        assert at_s - RULE.long_lookback_s < history.minima.first_s
+        assert at_s - RULE.long_step_s < history.minima.last_s <= at_s
 
 
 def test_later_samples_change_nothing():

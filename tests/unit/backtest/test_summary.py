@@ -45,6 +45,19 @@ def test_everything_is_counted():
     assert found.confirmed_after_onset_median_s == 4 * HOUR
 
 
+def test_traces_that_were_not_assessed_are_counted_apart_and_their_days_are_left_out():
+    unknown = Alert(life(24, label="no-leak"), None, assessed=False)
+    found = to_dict([unknown, Alert(life(24, label="no-leak"), 5.0), Alert(life(24, label="leak"), None)])
+    assert (found["traces"], found["not_assessed"], found["pod_days"], found["rolled_per_1000_pod_days"]) == (
+        3,
+        1,
+        2.0,
+        500.0,
+    )
+    assert {label: part["not_assessed"] for label, part in found["labels"].items()} == {"no-leak": 1, "leak": 0}
+    assert summarise([unknown]).rolled_per_1000_pod_days is None
+
+
 def test_nothing_at_all_is_summarised_as_well():
     assert summarise([]).rolled_per_1000_pod_days is None
 

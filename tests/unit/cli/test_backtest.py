@@ -11,6 +11,9 @@ from memroll.cli import run
 from tests.unit.backtest.histories import HOUR, folder, three
 
 TRACE_KEYS = {
+    "assessed",
+    "interval_s",
+    "sample_ratio",
     "name", "workload", "label", "limit_bytes", "first_roll_s", "confirmed_s", "suspected_s", "reason",
     "time_to_limit_s", "oom_s",
 }  # fmt: skip
@@ -39,6 +42,8 @@ def test_json_holds_every_trace_the_summary_and_the_rules(history, capsys):
     nothing = ("first_roll_s", "confirmed_s", "suspected_s", "time_to_limit_s", "oom_s")
     assert [[t[key] for key in nothing] for t in (flat, free)] == [[None] * 5] * 2
     assert free["limit_bytes"] is None
+    assert [t["assessed"] for t in (leak, flat, free)] == [True, True, False]
+    assert free["reason"].startswith("not assessed: NoMemoryLimit")
     assert found["summary"]["rolled"] == found["summary"]["saved"] == 1
     assert found["summary"]["labels"]["no-leak"]["traces"] == 2
     assert list(found["rules"]) == [r.name for r in RULES]
@@ -57,13 +62,15 @@ def test_the_table_has_suspected_traces_and_a_comparison(history, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:5] == ["TRACE", "LABEL", "SUSPECTED", "CONFIRMED", "ROLLED"]
     assert lines[1].startswith("leak ")
-    assert "Never suspected: 2. Times are container ages." in lines
-    compared = [line.split()[:3] for line in lines if line.startswith(("memroll", "working-set-80"))]
+    assert lines[2].split()[:6] == ["free", "no-leak", "-", "-", "-", "-"]
+    assert "not assessed: NoMemoryLimit" in lines[2]
+    assert "Never suspected: 1. Not assessed: 1. Times are container ages." in lines
+    compared = [line.split()[:4] for line in lines if line.startswith(("memroll", "working-set-80"))]
     assert compared == [
-        ["memroll", "leak", "1"],
-        ["memroll", "no-leak", "2"],
-        ["working-set-80", "leak", "1"],
-        ["working-set-80", "no-leak", "2"],
+        ["memroll", "leak", "1", "0"],
+        ["memroll", "no-leak", "2", "1"],
+        ["working-set-80", "leak", "1", "0"],
+        ["working-set-80", "no-leak", "2", "1"],
     ]
 
 

@@ -12,15 +12,19 @@ from memroll.detection import assess
 from memroll.detection.assess import Assessor, peer_histories
 from memroll.detection.batches import MAX_BATCH_PODS, MAX_PEERS_READ, peer_group_of, split_into_batches
 from memroll.detection.container_history import build_history
+from memroll.detection.extremes import NO_EXTREMES
+from memroll.detection.long_history import step_extremes
+from memroll.detection.parameters import build_parameters
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
 from memroll.detection.series import EMPTY, Series
+from memroll.detection.verdict import verdict_for
 from memroll.model.pod_names import PodPattern
 from memroll.model.pods import ObjectRef
 from memroll.model.roll_duration import RollDurations
 from memroll.reporting.event_builder import outcome_events
 from memroll.reporting.outcome import Outcome
-from tests.builders import LIMIT, NOW, at, container, line, pod, policy, roll
+from tests.builders import LIMIT, MIB, NOW, at, container, line, pod, policy, roll
 from tests.fakes import FakePrometheus
 
 if TYPE_CHECKING:
@@ -188,8 +192,8 @@ async def test_the_first_scrapes_of_a_container_are_awaited(usage_bytes, age_s, 
 
 
 def answer(*rows: PrefilterRow):
-    async def prefilter(connection, namespace, pods, windows_s, at_s):
-        return PrefilterResult(rows, tuple(windows_s), at_s)
+    async def prefilter(connection, namespace, pods, windows_s, at_s, slow):
+        return PrefilterResult(rows, tuple(windows_s), at_s, slow)
 
     return prefilter
 
@@ -210,3 +214,68 @@ async def test_an_exception_in_one_assessment_affects_no_other_container(monkeyp
     found = await Assessor(watched, (odd, pods[1]), durations(), NOW).assess(FakePrometheus(series))
     assert [a.verdict.reason for a in found] == ["AssessmentFailed", "Leaking"]
     assert "a bug: assessing container app of pod demo/odd failed" in caplog.text
+
+
+FAST = {"growth": {"perHour": "50%", "window": "60s", "warmUp": "20s", "for": "10s"}}
+
+
+async def assess_with(prometheus, *pods, monkeypatch=None):
+    """Assess the pods; return the histories that verdicts were built from, by limit."""
+    seen = {}
+
+    def recording(history, parameters, now_s, peers):
+        seen[history.limit_bytes] = history
+        return verdict_for(history, parameters, now_s, peers)
+
+    monkeypatch.setattr(assess, "verdict_for", recording)
+    await Assessor(policy(**FAST), pods, durations(), NOW).assess(prometheus)
+    return seen
+
+
+async def test_only_candidates_near_their_limit_have_a_long_history(monkeypatch):
+    """Usage 128 MiB at the end: above 60 % of 200 MiB, below 60 % of 400 MiB."""
+    limits = {"near": 200, "far": 400}
+    pods = [pod(n, containers=(container(id=f"id-{n}", limit_bytes=m * MIB),)) for n, m in limits.items()]
+    prometheus = FakePrometheus({f"id-{n}": line(0.6) for n in limits})
+    seen = await assess_with(prometheus, *pods, monkeypatch=monkeypatch)
+    parameters = build_parameters(policy(**FAST), None)
+    assert prometheus.long_reads == [("default", "demo", ("near",), parameters.long_lookback_s)]
+    near, far = seen[200 * MIB], seen[400 * MIB]
+    assert near.minima.times_s.tolist() == step_extremes(line(0.6), 10.0)[0].times_s.tolist()
+    assert len(near.maxima) == len(near.minima) > 10
+    assert len(far.minima) == 0
+
+
+async def test_without_a_long_history_the_assessment_goes_on(monkeypatch):
+    one = pod("near", containers=(container(id="id-near", limit_bytes=200 * MIB),))
+    prometheus = FakePrometheus({"id-near": line(0.6)})
+
+    async def nothing(connection, request):
+        return NO_EXTREMES
+
+    monkeypatch.setattr(prometheus, "read_extremes", nothing)
+    assert len((await assess_with(prometheus, one, monkeypatch=monkeypatch))[200 * MIB].minima) == 0
+
+
+async def test_page_cache_and_swap_are_read_for_candidates_and_not_for_their_peers(monkeypatch):
+    hashed = {"pod-template-hash": "5d"}
+    growing, idle = (owned(f"web-5d-{n}", "ReplicaSet", "web-5d", **hashed) for n in ("abcdb", "abcdc"))
+    growing, idle = (replace(p, containers=(container(id=f"id-{p.key.name}"),)) for p in (growing, idle))
+    prometheus = FakePrometheus({f"id-{growing.key.name}": line(0.6), f"id-{idle.key.name}": line(0.0)})
+    requests = []
+    read = prometheus.read
+
+    async def recording(connection, request):
+        requests.append(request)
+        return await read(connection, request)
+
+    monkeypatch.setattr(prometheus, "read", recording)
+    await Assessor(policy(**FAST), (growing, idle), durations(), NOW).assess(prometheus)
+    (request,) = requests
+    assert (sorted(request.pods), list(request.detailed)) == (["web-5d-abcdb", "web-5d-abcdc"], ["web-5d-abcdb"])
+
+
+def test_a_history_has_page_cache_and_swap():
+    cache, swap = line(0.1), line(0.2)
+    history = build_history(row("a", "x", active_file=cache, swap=swap), 0.0, LIMIT)
+    assert (history.active_file, history.swap) == (cache, swap)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from memroll.detection.assess import Assessor
+from memroll.detection.extremes import Extremes, ExtremesRow
 from memroll.detection.pod_limit import MAX_HOLD_S, SharedLimits, add_other_containers, shares_limit
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
@@ -88,6 +90,45 @@ def test_the_usage_at_each_instant_is_that_of_all_containers_then():
     found = add_other_containers(app, [app, proxy, SeriesRow("other", "x", "", app.rss, app.rss)])
     assert found.working_set.values.tolist() == found.rss.values.tolist() == [5, 6, 14]
     assert add_other_containers(app, [app, proxy], with_growth=False).rss.values.tolist() == [5, 5, 5]
+
+
+@pytest.mark.parametrize("with_growth", [True, False])
+def test_page_cache_and_swap_are_those_of_the_whole_pod_as_the_working_set_is(with_growth):
+    app, proxy = row("app", {0: 50, 60: 50}), row("proxy", {0: 9, 50: 9})
+    app = replace(app, active_file=series({0: 20, 60: 30}), swap=series({0: 1, 60: 2}))
+    proxy = replace(proxy, active_file=series({0: 3, 50: 4}), swap=series({0: 5, 50: 6}))
+    found = add_other_containers(app, [app, proxy], with_growth=with_growth)
+    assert found.active_file.values.tolist() == [23, 34]
+    assert found.swap.values.tolist() == [6, 8]
+    unknown = add_other_containers(replace(app, active_file=EMPTY), [proxy])
+    assert len(unknown.active_file) == 0, "that of one container is not that of the pod"
+
+
+def extremes(name: str, id_: str, minima: dict[float, float], maxima: dict[float, float]) -> ExtremesRow:
+    return ExtremesRow("leaky-abc", name, id_, series(minima), series(maxima))
+
+
+def test_the_long_history_of_the_pod_is_that_of_the_container_with_its_growth():
+    shared = SharedLimits.find(
+        [sharing("app", "proxy")], result(statistic("app", 300, 2.0), statistic("proxy", 60)), NOW_S
+    )
+    rows = (
+        extremes("app", "id-app", {0: 5, 3600: 6}, {0: 7, 3600: 8}),
+        extremes("proxy", "id-proxy", {3600: 1}, {3600: 2}),
+    )
+    app, proxy = shared.in_extremes(Extremes(rows, 3600.0)).rows
+    assert (app.minima.values.tolist(), app.maxima.values.tolist()) == ([5, 7], [7, 10])
+    assert proxy.minima.values.tolist() == [1]
+    assert SharedLimits().in_extremes(Extremes(rows, 3600.0)).rows == rows
+
+
+def test_slow_slopes_of_a_pod_are_added_up_as_the_slopes_are():
+    app, proxy = statistic("app", 300, 2.0), statistic("proxy", 60, 1.0)
+    app = replace(app, slow_slopes_bytes_per_s=(4.0, None))
+    proxy = replace(proxy, slow_slopes_bytes_per_s=(0.5, 7.0))
+    shared = SharedLimits.find([sharing("app", "proxy")], result(app, proxy), NOW_S)
+    found = {r.container: r.slow_slopes_bytes_per_s for r in shared.in_statistics(result(app, proxy)).rows}
+    assert found == {"app": (4.5, None), "proxy": (0.5, 7.0)}
 
 
 def test_a_container_that_ended_counts_until_its_last_sample_is_old():

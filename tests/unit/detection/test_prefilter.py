@@ -14,6 +14,7 @@ from memroll.detection.prefilter import (
     is_candidate,
     prefilter_verdict,
     prefilter_windows_s,
+    window_slopes,
 )
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import PrefilterRow
@@ -100,6 +101,16 @@ def test_a_container_without_an_rss_is_not_read():
     assert "container_memory_rss" in found.message
     silent = replace(statistics, samples=360)  # an RSS earlier in the window: its age is reported
     assert prefilter_verdict(silent, PARAMETERS, LIMIT, 0.0, NOW_S) is None
+
+
+def test_with_too_few_samples_since_a_gap_a_container_is_a_candidate():
+    windows_s = prefilter_windows_s(PARAMETERS)
+    whole = lived(flat(300)).rss
+    gap_s = NOW_S - 2 * HOUR_S
+    kept = (whole.times_s < gap_s) | (whole.times_s > NOW_S - 90)
+    series = type(whole)(whole.times_s[kept], whole.values[kept])
+    assert np.isnan(window_slopes(series, windows_s, np.array([NOW_S]))).all()
+    assert not np.isnan(window_slopes(whole, windows_s, np.array([NOW_S]))).any()
 
 
 def test_the_windows_are_ratios_of_the_policy_s():

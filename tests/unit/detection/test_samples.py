@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SampleRange, SeriesRow
+from memroll.detection.samples import (
+    PrefilterResult,
+    PrefilterRow,
+    QueryResult,
+    SampleRange,
+    SeriesRow,
+    SlowBins,
+    counted_windows_s,
+)
 from memroll.detection.series import EMPTY, Series
 
 
@@ -66,11 +74,10 @@ def test_of_two_nodes_without_ids_that_with_the_newest_rss_counts() -> None:
 
 def test_a_cut_row_is_cut_in_all_its_series() -> None:
     samples = Series.of([(1, 1), (2, 2), (3, 3)])
-    found = QueryResult((SeriesRow("p", "c", "", samples, samples, samples, samples),), 10.0).row_for(
-        "p", "c", "id", 2.0
-    )
+    found = QueryResult((SeriesRow("p", "c", "", *[samples] * 6),), 10.0).row_for("p", "c", "id", 2.0)
     assert found is not None
-    assert {tuple(s.times_s) for s in (found.rss, found.working_set, found.load, found.ooms)} == {(3.0,)}
+    parts = (found.rss, found.working_set, found.load, found.ooms, found.active_file, found.swap)
+    assert {tuple(s.times_s) for s in parts} == {(3.0,)}
 
 
 def statistics(container_id: str, last_s: float, *slopes: float | None) -> PrefilterRow:
@@ -104,6 +111,29 @@ def test_row_for_of_a_prefilter_result(
 ) -> None:
     found = PrefilterResult(tuple(rows), (10.0, 50.0), 100.0).row_for("p", "c", container_id, started_at_s)
     assert (found and found.slopes_bytes_per_s) == slopes
+
+
+@pytest.mark.parametrize(
+    ("container_id", "started_at_s", "expected"),
+    [("", 50.0, (3.0, None)), ("", 10.0, (3.0, 4.0)), ("", 71.0, (None, None)), ("id", 99.0, (3.0, 4.0))],
+)
+def test_without_an_id_no_slow_slope_reaches_back_before_the_start(
+    container_id: str, started_at_s: float, expected: tuple[float | None, ...]
+) -> None:
+    row = replace(statistics(container_id, 100.0, 1, 2), slow_slopes_bytes_per_s=(3.0, 4.0))
+    result = PrefilterResult((row,), (10.0, 50.0), 100.0, SlowBins(10.0, (20.0, 80.0)))
+    found = result.row_for("p", "c", "id", started_at_s)
+    assert found is not None
+    assert found.slow_slopes_bytes_per_s == expected
+
+
+@pytest.mark.parametrize(
+    ("windows_s", "counted"), [((360.0, 1440.0, 120.0, 45.0), (120.0,)), ((90.0,), (90.0,)), ((), ())]
+)
+def test_samples_are_counted_in_the_second_shortest_window(
+    windows_s: tuple[float, ...], counted: tuple[float, ...]
+) -> None:
+    assert counted_windows_s(windows_s) == counted
 
 
 @pytest.mark.parametrize("seconds", [0.0, -60.0, 0.0004, float("nan"), float("inf")])

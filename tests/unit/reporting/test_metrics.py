@@ -41,6 +41,16 @@ def test_a_reconcile_counts_pods_blocked_rolls_and_the_connection():
     assert value(metrics, "memroll_blocked_pods", **OWN, gate="Cooldown") is None, "it is gone when nothing blocks"
 
 
+def test_the_cost_of_queries_is_counted_by_connection():
+    metrics = Metrics()
+    for response_bytes, samples in ((100, 7), (50, None), (10, 0)):
+        metrics.observe_query("default", response_bytes, samples)
+    metrics.observe_query("other", 1, None)
+    assert value(metrics, "memroll_prometheus_samples_total", connection="default") == 7
+    assert value(metrics, "memroll_prometheus_response_bytes_total", connection="default") == 160
+    assert value(metrics, "memroll_prometheus_samples_total", connection="other") is None, "its store reports none"
+
+
 def test_the_rate_limit_is_exposed_while_it_blocks():
     metrics = Metrics()
     metrics.observe_reconcile(outcome(), 0.2)

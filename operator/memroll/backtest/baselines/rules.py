@@ -45,12 +45,17 @@ class BaselineRule:
 
 
 def first_alert_s(baseline: BaselineRule, trace: Trace, parameters: DetectionParameters) -> float | None:
-    """Return the time of the rule's first alert; None without an alert or without a limit."""
-    if trace.history.limit_bytes is None:
+    """Return the time of the rule's first alert; None without an alert, or if the rules can't assess the trace."""
+    if not can_assess(trace):
         return None
     times_s = trace.evaluation_times_s(parameters.interval_s)
     alerts = np.flatnonzero(baseline.alerts(trace.history, parameters, times_s))
     return float(times_s[alerts[0]]) if alerts.size else None
+
+
+def can_assess(trace: Trace) -> bool:
+    """Return whether the rules can assess a trace: all need a limit, and samples of RSS and working set."""
+    return trace.history.limit_bytes is not None and trace.has_memory
 
 
 def usage_at(series: Series, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,27 +8,35 @@ connection, nor those in which asyncio resolves host names.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from memroll.clients.prometheus import errors, promql, query_plan
+from memroll.clients.prometheus import errors, long_history, promql, query_plan
 from memroll.clients.prometheus.config import Connections
 from memroll.clients.prometheus.credentials import Version, read_version
+from memroll.clients.prometheus.long_history import LongHistoryCache
 from memroll.clients.prometheus.response import BadResponseError, iter_series, parse_number
 from memroll.clients.prometheus.rows import SeriesRowBuilder, StatisticRowBuilder
 from memroll.clients.prometheus.session import Limits, PrometheusSession
 from memroll.clients.prometheus.timeout import Timeout
-from memroll.detection.samples import PrefilterResult, QueryResult
+from memroll.detection.extremes import Extremes
+from memroll.detection.samples import NO_SLOW_BINS, PrefilterResult, QueryResult
 from memroll.errors import PrometheusUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from memroll.clients.prometheus.config import Connection
-    from memroll.detection.samples import ReadRequest
+    from memroll.clients.prometheus.session import ObserveQuery, QueryCost
+    from memroll.detection.extremes import ExtremesRequest
+    from memroll.detection.samples import ReadRequest, SlowBins
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -37,15 +45,30 @@ GRACE_S = 0.5
 
 
 class PrometheusClient:
-    """Client for all connections. `connections` may be a function that returns the current ones."""
+    """Client for all connections. `connections` may be a function that returns the current ones.
 
-    def __init__(self, connections: Connections | Callable[[], Connections], limits: Limits | None = None) -> None:
+    `observe` is called with the connection's name and the cost of each query, from any thread.
+    """
+
+    def __init__(
+        self,
+        connections: Connections | Callable[[], Connections],
+        limits: Limits | None = None,
+        observe: Callable[[str, QueryCost], None] = lambda *_: None,
+    ) -> None:
         self._connections = connections
+        self._observe = observe
         self._limits = limits or Limits()
         self._pools: dict[str, _ConnectionPool] = {}
 
     async def prefilter(
-        self, connection: str, namespace: str, pods: Sequence[str], windows_s: Sequence[float], at_s: float
+        self,
+        connection: str,
+        namespace: str,
+        pods: Sequence[str],
+        windows_s: Sequence[float],
+        at_s: float,
+        slow: SlowBins = NO_SLOW_BINS,
     ) -> PrefilterResult:
         """Return a few statistics, computed by the server, of each container of these pods.
 
@@ -55,12 +78,12 @@ class PrometheusClient:
         at_s = round(at_s, 3)  # the resolution of Prometheus' timestamps
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> PrefilterResult:
-            rows = StatisticRowBuilder(namespace, windows)
+            rows = StatisticRowBuilder(namespace, windows, slow)
             scope = session.scope(namespace)
-            for query in query_plan.plan_prefilter(scope, pods, windows, session.max_names_bytes):
+            for query in query_plan.plan_prefilter(scope, pods, windows, slow, session.max_names_bytes):
                 response = session.query(query.expression, at_s, timeout)
                 rows.add(query.statistic, iter_series(response, "vector"), query.pods.matches)
-            return PrefilterResult(rows.build(), windows, at_s)
+            return PrefilterResult(rows.build(), windows, at_s, slow)
 
         return await self._run(connection, fetch)
 
@@ -72,13 +95,36 @@ class PrometheusClient:
         request = replace(request, at_s=round(request.at_s, 3))  # the resolution of Prometheus' timestamps
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> QueryResult:
-            rows = SeriesRowBuilder(request.namespace)
+            rows, has_series = SeriesRowBuilder(request.namespace), True
             for query in query_plan.plan_read(request, session.match_labels, session.max_names_bytes):
-                response = session.query(query.expression, query.at_s, timeout)
-                rows.add(query.kind, iter_series(response, "matrix"), query.time_range, query.pods.matches)
+                if query.is_rest and not has_series:
+                    continue
+                series = iter_series(session.query(query.expression, query.at_s, timeout), "matrix")
+                has_series = rows.add(query.kind, series, query.time_range, query.pods.matches)
             return QueryResult(rows.build(), request.at_s)
 
         return await self._run(connection, fetch)
+
+    async def read_extremes(self, connection: str, request: ExtremesRequest) -> Extremes:
+        """Return the long histories of the request, as far as they can be read: an error is logged, not raised.
+
+        Each step is read once, or a few times soon after its end. After an error none is read for a while.
+        """
+        request = replace(request, at_s=round(request.at_s, 3))
+        cache = self._pool(connection).cache_of(self._current().get(connection))
+        if not request.pods or not cache.may_read(request):
+            return Extremes((), request.step_s)
+
+        def fetch(session: PrometheusSession, timeout: Timeout) -> Extremes:
+            return long_history.read_extremes(session, cache, request, timeout)
+
+        try:
+            return await self._run(connection, fetch)
+        except PrometheusUnavailableError as error:
+            cache.note_failure(request)
+            again_s = long_history.RETRY_STEPS * request.step_s
+            logger.warning("assessing without long histories for %.0f s: %s", again_s, error.message)
+            return Extremes((), request.step_s)
 
     async def read_gauge(self, connection: str, namespace: str, pod: str, metric: str, since_s: float) -> float | None:
         """Return the sum of a gauge of one pod; None if one of its samples is not newer than `since_s`.
@@ -118,11 +164,13 @@ class PrometheusClient:
     def _current(self) -> Connections:
         return self._connections if isinstance(self._connections, Connections) else self._connections()
 
-    async def _run(self, name: str, fetch: Callable[[PrometheusSession, Timeout], T]) -> T:
-        connection = self._current().get(name)
+    def _pool(self, name: str) -> _ConnectionPool:
         if name not in self._pools:
-            self._pools[name] = _ConnectionPool(self._limits)
-        pool = self._pools[name]
+            self._pools[name] = _ConnectionPool(self._limits, partial(self._observe, name))
+        return self._pools[name]
+
+    async def _run(self, name: str, fetch: Callable[[PrometheusSession, Timeout], T]) -> T:
+        connection, pool = self._current().get(name), self._pool(name)
         timeout = Timeout(connection.timeout_seconds)
 
         def run() -> T:
@@ -139,21 +187,29 @@ class PrometheusClient:
 
 
 class _ConnectionPool:
-    """Threads of one connection, and its session, which is reused until the connection changes."""
+    """Threads of one connection, its session, and its cache, which are reused until the connection changes."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, observe: ObserveQuery) -> None:
         self._limits = limits
+        self._observe = observe
         self.threads = ThreadPoolExecutor(limits.max_concurrent, thread_name_prefix="prometheus")
         self._lock = threading.Lock()
         self._session: PrometheusSession | None = None
         self._version: tuple[Connection, Version] | None = None
+        self._cache: tuple[Connection, LongHistoryCache] | None = None
+
+    def cache_of(self, connection: Connection) -> LongHistoryCache:
+        """Return the cache of the long histories; a new one if the connection changed, which may be another store."""
+        if self._cache is None or self._cache[0] != connection:
+            self._cache = (connection, LongHistoryCache())
+        return self._cache[1]
 
     def session(self, connection: Connection) -> PrometheusSession:
         """Return the open session, or a new one if the connection or one of its files changed."""
         version = (connection, read_version(connection.files()))  # before reading them: a later change is noticed
         with self._lock:
             if self._session is None or self._version != version:
-                session = PrometheusSession(connection, self._limits)
+                session = PrometheusSession(connection, self._limits, self._observe)
                 if self._session is not None:
                     self._session.close()
                 self._session, self._version = session, version

@@ -35,6 +35,7 @@ RESERVED_PARAMETERS = frozenset(
         "partial_response",
         "max_source_resolution",
         "latency_offset",
+        "stats",
     }
 )
 """Query parameters that memroll sets itself."""

@@ -18,6 +18,8 @@ RSS = "container_memory_rss"
 WORKING_SET = "container_memory_working_set_bytes"
 CPU = "container_cpu_usage_seconds_total"
 OOMS = "container_oom_events_total"
+ACTIVE_FILE = "container_memory_total_active_file_bytes"
+SWAP = "container_memory_swap"
 ALIVE = "vector(1)"
 """Cheapest query that the query engine evaluates."""
 
@@ -129,8 +131,10 @@ def subquery(expression: str, start_s: float, end_s: float, step_s: float) -> tu
     return f"{expression}[{format_duration(window_s)}:{format_duration(step_s)}]", last / 1000
 
 
-def over_time(function: str, selector: str, window_s: float) -> str:
-    return f"{function}({raw_samples(selector, window_s)})"
+def over_time(function: str, selector: str, window_s: float, offset_s: float = 0.0) -> str:
+    """Return an aggregation over a window that ended `offset_s` seconds ago."""
+    offset = f" offset {format_duration(offset_s)}" if offset_s else ""
+    return f"{function}({raw_samples(selector, window_s)}{offset})"
 
 
 def cpu_rate(scope: QueryScope, pods: Matcher, step_s: float) -> str:

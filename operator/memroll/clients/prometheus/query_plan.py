@@ -5,19 +5,20 @@ All are instant queries. A point at time t covers (t - step, t], so no sample co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING
 
 from memroll.clients.prometheus import promql
 from memroll.clients.prometheus.promql import Matcher, MatchOperator, QueryScope
-from memroll.detection.samples import TICK_S
+from memroll.detection.samples import NO_SLOW_BINS, TICK_S, SampleRange, counted_windows_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from memroll.detection.samples import ReadRequest, SampleRange
+    from memroll.detection.extremes import ExtremesRequest
+    from memroll.detection.samples import ReadRequest, SlowBins
     from memroll.model.pod_names import PodPattern
 
 MAX_READ_PODS = 100
@@ -46,6 +47,10 @@ class SeriesKind(StrEnum):
     OOMS = promql.OOMS
     LOAD = "load"
     POD_LOAD = "pod load"
+    ACTIVE_FILE = promql.ACTIVE_FILE
+    SWAP = promql.SWAP
+    MINIMA = "minima"
+    MAXIMA = "maxima"
 
 
 _AGGREGATION = {
@@ -54,6 +59,11 @@ _AGGREGATION = {
     SeriesKind.OOMS: "max_over_time",
 }
 """Aggregation of the samples of one step: the minimum excludes garbage, the maximum is what hits the limit."""
+_DETAILS = {SeriesKind.ACTIVE_FILE: "max_over_time", SeriesKind.SWAP: "max_over_time"}
+"""The same for the further series of candidates. The maximum of the page cache: the difference of the two maxima lies
+between the least and the greatest unreclaimable memory of the step, whatever the cache does (design note 0005)."""
+_EXTREMES = {SeriesKind.MINIMA: "min_over_time", SeriesKind.MAXIMA: "max_over_time"}
+"""Aggregation of the RSS in each step of a long history."""
 
 
 class StatisticKind(StrEnum):
@@ -62,6 +72,7 @@ class StatisticKind(StrEnum):
     RSS = promql.RSS
     WORKING_SET = promql.WORKING_SET
     LAST = "timestamp"
+    MINIMUM = "min_over_time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +100,17 @@ class Query:
     kind: SeriesKind
     time_range: TimeRange
     pods: PodFilter
+    is_rest: bool = False
+    """True if the query is not sent where the one before it returned nothing: the store lacks the series."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """Number that the server computes for each container instance. `window_s` is zero for one without a window."""
+    """Number that the server computes for each container instance."""
 
     kind: StatisticKind
     window_s: float = 0.0
+    """Window of a slope or a number of samples; time before now of a minimum; zero for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +123,26 @@ class PrefilterQuery:
 
 
 def plan_prefilter(
-    scope: QueryScope, pods: Sequence[str], windows_s: Sequence[float], max_names_bytes: int = MAX_NAMES_BYTES
+    scope: QueryScope,
+    pods: Sequence[str],
+    windows_s: Sequence[float],
+    slow: SlowBins = NO_SLOW_BINS,
+    max_names_bytes: int = MAX_NAMES_BYTES,
 ) -> Iterator[PrefilterQuery]:
-    """Yield the queries for the statistics of all containers of these pods."""
+    """Yield the queries for the statistics of all containers of these pods.
+
+    Samples are counted in one window only: each count costs as many samples as a slope (design note 0005).
+    """
     for chunk in _by_name(pods, MAX_PREFILTER_PODS, max_names_bytes):
         rss = promql.container_selector(StatisticKind.RSS, scope, chunk.matcher)
         working_set = promql.container_selector(StatisticKind.WORKING_SET, scope, chunk.matcher)
-        for window_s in windows_s:
-            for kind in (StatisticKind.SLOPE, StatisticKind.SAMPLES):
-                yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
+        windowed = [(StatisticKind.SLOPE, window_s) for window_s in windows_s]
+        windowed += [(StatisticKind.SAMPLES, window_s) for window_s in counted_windows_s(windows_s)]
+        for kind, window_s in windowed:
+            yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
+        for offset_s in (0.0, *slow.offsets_s) if slow.offsets_s else ():
+            minimum = promql.over_time(StatisticKind.MINIMUM, rss, slow.bin_s, offset_s)
+            yield PrefilterQuery(minimum, Statistic(StatisticKind.MINIMUM, offset_s), chunk)
         yield PrefilterQuery(rss, Statistic(StatisticKind.RSS), chunk)
         yield PrefilterQuery(working_set, Statistic(StatisticKind.WORKING_SET), chunk)
         yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)
@@ -130,9 +155,31 @@ def plan_read(
     scope = QueryScope(request.namespace, match_labels)
     named = _by_name(request.pods, max_pods_per_query(request.sample_range), max_names_bytes // NAMES_PER_READ)
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
-        for kind in _AGGREGATION:
-            yield from _memory_queries(request, scope, kind, pods)
+        for kind, aggregation in _AGGREGATION.items():
+            yield from _memory_queries(request, scope, (kind, aggregation), pods)
         yield from _load_queries(request, scope, pods)
+    for pods in _by_name(request.detailed, max_pods_per_query(request.sample_range), max_names_bytes):
+        for kind, aggregation in _DETAILS.items():
+            first, *rest = _memory_queries(request, scope, (kind, aggregation), pods)
+            yield first
+            yield from (replace(query, is_rest=True) for query in rest)
+
+
+def plan_extremes(
+    request: ExtremesRequest,
+    pods: Sequence[str],
+    start_s: float,
+    match_labels: Mapping[str, str],
+    max_names_bytes: int = MAX_NAMES_BYTES,
+) -> Iterator[Query]:
+    """Yield the queries for the steps of the long histories of these pods that end after `start_s`."""
+    scope, time_range = QueryScope(request.namespace, match_labels), TimeRange(start_s, request.end_s)
+    max_pods = max_pods_per_query(SampleRange(max(request.end_s - start_s, TICK_S), request.step_s))
+    for chunk in _by_name(pods, max_pods, max_names_bytes):
+        rss = promql.container_selector(promql.RSS, scope, chunk.matcher)
+        for kind, aggregation in _EXTREMES.items():
+            steps = promql.over_time(aggregation, rss, request.step_s)
+            yield from _stepped(steps, request.step_s, kind, time_range, chunk)
 
 
 def max_pods_per_query(sample_range: SampleRange) -> int:
@@ -157,13 +204,16 @@ def _is_first_match(own: PodPattern, earlier: Sequence[PodPattern], named: froze
     return own.matches(pod) and pod not in named and not any(p.matches(pod) for p in earlier)
 
 
-def _memory_queries(request: ReadRequest, scope: QueryScope, kind: SeriesKind, pods: PodFilter) -> Iterator[Query]:
+def _memory_queries(
+    request: ReadRequest, scope: QueryScope, aggregation: tuple[SeriesKind, str], pods: PodFilter
+) -> Iterator[Query]:
     """Yield a query for the aggregated steps, if there are any, and one for the raw samples after them."""
+    kind, function = aggregation
     selector = promql.container_selector(kind, scope, pods.matcher)
     step_s = request.sample_range.step_s
     raw_from_s = request.start_s
     if step_s is not None:
-        aggregated = promql.over_time(_AGGREGATION[kind], selector, step_s)
+        aggregated = promql.over_time(function, selector, step_s)
         complete_steps = TimeRange(request.start_s + step_s - TICK_S, _steps_end_s(request.at_s, step_s))
         for query in _stepped(aggregated, step_s, kind, complete_steps, pods):
             raw_from_s = query.at_s

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _DECODER = json.JSONDecoder()
 _SAMPLES = ([int, str], [float, str])
+_TOUCHED = re.compile(r'"totalQueryableSamples": ?(\d{1,18})\b')
+MAX_STATISTICS_CHARS = 4096
+"""Maximum length of the statistics at the end of a response, in characters: they have some 500. Chosen by hand."""
 _WHITESPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -132,6 +135,16 @@ def _check(fields: dict[str, Any], result_type: str) -> None:
 def _is_hint(warning: object) -> bool:
     """Return whether a warning only comments the query (unusual name of a counter): 2.48 to 2.53 send such warnings."""
     return isinstance(warning, str) and warning.startswith("PromQL info: ")
+
+
+def touched_samples(text: str) -> int | None:
+    """Return the number of samples that the server touched for a query, if it reports it (Prometheus).
+
+    The statistics follow the result, so only the end of the text is searched. Quotes in a label are escaped, so no
+    label looks like them.
+    """
+    found = _TOUCHED.search(text, max(0, len(text) - MAX_STATISTICS_CHARS))
+    return int(found[1]) if found else None
 
 
 def parse_labels(raw: dict[str, Any]) -> dict[str, str]:

@@ -64,6 +64,8 @@ def _complete_series(row: SeriesRow, others: Sequence[SeriesRow]) -> SeriesRow:
         rss=row.rss if len(row.rss) else merge_series([r.rss for r in others], minimum=True),
         working_set=row.working_set if len(row.working_set) else merge_series([r.working_set for r in others]),
         load=row.load if len(row.load) else merge_series([r.load for r in others]),
+        active_file=row.active_file if len(row.active_file) else merge_series([r.active_file for r in others]),
+        swap=row.swap if len(row.swap) else merge_series([r.swap for r in others]),
     )
 
 

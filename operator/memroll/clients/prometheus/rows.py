@@ -12,12 +12,13 @@ from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, Statist
 from memroll.clients.prometheus.response import parse_labels, parse_number, parse_samples
 from memroll.clients.prometheus.row_joining import join_series_rows, join_statistic_rows
 from memroll.clients.prometheus.series_merging import merge_series
-from memroll.detection.samples import TICK_S, PrefilterRow, SeriesRow
+from memroll.detection.samples import NO_SLOW_BINS, TICK_S, PrefilterRow, SeriesRow, counted_windows_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from memroll.clients.prometheus.query_plan import TimeRange
+    from memroll.detection.samples import SlowBins
     from memroll.detection.series import Series
 
 MIN_SAMPLES = 3
@@ -27,7 +28,9 @@ _METRIC_LABELS = frozenset({"__name__", "cpu"})
 """Labels that differ between the metrics of one instance, and so don't identify an instance."""
 
 
-class _InstanceKey(NamedTuple):
+class InstanceKey(NamedTuple):
+    """Identity of a container instance."""
+
     pod: str
     container: str
     container_id: str
@@ -40,7 +43,7 @@ class SeriesRowBuilder:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._found: dict[_InstanceKey, dict[SeriesKind, list[Series]]] = defaultdict(lambda: defaultdict(list))
+        self._found: dict[InstanceKey, dict[SeriesKind, list[Series]]] = defaultdict(lambda: defaultdict(list))
         self._pod_load: dict[str, list[Series]] = defaultdict(list)
 
     def add(
@@ -49,22 +52,28 @@ class SeriesRowBuilder:
         response: Iterable[dict[str, Any]],
         time_range: TimeRange,
         matches: Callable[[str], bool],
-    ) -> None:
-        """Add the series of a response, without other pods and samples outside of the time range."""
+    ) -> bool:
+        """Add the series of a response, without other pods and samples outside of the time range.
+
+        Return whether there were any.
+        """
+        added = False
         # Half a tick: Prometheus 2 includes the first instant of a range, Prometheus 3 does not.
         start_s, end_s = time_range.start_s + TICK_S / 2, time_range.end_s + TICK_S / 2
         for raw in response:
             labels, samples = parse_labels(raw), parse_samples(raw.get("values")).between(start_s, end_s)
-            if len(samples) and _is_requested(labels, self._namespace, matches):
+            if len(samples) and is_requested(labels, self._namespace, matches):
                 self._series(kind, labels).append(samples)
+                added = True
+        return added
 
     def _series(self, kind: SeriesKind, labels: dict[str, str]) -> list[Series]:
-        return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[_key(labels)][kind]
+        return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[instance_key(labels)][kind]
 
     def build(self) -> tuple[SeriesRow, ...]:
         return join_series_rows(self._row(key, found) for key, found in self._found.items() if _MEMORY & found.keys())
 
-    def _row(self, key: _InstanceKey, found: dict[SeriesKind, list[Series]]) -> SeriesRow:
+    def _row(self, key: InstanceKey, found: dict[SeriesKind, list[Series]]) -> SeriesRow:
         rss, working_set = (
             merge_series(found[SeriesKind.RSS], minimum=True),
             merge_series(found[SeriesKind.WORKING_SET]),
@@ -72,9 +81,8 @@ class SeriesRowBuilder:
         load = merge_series([*found[SeriesKind.LOAD], *self._pod_load.get(key.pod, ())])
         # A rate continues while its window has samples: an instance that has ended has no load.
         load = load.until(max(rss.last_s, working_set.last_s))
-        return SeriesRow(
-            key.pod, key.container, key.container_id, rss, working_set, load, merge_series(found[SeriesKind.OOMS])
-        )
+        further = (merge_series(found[kind]) for kind in (SeriesKind.OOMS, SeriesKind.ACTIVE_FILE, SeriesKind.SWAP))
+        return SeriesRow(key.pod, key.container, key.container_id, rss, working_set, load, *further)
 
 
 _MEMORY = frozenset({SeriesKind.RSS, SeriesKind.WORKING_SET})
@@ -83,29 +91,35 @@ _MEMORY = frozenset({SeriesKind.RSS, SeriesKind.WORKING_SET})
 class StatisticRowBuilder:
     """Collects the statistics of one namespace, and builds a row for each container instance.
 
-    If several scrapers report one instance, the maximum of each statistic counts: the prefilter must not drop a leak.
+    If several scrapers report one instance, the maximum of each statistic counts, and the minimum of an earlier bin:
+    the prefilter must not drop a leak.
     """
 
-    def __init__(self, namespace: str, windows_s: Sequence[float]) -> None:
+    def __init__(self, namespace: str, windows_s: Sequence[float], slow: SlowBins = NO_SLOW_BINS) -> None:
         self._namespace = namespace
         self._windows_s = windows_s
-        self._found: dict[_InstanceKey, dict[Statistic, float]] = defaultdict(dict)
+        self._slow = slow
+        self._found: dict[InstanceKey, dict[Statistic, float]] = defaultdict(dict)
 
     def add(self, statistic: Statistic, response: Iterable[dict[str, Any]], matches: Callable[[str], bool]) -> None:
         for raw in response:
             labels, number = parse_labels(raw), parse_number(raw.get("value"))
-            if number is not None and _is_requested(labels, self._namespace, matches):
-                statistics = self._found[_key(labels)]
-                statistics[statistic] = max(number, statistics.get(statistic, number))
+            if number is not None and is_requested(labels, self._namespace, matches):
+                statistics = self._found[instance_key(labels)]
+                is_earlier_bin = statistic.kind is StatisticKind.MINIMUM and statistic.window_s > 0
+                extreme = min if is_earlier_bin else max
+                statistics[statistic] = extreme(number, statistics.get(statistic, number))
 
     def build(self) -> tuple[PrefilterRow, ...]:
         return join_statistic_rows(self._row(key, statistics) for key, statistics in self._found.items())
 
-    def _row(self, key: _InstanceKey, statistics: dict[Statistic, float]) -> PrefilterRow:
-        counts = {w: statistics.get(Statistic(StatisticKind.SAMPLES, w), 0) for w in self._windows_s}
-        slopes = (
-            statistics.get(Statistic(StatisticKind.SLOPE, w)) if n >= MIN_SAMPLES else None for w, n in counts.items()
-        )
+    def _row(self, key: InstanceKey, statistics: dict[Statistic, float]) -> PrefilterRow:
+        counted = (Statistic(StatisticKind.SAMPLES, w) for w in counted_windows_s(self._windows_s))
+        samples = int(max((statistics.get(s, 0) for s in counted), default=0))
+        slopes = tuple(statistics.get(Statistic(StatisticKind.SLOPE, w)) for w in self._windows_s)
+        is_rss_known = any(s is not None for s in slopes)
+        if samples < MIN_SAMPLES:
+            slopes = (None,) * len(slopes)  # a candidate: what is missing is reported by its assessment
         rss_bytes = statistics.get(Statistic(StatisticKind.RSS))
         # VictoriaMetrics also returns a time for a series that a scrape no longer has, where Prometheus does not.
         last_s = -np.inf if rss_bytes is None else statistics.get(Statistic(StatisticKind.LAST), -np.inf)
@@ -113,22 +127,31 @@ class StatisticRowBuilder:
             key.pod,
             key.container,
             key.container_id,
-            tuple(slopes),
-            int(max(counts.values(), default=0)),
+            slopes,
+            samples,
             rss_bytes,
             statistics.get(Statistic(StatisticKind.WORKING_SET)),
             last_s,
+            self._slow_slopes(statistics),
+            is_rss_known,
         )
 
+    def _slow_slopes(self, statistics: dict[Statistic, float]) -> tuple[float | None, ...]:
+        now = statistics.get(Statistic(StatisticKind.MINIMUM))
+        before = ((o, statistics.get(Statistic(StatisticKind.MINIMUM, o))) for o in self._slow.offsets_s)
+        return tuple(None if now is None or then is None else (now - then) / o for o, then in before)
 
-def _is_requested(labels: dict[str, str], namespace: str, matches: Callable[[str], bool]) -> bool:
+
+def is_requested(labels: dict[str, str], namespace: str, matches: Callable[[str], bool]) -> bool:
+    """Return whether a series belongs to one of the pods of a query."""
     return labels.get("namespace") == namespace and "pod" in labels and matches(labels["pod"])
 
 
-def _key(labels: dict[str, str]) -> _InstanceKey:
+def instance_key(labels: dict[str, str]) -> InstanceKey:
+    """Return the identity of the container instance that a series belongs to."""
     container_id = parse_container_id(labels)
     rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] not in _METRIC_LABELS)
-    return _InstanceKey(labels["pod"], labels.get("container", ""), container_id, rest)
+    return InstanceKey(labels["pod"], labels.get("container", ""), container_id, rest)
 
 
 def parse_container_id(labels: dict[str, str]) -> str:

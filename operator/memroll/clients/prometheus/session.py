@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from memroll.clients.prometheus import errors, query_plan
 from memroll.clients.prometheus.credentials import read_credentials
 from memroll.clients.prometheus.http_adapter import NO_RETRY, PrometheusHttpAdapter
 from memroll.clients.prometheus.promql import QueryScope
+from memroll.clients.prometheus.response import touched_samples
 from memroll.clients.prometheus.timeout import closing_after
 
 if TYPE_CHECKING:
@@ -45,6 +47,19 @@ RETRY_PAUSE_S = (0.1, 0.5)
 
 
 @dataclass(frozen=True, slots=True)
+class QueryCost:
+    """Cost of one query."""
+
+    response_bytes: int
+    samples: int | None
+    """Number of samples that the server touched; None if it does not report it."""
+
+
+ObserveQuery = Callable[[QueryCost], None]
+"""Function that is called with the cost of each query that was answered."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Limits of one connection."""
 
@@ -57,10 +72,11 @@ class Limits:
 class PrometheusSession:
     """Session used by several threads at once. It is replaced when one of the connection's files changes."""
 
-    def __init__(self, connection: Connection, limits: Limits) -> None:
+    def __init__(self, connection: Connection, limits: Limits, observe: ObserveQuery = lambda _: None) -> None:
         self._connection = connection
         self._credentials = read_credentials(connection)
         self._limits = limits
+        self._observe = observe
         self._http = _http_session(connection)
         if self._credentials.header:
             self._http.headers["Authorization"] = self._credentials.header
@@ -145,6 +161,7 @@ class PrometheusSession:
         if not ok:
             error = errors.ErrorResponse.of(self._credentials.redact(text))
             raise errors.from_status(self.host, self._connection.method, response.status_code, error)
+        self._observe(QueryCost(len(body), touched_samples(text)))
         return text
 
 
@@ -159,6 +176,8 @@ def _query_fields(query: str, at_s: float | None, timeout_s: float) -> dict[str,
         "max_source_resolution": "1s",
         # VictoriaMetrics: also the newest samples. By default it hides those of the last 30 s.
         "latency_offset": "1ms",
+        # Prometheus: the number of samples that the query touches, for a metric.
+        "stats": "all",
     }
     return fields if at_s is None else {**fields, "time": f"{at_s:.3f}"}
 

@@ -100,6 +100,7 @@ FIELDS = [
     pytest.param("url: 'http://p', matchLabels: {cluster: 1}", "matchLabels.cluster: Input should be a valid string",
                  id="a number as a label"),
     pytest.param("url: 'http://p', method: s3cr3t", "method: Input should be 'GET' or 'POST'", id="another method"),
+    pytest.param("url: 'http://p', queryParams: {stats: s3cr3t}", "the parameter stats is set by", id="statistics"),
     pytest.param("url: 'http://p', queryParams: {latency_offset: s3cr3t}", "the parameter latency_offset is set by",
                  id="another offset"),
     pytest.param("url: 'http://p', timeoutSeconds: .inf", "timeoutSeconds: Input should be", id="no timeout"),

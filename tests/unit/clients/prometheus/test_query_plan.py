@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,10 +12,12 @@ from memroll.clients.prometheus.query_plan import (
     SeriesKind,
     TimeRange,
     max_pods_per_query,
+    plan_extremes,
     plan_prefilter,
     plan_read,
 )
-from memroll.detection.samples import ReadRequest, SampleRange
+from memroll.detection.extremes import ExtremesRequest
+from memroll.detection.samples import ReadRequest, SampleRange, SlowBins
 from memroll.model.pod_names import PodPattern
 
 AI = QueryScope("ai", {})
@@ -23,17 +26,18 @@ SUBQUERY = re.compile(r"\[(\d+)(ms|s):(\d+)(ms|s)\]$")
 RSS = 'container_memory_rss{container!="",container!="POD",pod=~"p",namespace="ai"}'
 OOMS = RSS.replace("memory_rss", "oom_events_total")
 WORKING_SET = RSS.replace("rss", "working_set_bytes")
+DETAILS = (SeriesKind.ACTIVE_FILE, SeriesKind.SWAP)
 
 
 def request_of(step_s: float | None, lookback_s: float = 3600.0, *, load_metric: str | None = None) -> ReadRequest:
     return ReadRequest("ai", ("p",), SampleRange(lookback_s, step_s), AT, load_metric=load_metric)
 
 
-def test_a_prefilter_queries_three_statistics_and_two_per_window() -> None:
-    assert [q.expression for q in plan_prefilter(AI, ["p"], [60.0, 600.0])] == [
-        f"deriv({RSS}[60s])",
-        f"count_over_time({RSS}[60s])",
+def test_a_prefilter_queries_a_slope_per_window_one_count_and_three_newest_values() -> None:
+    assert [q.expression for q in plan_prefilter(AI, ["p"], [600.0, 3600.0, 60.0])] == [
         f"deriv({RSS}[600s])",
+        f"deriv({RSS}[3600s])",
+        f"deriv({RSS}[60s])",
         f"count_over_time({RSS}[600s])",
         RSS,
         WORKING_SET,
@@ -41,10 +45,19 @@ def test_a_prefilter_queries_three_statistics_and_two_per_window() -> None:
     ]
 
 
+def test_a_prefilter_queries_the_minimum_now_and_at_each_offset() -> None:
+    queries = [q for q in plan_prefilter(AI, ["p"], [], SlowBins(1800.0, (86400.0, 259200.0))) if "min" in q.expression]
+    assert [(q.expression, q.statistic.window_s) for q in queries] == [
+        (f"min_over_time({RSS}[1800s])", 0),
+        (f"min_over_time({RSS}[1800s] offset 86400s)", 86400),
+        (f"min_over_time({RSS}[1800s] offset 259200s)", 259200),
+    ]
+
+
 def test_a_prefilter_queries_pods_in_chunks() -> None:
     pods = [f"p{n:04}" for n in range(MAX_PREFILTER_PODS + 1)]
     queries = list(plan_prefilter(AI, pods, [60.0]))
-    assert len(queries) == 2 * 5
+    assert len(queries) == 2 * 5, "a slope, a count and three newest values"
     assert [q.pods.matches(pods[0]) for q in queries] == [True] * 5 + [False] * 5
 
 
@@ -67,6 +80,30 @@ def test_aggregated_steps_are_followed_by_raw_samples() -> None:
 def test_working_set_and_oom_kills_are_aggregated_by_maximum() -> None:
     queries = [q.expression for q in plan_read(request_of(60.0), {}) if q.expression.startswith("max")]
     assert [q.partition("[")[0] for q in queries] == [f"max_over_time({WORKING_SET}", f"max_over_time({OOMS}"]
+
+
+def test_page_cache_and_swap_are_read_for_the_detailed_pods_only() -> None:
+    request = replace(request_of(60.0), pods=("p", "q"), patterns=(PodPattern("web", 1),), detailed=("p",))
+    cache, swap = (RSS.replace("memory_rss", name) for name in ("memory_total_active_file_bytes", "memory_swap"))
+    found = [q for q in plan_read(request, {}) if q.kind in DETAILS]
+    assert [(q.expression, q.is_rest) for q in found] == [
+        (f"max_over_time({cache}[60s])[3480s:60s]", False),
+        (f"{cache}[70s]", True),
+        (f"max_over_time({swap}[60s])[3480s:60s]", False),
+        (f"{swap}[70s]", True),
+    ]
+    raw = [q for q in plan_read(replace(request, sample_range=SampleRange(3600.0, None)), {}) if q.kind in DETAILS]
+    assert [(q.expression, q.is_rest) for q in raw] == [(f"{cache}[3600s]", False), (f"{swap}[3600s]", False)]
+    assert not any(q.is_rest for q in plan_read(request_of(60.0), {})), "other series are always read whole"
+
+
+def test_a_long_history_is_two_queries_of_steps_at_multiples_of_the_step() -> None:
+    request = ExtremesRequest("ai", ["p"], 3600.0, 14 * 86400.0, AT)
+    end_s = AT // 3600 * 3600
+    found = list(plan_extremes(request, ["p"], end_s - 7200, {}))
+    assert [q.expression for q in found] == [f"{f}_over_time({RSS}[3600s])[7200s:3600s]" for f in ("min", "max")]
+    assert {(q.at_s, q.time_range) for q in found} == {(end_s, TimeRange(end_s - 7200, end_s))}
+    assert list(plan_extremes(request, ["p"], end_s, {})) == []
 
 
 @pytest.mark.parametrize(("lookback_s", "count"), [(30.0, 1), (129.0, 1), (130.0, 2), (131.0, 2)])

@@ -7,6 +7,7 @@ import pytest
 from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, StatisticKind, TimeRange
 from memroll.clients.prometheus.rows import SeriesRowBuilder, StatisticRowBuilder, parse_container_id
 from memroll.clients.prometheus.series_merging import merge_series
+from memroll.detection.samples import SlowBins
 from memroll.detection.series import EMPTY, Series
 
 HEX = "0123456789abcdef" * 4
@@ -111,9 +112,8 @@ def statistic(value: str, **labels: str) -> dict[str, Any]:
 
 def test_statistics_become_rows() -> None:
     rows = StatisticRowBuilder("ai", (60.0, 600.0))
-    for window_s, slope, samples in ((60.0, "1.5", "2"), (600.0, "-0.5", "40")):
-        rows.add(Statistic(StatisticKind.SLOPE, window_s), [statistic(slope, name=HEX)], P)
-        rows.add(Statistic(StatisticKind.SAMPLES, window_s), [statistic(samples, name=HEX)], P)
+    rows.add(Statistic(StatisticKind.SAMPLES, 600.0), [statistic("40", name=HEX)], P)
+    rows.add(Statistic(StatisticKind.SLOPE, 600.0), [statistic("-0.5", name=HEX)], P)
     rows.add(
         Statistic(StatisticKind.RSS),
         [statistic("7", name=HEX, __name__="m"), statistic("9", pod="q"), statistic("NaN", node="x")],
@@ -124,6 +124,44 @@ def test_statistics_become_rows() -> None:
     assert (row.pod, row.container, row.container_id) == ("p", "c", HEX)
     assert (row.slopes_bytes_per_s, row.samples) == ((None, -0.5), 40)
     assert (row.rss_bytes, row.working_set_bytes, row.last_s) == (7.0, None, 999.5)
+
+
+@pytest.mark.parametrize(("samples", "known"), [("3", "yes"), ("2", "")])
+def test_with_too_few_samples_in_the_second_shortest_window_no_slope_is_known(samples: str, known: str) -> None:
+    """The container is then a candidate, whatever its slopes are."""
+    windows_s = (600.0, 6000.0, 60.0)
+    rows = StatisticRowBuilder("ai", windows_s)
+    for window_s in windows_s:
+        rows.add(Statistic(StatisticKind.SLOPE, window_s), [statistic("5", name=HEX)], P)
+    rows.add(Statistic(StatisticKind.SAMPLES, 600.0), [statistic(samples, name=HEX)], P)
+    [row] = rows.build()
+    assert row.slopes_bytes_per_s == ((5.0,) * 3 if known else (None,) * 3)
+    assert row.has_rss
+
+
+def test_slow_slopes_are_the_differences_of_the_minima() -> None:
+    """Of two scrapers of one instance the steepest slope counts: the prefilter must not drop a leak."""
+    rows = StatisticRowBuilder("ai", (), SlowBins(10.0, (100.0, 300.0, 900.0)))
+    for offset_s, minima in ((0.0, ("50", "70")), (100.0, ("20", "30")), (300.0, ("100",))):
+        found = [statistic(v, name=HEX, replica=str(n)) for n, v in enumerate(minima)]
+        rows.add(Statistic(StatisticKind.MINIMUM, offset_s), found, P)
+    [row] = rows.build()
+    assert row.slow_slopes_bytes_per_s == (0.5, -0.1, None)
+
+
+def test_without_a_recent_minimum_there_are_no_slow_slopes() -> None:
+    rows = StatisticRowBuilder("ai", (), SlowBins(10.0, (100.0,)))
+    rows.add(Statistic(StatisticKind.MINIMUM, 100.0), [statistic("1", name=HEX)], P)
+    assert [r.slow_slopes_bytes_per_s for r in rows.build()] == [(None,)]
+
+
+def test_page_cache_and_swap_belong_to_the_instance_with_their_memory() -> None:
+    rows = SeriesRowBuilder("ai")
+    assert not rows.add(SeriesKind.SWAP, [], ALL, P)
+    assert rows.add(SeriesKind.SWAP, [series([[1, "3"]], name=HEX)], ALL, P)
+    rows.add(SeriesKind.ACTIVE_FILE, [series([[1, "2"]], name=HEX), series([[1, "9"]], name="f" * 64)], ALL, P)
+    rows.add(RSS, [series([[1, "1"]], name=HEX)], ALL, P)
+    assert [(pairs(r.active_file), pairs(r.swap)) for r in rows.build()] == [([(1, 2)], [(1, 3)])]
 
 
 def test_a_time_without_a_current_rss_is_not_that_of_a_newest_sample() -> None:

@@ -1,0 +1,49 @@
+"""Slow slopes: the minimum of the RSS now against that of one day and of three days before.
+
+Takes a few samples of each container where a fitted slope would take all of three days, so Prometheus can compute them
+for every container at each reconcile. They let slow leaks pass the prefilter; the backtest computes them from samples.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memroll.detection.samples import SlowBins
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from memroll.detection.parameters import DetectionParameters
+    from memroll.detection.series import Series
+
+SLOW_WINDOWS = (1.0, 3.0)
+"""Times between the two bins, in days of the parameters: a day and three, or 4 and 12 windows of less than an hour
+(design note 0023)."""
+BIN_RATIO = 1 / 12
+"""Length of the bin, in windows: half an hour of 6 h, which contains a collection. Chosen by
+hand."""
+
+
+def slow_bins(parameters: DetectionParameters) -> SlowBins:
+    """Return the bin and the offsets, in seconds, of the slow slopes."""
+    return SlowBins(BIN_RATIO * parameters.window_s, tuple(days * parameters.day_s for days in SLOW_WINDOWS))
+
+
+def slow_slopes(series: Series, parameters: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slow slopes at each time, in bytes per second; NaN where one of the two bins has no sample.
+
+    Shape: (offsets, times). A bin is half-open, (end - bin, end], as `min_over_time` of Prometheus 3.
+    """
+    bins = slow_bins(parameters)
+    now = _minima(series, bins.bin_s, times_s)
+    return np.array([(now - _minima(series, bins.bin_s, times_s - offset_s)) / offset_s for offset_s in bins.offsets_s])
+
+
+def _minima(series: Series, bin_s: float, ends_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the minimum of the bin that ends at each time; NaN for a bin without a sample."""
+    first, end = (np.searchsorted(series.times_s, t, side="right") for t in (ends_s - bin_s, ends_s))
+    padded = np.append(series.values, np.inf)  # `end` may be the number of samples
+    minima = np.minimum.reduceat(padded, np.column_stack((first, end)).ravel())[::2] if ends_s.size else ends_s
+    return np.where(end > first, minima, np.nan)
