@@ -39,6 +39,8 @@ class BacktestJob:
     policy: MemoryPolicy
     rules: bool
     """True to evaluate the baseline rules as well."""
+    every: int = 1
+    """One of this many intervals is evaluated."""
 
     def run(self, number: int) -> TraceResult:
         """Replay the trace with this index."""
@@ -47,7 +49,7 @@ class BacktestJob:
         peers = [
             t.history for n, t in enumerate(self.traces) if n != number and t.workload and t.workload == trace.workload
         ]
-        replayed = replay(trace, parameters, peers)
+        replayed = replay(trace, parameters, peers, self.every)
         return replayed, {r.name: first_alert_s(r, trace, parameters) for r in RULES} if self.rules else {}
 
 

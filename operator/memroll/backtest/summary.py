@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """First times at which a detector suspected, confirmed and rolled one trace, in seconds on the trace's clock."""
+    """First times at which a detector suspected, reported, confirmed and rolled one trace, on the trace's clock."""
 
     trace: Trace
     rolled_s: float | None
     suspected_s: float | None = None
     confirmed_s: float | None = None
+    reported_s: float | None = None
 
     @property
     def lead_time_s(self) -> float | None:
@@ -108,10 +109,13 @@ def _delays_s(alerts: Iterable[Alert]) -> Iterator[float]:
 
 
 def policy_alerts(results: Sequence[BacktestResult]) -> list[Alert]:
-    return [
-        Alert(r.trace, *(m.at_s if m else None for m in (r.replay.rolled, r.replay.suspected, r.replay.confirmed)))
-        for r in results
-    ]
+    return [_policy_alert(r) for r in results]
+
+
+def _policy_alert(result: BacktestResult) -> Alert:
+    found = result.replay
+    firsts = (found.rolled, found.suspected, found.confirmed, found.reported)
+    return Alert(result.trace, *(e.at_s if e else None for e in firsts))
 
 
 def baseline_alerts(name: str, results: Sequence[BacktestResult]) -> list[Alert]:
