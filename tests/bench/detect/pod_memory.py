@@ -1,7 +1,7 @@
 """Memory of a pod on a fine grid of time, and the samples of it that Prometheus has at a scrape interval.
 
-The kernel's side of the memory limit: RSS and other memory (tmpfs, slab, page tables) can't be taken back and end in an
-OOM kill where they reach the limit; page cache takes what is left, up to a working set that stays below the limit.
+The kernel can't reclaim RSS and other memory (tmpfs, slab, page tables): where they reach the limit, it kills. Page
+cache takes what is left, up to a working set that stays below the limit.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class PodMemory:
     cache: Curve | float = 0.0
     """Page cache that the pod would have if there was room for it."""
     max_working_set: Curve | float = 1.0
-    """Level at which the kernel takes page cache back."""
+    """Level at which the kernel reclaims page cache."""
     load: Curve | None = None
     start_s: float = 0.0
     onset_s: float | None = None
@@ -89,7 +89,7 @@ def pod_noise(rng: Generator, steps: int, noise: NoiseParameters) -> Curve:
 
 
 def pinned(rng: Generator, steps: int, level: float) -> Curve:
-    """Return the level at which the kernel takes page cache back, which varies a little."""
+    """Return the level at which the kernel reclaims page cache, which varies a little."""
     noise = autoregressive(rng, steps, float(rng.uniform(0.001, 0.006)), 0.95)
     return np.clip(level + noise, 0.0, MAX_WORKING_SET)
 

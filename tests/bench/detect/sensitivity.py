@@ -1,7 +1,7 @@
 """Price of each constant: the benchmark's figures with a lower and a higher value of it, one at a time.
 
-`make bench-detect SENSITIVITY=1`. It runs a sub-set of the design set, so that all constants take about an hour: the
-difference may be that of a single container, and the full set decides.
+`make bench-detect SENSITIVITY=1`. It runs a part of the design set, so that all constants take about an hour and a half
+at most: the difference may be that of a single container, and the full set decides.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memroll.backtest import policy
+from memroll.backtest.runner import BacktestJob, BacktestResult
 from tests.bench.detect import constants, long_sets, outcome, sets
-from tests.bench.detect.long_report import replayed
 from tests.bench.detect.tables import Tables, write_json
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
     from tests.bench.detect.outcome import Outcome
     from tests.bench.detect.sets import Case
 
-MINUTES = 60
+MINUTES = 90
 """Time after which no further constant is varied, in minutes."""
 EVERY = 3
 """One of this many intervals is evaluated: 15 min."""
-ROWS = ("tight", "leaking", "roomy")
-LONG_ROWS = ("slow", "page-cache", "other-memory", "cpu")
+PER_WORKLOAD = {"tight": 3, "leaking": 3, "slow": 2, "page-cache": 1, "other-memory": 1, "cpu": 2}
+"""Number of pods of a workload that are evaluated, by set; the others are their peers."""
 COLUMNS: tuple[tuple[str, Callable[[Sequence[Outcome]], float], str], ...] = (
     ("rolled/1000", outcome.rolled_per_1000, "+.1f"),
     ("saved", outcome.saved, "+.3f"),
@@ -46,9 +47,27 @@ _cases: list[Case] = []
 
 
 def small_set(first: int) -> list[Case]:
-    """Return the sub-set: one fleet of each kind, single look-alikes, and one seed of the long sets."""
-    fleets = [c for c in sets.fleets_of(first, 1) if c.set in ROWS]
-    return [*fleets, *(c for name in LONG_ROWS for c in long_sets.LONG_SETS[name].build(first))]
+    """Return the sub-set: one fleet of each kind, and one seed of the long sets."""
+    long = (c for name, found in long_sets.LONG_SETS.items() if name in PER_WORKLOAD for c in found.build(first))
+    return [c for c in (*sets.fleets_of(first, 1), *long) if c.set in PER_WORKLOAD]
+
+
+def evaluated(cases: Sequence[Case]) -> list[int]:
+    """Return the indexes of the cases that are evaluated: of each workload some, spread over its pods."""
+    workloads: dict[str, list[int]] = {}
+    for n, case in enumerate(cases):
+        workloads.setdefault(case.trace.workload or case.trace.name, []).append(n)
+    chosen: set[int] = set()
+    for pods in workloads.values():
+        wanted = min(len(pods), PER_WORKLOAD.get(cases[pods[0]].set, len(pods)))
+        chosen |= {pods[int(i)] for i in np.linspace(0, len(pods) - 1, wanted)}
+    return sorted(chosen)
+
+
+def _outcomes(cases: Sequence[Case]) -> list[Outcome]:
+    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=False, every=EVERY)
+    chosen = evaluated(cases)
+    return [outcome.outcome_of(cases[n], BacktestResult(cases[n].trace, *job.run(n))) for n in chosen]
 
 
 def _start(first: int) -> None:
@@ -58,10 +77,10 @@ def _start(first: int) -> None:
 def figures_with(constant: Constant | None, value: float, cases: Sequence[Case]) -> list[float]:
     """Return the figures of the columns with this value of a constant; None: with all constants unchanged."""
     if constant is None:
-        outcomes = replayed(cases, EVERY, 1)
+        outcomes = _outcomes(cases)
     else:
         with constants.varied(constant, value):
-            outcomes = replayed(cases, EVERY, 1)
+            outcomes = _outcomes(cases)
     return [figure(outcomes) for _, figure, _ in COLUMNS]
 
 

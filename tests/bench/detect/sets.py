@@ -38,7 +38,7 @@ class Case:
     ahead_s: float = HOUR_S
     """Time before its OOM kill at which a leak must have been reported."""
     unreclaimable: Series = EMPTY
-    """Memory that the kernel can't take back: the truth. Empty: the RSS."""
+    """Memory that the kernel can't reclaim: the truth. Empty: the RSS."""
 
     @property
     def lifetime_s(self) -> float:

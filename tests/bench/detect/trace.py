@@ -35,4 +35,4 @@ class Trace:
     active_file: Curve = field(default_factory=lambda: np.empty(0))
     """Active page cache in bytes. Empty if the detector does not get it."""
     unreclaimable: Curve = field(default_factory=lambda: np.empty(0))
-    """Memory in bytes that the kernel can't take back: the truth, which the detector does not get. Empty: the RSS."""
+    """Memory in bytes that the kernel can't reclaim: the truth, which the detector does not get. Empty: the RSS."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -39,8 +40,16 @@ def test_a_value_that_the_code_does_not_permit_is_a_row(monkeypatch):
     assert sensitivity._run(((None, 0.0), math.inf)) == "fails: ValueError: no such value"
 
 
-def test_the_sub_set_has_harmless_pods_and_leaks_of_every_long_set():
-    found = sensitivity.small_set(sets.DESIGN)
-    assert {*sensitivity.ROWS, *sensitivity.LONG_ROWS} == {c.set for c in found}
-    assert sum(c.is_oom_bound for c in found) > 30
-    assert sum(c.trace.days for c in found if not c.leaks) > 300
+def test_the_sub_set_has_harmless_pods_and_leaks():
+    cases = sensitivity.small_set(sets.DESIGN)
+    assert {c.set for c in cases} == set(sensitivity.PER_WORKLOAD)
+    some = [cases[n] for n in sensitivity.evaluated(cases)]
+    assert {c.set for c in some} == set(sensitivity.PER_WORKLOAD)
+    assert sum(c.is_oom_bound for c in some) > 30
+    assert sum(c.trace.days for c in some if not c.leaks) > 200
+    assert len(some) < 0.6 * len(cases)
+
+
+def test_some_pods_of_a_workload_are_evaluated(cases):
+    fleet = [replace(cases[0], set="tight", trace=replace(cases[0].trace, workload="web")) for _ in range(7)]
+    assert sensitivity.evaluated([*fleet, *cases]) == [0, 3, 6, 7, 8]
