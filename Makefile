@@ -80,7 +80,7 @@ compat: $(STAMP) ## the end-to-end tests on another version of Kubernetes: KUBER
 bench: $(STAMP) ## the benchmarks
 	@PYTHONPATH=operator $(BIN)/python tests/bench/assess.py
 
-bench-detect: $(STAMP) ## compare the detector with simpler rules, on labelled traces (TRACES=DIR: recorded ones, too)
+bench-detect: $(STAMP) ## compare the detector with simpler rules, on labelled traces (ONLY=set, SIZE=full, SENSITIVITY=1; TRACES=DIR: recorded ones, too)
 	@PYTHONPATH=.:operator $(BIN)/python -m tests.bench.detect
 
 bench-probe: $(STAMP) ## the cost of the probe for a service

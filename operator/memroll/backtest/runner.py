@@ -40,6 +40,8 @@ class BacktestJob:
     policy: MemoryPolicy
     rules: bool
     """True to evaluate the baseline rules as well."""
+    every: int = 1
+    """One of this many intervals is evaluated."""
 
     def run(self, number: int) -> TraceResult:
         """Replay the trace with this index. The baseline rules use the container's own limit."""
@@ -51,7 +53,7 @@ class BacktestJob:
             for n, t in enumerate(self.traces)
             if n != number and t.workload and t.workload == trace.workload
         ]
-        replayed = replay(limited, parameters, peers)
+        replayed = replay(limited, parameters, peers, self.every)
         return replayed, {r.name: first_alert_s(r, trace, parameters) for r in RULES} if self.rules else {}
 
     def with_limit(self, trace: Trace) -> Trace:

@@ -11,14 +11,13 @@ from memroll.backtest.baselines.rules import can_assess
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from memroll.backtest.replay import Evaluation
     from memroll.backtest.runner import BacktestResult
     from memroll.backtest.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """First times at which a detector suspected, confirmed and rolled one trace, in seconds on the trace's clock."""
+    """First times at which a detector suspected, reported, confirmed and rolled one trace, on the trace's clock."""
 
     trace: Trace
     rolled_s: float | None
@@ -26,6 +25,7 @@ class Alert:
     confirmed_s: float | None = None
     assessed: bool = True
     """False if the detector never had the data to assess the trace."""
+    reported_s: float | None = None
 
     @property
     def lead_time_s(self) -> float | None:
@@ -117,11 +117,14 @@ def _delays_s(alerts: Iterable[Alert]) -> Iterator[float]:
 
 
 def policy_alerts(results: Sequence[BacktestResult]) -> list[Alert]:
-    def at_s(evaluation: Evaluation | None) -> float | None:
-        return None if evaluation is None else evaluation.at_s
+    return [_policy_alert(r) for r in results]
 
-    replays = ((r.trace, r.replay) for r in results)
-    return [Alert(t, at_s(r.rolled), at_s(r.suspected), at_s(r.confirmed), r.assessed) for t, r in replays]
+
+def _policy_alert(result: BacktestResult) -> Alert:
+    found = result.replay
+    firsts = (found.rolled, found.suspected, found.confirmed, found.reported)
+    rolled, suspected, confirmed, reported = (e.at_s if e else None for e in firsts)
+    return Alert(result.trace, rolled, suspected, confirmed, found.assessed, reported)
 
 
 def baseline_alerts(name: str, results: Sequence[BacktestResult]) -> list[Alert]:

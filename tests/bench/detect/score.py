@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from memroll.backtest.summary import Alert
     from tests.bench.detect.sets import Case
@@ -102,8 +102,3 @@ def _mean(values: Iterable[bool]) -> float:
 def _median(values: Iterable[float]) -> float:
     known = list(values)
     return float(np.median(known)) if known else np.nan
-
-
-def format_cell(figure: Callable[[Sequence[Scored]], float], some: Sequence[Scored], form: str) -> str:
-    value = figure(some)
-    return "-" if np.isnan(value) else format(value, form)

@@ -15,8 +15,11 @@ from tests.bench.detect import fleets, singles
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
+
     from tests.bench.detect.trace import Trace
 
+HOUR_S = 3600.0
 DESIGN, TEST = 0, 100_000
 """First seeds of the set that the detector was designed on, and of the set that it is measured on."""
 YOUNG_ONSET_H = 0.5
@@ -32,6 +35,10 @@ class Case:
     set: str
     kind: str
     leaks: bool
+    ahead_s: float = HOUR_S
+    """Time before its OOM kill at which a leak must have been reported."""
+    unreclaimable: Series = EMPTY
+    """Memory that the kernel can't reclaim: the truth. Empty: the RSS."""
 
     @property
     def lifetime_s(self) -> float:
@@ -43,16 +50,27 @@ class Case:
         return self.leaks and self.trace.oom_s is not None
 
 
-def _case(made: Trace, set_: str, kind: str) -> Case:
-    load = Series(made.t_s, made.load) if made.load.size else EMPTY
-    rss, working_set = Series(made.t_s, made.rss), Series(made.t_s, made.working_set)
-    history = ContainerHistory(rss, working_set, float(made.t_s[0]), made.limit_bytes, load)
+def case_of(made: Trace, set_: str, kind: str, ahead_s: float = HOUR_S) -> Case:
+    """Return the case of a built trace."""
+
+    def series(values: NDArray[np.float64]) -> Series:
+        return Series(made.t_s, values) if values.size else EMPTY
+
+    start_s = float(made.t_s[0]) if made.start_s is None else made.start_s
+    history = ContainerHistory(
+        series(made.rss),
+        series(made.working_set),
+        start_s,
+        made.limit_bytes,
+        series(made.load),
+        active_file=series(made.active_file),
+    )
     label = "leak" if made.leaks else "no-leak"
     trace = backtest.Trace(made.name, history, made.workload, label, made.onset_s, made.oom_s)
-    return Case(trace, set_, kind, made.leaks)
+    return Case(trace, set_, kind, made.leaks, ahead_s, series(made.unreclaimable))
 
 
-def _rng(*seed: int) -> np.random.Generator:
+def rng_of(*seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
@@ -61,17 +79,17 @@ def fleets_of(seed: int, count: int) -> Iterator[Case]:
     for s in range(seed, seed + count):
         for number, kind in enumerate(fleets.HARMLESS):
             for tight in (False, True):
-                for made in fleets.harmless(kind, _rng(s, number, int(tight)), tight=tight):
-                    yield _case(made, "tight" if tight else "roomy", kind)
+                for made in fleets.harmless(kind, rng_of(s, number, int(tight)), tight=tight):
+                    yield case_of(made, "tight" if tight else "roomy", kind)
         for number, kind in enumerate(fleets.LEAKING):
-            for made in fleets.leaking(kind, _rng(s, 100 + number)):
-                yield _case(made, "leaking", kind)
+            for made in fleets.leaking(kind, rng_of(s, 100 + number)):
+                yield case_of(made, "leaking", kind)
 
 
 def singles_of(seed: int, count: int) -> Iterator[Case]:
     """Yield single containers whose leak begins at hour 30, and young ones that leak from the start."""
     for s in range(seed, seed + count):
         for number, kind in enumerate(SINGLES):
-            yield _case(singles.single(kind, _rng(s, 200 + number)), "single", kind)
+            yield case_of(singles.single(kind, rng_of(s, 200 + number)), "single", kind)
         for number, kind in enumerate(singles.CORE_LEAKS):
-            yield _case(singles.single(kind, _rng(s, 300 + number), YOUNG_ONSET_H), "young", kind)
+            yield case_of(singles.single(kind, rng_of(s, 300 + number), YOUNG_ONSET_H), "young", kind)

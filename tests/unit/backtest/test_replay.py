@@ -9,11 +9,12 @@ import pytest
 
 from memroll.api.policy import PolicySpec
 from memroll.backtest import csv_traces, json_output, policy
-from memroll.backtest.replay import replay
+from memroll.backtest.replay import Evaluation, ReplayResult, replay
 from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.trace import Trace
+from memroll.detection.reasons import VerdictReason
 from memroll.detection.series import EMPTY
-from memroll.detection.verdict import verdict_for
+from memroll.detection.verdict import ContainerVerdict, Verdict, verdict_for
 from tests.unit.backtest.histories import HOUR, LIMIT, MIB, RULE, line, three, trace
 
 
@@ -70,7 +71,7 @@ def test_a_trace_without_one_of_its_series_is_not_assessed(missing):
     assert ("NoRss" if missing == "rss" else "no container_memory_working_set_bytes") in found.reason
 
 
-def test_a_trace_that_the_prefilter_drops_throughout_is_assessed():
+def test_a_trace_that_the_prefilter_drops_throughout_assessed():
     found = replay(trace(*line(24)), RULE, ())
     assert (found.assessed, found.suspected) == (True, None)
 
@@ -127,6 +128,46 @@ def test_only_prefiltered_times_are_evaluated_and_none_after_the_result_is_compl
     assert max(evaluated) == max(m.at_s for m in (found.suspected, found.confirmed, found.rolled))
 
 
+def test_a_leak_is_reported_when_it_is_first_at_risk():
+    found = replay(leak(), RULE, ())
+    assert found.reported == found.confirmed
+    assert found.suspected.at_s < found.reported.at_s < found.rolled.at_s
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_growth_of_other_memory_is_reported_whatever_its_verdict(verdict):
+    evaluation = Evaluation(1.0, ContainerVerdict(verdict, "OtherMemory", ""))
+    assert ReplayResult().with_evaluation(evaluation).reported == evaluation
+
+
+def test_a_suspicion_alone_is_not_reported():
+    suspected = ContainerVerdict(Verdict.SUSPECTED, VerdictReason.SUSPECTED, "")
+    assert ReplayResult().with_evaluation(Evaluation(1.0, suspected)).reported is None
+
+
+def test_a_trace_without_enough_data_is_not_assessed():
+    growing = trace(*line(40, per_hour_mib=8), limit=None)
+    assert not replay(growing, replace(RULE, threshold_bytes_per_s=None), ()).assessed
+    assert replay(growing, RULE, ()).assessed
+    assert replay(trace(*line(24)), RULE, ()).assessed, "the prefilter drops it, which is a verdict"
+
+
+def test_every_third_interval_has_the_same_verdicts(monkeypatch):
+    evaluated = {1: [], 3: []}
+    for every, found in evaluated.items():
+
+        def remembering(history, rule, at_s, peers, found=found):
+            found.append((at_s, verdict_for(history, rule, at_s, peers)))
+            return found[-1][1]
+
+        monkeypatch.setattr("memroll.backtest.replay.verdict_for", remembering)
+        replay(leak(), RULE, (), every)
+    until_s = min(found[-1][0] for found in evaluated.values())
+    every_time = [(at_s, v) for at_s, v in evaluated[1] if at_s % 900 == 0 and at_s <= until_s]
+    assert every_time == [(at_s, v) for at_s, v in evaluated[3] if at_s <= until_s]
+    assert len(evaluated[3]) > 10
+
+
 def test_a_trace_of_one_sample_is_replayed():
     assert replay(trace([0.0], [5.0]), RULE, ()).rolled is None
 
@@ -157,7 +198,9 @@ def test_traces_of_one_workload_are_peers(monkeypatch):
         replace(leak(), name=n, workload=w) for n, w in (("a", "web"), ("b", "web"), ("c", "db"), ("d", ""), ("e", ""))
     ]
     seen = {}
-    monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers: seen.update({t.name: list(peers)}))
+    monkeypatch.setattr(
+        "memroll.backtest.runner.replay", lambda t, rule, peers, every: seen.update({t.name: list(peers)})
+    )
     job = BacktestJob(shared, policy.default_policy(), rules=False)
     for n in range(5):
         job.run(n)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UNIT = ROOT / "tests/unit"
 PACKAGE = ROOT / "operator/memroll"
 OTHER_TREES = {
+    "bench": "tests/bench",
     "demo": "examples/demo",
     "local": "deploy/local/localcluster",
     "probe": "probe",
