@@ -18,14 +18,13 @@ from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S,
 from memroll.detection.parameters import LONG_WINDOWS
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import GROWS_AT_ALL, GROWTH_REASONS, SHAPE_CHECKS
-from memroll.detection.time_to_limit import (
-    max_peak_bytes,
-    time_to_limit_at_daily_peaks_s,
-    time_to_limit_at_max_peak_s,
-)
+from memroll.detection.slow_growth import time_to_limit_at_daily_peaks_s, time_to_step_s
+from memroll.detection.time_to_limit import max_peak_bytes, time_to_limit_at_max_peak_s
 from memroll.detection.window import TrendWindow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from memroll.detection.container_history import ContainerHistory
     from memroll.detection.parameters import DetectionParameters
     from memroll.detection.trend import Trend
@@ -61,8 +60,6 @@ MIN_PEER_PLATEAU_WINDOWS = 5 / 6
 """...and in windows (5 h of 6 h); the longer one counts."""
 MIN_PLATEAU_WINDOW_RATIO = 0.5
 """Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
-MIN_STAIR_WINDOWS = 0.5
-"""Minimum plateau of stairs whose next step is predicted, in windows: 3 h of 6 h. Chosen by hand."""
 MAX_PLATEAU_TIMES_LONGEST = 1.5
 """Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
@@ -113,19 +110,22 @@ def check_exhaustion(
         return nearest
     ratios = (*WINDOW_RATIOS, *SLOW_WINDOW_RATIOS, SHORTEST_WINDOW_RATIO)
     windows = {r: _window(history, parameters, r, at_s, peers) for r in ratios}
-    for ratio in ratios[:-1]:
-        window = windows[ratio]
-        if window.insufficient_data:
-            continue
-        shorter = [windows[r] for r in ratios if r < ratio]
-        found = _check_window(window, shorter, phase, usage)
-        if found.due and ratio <= 1:
-            found = _unless_daily(found, windows[LONG_WINDOWS[0]])
+    for found in _check_all(windows, phase, usage):
         if found.due:
             return found
         if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or found.time_to_limit_s < nearest.time_to_limit_s:
             nearest = found
     return nearest
+
+
+def _check_all(windows: dict[float, TrendWindow], phase: GrowthPhase, usage: float) -> Iterator[Urgency]:
+    """Check each window that has enough samples, except the shortest one."""
+    for ratio, window in windows.items():
+        if ratio == SHORTEST_WINDOW_RATIO or window.insufficient_data:
+            continue
+        found = _check_window(window, [w for r, w in windows.items() if r < ratio], phase, usage)
+        is_short = ratio <= WINDOW_RATIOS[0]
+        yield _unless_daily(found, windows[SLOW_WINDOW_RATIOS[0]]) if is_short and found.due else found
 
 
 def _min_usage_ratio(parameters: DetectionParameters) -> float:
@@ -152,11 +152,8 @@ def _check_window(window: TrendWindow, shorter: list[TrendWindow], phase: Growth
         message = check.failure(window)
         if message is not None:
             return Urgency(check.reason, message, usage)
-    plateaus_s, stairs = (phase.plateau_s, phase.longest_plateau_s), None
-    if window.is_long:
-        stairs = measure_long_stairs(window.history, window.at_s, window.parameters.long_step_s)
-        plateaus_s = stairs.plateau_s, stairs.longest_plateau_s
-    slope = min([window.trend.slope_bytes_per_s, *_slope_caps(shorter, *plateaus_s)])
+    stairs = measure_long_stairs(window.history, window.at_s, window.parameters.long_step_s) if window.is_long else None
+    slope = min([window.trend.slope_bytes_per_s, *_slope_caps(shorter, stairs or phase)])
     if slope <= 0:
         return Urgency(VerdictReason.GROWTH_SLOWING, "the growth has stopped", usage)
     left_s = time_to_limit_at_max_peak_s(window, usage, slope)
@@ -164,22 +161,10 @@ def _check_window(window: TrendWindow, shorter: list[TrendWindow], phase: Growth
     usage = max(usage, max_peak_bytes(window.history, window.at_s, back_s))
     left_s = time_to_limit_at_max_peak_s(window, usage, slope)
     if stairs is not None:
-        left_s = min(left_s, time_to_limit_at_daily_peaks_s(window, slope), _time_to_step_s(window, stairs, usage))
+        left_s = min(left_s, time_to_limit_at_daily_peaks_s(window, slope), time_to_step_s(window, stairs, usage))
     found = Urgency(None, "", usage, left_s, lead_time_s(window, phase, left_s), window.trend)
     reason, message = _reason_not_due(window, phase, found)
     return found if reason is None else Urgency(reason, message, usage, left_s, found.lead_time_s, window.trend)
-
-
-def _time_to_step_s(window: TrendWindow, stairs: LongStairs, usage: float) -> float:
-    """Return the time to the next step of a leak that grows in regular stairs, if it reaches the limit; else infinity.
-
-    Shorter stairs are as good as a line.
-    """
-    is_regular = stairs.shortest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * stairs.longest_plateau_s
-    is_long = stairs.longest_plateau_s >= MIN_STAIR_WINDOWS * window.parameters.window_s
-    if not (is_regular and is_long) or usage + stairs.step_bytes < (window.history.limit_bytes or 0):
-        return float("inf")
-    return max(0.0, stairs.shortest_plateau_s - stairs.plateau_s)
 
 
 def _unless_daily(found: Urgency, slow: TrendWindow) -> Urgency:
@@ -196,7 +181,7 @@ def _unless_daily(found: Urgency, slow: TrendWindow) -> Urgency:
     return replace(found, reason=VerdictReason.DAILY_PATTERN, message=message, time_to_limit_s=left_s)
 
 
-def _slope_caps(shorter: list[TrendWindow], plateau_s: float, longest_plateau_s: float) -> list[float]:
+def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase | LongStairs) -> list[float]:
     """Return the upper confidence bounds of the shorter windows' slopes: the growth can't be faster than that now.
 
     A window shorter than twice the growth's own plateaus is ignored: it may lie within one.
@@ -204,8 +189,8 @@ def _slope_caps(shorter: list[TrendWindow], plateau_s: float, longest_plateau_s:
     caps = []
     for window in shorter:
         may_be_paused = (
-            longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
-            and plateau_s <= MAX_PLATEAU_TIMES_LONGEST * longest_plateau_s
+            phase.longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
+            and phase.plateau_s <= MAX_PLATEAU_TIMES_LONGEST * phase.longest_plateau_s
         )
         if not may_be_paused and not window.insufficient_data:
             caps.append(window.trend.slope_ci_upper_bytes_per_s)

@@ -113,11 +113,13 @@ class SharedLimits:
             return row
         others = _newest_others(row, rows)
         used = row.working_set_bytes + sum(r.working_set_bytes or 0.0 for r in others)
+        usage = _sums(row.usage_slopes_bytes_per_s, [r.usage_slopes_bytes_per_s for r in others])
+        row = replace(row, working_set_bytes=used, usage_slopes_bytes_per_s=usage)
         if row.container != self.growing[self.groups[row.pod]]:
-            return replace(row, working_set_bytes=used)
+            return row
         slopes = _sums(row.slopes_bytes_per_s, [r.slopes_bytes_per_s for r in others])
         slow = _sums(row.slow_slopes_bytes_per_s, [r.slow_slopes_bytes_per_s for r in others])
-        return replace(row, working_set_bytes=used, slopes_bytes_per_s=slopes, slow_slopes_bytes_per_s=slow)
+        return replace(row, slopes_bytes_per_s=slopes, slow_slopes_bytes_per_s=slow)
 
     def _shared_by_group(self) -> Mapping[Group, set[str]]:
         """Return the containers that share a limit in any pod of a workload."""

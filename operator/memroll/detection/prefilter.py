@@ -17,7 +17,7 @@ from memroll.api.quantity import format_rate
 from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import counted_windows_s
-from memroll.detection.slow_slopes import slow_slopes
+from memroll.detection.slow_slopes import slow_slopes, usage_slopes
 from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, no_rss, warming_up
 from memroll.detection.window import MIN_COVERED_RATIO
 
@@ -53,6 +53,8 @@ PREFILTER_WINDOWS = (
 """Windows of the prefilter: a quarter to a half of the growth threshold (design note 0004)."""
 MAX_PREDICTED_RATIO = 0.5
 """Time within which a slow leak must reach its limit to be a candidate, as a ratio of the long history: a week."""
+MAX_USAGE_PREDICTED_WINDOWS = 1.5
+"""Time within which a working set must reach the limit for its container to be a candidate, in windows: 9 h."""
 MIN_SAMPLES = 3
 """Minimum number of samples in a window for a slope: a line through two of them is no evidence. Chosen by hand."""
 
@@ -68,13 +70,16 @@ def is_candidate(
     usage_bytes: float,
     slopes: Sequence[float | None],
     slow_slopes: Sequence[float | None] = (),
+    usage_slopes: Sequence[float | None] = (),
 ) -> bool:
     """Return whether to assess a container with these slopes, in bytes per second, one per window; None: unknown."""
     threshold, usage_threshold = parameters.threshold_bytes_per_s, parameters.usage_threshold
     if threshold is None or all(s is None for s in slopes):
         return True  # the assessment reports what is missing
-    if limit_bytes is not None and _reaches_limit_soon(parameters, limit_bytes, usage_bytes, slow_slopes):
-        return True
+    ahead_s = MAX_PREDICTED_RATIO * parameters.long_lookback_s, MAX_USAGE_PREDICTED_WINDOWS * parameters.window_s
+    for seconds, rising in zip(ahead_s, (slow_slopes, usage_slopes), strict=True):
+        if limit_bytes is not None and _reaches_limit_within(seconds, limit_bytes, usage_bytes, rising):
+            return True
     near = limit_bytes is not None and usage_bytes >= MIN_USAGE_RATIO_LONG_LEAD * limit_bytes
     if limit_bytes is not None and usage_threshold is not None and usage_bytes >= usage_threshold * limit_bytes:
         return True
@@ -84,14 +89,11 @@ def is_candidate(
     )
 
 
-def _reaches_limit_soon(
-    parameters: DetectionParameters, limit_bytes: int, usage_bytes: float, slow_slopes: Sequence[float | None]
-) -> bool:
-    """Return whether a container near its limit would reach it, at a slope of days, while it can be predicted."""
+def _reaches_limit_within(ahead_s: float, limit_bytes: int, usage_bytes: float, slopes: Sequence[float | None]) -> bool:
+    """Return whether a container near its limit would reach it within this time, at one of these slopes."""
     if usage_bytes < MIN_USAGE_RATIO_LONG_LEAD * limit_bytes:
         return False
-    ahead_s = MAX_PREDICTED_RATIO * parameters.long_lookback_s
-    return any(slope is not None and slope * ahead_s >= limit_bytes - usage_bytes for slope in slow_slopes)
+    return any(slope is not None and 0 < limit_bytes - usage_bytes <= slope * ahead_s for slope in slopes)
 
 
 def prefilter_verdict(
@@ -103,7 +105,8 @@ def prefilter_verdict(
         return no_rss(usage)
     if usage is None or now_s - row.last_s > MAX_SAMPLE_AGE_WINDOWS * parameters.window_s:
         return None
-    if is_candidate(parameters, limit_bytes, usage, row.slopes_bytes_per_s, row.slow_slopes_bytes_per_s):
+    slow = row.slow_slopes_bytes_per_s, row.usage_slopes_bytes_per_s
+    if is_candidate(parameters, limit_bytes, usage, row.slopes_bytes_per_s, *slow):
         return None
     wait_s = parameters.warm_up_s + MIN_COVERED_RATIO * parameters.window_s - age_s
     if wait_s > 0:
@@ -119,12 +122,13 @@ def candidate_mask(
     """Return at which of these times a container is a candidate. Shape of the result: that of `times_s`."""
     slopes = window_slopes(history.rss, prefilter_windows_s(parameters), times_s)
     slow = slow_slopes(history.rss, parameters, times_s)
+    rising = usage_slopes(history.working_set, parameters, times_s)
     last = np.searchsorted(history.working_set.times_s, times_s, side="right") - 1
     usage = np.where(last >= 0, history.working_set.values[np.maximum(last, 0)], 0.0)
     return np.array(
         [
-            is_candidate(parameters, history.limit_bytes, float(u), _known(row), _known(slow_row))
-            for u, row, slow_row in zip(usage, np.transpose(slopes), np.transpose(slow), strict=True)
+            is_candidate(parameters, history.limit_bytes, float(u), *map(_known, rows))
+            for u, *rows in zip(usage, *map(np.transpose, (slopes, slow, rising)), strict=True)
         ],
         dtype=np.bool_,
     )

@@ -33,6 +33,8 @@ class SlowBins:
     """Length of a bin, in seconds."""
     offsets_s: tuple[float, ...]
     """Seconds from the end of each earlier bin to now."""
+    usage_offsets_s: tuple[float, ...] = ()
+    """Seconds from each earlier time whose working set is compared with that of now."""
 
 
 NO_SLOW_BINS = SlowBins(1.0, ())
@@ -229,6 +231,8 @@ class PrefilterRow:
     """Slope from the minimum of each earlier bin of `SlowBins` to that of the newest one; None where unknown."""
     is_rss_known: bool = False
     """True if Prometheus has an RSS in any of the windows."""
+    usage_slopes_bytes_per_s: tuple[float | None, ...] = ()
+    """Slope from the working set of each earlier time of `SlowBins` to that of now; None where unknown."""
 
     @property
     def has_rss(self) -> bool:
@@ -275,8 +279,10 @@ class PrefilterResult:
         age_s = self.at_s - start_s
         pairs = zip(self.windows_s, row.slopes_bytes_per_s, strict=True)
         slow = zip(self.slow.offsets_s, row.slow_slopes_bytes_per_s, strict=False)
+        usage = zip(self.slow.usage_offsets_s, row.usage_slopes_bytes_per_s, strict=False)
         return replace(
             row,
             slopes_bytes_per_s=tuple(s if w <= age_s else None for w, s in pairs),
             slow_slopes_bytes_per_s=tuple(s if o + self.slow.bin_s <= age_s else None for o, s in slow),
+            usage_slopes_bytes_per_s=tuple(s if o <= age_s else None for o, s in usage),
         )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from memroll.detection.parameters import DetectionParameters
     from memroll.detection.series import Series
 
+MAX_CURRENT_S = 300.0
+"""Maximum age of a sample that Prometheus considers current, in seconds: its lookback delta."""
 SLOW_WINDOWS = (1.0, 3.0)
 """Times between the two bins, in days of the parameters: a day and three, or 4 and 12 windows of less than an hour
 (design note 0023)."""
@@ -26,9 +28,15 @@ BIN_RATIO = 1 / 12
 hand."""
 
 
+USAGE_OFFSET_RATIOS = (1 / 3, 1.0)
+"""Times before now whose working set is compared with that of now, in windows. Chosen by hand."""
+
+
 def slow_bins(parameters: DetectionParameters) -> SlowBins:
     """Return the bin and the offsets, in seconds, of the slow slopes."""
-    return SlowBins(BIN_RATIO * parameters.window_s, tuple(days * parameters.day_s for days in SLOW_WINDOWS))
+    window_s, day_s = parameters.window_s, parameters.day_s
+    offsets_s, usage_offsets_s = (d * day_s for d in SLOW_WINDOWS), (r * window_s for r in USAGE_OFFSET_RATIOS)
+    return SlowBins(BIN_RATIO * window_s, tuple(offsets_s), tuple(usage_offsets_s))
 
 
 def slow_slopes(series: Series, parameters: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -39,6 +47,25 @@ def slow_slopes(series: Series, parameters: DetectionParameters, times_s: NDArra
     bins = slow_bins(parameters)
     now = _minima(series, bins.bin_s, times_s)
     return np.array([(now - _minima(series, bins.bin_s, times_s - offset_s)) / offset_s for offset_s in bins.offsets_s])
+
+
+def usage_slopes(series: Series, parameters: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the slopes from the working set of each earlier time to that of now; NaN where unknown.
+
+    Shape: (offsets, times).
+    """
+    offsets_s = slow_bins(parameters).usage_offsets_s
+    now = _newest(series, times_s)
+    return np.array([(now - _newest(series, times_s - offset_s)) / offset_s for offset_s in offsets_s])
+
+
+def _newest(series: Series, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the newest sample at each time; NaN if it is older than Prometheus considers current."""
+    last = np.searchsorted(series.times_s, times_s, side="right") - 1
+    if not len(series):
+        return np.full(times_s.size, np.nan)
+    is_current = (last >= 0) & (times_s - series.times_s[np.maximum(last, 0)] <= MAX_CURRENT_S)
+    return np.where(is_current, series.values[np.maximum(last, 0)], np.nan)
 
 
 def _minima(series: Series, bin_s: float, ends_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -12,18 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.lower_envelope import lower_envelope
-
 if TYPE_CHECKING:
     from memroll.detection.container_history import ContainerHistory
     from memroll.detection.window import TrendWindow
 
 RECURRING_PEAK_RATIO = 1 / 12
 """Ratio of the window whose samples the recurring peak is taken from (30 min of 6 h). Chosen by hand."""
-DAILY_PEAK_BINS = 48
-"""Bins of a day whose peaks are compared with the limit: half an hour each. Chosen by hand."""
-SHIFT_BINS = 4
-"""Newest bins by which a day differs from the previous one: two hours. Chosen by hand."""
 RECURRING_PEAK_QUANTILE = 0.9
 """Quantile of these samples that counts as the recurring peak. Chosen by hand."""
 
@@ -60,35 +54,6 @@ def time_to_limit_at_max_peak_s(window: TrendWindow, peak_bytes: float, slope_by
     newest_s = window.history.usage.until(window.at_s).last_s
     unseen_s = window.at_s - newest_s if math.isfinite(newest_s) else 0.0
     return max(0.0, ((window.history.limit_bytes or 0) - peak_bytes) / slope_bytes_per_s - unseen_s)
-
-
-def time_to_limit_at_daily_peaks_s(window: TrendWindow, slope_bytes_per_s: float) -> float:
-    """Return the time until the usage of an hour of the last day reaches the limit, in seconds from now.
-
-    Each hour's usage grows by a day's growth from day to day: it reaches the limit at that hour of a later day.
-    """
-    day_s = window.parameters.day_s
-    recent = window.history.usage.between(window.at_s - day_s, window.at_s)
-    if not len(recent):
-        return float("inf")
-    envelope = lower_envelope(recent, window.at_s - day_s, window.at_s, bins=DAILY_PEAK_BINS)
-    of_bin = np.searchsorted(envelope.times_s + day_s / DAILY_PEAK_BINS / 2, recent.times_s)
-    above = recent.values - envelope.values_bytes[np.minimum(of_bin, len(envelope) - 1)]
-    peaks = envelope.values_bytes + np.quantile(above, RECURRING_PEAK_QUANTILE)
-    shift = float(np.median(envelope.values_bytes[-SHIFT_BINS:])) - _level_a_day_ago(window)
-    peaks += min(0.0, shift - slope_bytes_per_s * day_s)
-    distance = np.maximum((window.history.limit_bytes or 0) - peaks, 0.0)
-    days = np.maximum(np.ceil(distance / (slope_bytes_per_s * day_s)), 1.0)
-    return max(0.0, float((envelope.times_s + days * day_s).min()) - window.at_s)
-
-
-def _level_a_day_ago(window: TrendWindow) -> float:
-    """Return the usage at this time of the previous day; that of now without samples of it."""
-    day_s = window.parameters.day_s
-    width_s = day_s / DAILY_PEAK_BINS
-    start_s = window.at_s - day_s - SHIFT_BINS * width_s
-    envelope = lower_envelope(window.history.usage, start_s, window.at_s - day_s, bins=SHIFT_BINS)
-    return float(np.median(envelope.values_bytes)) if len(envelope) else float("inf")
 
 
 def max_peak_bytes(history: ContainerHistory, at_s: float, back_s: float) -> float:

@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memroll.detection import other_memory
 from memroll.detection.exhaustion import Urgency, check_exhaustion
 from memroll.detection.growth_phase import measure_growth_phase
 from memroll.detection.lead_time import lead_time_s
 from memroll.detection.leak_checks import WindowResult, check_persistence
+from memroll.detection.parameters import SHORT_WINDOWS_PER_WINDOW
 from memroll.detection.peers import recent_peers
 from memroll.detection.process_restarts import process_lifetimes
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.series import EMPTY
 from memroll.detection.time_to_limit import time_to_limit_s
 from memroll.detection.unreclaimable import with_unreclaimable
-from memroll.detection.window import MIN_COVERED_RATIO, TrendWindow
+from memroll.detection.window import MAX_USABLE_LIMIT_RATIO, MIN_COVERED_RATIO, TrendWindow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -133,6 +136,8 @@ def verdict_for(
     others = (*recent_peers(peers, parameters, now_s), *earlier)
     usage = float(history.usage.values[-1])
     found = _from_trend(current, parameters, now_s, others, usage)
+    if not (found.is_at_risk or found.is_inconclusive):
+        found = _from_other_memory(current, parameters, now_s, found)
     if not is_above_threshold(history, parameters, now_s):
         return found
     message = f"above {parameters.usage_threshold:.0%} of the limit for {parameters.for_s:.0f} s"
@@ -159,6 +164,37 @@ def _from_trend(
     if latest is None:
         return _no_window(current, parameters, now_s, usage)
     return _not_leaking(latest, usage)
+
+
+def _from_other_memory(
+    current: ContainerHistory, parameters: DetectionParameters, now_s: float, found: ContainerVerdict
+) -> ContainerVerdict:
+    """Return the verdict of a container whose RSS reaches no limit, with the memory outside of the RSS considered."""
+    other = other_memory.other_memory_history(current)
+    growth = other_memory.check_growth(other, parameters, now_s)
+    if growth is None:
+        return _unless_nearly_full(current, parameters, now_s, found)
+    message, usage = other_memory.describe(other, growth), float(other.usage.values[-1])
+    reason, left_s, lead_s = VerdictReason.OTHER_MEMORY, growth.time_to_limit_s, growth.lead_time_s
+    if not (parameters.roll_other_memory and growth.due and len(current.active_file)):
+        return ContainerVerdict(Verdict.SUSPECTED, reason, message, usage, growth.trend, left_s)
+    return ContainerVerdict(Verdict.EXHAUSTING, reason, message, usage, growth.trend, left_s, lead_s, due=True)
+
+
+def _unless_nearly_full(
+    current: ContainerHistory, parameters: DetectionParameters, now_s: float, found: ContainerVerdict
+) -> ContainerVerdict:
+    """Return the verdict, but not Healthy if the memory that can't be reclaimed is near its limit and rises."""
+    limit, usage = current.limit_bytes, current.usage
+    if not found.is_healthy or limit is None or usage.values[-1] <= MAX_USABLE_LIMIT_RATIO * limit:
+        return found
+    rising = replace(current, rss=usage, minima=EMPTY, maxima=EMPTY)
+    for window_s in (parameters.window_s, parameters.window_s / SHORT_WINDOWS_PER_WINDOW):
+        window = TrendWindow(rising, parameters, window_s, now_s)
+        if not window.insufficient_data and window.trend.slope_ci_lower_bytes_per_s > 0:
+            message = f"above {MAX_USABLE_LIMIT_RATIO:.0%} of the limit, and rises: {found.message}"
+            return replace(found, verdict=Verdict.SUSPECTED, reason=VerdictReason.SUSPECTED, message=message)
+    return found
 
 
 def _inconclusive(reason: VerdictReason, message: str, usage_bytes: float | None = None) -> ContainerVerdict:

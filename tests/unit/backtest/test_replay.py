@@ -245,7 +245,7 @@ def test_a_replay_of_a_trace_without_a_limit_counts_to_that_of_the_policy():
 
 def test_peers_have_the_limit_of_the_policy_as_well(monkeypatch):
     seen = {}
-    monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers: seen.update({t.name: peers}))
+    monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers, every: seen.update({t.name: peers}))
     job = BacktestJob([replace(leak(), name=n, workload="web") for n in "ab"], limited(limit="50%"), rules=False)
     job.run(0)
     assert [p.limit_bytes for p in seen["a"]] == [LIMIT // 2]

@@ -11,6 +11,7 @@ from memroll.api.memory_limit import MemoryLimit
 from memroll.detection.assess import Assessor
 from memroll.detection.assessment import Assessment, describe_growth
 from memroll.detection.effective_limit import NODE, POLICY, effective_limit, with_effective_limits
+from memroll.detection.extremes import Extremes
 from memroll.detection.pod_limit import shares_limit
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
@@ -113,11 +114,14 @@ class Store:
         values = (100 + 30 * (times - times[0]) / HOUR + noise) * MIB
         self.samples = Series(times, values)
 
-    async def prefilter(self, connection, namespace, pods, windows_s, at_s):
+    async def prefilter(self, connection, namespace, pods, windows_s, at_s, slow):
         slopes = tuple(30 * MIB / HOUR for _ in windows_s)
         used = float(self.samples.values[-1])
         row = PrefilterRow("leaky-abc", "app", "c0ffee", slopes, 500, used, used, self.samples.last_s)
         return PrefilterResult((row,), tuple(windows_s), at_s)
+
+    async def read_extremes(self, connection, request):
+        return Extremes((), request.step_s)
 
     async def read(self, connection, request):
         return QueryResult((SeriesRow("leaky-abc", "app", "c0ffee", self.samples, self.samples),), request.at_s)

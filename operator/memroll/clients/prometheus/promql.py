@@ -133,8 +133,12 @@ def subquery(expression: str, start_s: float, end_s: float, step_s: float) -> tu
 
 def over_time(function: str, selector: str, window_s: float, offset_s: float = 0.0) -> str:
     """Return an aggregation over a window that ended `offset_s` seconds ago."""
-    offset = f" offset {format_duration(offset_s)}" if offset_s else ""
-    return f"{function}({raw_samples(selector, window_s)}{offset})"
+    return f"{function}({at_offset(raw_samples(selector, window_s), offset_s)})"
+
+
+def at_offset(selector: str, offset_s: float) -> str:
+    """Return the selector as of `offset_s` seconds ago."""
+    return f"{selector} offset {format_duration(offset_s)}" if offset_s else selector
 
 
 def cpu_rate(scope: QueryScope, pods: Matcher, step_s: float) -> str:

@@ -110,7 +110,7 @@ class Statistic:
 
     kind: StatisticKind
     window_s: float = 0.0
-    """Window of a slope or a number of samples; time before now of a minimum; zero for the rest."""
+    """Window of a slope or a number of samples; time before now of a minimum or a usage; zero for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,9 @@ def plan_prefilter(
             minimum = promql.over_time(StatisticKind.MINIMUM, rss, slow.bin_s, offset_s)
             yield PrefilterQuery(minimum, Statistic(StatisticKind.MINIMUM, offset_s), chunk)
         yield PrefilterQuery(rss, Statistic(StatisticKind.RSS), chunk)
-        yield PrefilterQuery(working_set, Statistic(StatisticKind.WORKING_SET), chunk)
+        for offset_s in (0.0, *slow.usage_offsets_s):
+            usage = promql.at_offset(working_set, offset_s)
+            yield PrefilterQuery(usage, Statistic(StatisticKind.WORKING_SET, offset_s), chunk)
         yield PrefilterQuery(f"{StatisticKind.LAST}({rss})", Statistic(StatisticKind.LAST), chunk)
 
 

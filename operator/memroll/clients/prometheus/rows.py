@@ -88,6 +88,10 @@ class SeriesRowBuilder:
 _MEMORY = frozenset({SeriesKind.RSS, SeriesKind.WORKING_SET})
 
 
+_COMPARED = (StatisticKind.MINIMUM, StatisticKind.WORKING_SET)
+"""Statistics that are compared with those of an earlier time."""
+
+
 class StatisticRowBuilder:
     """Collects the statistics of one namespace, and builds a row for each container instance.
 
@@ -106,8 +110,8 @@ class StatisticRowBuilder:
             labels, number = parse_labels(raw), parse_number(raw.get("value"))
             if number is not None and is_requested(labels, self._namespace, matches):
                 statistics = self._found[instance_key(labels)]
-                is_earlier_bin = statistic.kind is StatisticKind.MINIMUM and statistic.window_s > 0
-                extreme = min if is_earlier_bin else max
+                is_earlier = statistic.window_s > 0 and statistic.kind in _COMPARED
+                extreme = min if is_earlier else max
                 statistics[statistic] = extreme(number, statistics.get(statistic, number))
 
     def build(self) -> tuple[PrefilterRow, ...]:
@@ -132,13 +136,18 @@ class StatisticRowBuilder:
             rss_bytes,
             statistics.get(Statistic(StatisticKind.WORKING_SET)),
             last_s,
-            self._slow_slopes(statistics),
+            self._slopes(statistics, StatisticKind.MINIMUM, self._slow.offsets_s),
             is_rss_known,
+            self._slopes(statistics, StatisticKind.WORKING_SET, self._slow.usage_offsets_s),
         )
 
-    def _slow_slopes(self, statistics: dict[Statistic, float]) -> tuple[float | None, ...]:
-        now = statistics.get(Statistic(StatisticKind.MINIMUM))
-        before = ((o, statistics.get(Statistic(StatisticKind.MINIMUM, o))) for o in self._slow.offsets_s)
+    @staticmethod
+    def _slopes(
+        statistics: dict[Statistic, float], kind: StatisticKind, offsets_s: tuple[float, ...]
+    ) -> tuple[float | None, ...]:
+        """Return the slopes from the statistic of each earlier time to that of now."""
+        now = statistics.get(Statistic(kind))
+        before = ((o, statistics.get(Statistic(kind, o))) for o in offsets_s)
         return tuple(None if now is None or then is None else (now - then) / o for o, then in before)
 
 
