@@ -138,6 +138,9 @@ class Fleet:
     async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         return {}
 
+    async def list_node_memory(self) -> dict[str, int]:
+        return {}
+
     async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...]:
         return ()
 
