@@ -71,11 +71,11 @@ def rise_above_earlier_minima_bytes(window: TrendWindow) -> float:
 
 
 def rise_above_previous_week_bytes(window: TrendWindow) -> float:
-    """Return the level above the highest one at the same time of the previous week; infinity without samples of it."""
+    """Return the level above that of the same day of the previous week; infinity without samples of it."""
     centre_s = window.at_s - DAYS_PER_WEEK * window.parameters.day_s
     around_s = SAME_TIME_OF_WEEK_DAYS * window.parameters.day_s
     minima = window.history.minima.between(max(centre_s - around_s, window.valid_from_s), centre_s + around_s)
-    return window.level_bytes - float(minima.values.max()) if len(minima) else float("inf")
+    return window.level_bytes - float(np.median(minima.values)) if len(minima) else float("inf")
 
 
 def tracks_previous_day(window: TrendWindow, slope_bytes_per_s: float) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from memroll.api.quantity import format_mib, format_rate
 from memroll.detection.reasons import VerdictReason
-from memroll.detection.time_to_limit import recurring_peak_bytes
+from memroll.detection.time_to_limit import daily_peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ def growth_threshold(window: TrendWindow) -> float:
     if not window.is_long or limit is None:
         return threshold
     age_s = min(window.at_s - window.valid_from_s, window.parameters.long_lookback_s)
-    distance = max(0.0, limit - recurring_peak_bytes(window))
+    distance = max(0.0, limit - daily_peak_bytes(window))
     return min(threshold, distance / (LAST_QUARTER_AGE_RATIO * max(age_s, 1.0)))
 
 

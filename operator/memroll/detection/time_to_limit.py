@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RECURRING_PEAK_RATIO = 1 / 12
 """Ratio of the window whose samples the recurring peak is taken from (30 min of 6 h). Chosen by hand."""
+DAILY_PEAK_QUANTILE = 0.95
+"""Quantile of the usage of a day that counts as its peak. Chosen by hand."""
 RECURRING_PEAK_QUANTILE = 0.9
 """Quantile of these samples that counts as the recurring peak. Chosen by hand."""
 
@@ -44,6 +46,12 @@ def recurring_peak_bytes(window: TrendWindow) -> float:
         return float(known.values[-1]) if len(known) else 0.0
     ahead = max(0.0, window.trend.slope_bytes_per_s) * (window.at_s - recent.times_s)
     return float(np.quantile(recent.values + ahead, RECURRING_PEAK_QUANTILE))
+
+
+def daily_peak_bytes(window: TrendWindow) -> float:
+    """Return the usage that is exceeded for an hour of the last day, about; 0 without samples."""
+    usage = window.history.usage.between(window.at_s - window.parameters.day_s, window.at_s)
+    return float(np.quantile(usage.values, DAILY_PEAK_QUANTILE)) if len(usage) else 0.0
 
 
 def time_to_limit_at_max_peak_s(window: TrendWindow, peak_bytes: float, slope_bytes_per_s: float) -> float:

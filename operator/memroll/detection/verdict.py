@@ -24,6 +24,8 @@ from memroll.detection.peers import recent_peers
 from memroll.detection.process_restarts import process_lifetimes
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.series import EMPTY
+from memroll.detection.shape_checks import MIN_RISE_NOISE_RATIO
+from memroll.detection.slow_growth import time_to_limit_at_daily_peaks_s
 from memroll.detection.time_to_limit import time_to_limit_s
 from memroll.detection.unreclaimable import with_unreclaimable
 from memroll.detection.window import MAX_USABLE_LIMIT_RATIO, MIN_COVERED_RATIO, TrendWindow
@@ -39,6 +41,9 @@ MAX_SAMPLE_AGE_WINDOWS = 0.25
 """Maximum age of the newest sample, in windows. Chosen by hand."""
 MAX_SAMPLE_AGE_SPACINGS = 6.0
 """Maximum age of the newest sample, in sample spacings, if that is less. Chosen by hand."""
+
+MIN_NOTABLE_LIMIT_RATIO = 0.002
+"""Minimum ratio of the rise to the limit for a nearly full container not to be healthy. Chosen by hand."""
 
 FIRST_SCRAPES_S = 120.0
 """Time after the start of a container in which its first scrapes may still be missing, in seconds. Chosen by hand: the
@@ -191,10 +196,16 @@ def _unless_nearly_full(
     rising = replace(current, rss=usage, minima=EMPTY, maxima=EMPTY)
     for window_s in (parameters.window_s, parameters.window_s / SHORT_WINDOWS_PER_WINDOW):
         window = TrendWindow(rising, parameters, window_s, now_s)
-        if not window.insufficient_data and window.trend.slope_ci_lower_bytes_per_s > 0:
+        if not window.insufficient_data and _rises(window.trend, limit):
             message = f"above {MAX_USABLE_LIMIT_RATIO:.0%} of the limit, and rises: {found.message}"
             return replace(found, verdict=Verdict.SUSPECTED, reason=VerdictReason.SUSPECTED, message=message)
     return found
+
+
+def _rises(trend: Trend, limit_bytes: int) -> bool:
+    """Return whether a rise is significant, and stands out from the noise."""
+    is_notable = trend.rise_bytes > max(MIN_NOTABLE_LIMIT_RATIO * limit_bytes, MIN_RISE_NOISE_RATIO * trend.noise_bytes)
+    return is_notable and trend.slope_ci_lower_bytes_per_s > 0
 
 
 def _inconclusive(reason: VerdictReason, message: str, usage_bytes: float | None = None) -> ContainerVerdict:
@@ -237,6 +248,8 @@ def _leaking(result: WindowResult, urgency: Urgency, usage: float) -> ContainerV
     """Return the verdict of a confirmed leak, with the time at which it must be rolled."""
     window = result.window
     left_s: float | None = time_to_limit_s(window, urgency.time_to_limit_s)
+    if window.is_long and not urgency.due:
+        left_s = time_to_limit_at_daily_peaks_s(window, window.trend.slope_bytes_per_s)
     lead_s = urgency.lead_time_s
     if window.history.limit_bytes is None:
         left_s = lead_s = None
