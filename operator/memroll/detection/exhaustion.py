@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll.api.quantity import format_mib, humanize_duration
-from memroll.detection import load_correlation, peers, seasonality
+from memroll.detection import fluctuation, load_correlation, peers, seasonality
 from memroll.detection.growth_phase import GrowthPhase, measure_growth_phase
-from memroll.detection.lead_time import MAX_LEAD_WINDOWS, lead_time_s
+from memroll.detection.lead_time import MAX_LEAD_WINDOWS, lead_time_s, min_lead_s
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import SHAPE_CHECKS
 from memroll.detection.time_to_limit import max_peak_bytes, time_to_limit_at_max_peak_s
@@ -152,7 +152,7 @@ def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase) -> list[float]:
     caps = []
     for window in shorter:
         may_be_paused = (
-            phase.longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
+            phase.longest_plateau_s > MIN_PLATEAU_WINDOW_RATIO * window.window_s
             and phase.plateau_s <= MAX_PLATEAU_TIMES_LONGEST * phase.longest_plateau_s
         )
         if not may_be_paused and not window.insufficient_data:
@@ -168,8 +168,9 @@ def _reason_not_due(window: TrendWindow, phase: GrowthPhase, found: Urgency) -> 
         lead = humanize_duration(found.lead_time_s)
         return VerdictReason.LEAKING, f"{humanize_duration(left_s)} to the limit, rolled when {lead} are left"
     age_s = window.at_s - window.history.started_at_s
-    if phase.duration_s < min(MIN_DURATION_WINDOWS * parameters.window_s, MIN_DURATION_AGE_RATIO * age_s):
-        return VerdictReason.STEP_CHANGE, f"grows for only {humanize_duration(phase.duration_s)}"
+    duration_s = min(phase.duration_s, phase.time_at_slope_s(window.trend.slope_bytes_per_s))
+    if duration_s < min(MIN_DURATION_WINDOWS * parameters.window_s, MIN_DURATION_AGE_RATIO * age_s):
+        return VerdictReason.STEP_CHANGE, f"grows for only {humanize_duration(duration_s)}"
     margin = MIN_NEW_HIGH_LIMIT_RATIO * limit
     previous = phase.previous_max_level_bytes
     if previous >= phase.level_bytes - margin and phase.previous_max_usage_bytes >= found.usage_bytes - margin:
@@ -183,4 +184,7 @@ def _reason_not_due(window: TrendWindow, phase: GrowthPhase, found: Urgency) -> 
     plateau_s = peers.longest_plateau_s(window, window.peers)
     if plateau_s >= max(MIN_PEER_PLATEAU_TIMES_TO_LIMIT * left_s, MIN_PEER_PLATEAU_WINDOWS * parameters.window_s):
         return VerdictReason.PEER_PLATEAUED, peers.describe_plateau(plateau_s)
+    lead_s = min_lead_s(parameters)
+    if left_s > lead_s and (ratio := fluctuation.largest_fall_ratio(window, phase)) > fluctuation.MAX_FALL_RATIO:
+        return VerdictReason.FLUCTUATING, fluctuation.describe(ratio, phase, lead_s)
     return None, ""

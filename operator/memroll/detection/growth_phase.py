@@ -59,6 +59,16 @@ class GrowthPhase:
     """Time since the last new high of the level."""
     longest_plateau_s: float
     """Longest earlier time between two new highs, within this phase and the last window."""
+    rise_bytes: float = float("inf")
+    """Rise of the level from the lowest one in the time that `duration_s` is measured in."""
+
+    def time_at_slope_s(self, slope_bytes_per_s: float) -> float:
+        """Return the time that the whole rise takes at this slope.
+
+        For a straight line that is how long it has grown. A short steep climb on top of a slow one, or of a start-up,
+        has lasted for as long as the climb.
+        """
+        return self.rise_bytes / slope_bytes_per_s
 
 
 def measure_growth_phase(history: ContainerHistory, parameters: DetectionParameters, at_s: float) -> GrowthPhase | None:
@@ -75,10 +85,12 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
     previous_usage = history.working_set.between(at_s - parameters.lookback_s, at_s - 2 * window_s)
     in_window, in_day = (times > times[-1] - back_s for back_s in (window_s, parameters.day_s))
     duration_s, start_age_s = _durations_s(times[in_window], levels[in_window], at_s)
+    measured = in_window
     if duration_s >= LONG_PHASE_RATIO * (at_s - times[in_window][0]):
+        measured = in_day
         duration_s, start_age_s = _durations_s(times[in_day], levels[in_day], at_s)
     highs_s = _new_highs_s(times[in_window], levels[in_window])
-    plateaus_s = np.diff(highs_s[highs_s >= at_s - start_age_s])
+    plateaus_s = np.diff(highs_s[highs_s >= at_s - duration_s])
     return GrowthPhase(
         level_bytes=float(levels[-LEVEL_BINS:].min()),
         duration_s=duration_s,
@@ -87,6 +99,7 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
         previous_max_usage_bytes=float(previous_usage.values.max()) if len(previous_usage) else 0.0,
         plateau_s=at_s - float(highs_s[-1]),
         longest_plateau_s=float(plateaus_s.max()) if plateaus_s.size else 0.0,
+        rise_bytes=float(levels[-LEVEL_BINS:].min() - levels[measured].min()),
     )
 
 

@@ -58,6 +58,8 @@ class DetectionParameters:
     lead_time: LeadTimeRule = LeadTimeRule()
     interval_s: float = 0.0
     """Time between two reconciles."""
+    load_is_cpu: bool = False
+    """True if the load is CPU, which memory can cause: a garbage collector works harder, a leaked list is walked."""
 
     @property
     def windows_s(self) -> tuple[float, ...]:
@@ -102,4 +104,5 @@ def build_parameters(
             None if fixed is None else fixed.total_seconds(), MIN_LEAD_ROLLS * roll_duration_s + interval_s
         ),
         interval_s=interval_s,
+        load_is_cpu=policy.spec.load is None,
     )

@@ -96,3 +96,9 @@ def test_the_time_before_the_growth_is_no_plateau_of_it():
 
 def test_without_growth_the_whole_window_is_a_plateau():
     assert phase_of(flat(300), noise_mib=0).plateau_s == pytest.approx(PARAMETERS.window_s, rel=0.02)
+
+
+def test_the_time_at_a_slope_is_that_of_the_whole_rise():
+    found = phase_of(ramp(300, NOW_H - 5, 5))
+    assert found.time_at_slope_s(60 * MIB / HOUR_S) == pytest.approx(5 * HOUR_S, rel=0.1)
+    assert found.time_at_slope_s(600 * MIB / HOUR_S) == pytest.approx(0.5 * HOUR_S, rel=0.1)

@@ -32,3 +32,8 @@ def test_a_fixed_lead_time_is_a_parameter():
 def test_the_threshold_is_a_percentage_of_the_limit():
     assert build_parameters(policy(growth={"perHour": "50%"}), LIMIT).threshold_bytes_per_s == LIMIT / 2 / 3600
     assert build_parameters(policy(growth={"perHour": "50%"}), None).threshold_bytes_per_s is None
+
+
+def test_load_is_cpu_unless_the_policy_names_a_metric():
+    assert build_parameters(policy(), LIMIT).load_is_cpu
+    assert not build_parameters(policy(load={"metric": "http_requests_total"}), LIMIT).load_is_cpu
