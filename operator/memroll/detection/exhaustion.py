@@ -54,6 +54,8 @@ MIN_PEER_PLATEAU_WINDOWS = 5 / 6
 """...and in windows (5 h of 6 h); the longer one counts."""
 MIN_PLATEAU_WINDOW_RATIO = 0.5
 """Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
+MIN_POINTS_TO_REPORT = 12
+"""Minimum points of a window whose time to the limit is reported before it is due: of fewer, one sample moves it."""
 MAX_PLATEAU_TIMES_LONGEST = 1.5
 """Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
@@ -103,7 +105,10 @@ def check_exhaustion(
         found = _check_window(window, windows[i + 1 :], phase, usage)
         if found.due:
             return found
-        if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or found.time_to_limit_s < nearest.time_to_limit_s:
+        is_rough = len(window.envelope) < MIN_POINTS_TO_REPORT
+        if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or (
+            not is_rough and found.time_to_limit_s < nearest.time_to_limit_s
+        ):
             nearest = found
     return nearest
 

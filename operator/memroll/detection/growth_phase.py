@@ -33,6 +33,10 @@ LOW_RATIO = 0.25
 """Ratio of the phase's rise below which its level does not count for the duration (`duration_s`)."""
 MIN_NEW_HIGH_RATIO = 0.02
 """Minimum ratio of the range of levels by which a level must exceed the highest one to be a new high."""
+MIN_GAP_BINS = 3.0
+"""Minimum time between two bins that is a gap, in bins: 15 min of 6 h. Chosen by hand."""
+MAX_GAP_WINDOWS = 0.5
+"""Maximum length of a gap within a phase, in windows (3 h of 6 h): growth before a longer one may be another phase."""
 LONG_PHASE_RATIO = 0.5
 """Ratio of the last window from which on a phase is measured over the whole day instead: it began before the window."""
 
@@ -42,7 +46,7 @@ class GrowthPhase:
     """Growth up to the present level. Bytes and seconds.
 
     Measured from the lowest level of the last window; if the growth filled half of that window or more, from the lowest
-    level of the past day. A burst on top of an old rise has lasted for as long as the burst.
+    level of the past day. A burst on top of an old rise has lasted for as long as the burst. Gaps do not count.
     """
 
     level_bytes: float
@@ -83,13 +87,14 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
     times, levels = envelope.times_s + width_s / 2, envelope.values_bytes
     previous = levels[times <= at_s - 2 * window_s]
     previous_usage = history.working_set.between(at_s - parameters.lookback_s, at_s - 2 * window_s)
-    in_window, in_day = (times > times[-1] - back_s for back_s in (window_s, parameters.day_s))
-    duration_s, start_age_s = _durations_s(times[in_window], levels[in_window], at_s)
+    seen, since_s = _without_gaps(times, width_s, MAX_GAP_WINDOWS * window_s)
+    in_window, in_day = (times > max(times[-1] - back_s, since_s) for back_s in (window_s, parameters.day_s))
+    duration_s, start_age_s = _durations_s(seen[in_window], levels[in_window], at_s)
     measured = in_window
-    if duration_s >= LONG_PHASE_RATIO * (at_s - times[in_window][0]):
+    if duration_s >= LONG_PHASE_RATIO * (at_s - seen[in_window][0]):
         measured = in_day
-        duration_s, start_age_s = _durations_s(times[in_day], levels[in_day], at_s)
-    highs_s = _new_highs_s(times[in_window], levels[in_window])
+        duration_s, start_age_s = _durations_s(seen[in_day], levels[in_day], at_s)
+    highs_s = _new_highs_s(seen[in_window], levels[in_window])
     plateaus_s = np.diff(highs_s[highs_s >= at_s - duration_s])
     return GrowthPhase(
         level_bytes=float(levels[-LEVEL_BINS:].min()),
@@ -101,6 +106,19 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
         longest_plateau_s=float(plateaus_s.max()) if plateaus_s.size else 0.0,
         rise_bytes=float(levels[-LEVEL_BINS:].min() - levels[measured].min()),
     )
+
+
+def _without_gaps(times: NDArray[np.float64], width_s: float, max_gap_s: float) -> tuple[NDArray[np.float64], float]:
+    """Return the times with all before a gap moved to its end, and the start of the last gap longer than `max_gap_s`.
+
+    Neither growth nor a pause was seen in a gap. The start is the time of the last bin before it; minus infinity
+    without one.
+    """
+    steps = np.diff(times)
+    gaps_s = np.where(steps > MIN_GAP_BINS * width_s, steps - width_s, 0.0)
+    long_gaps = np.flatnonzero(gaps_s > max_gap_s)
+    since_s = float(times[long_gaps[-1]]) if long_gaps.size else -np.inf
+    return times + np.append(np.cumsum(gaps_s[::-1])[::-1], 0.0), since_s
 
 
 def _durations_s(times: NDArray[np.float64], levels: NDArray[np.float64], at_s: float) -> tuple[float, float]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 RECURRING_PEAK_RATIO = 1 / 12
 """Ratio of the window whose samples the recurring peak is taken from (30 min of 6 h). Chosen by hand."""
+MIN_PEAK_SPACINGS = 12.0
+"""The same in sample spacings, if that is more: a quantile of a few samples jumps with each of them."""
 RECURRING_PEAK_QUANTILE = 0.9
 """Quantile of these samples that counts as the recurring peak. Chosen by hand."""
 
@@ -38,7 +40,10 @@ def time_to_limit_at_recurring_peak_s(window: TrendWindow) -> float:
 def recurring_peak_bytes(window: TrendWindow) -> float:
     """Return the highest usage that recurs, as of now: each recent sample is carried forward along the slope."""
     working_set = window.history.working_set
-    recent = working_set.between(window.at_s - max(RECURRING_PEAK_RATIO * window.window_s, 0), window.at_s)
+    back_s = RECURRING_PEAK_RATIO * window.window_s
+    if MIN_PEAK_SPACINGS * (spacing_s := working_set.between(window.start_s, window.at_s).spacing_s) > back_s:
+        back_s = min(MIN_PEAK_SPACINGS * spacing_s, window.window_s)
+    recent = working_set.between(window.at_s - back_s, window.at_s)
     if not len(recent):
         known = working_set.until(window.at_s)
         return float(known.values[-1]) if len(known) else 0.0
