@@ -75,7 +75,7 @@ def test_a_gap_makes_no_harmless_container_due(kind):
 
 @pytest.mark.parametrize("kind", ["steady", "stairs", "daily-leak"])
 def test_a_leak_is_due_at_the_first_samples_after_a_gap(kind):
-    """What is known before the gap is enough: the limit is a few minutes away when the samples return."""
+    """The limit is a few minutes away when the samples return: the growth before the gap is evidence enough."""
     saved, lost = 0, 0
     for seed in range(4):
         trace = singles.single(kind, np.random.default_rng([seed, 9]))
