@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from memroll.api.quantity import format_mib, humanize_duration
-from memroll.detection import load_correlation, peers, seasonality
+from memroll.detection import fluctuation, load_correlation, peers, seasonality
 from memroll.detection.growth_phase import GrowthPhase, LongStairs, measure_growth_phase, measure_long_stairs
-from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s
+from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s, min_lead_s
 from memroll.detection.parameters import LONG_WINDOWS
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import GROWS_AT_ALL, GROWTH_REASONS, SHAPE_CHECKS
@@ -60,6 +60,8 @@ MIN_PEER_PLATEAU_WINDOWS = 5 / 6
 """...and in windows (5 h of 6 h); the longer one counts."""
 MIN_PLATEAU_WINDOW_RATIO = 0.5
 """Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
+MIN_POINTS_TO_REPORT = 12
+"""Minimum points of a window whose time to the limit is reported before it is due: of fewer, one sample moves it."""
 MAX_PLATEAU_TIMES_LONGEST = 1.5
 """Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
@@ -110,22 +112,27 @@ def check_exhaustion(
         return nearest
     ratios = (*WINDOW_RATIOS, *SLOW_WINDOW_RATIOS, SHORTEST_WINDOW_RATIO)
     windows = {r: _window(history, parameters, r, at_s, peers) for r in ratios}
-    for found in _check_all(windows, phase, usage):
+    for window, found in _check_all(windows, phase, usage):
         if found.due:
             return found
-        if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or found.time_to_limit_s < nearest.time_to_limit_s:
+        is_rough = len(window.envelope) < MIN_POINTS_TO_REPORT
+        if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or (
+            not is_rough and found.time_to_limit_s < nearest.time_to_limit_s
+        ):
             nearest = found
     return nearest
 
 
-def _check_all(windows: dict[float, TrendWindow], phase: GrowthPhase, usage: float) -> Iterator[Urgency]:
+def _check_all(
+    windows: dict[float, TrendWindow], phase: GrowthPhase, usage: float
+) -> Iterator[tuple[TrendWindow, Urgency]]:
     """Check each window that has enough samples, except the shortest one."""
     for ratio, window in windows.items():
         if ratio == SHORTEST_WINDOW_RATIO or window.insufficient_data:
             continue
         found = _check_window(window, [w for r, w in windows.items() if r < ratio], phase, usage)
         is_short = ratio <= WINDOW_RATIOS[0]
-        yield _unless_daily(found, windows[SLOW_WINDOW_RATIOS[0]]) if is_short and found.due else found
+        yield window, _unless_daily(found, windows[SLOW_WINDOW_RATIOS[0]]) if is_short and found.due else found
 
 
 def _min_usage_ratio(parameters: DetectionParameters) -> float:
@@ -189,7 +196,7 @@ def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase | LongStairs) -> 
     caps = []
     for window in shorter:
         may_be_paused = (
-            phase.longest_plateau_s >= MIN_PLATEAU_WINDOW_RATIO * window.window_s
+            phase.longest_plateau_s > MIN_PLATEAU_WINDOW_RATIO * window.window_s
             and phase.plateau_s <= MAX_PLATEAU_TIMES_LONGEST * phase.longest_plateau_s
         )
         if not may_be_paused and not window.insufficient_data:
@@ -205,8 +212,9 @@ def _reason_not_due(window: TrendWindow, phase: GrowthPhase, found: Urgency) -> 
         lead = humanize_duration(found.lead_time_s)
         return VerdictReason.LEAKING, f"{humanize_duration(left_s)} to the limit, rolled when {lead} are left"
     age_s = window.at_s - window.history.started_at_s
-    if phase.duration_s < min(MIN_DURATION_WINDOWS * parameters.window_s, MIN_DURATION_AGE_RATIO * age_s):
-        return VerdictReason.STEP_CHANGE, f"grows for only {humanize_duration(phase.duration_s)}"
+    duration_s = min(phase.duration_s, phase.time_at_slope_s(window.trend.slope_bytes_per_s))
+    if duration_s < min(MIN_DURATION_WINDOWS * parameters.window_s, MIN_DURATION_AGE_RATIO * age_s):
+        return VerdictReason.STEP_CHANGE, f"grows for only {humanize_duration(duration_s)}"
     margin = MIN_NEW_HIGH_LIMIT_RATIO * limit
     previous = phase.previous_max_level_bytes
     if previous >= phase.level_bytes - margin and phase.previous_max_usage_bytes >= found.usage_bytes - margin:
@@ -220,4 +228,7 @@ def _reason_not_due(window: TrendWindow, phase: GrowthPhase, found: Urgency) -> 
     plateau_s = peers.longest_plateau_s(window, window.peers)
     if plateau_s >= max(MIN_PEER_PLATEAU_TIMES_TO_LIMIT * left_s, MIN_PEER_PLATEAU_WINDOWS * parameters.window_s):
         return VerdictReason.PEER_PLATEAUED, peers.describe_plateau(plateau_s)
+    lead_s = min_lead_s(parameters)
+    if left_s > lead_s and (ratio := fluctuation.largest_fall_ratio(window, phase)) > fluctuation.MAX_FALL_RATIO:
+        return VerdictReason.FLUCTUATING, fluctuation.describe(ratio, phase, lead_s)
     return None, ""

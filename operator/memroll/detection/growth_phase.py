@@ -35,6 +35,10 @@ MIN_NEW_HIGH_RATIO = 0.02
 """Minimum ratio of the range of levels by which a level must exceed the highest one to be a new high."""
 NEWEST_STEPS = 4
 """Number of newest steps of the long history that the next one is predicted from. Chosen by hand."""
+MIN_GAP_BINS = 3.0
+"""Minimum time between two bins that is a gap, in bins: 15 min of 6 h. Chosen by hand."""
+MAX_GAP_WINDOWS = 0.5
+"""Maximum length of a gap within a phase, in windows (3 h of 6 h): growth before a longer one may be another phase."""
 LONG_PHASE_RATIO = 0.5
 """Ratio of the last window from which on a phase is measured over the whole day instead: it began before the window."""
 
@@ -44,7 +48,7 @@ class GrowthPhase:
     """Growth up to the present level. Bytes and seconds.
 
     Measured from the lowest level of the last window; if the growth filled half of that window or more, from the lowest
-    level of the past day. A burst on top of an old rise has lasted for as long as the burst.
+    level of the past day. A burst on top of an old rise has lasted for as long as the burst. Gaps do not count.
     """
 
     level_bytes: float
@@ -61,6 +65,16 @@ class GrowthPhase:
     """Time since the last new high of the level."""
     longest_plateau_s: float
     """Longest earlier time between two new highs, within this phase and the last window."""
+    rise_bytes: float = float("inf")
+    """Rise of the level from the lowest one in the time that `duration_s` is measured in."""
+
+    def time_at_slope_s(self, slope_bytes_per_s: float) -> float:
+        """Return the time that the whole rise takes at this slope.
+
+        For a straight line that is how long it has grown. A short steep climb on top of a slow one, or of a start-up,
+        has lasted for as long as the climb.
+        """
+        return self.rise_bytes / slope_bytes_per_s
 
 
 def measure_growth_phase(history: ContainerHistory, parameters: DetectionParameters, at_s: float) -> GrowthPhase | None:
@@ -75,12 +89,15 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
     times, levels = envelope.times_s + width_s / 2, envelope.values_bytes
     previous = levels[times <= at_s - 2 * window_s]
     previous_usage = history.usage.between(at_s - parameters.lookback_s, at_s - 2 * window_s)
-    in_window, in_day = (times > times[-1] - back_s for back_s in (window_s, parameters.day_s))
-    duration_s, start_age_s = _durations_s(times[in_window], levels[in_window], at_s)
-    if duration_s >= LONG_PHASE_RATIO * (at_s - times[in_window][0]):
-        duration_s, start_age_s = _durations_s(times[in_day], levels[in_day], at_s)
-    highs_s = _new_highs_s(times[in_window], levels[in_window])
-    plateaus_s = np.diff(highs_s[highs_s >= at_s - start_age_s])
+    seen, since_s = _without_gaps(times, width_s, MAX_GAP_WINDOWS * window_s)
+    in_window, in_day = (times > max(times[-1] - back_s, since_s) for back_s in (window_s, parameters.day_s))
+    duration_s, start_age_s = _durations_s(seen[in_window], levels[in_window], at_s)
+    measured = in_window
+    if duration_s >= LONG_PHASE_RATIO * (at_s - seen[in_window][0]):
+        measured = in_day
+        duration_s, start_age_s = _durations_s(seen[in_day], levels[in_day], at_s)
+    highs_s = _new_highs_s(seen[in_window], levels[in_window])
+    plateaus_s = np.diff(highs_s[highs_s >= at_s - duration_s])
     return GrowthPhase(
         level_bytes=float(levels[-LEVEL_BINS:].min()),
         duration_s=duration_s,
@@ -89,6 +106,7 @@ def measure_growth_phase(history: ContainerHistory, parameters: DetectionParamet
         previous_max_usage_bytes=float(previous_usage.values.max()) if len(previous_usage) else 0.0,
         plateau_s=at_s - float(highs_s[-1]),
         longest_plateau_s=float(plateaus_s.max()) if plateaus_s.size else 0.0,
+        rise_bytes=float(levels[-LEVEL_BINS:].min() - levels[measured].min()),
     )
 
 
@@ -120,6 +138,19 @@ def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float) -
         shortest_plateau_s=float(between_s[newest].min()) if between_s.size else float("inf"),
         step_bytes=float(np.diff(levels)[newest].max()) if between_s.size else 0.0,
     )
+
+
+def _without_gaps(times: NDArray[np.float64], width_s: float, max_gap_s: float) -> tuple[NDArray[np.float64], float]:
+    """Return the times with all before a gap moved to its end, and the start of the last gap longer than `max_gap_s`.
+
+    Neither growth nor a pause was seen in a gap. The start is the time of the last bin before it; minus infinity
+    without one.
+    """
+    steps = np.diff(times)
+    gaps_s = np.where(steps > MIN_GAP_BINS * width_s, steps - width_s, 0.0)
+    long_gaps = np.flatnonzero(gaps_s > max_gap_s)
+    since_s = float(times[long_gaps[-1]]) if long_gaps.size else -np.inf
+    return times + np.append(np.cumsum(gaps_s[::-1])[::-1], 0.0), since_s
 
 
 def _durations_s(times: NDArray[np.float64], levels: NDArray[np.float64], at_s: float) -> tuple[float, float]:

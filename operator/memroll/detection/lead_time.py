@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from memroll.detection.growth_phase import GrowthPhase
+    from memroll.detection.parameters import DetectionParameters
     from memroll.detection.window import TrendWindow
 
 LEAD_RATIO_OF_DURATION = 0.25
@@ -40,25 +41,32 @@ MIN_SLOPE_BYTES_PER_S = 1e-9
 def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float) -> float:
     """Return the lead time of a container, in seconds.
 
-    Auto: a quarter of the time that the growth has lasted, at most a third of the window (2 h of 6 h), or the time that
-    slow growth takes for the last 2.5 % of the limit, where a burst reaches it first. A pod without peers cannot be
-    compared: 15 % of its predicted lifetime, if that is more. Never less than a roll takes, and never less than a
-    twenty-fourth of the window.
+    Auto: a quarter of the time that the growth has lasted at this slope, at most a third of the window (2 h of 6 h), or
+    the time that slow growth takes for the last 2.5 % of the limit, where a burst reaches it first. A pod without peers
+    cannot be compared: 15 % of its predicted lifetime, if that is more. Never less than a roll takes, and never less
+    than a twenty-fourth of the window.
     """
     parameters, history = window.parameters, window.history
     rule = parameters.lead_time
     if rule.fixed_s is not None:
         return max(rule.fixed_s, rule.min_s)
     age_s = window.at_s - history.started_at_s
-    duration_s = max(phase.duration_s, window.at_s - window.start_s) if window.is_long else phase.duration_s
-    auto_s = max(LEAD_RATIO_OF_DURATION * duration_s, LEAD_RATIO_OF_START_AGE * phase.start_age_s)
-    if phase.duration_s >= LONG_GROWTH_WINDOWS * parameters.window_s:
+    slope = max(window.trend.slope_bytes_per_s, MIN_SLOPE_BYTES_PER_S)
+    duration_s, start_age_s = (min(s, phase.time_at_slope_s(slope)) for s in (phase.duration_s, phase.start_age_s))
+    if window.is_long:
+        duration_s = window.at_s - window.start_s
+    auto_s = max(LEAD_RATIO_OF_DURATION * duration_s, LEAD_RATIO_OF_START_AGE * start_age_s)
+    if duration_s >= LONG_GROWTH_WINDOWS * parameters.window_s:
         auto_s = max(auto_s, LONG_GROWTH_LEAD_WINDOWS * parameters.window_s)
     if not window.peers:
         auto_s = max(auto_s, LEAD_RATIO_OF_LIFETIME * (age_s + time_to_limit_s))
     is_young = bool(window.peers) and age_s < parameters.day_s
     max_s = (MAX_YOUNG_LEAD_WINDOWS if is_young else MAX_LEAD_WINDOWS) * parameters.window_s
-    slope = max(window.trend.slope_bytes_per_s, MIN_SLOPE_BYTES_PER_S)
     burst_s = BURST_LIMIT_RATIO * (history.limit_bytes or 0) / slope
     max_s = max(max_s, min(burst_s, parameters.window_s))
-    return max(rule.min_s, MIN_LEAD_WINDOWS * parameters.window_s, min(auto_s, max_s))
+    return max(min_lead_s(parameters), min(auto_s, max_s))
+
+
+def min_lead_s(parameters: DetectionParameters) -> float:
+    """Return the minimum lead time, in seconds: what a roll takes, and a twenty-fourth of the window."""
+    return max(parameters.lead_time.min_s, MIN_LEAD_WINDOWS * parameters.window_s)

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BINS_PER_WINDOW = 72
 """Bins in a window: 5 min each, in a window of 6 h. Chosen by hand."""
+MIN_RETURNED_RATIO = 0.5
+"""Minimum ratio of the rise by which memory must have fallen before for CPU to explain it. Chosen by hand."""
 MIN_UNEXPLAINED_RATIO = 0.4
 """Minimum ratio of a leak's slope that load does not explain. Chosen on the design set of `make bench-detect`."""
 LAG_BINS = 6
@@ -50,12 +52,22 @@ def unexplained_slope_bytes_per_s(window: TrendWindow) -> float:
     load = _bin_means(history.load, envelope.times_s, width_s)
     known = np.isfinite(load)
     times, levels, load = envelope.times_s[known], envelope.values_bytes[known], load[known]
+    if parameters.load_is_cpu and not _has_returned(levels, window.trend.rise_bytes):
+        return own
     per_load = _bytes_per_load(levels, load)
     inside = times > window.start_s
     if np.count_nonzero(inside) < MIN_BINS:
         return own
     unexplained = LowerEnvelope(times[inside], levels[inside] - per_load * load[inside])
     return median_of_sorted(pairwise_slopes(unexplained))
+
+
+def _has_returned(levels: NDArray[np.float64], rise_bytes: float) -> bool:
+    """Return whether the level has fallen by half of the rise or more before.
+
+    Memory that only ever rises may be the cause of the CPU: a garbage collector works harder, a leaked list is walked.
+    """
+    return float((np.maximum.accumulate(levels) - levels).max()) >= MIN_RETURNED_RATIO * rise_bytes
 
 
 def _bin_means(series: Series, centres_s: NDArray[np.float64], width_s: float) -> NDArray[np.float64]:

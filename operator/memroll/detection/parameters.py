@@ -64,6 +64,8 @@ class DetectionParameters:
     """Time between two reconciles."""
     roll_other_memory: bool = False
     """True if growth outside of the anonymous memory is a reason to roll a pod (`exhaustion.otherMemory: Roll`)."""
+    load_is_cpu: bool = False
+    """True if the load is CPU, which memory can cause: a garbage collector works harder, a leaked list is walked."""
 
     @property
     def windows_s(self) -> tuple[float, ...]:
@@ -117,4 +119,5 @@ def build_parameters(
         ),
         interval_s=interval_s,
         roll_other_memory=policy.spec.exhaustion.other_memory is OtherMemory.ROLL,
+        load_is_cpu=policy.spec.load is None,
     )

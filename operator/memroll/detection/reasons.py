@@ -56,6 +56,8 @@ class VerdictReason(StrEnum):
     """The growth phase is too short."""
     SAME_AGE_GROWTH = "SameAgeGrowth"
     """Pods of one age grow together, and not for a day yet."""
+    FLUCTUATING = "Fluctuating"
+    """Memory of this container or of a peer has fallen by nearly as much before, in as long a time."""
     SUSPECTED = "Suspected"
     """The shape is that of a leak, but a comparison or its duration is missing."""
     LEAKING = "Leaking"

@@ -20,6 +20,8 @@ RECURRING_PEAK_RATIO = 1 / 12
 """Ratio of the window whose samples the recurring peak is taken from (30 min of 6 h). Chosen by hand."""
 DAILY_PEAK_QUANTILE = 0.95
 """Quantile of the usage of a day that counts as its peak. Chosen by hand."""
+MIN_PEAK_SPACINGS = 12.0
+"""The same in sample spacings, if that is more: a quantile of a few samples jumps with each of them."""
 RECURRING_PEAK_QUANTILE = 0.9
 """Quantile of these samples that counts as the recurring peak. Chosen by hand."""
 
@@ -40,7 +42,10 @@ def time_to_limit_at_recurring_peak_s(window: TrendWindow) -> float:
 def recurring_peak_bytes(window: TrendWindow) -> float:
     """Return the highest usage that recurs, as of now: each recent sample is carried forward along the slope."""
     usage = window.history.usage
-    recent = usage.between(window.at_s - max(RECURRING_PEAK_RATIO * window.window_s, 0), window.at_s)
+    back_s = RECURRING_PEAK_RATIO * window.window_s
+    if MIN_PEAK_SPACINGS * (spacing_s := usage.between(window.start_s, window.at_s).spacing_s) > back_s:
+        back_s = min(MIN_PEAK_SPACINGS * spacing_s, window.window_s)
+    recent = usage.between(window.at_s - back_s, window.at_s)
     if not len(recent):
         known = usage.until(window.at_s)
         return float(known.values[-1]) if len(known) else 0.0

@@ -27,6 +27,8 @@ Z_SIGNIFICANT = 1.960
 """Quantile for a two-sided confidence of 95 %: smaller autocorrelations are omitted from the correction."""
 MAD_TO_SIGMA = 1.4826
 """Ratio of the standard deviation to the median absolute deviation of a normal distribution."""
+GAP_RATIO = 1.5
+"""Minimum ratio of the time between two points to the shortest one for points to be missing between them."""
 MIN_POINTS_FOR_AUTOCORRELATION = 4
 """Minimum number of points to correct for autocorrelation: the formula needs lags and a divisor above 0."""
 
@@ -64,7 +66,7 @@ def fit_trend(envelope: LowerEnvelope, window_s: float) -> Trend:
     noise = MAD_TO_SIGMA * median(np.abs(residuals - median(residuals)))
     inflation = max(1.0, variance_inflation(residuals))
     lower, upper = _confidence_bounds(slopes, values.size, inflation)
-    first, last = rises_of_first_and_last_third(values)
+    first, last = rises_of_first_and_last_third(times, values)
     expected = slope * float(times[-1] - times[0]) / 3
     return Trend(
         slope_bytes_per_s=slope,
@@ -72,7 +74,7 @@ def fit_trend(envelope: LowerEnvelope, window_s: float) -> Trend:
         slope_ci_upper_bytes_per_s=upper,
         rise_bytes=slope * window_s,
         noise_bytes=noise,
-        rise_ratio_without_largest_step=_rise_ratio_without_largest_step(values),
+        rise_ratio_without_largest_step=_rise_ratio_without_largest_step(times, values),
         last_to_first_third_ratio=_ratio(last, first),
         last_third_to_expected_ratio=_ratio(last, expected),
         variance_inflation=inflation,
@@ -135,19 +137,36 @@ def _confidence_bounds(sorted_slopes: NDArray[np.float64], n: int, inflation: fl
     return float(sorted_slopes[max(below, 0)]), float(sorted_slopes[min(above, sorted_slopes.size - 1)])
 
 
-def _rise_ratio_without_largest_step(values: NDArray[np.float64]) -> float:
-    """Return the rise without the largest rise between two bins, as a ratio of the rise; 0 if nothing rises."""
+def _rise_ratio_without_largest_step(times: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """Return the rise without the largest rise between two bins, as a ratio of the rise; 0 if nothing rises.
+
+    A gap between two bins is expected to rise as fast as the rest: only what it rises besides that is a step.
+    """
     rise = float(values[-2:].mean() - values[:2].mean())
-    largest = float(np.diff(values).max())
-    return (rise - largest) / rise if rise > 0 else 0.0
+    steps, spans = np.diff(values), np.diff(times)
+    gaps = spans > GAP_RATIO * spans.min()
+    if gaps.any():
+        expected = max(0.0, float(steps[~gaps].sum() / spans[~gaps].sum()))
+        steps = steps - np.where(gaps, expected * (spans - spans.min()), 0.0)
+    return (rise - float(steps.max())) / rise if rise > 0 else 0.0
 
 
-def rises_of_first_and_last_third(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the rises of the first and of the last third; each of their ends is the mean of two bins."""
+def rises_of_first_and_last_third(times: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the rises of the first and of the last third; each of their ends is the mean of two bins.
+
+    A third that a gap makes longer counts with its rise in the time of a third without one.
+    """
     n = values.size
     cuts = [0, round((n - 2) / 3), round(2 * (n - 2) / 3), n - 2]
-    first, one_third, two_thirds, last = (float(values[max(c, 0) : c + 2].mean()) for c in cuts)
-    return one_third - first, last - two_thirds
+    (first, one_third, two_thirds, last), (start_s, a_s, b_s, end_s) = (
+        [float(v[max(c, 0) : c + 2].mean()) for c in cuts] for v in (values, times)
+    )
+    width_s = float(np.diff(times).min())
+    shares = (
+        bins * width_s / spanned_s if spanned_s > GAP_RATIO * bins * width_s else 1.0
+        for bins, spanned_s in ((cuts[1] - cuts[0], a_s - start_s), (cuts[3] - cuts[2], end_s - b_s))
+    )
+    return (one_third - first) * next(shares), (last - two_thirds) * next(shares)
 
 
 def _ratio(part: float, whole: float) -> float:

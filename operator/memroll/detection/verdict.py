@@ -237,9 +237,13 @@ def _urgency(
     found = check_exhaustion(current, parameters, now_s, peers)
     if not found.due or found.time_to_limit_s <= parameters.lead_time.min_s:
         return found
-    before_s = now_s - parameters.interval_s
+    # In a gap nothing was known: the reconcile before it counts, with the time that has passed since then.
+    last_s = current.rss.until(now_s - parameters.interval_s).last_s
+    is_gap = now_s - last_s > parameters.interval_s + MAX_SAMPLE_AGE_SPACINGS * current.rss.spacing_s
+    before_s = last_s if is_gap else now_s - parameters.interval_s
     before = check_exhaustion(current.as_of(before_s), parameters, before_s, tuple(p.as_of(before_s) for p in peers))
-    if before.due:
+    left_s = before.time_to_limit_s - (now_s - before_s)
+    if before.due or (is_gap and before.reason is VerdictReason.LEAKING and left_s <= (found.lead_time_s or 0.0)):
         return found
     return replace(found, reason=VerdictReason.SUSPECTED, message="not yet due at two reconciles in a row")
 

@@ -104,11 +104,30 @@ def test_growth_that_something_explains_is_not_due(reason, histories):
         pytest.param(
             [lived(ramp(790, 30, 11)), lived(leak(40), until_h=FULL_H, seed=2)], id="the peer went up to its limit"
         ),
-        pytest.param([lived(lambda h: np.where((h > 14) & (h < 23), 900, 600) + 58 * (h - 33.5).clip(0))], id="higher"),
     ],
 )
 def test_growth_that_nothing_explains_is_due(histories):
     assert check(*histories).due
+
+
+@pytest.mark.parametrize(("per_hour", "due"), [(58, False), (64, True)])
+def test_growth_no_larger_than_an_earlier_fall_is_due_shortly_before_the_limit(per_hour, due):
+    busy_before = lived(lambda h: np.where((h > 14) & (h < 23), 900, 600) + per_hour * (h - 33.5).clip(0))
+    found = check(busy_before)
+    assert found.time_to_limit_s < HOUR_S
+    assert found.due is due
+    assert found.reason is (None if due else VerdictReason.FLUCTUATING)
+    steady, fell = lived(ramp(790, 30, 11)), lived(lambda h: 800 - 600 * (h > 30), seed=2)
+    assert check(steady).due
+    assert check(steady, fell).reason is VerdictReason.FLUCTUATING, "a peer fell as far"
+
+
+def test_a_steep_climb_on_top_of_a_start_up_has_lasted_for_as_long_as_the_climb():
+    born_h = NOW_H - 3.2
+    start_up, climb = ramp(100, born_h, 0.1), ramp(450, NOW_H - 0.6, 0.6)
+    found = check(lived(lambda h: 350 + start_up(h) + climb(h), born_h=born_h))
+    assert found.reason is VerdictReason.STEP_CHANGE
+    assert "grows for only 2" in found.message
 
 
 def test_a_history_too_short_for_the_windows_is_not_checked():

@@ -10,6 +10,7 @@ from memroll.detection.growth_phase import (
     BINS_PER_WINDOW,
     LONG_PHASE_RATIO,
     LOW_RATIO,
+    MAX_GAP_WINDOWS,
     START_RATIO,
     measure_growth_phase,
 )
@@ -96,3 +97,35 @@ def test_the_time_before_the_growth_is_no_plateau_of_it():
 
 def test_without_growth_the_whole_window_is_a_plateau():
     assert phase_of(flat(300), noise_mib=0).plateau_s == pytest.approx(PARAMETERS.window_s, rel=0.02)
+
+
+def test_the_time_at_a_slope_is_that_of_the_whole_rise():
+    found = phase_of(ramp(300, NOW_H - 5, 5))
+    assert found.time_at_slope_s(60 * MIB / HOUR_S) == pytest.approx(5 * HOUR_S, rel=0.1)
+    assert found.time_at_slope_s(600 * MIB / HOUR_S) == pytest.approx(0.5 * HOUR_S, rel=0.1)
+
+
+def without_samples(history, start_h, end_h):
+    times = history.rss.times_s / HOUR_S
+    kept = (times <= start_h) | (times > end_h)
+    rss = Series(history.rss.times_s[kept], history.rss.values[kept])
+    return ContainerHistory(rss, rss, history.started_at_s, history.limit_bytes)
+
+
+def test_a_gap_is_neither_growth_nor_a_pause():
+    whole = lived(ramp(300, NOW_H - 5, 5))
+    seen = measure_growth_phase(whole, PARAMETERS, NOW_S)
+    gappy = measure_growth_phase(without_samples(whole, NOW_H - 3, NOW_H - 1), PARAMETERS, NOW_S)
+    assert seen is not None
+    assert gappy is not None
+    assert gappy.duration_s == pytest.approx(seen.duration_s - 2 * HOUR_S, abs=600)
+    assert gappy.longest_plateau_s < HOUR_S
+
+
+def test_growth_before_a_long_gap_may_be_another_phase():
+    gap_h = MAX_GAP_WINDOWS * PARAMETERS.window_s / HOUR_S + 0.5
+    found = measure_growth_phase(
+        without_samples(lived(ramp(300, NOW_H - 9, 9)), NOW_H - 1 - gap_h, NOW_H - 1), PARAMETERS, NOW_S
+    )
+    assert found is not None
+    assert found.duration_s <= HOUR_S

@@ -56,6 +56,31 @@ def test_a_load_that_hardly_changed_explains_no_doubling():
     assert unexplained_ratio(lived(RISE, load=ramp(0.01, 32, 8, 1))) > 0.9
 
 
+def unexplained_by_cpu(memory, cpu):
+    return unexplained_slope_ratio(trend_window(lived(memory, load=cpu), load_is_cpu=True))
+
+
+@pytest.mark.parametrize(
+    "memory",
+    [
+        pytest.param(RISE, id="line"),
+        pytest.param(lambda h: 200 + 300 * ((h - 28).clip(0) / 12) ** 2, id="quadratic"),
+        pytest.param(lambda h: 200 + 300 * np.expm1((h - 28).clip(0) / 3) / np.expm1(4), id="exponential"),
+        pytest.param(lambda h: 200 + 300 * np.floor((h - 28).clip(0)) / 12, id="stairs"),
+    ],
+)
+def test_cpu_that_memory_may_cause_explains_nothing(memory):
+    found = unexplained_by_cpu(memory, lambda h: 0.2 + memory(h) / 400)
+    assert found == pytest.approx(1.0)
+
+
+def test_cpu_explains_memory_that_has_followed_it_down_as_well():
+    def busy(h):
+        return 1 + 3 * ((h - 32) / 8).clip(0) + 2 * ((h > 20) & (h < 24))
+
+    assert unexplained_by_cpu(lambda h: 200 + 100 * busy(h), busy) < MIN_UNEXPLAINED_RATIO
+
+
 @pytest.mark.parametrize(
     "load",
     [

@@ -39,3 +39,8 @@ def test_the_threshold_is_a_percentage_of_the_limit():
 )
 def test_other_memory_is_rolled_only_where_the_policy_opts_in(given, rolls):
     assert build_parameters(policy(exhaustion=given), LIMIT).roll_other_memory is rolls
+
+
+def test_load_is_cpu_unless_the_policy_names_a_metric():
+    assert build_parameters(policy(), LIMIT).load_is_cpu
+    assert not build_parameters(policy(load={"metric": "http_requests_total"}), LIMIT).load_is_cpu
