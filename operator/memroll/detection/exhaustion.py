@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.api.quantity import format_mib, humanize_duration
-from memroll.detection import fluctuation, load_correlation, peers, seasonality
+from memroll.api.quantity import humanize_duration
+from memroll.detection import explanations, seasonality
 from memroll.detection.growth_phase import GrowthPhase, LongStairs, measure_growth_phase, measure_long_stairs
-from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s, min_lead_s
+from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s
 from memroll.detection.parameters import LONG_WINDOWS
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import GROWS_AT_ALL, GROWTH_REASONS, SHAPE_CHECKS
@@ -36,10 +36,6 @@ Chosen on the design set of `make bench-detect`, as are the other numbers of thi
 """
 MIN_USAGE_RATIO_LONG_LEAD = 0.6
 """The same if a roll or the policy's lead time takes longer than `MAX_LEAD_WINDOWS` (design note 0003)."""
-MIN_DURATION_WINDOWS = 1 / 8
-"""Minimum duration of the growth phase, in windows (45 min of 6 h)..."""
-MIN_DURATION_AGE_RATIO = 0.5
-"""...or this ratio of the container's age, if that is less."""
 WINDOW_RATIOS = (1.0, 1 / 3, 1 / 8)
 """Lengths of the windows that are checked, in windows of the policy (design note 0004)."""
 SLOW_WINDOW_RATIOS = LONG_WINDOWS
@@ -52,12 +48,6 @@ PEAK_TIMES_TO_LIMIT = 2.0
 """The same, in times to the limit: a burst within twice the remaining time may recur within it."""
 SHORT_WARM_UP_RATIO = 1 / 3
 """Ratio of the warm-up that short windows leave out: a fast leak may reach the limit before the full warm-up."""
-MIN_NEW_HIGH_LIMIT_RATIO = 0.01
-"""Minimum ratio of the limit by which the level or the usage must exceed its earlier maximum."""
-MIN_PEER_PLATEAU_TIMES_TO_LIMIT = 4.0
-"""Minimum time for which a peer must have stayed at this level to rule out a leak, in times to the limit..."""
-MIN_PEER_PLATEAU_WINDOWS = 5 / 6
-"""...and in windows (5 h of 6 h); the longer one counts."""
 MIN_PLATEAU_WINDOW_RATIO = 0.5
 """Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
 MIN_POINTS_TO_REPORT = 12
@@ -206,29 +196,11 @@ def _slope_caps(shorter: list[TrendWindow], phase: GrowthPhase | LongStairs) -> 
 
 def _reason_not_due(window: TrendWindow, phase: GrowthPhase, found: Urgency) -> tuple[VerdictReason | None, str]:
     """Return the reason and the message of the first failed check, or None if the container is due."""
-    parameters, limit, left_s = window.parameters, window.history.limit_bytes or 0, found.time_to_limit_s
+    left_s = found.time_to_limit_s
     assert found.lead_time_s is not None
     if left_s > found.lead_time_s:
         lead = humanize_duration(found.lead_time_s)
         return VerdictReason.LEAKING, f"{humanize_duration(left_s)} to the limit, rolled when {lead} are left"
-    age_s = window.at_s - window.history.started_at_s
-    duration_s = min(phase.duration_s, phase.time_at_slope_s(window.trend.slope_bytes_per_s))
-    if duration_s < min(MIN_DURATION_WINDOWS * parameters.window_s, MIN_DURATION_AGE_RATIO * age_s):
-        return VerdictReason.STEP_CHANGE, f"grows for only {humanize_duration(duration_s)}"
-    margin = MIN_NEW_HIGH_LIMIT_RATIO * limit
-    previous = phase.previous_max_level_bytes
-    if previous >= phase.level_bytes - margin and phase.previous_max_usage_bytes >= found.usage_bytes - margin:
-        return VerdictReason.WITHIN_PREVIOUS_RANGE, f"has been at {format_mib(previous)} before"
-    peak = seasonality.peak_of_similar_day_bytes(window, found.usage_bytes, left_s)
-    if peak < window.usable_limit_bytes:
-        message = f"grew as fast at this hour of the day before, and would end at {format_mib(peak)}"
-        return VerdictReason.DAILY_PATTERN, message
-    if load_correlation.unexplained_slope_ratio(window) < load_correlation.MIN_UNEXPLAINED_RATIO:
-        return VerdictReason.EXPLAINED_BY_LOAD, "load explains most of the growth"
-    plateau_s = peers.longest_plateau_s(window, window.peers)
-    if plateau_s >= max(MIN_PEER_PLATEAU_TIMES_TO_LIMIT * left_s, MIN_PEER_PLATEAU_WINDOWS * parameters.window_s):
-        return VerdictReason.PEER_PLATEAUED, peers.describe_plateau(plateau_s)
-    lead_s = min_lead_s(parameters)
-    if left_s > lead_s and (ratio := fluctuation.largest_fall_ratio(window, phase)) > fluctuation.MAX_FALL_RATIO:
-        return VerdictReason.FLUCTUATING, fluctuation.describe(ratio, phase, lead_s)
-    return None, ""
+    if window.is_long:
+        return explanations.explain_slow_growth(window)
+    return explanations.explain_growth(window, phase, found.usage_bytes, left_s)

@@ -111,7 +111,12 @@ LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
         lambda window: MIN_NEW_HIGH_RISE_RATIO * window.trend.rise_bytes,
         lambda n, m: f"{format_mib(n)} above the same time of the week before, a leak over {format_mib(m)}",
     ),
-    *(check for check in CONTEXT_CHECKS if check.reason is VerdictReason.PEER_PLATEAUED),
+    Check(
+        VerdictReason.PEER_PLATEAUED,
+        _negative_peer_plateau_s,
+        lambda window: -peers.MIN_LONG_PLATEAU_DAYS * window.parameters.day_s,
+        lambda n, _: peers.describe_plateau(-n),
+    ),
 )
 """Checks of a window of the long history, whose trend has no daily pattern."""
 

@@ -39,6 +39,9 @@ CONCURRENT_SLOPE_RATIO = 0.5
 """Minimum ratio of a peer's slope to the container's for the two to grow together."""
 MIN_AGE_DIFFERENCE_WINDOWS = 0.5
 """Minimum difference between the ages of two peers to separate age from time, in windows."""
+MIN_LONG_PLATEAU_DAYS = 1.1
+"""Minimum time for which a peer must have stayed at the level of a slow leak to rule it out, in days: such a leak may
+grow in steps of a day."""
 NEAR_LIMIT_RATIO = 0.98
 """Ratio of the limit from which on a peer's last usage counts as having reached it."""
 
