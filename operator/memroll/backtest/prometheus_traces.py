@@ -24,6 +24,7 @@ from memroll.clients.prometheus.timeout import Timeout
 from memroll.detection.parameters import build_parameters
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.model.pods import UNLIMITED_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,8 +40,6 @@ TIMEOUT_S = 300.0
 LIMITS = "kube_pod_container_resource_limits"
 SPEC_LIMITS = "container_spec_memory_limit_bytes"
 LAST_TERMINATED = "kube_pod_container_status_last_terminated_reason"
-UNLIMITED_BYTES = 2**60
-"""Minimum reported limit in bytes that means "no limit": the kernel writes the largest number that it can."""
 OOM_KILLS_STEP_S = 300.0
 """Resolution in seconds of the query for termination reasons; chosen by hand."""
 

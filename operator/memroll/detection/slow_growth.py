@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.detection.lower_envelope import LowerEnvelope, lower_envelope
-from memroll.detection.time_to_limit import RECURRING_PEAK_QUANTILE
 
 if TYPE_CHECKING:
     from memroll.detection.growth_phase import LongStairs
+    from memroll.detection.series import Series
     from memroll.detection.window import TrendWindow
 
 DAILY_PEAK_BINS = 48
 """Bins of a day whose peaks are compared with the limit: half an hour each. Chosen by hand."""
+RECURRING_BURSTS = 2
+"""Number of bins of a day with a burst as high for it to be expected at any time. Chosen by hand."""
 SHIFT_BINS = 4
 """Newest bins by which a day differs from the previous one: two hours. Chosen by hand."""
 MIN_REGULAR_PLATEAU_RATIO = 0.5
@@ -38,16 +40,19 @@ def time_to_limit_at_daily_peaks_s(window: TrendWindow, slope_bytes_per_s: float
     if not len(recent):
         return float("inf")
     envelope = lower_envelope(recent, window.at_s - day_s, window.at_s, bins=DAILY_PEAK_BINS)
-    of_bin = np.searchsorted(envelope.times_s + day_s / DAILY_PEAK_BINS / 2, recent.times_s)
-    above = recent.values - envelope.values_bytes[np.minimum(of_bin, len(envelope) - 1)]
-    peaks = (
-        envelope.values_bytes
-        + np.quantile(above, RECURRING_PEAK_QUANTILE)
-        + _shift(window, envelope, slope_bytes_per_s)
-    )
+    peaks = envelope.values_bytes + _recurring_burst(recent, envelope, day_s / DAILY_PEAK_BINS)
+    peaks += _shift(window, envelope, slope_bytes_per_s)
     distance = np.maximum((window.history.limit_bytes or 0) - peaks, 0.0)
     days = np.maximum(np.ceil(distance / (slope_bytes_per_s * day_s)), 1.0)
     return max(0.0, float((envelope.times_s + days * day_s).min()) - window.at_s)
+
+
+def _recurring_burst(usage: Series, envelope: LowerEnvelope, width_s: float) -> float:
+    """Return the height above the envelope that two bins of the day reached, in bytes."""
+    of_bin = np.searchsorted(envelope.times_s + width_s / 2, usage.times_s)
+    first = np.searchsorted(np.minimum(of_bin, len(envelope) - 1), np.arange(len(envelope)))
+    heights = np.sort(np.maximum.reduceat(usage.values, first) - envelope.values_bytes)
+    return float(heights[-min(RECURRING_BURSTS, heights.size)])
 
 
 def _shift(window: TrendWindow, today: LowerEnvelope, slope_bytes_per_s: float) -> float:

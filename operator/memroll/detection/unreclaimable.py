@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 
 PRESSURE_RATIO = 0.9
 """Minimum ratio of the working set to the limit for the kernel to be under pressure. Chosen by hand."""
-MIN_PRESSURED_SAMPLES = 12
-"""Minimum number of samples under pressure that show whether memory gives way: as many as a window needs."""
-MIN_RSS_RANGE_LIMIT_RATIO = 0.01
+MAX_BELOW_TOP_LIMIT_RATIO = 0.03
+"""Maximum distance of the working set below its highest value under pressure, as a ratio of the limit. Chosen by
+hand."""
+MIN_PRESSURED_SAMPLES = 6
+"""Minimum number of samples under pressure that show whether memory gives way. Chosen by hand."""
+MIN_RSS_RANGE_LIMIT_RATIO = 0.005
 """Minimum ratio of the RSS' range under pressure to the limit: less is noise. Chosen by hand."""
 GIVES_WAY_SLOPE = -0.5
 """Maximum change of the memory above the RSS with a byte of RSS for that memory to give way: -1 if all of it does, 0 if
@@ -80,7 +83,9 @@ def _residual_bytes(
     limit, working_set = history.limit_bytes, history.working_set
     if not limit:
         return None
-    pressured = (working_set.values >= PRESSURE_RATIO * limit) & np.isfinite(other)
+    top = float(working_set.values.max())  # below it, page cache may still fill up
+    pressure = max(PRESSURE_RATIO * limit, top - MAX_BELOW_TOP_LIMIT_RATIO * limit)
+    pressured = (working_set.values >= pressure) & np.isfinite(other)
     recent = pressured & (working_set.times_s > working_set.last_s - parameters.window_s)
     for part in (recent, pressured):
         slope = _change_with_rss(rss[part], other[part], MIN_RSS_RANGE_LIMIT_RATIO * limit)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from memroll.model.pod_revisions import PodRevisions
 
+UNLIMITED_BYTES = 2**50
+"""Minimum reported limit in bytes that means "no limit": the kernel writes the largest number that it can. A PiB."""
 DO_NOT_DISRUPT_ANNOTATION = "memroll.dev/do-not-disrupt"
 """On a pod or a namespace: "true", or the time until which memroll must not roll it."""
 KARPENTER_ANNOTATION = "karpenter.sh/do-not-disrupt"

@@ -12,7 +12,7 @@ from kubernetes.utils.quantity import parse_quantity
 
 from memroll.api.evidence import MAX_NUMBER
 from memroll.clients.kube.json_access import get_count, get_dict, get_dicts, get_int, get_str, get_time
-from memroll.model.pods import Container, ContainerExit
+from memroll.model.pods import UNLIMITED_BYTES, Container, ContainerExit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,9 +45,13 @@ def decode_containers(raw: Json, pod_limit_bytes: int | None) -> tuple[Container
 
 
 def limit_bytes_of(*sources: Json) -> int | None:
-    """Return the first memory limit of these objects; None without one, and for 0, which the kubelet ignores."""
+    """Return the first memory limit of these objects; None without one, and for 0, which the kubelet ignores.
+
+    A status may contain the largest number that the kernel can write, as that of a pod without a limit on Kubernetes
+    1.37: it is no limit.
+    """
     limits = (parse_memory(get_dict(source, "resources", "limits").get("memory")) for source in sources)
-    return next((size for size in limits if size is not None), None) or None
+    return next((size for size in limits if size is not None and size < UNLIMITED_BYTES), None) or None
 
 
 def _container(declared: Json, status: Json, pod_limit_bytes: int | None) -> Container:

@@ -149,6 +149,15 @@ def test_the_limit_of_a_pod_that_was_resized_is_that_of_its_status() -> None:
     assert (read(raw).limit_bytes, read(raw).containers[0].limit_bytes) == (2**31, 2**31)
 
 
+@pytest.mark.parametrize("unlimited", ["9007199254740988Ki", "9223372036854771712", 2**53 - 1])
+def test_the_largest_number_of_the_kernel_is_no_limit(unlimited: str | int) -> None:
+    """Kubernetes 1.37 reports it as the limit of a pod that has none."""
+    raw = pod()
+    raw["status"]["resources"] = {"limits": {"memory": unlimited}}
+    assert (read(raw).limit_bytes, read(raw).containers[0].limit_bytes) == (None, 128 * 2**20)
+    assert container(resources={"limits": {"memory": unlimited}}).limit_bytes == 128 * 2**20
+
+
 @pytest.mark.parametrize("zero", ["0", 0, "0Mi", "0.0"])
 def test_a_limit_of_0_is_no_limit(zero: str | int) -> None:
     """The kubelet enforces none: such a pod must not count as one that is above its limit."""
