@@ -1,7 +1,7 @@
 """Fluctuation of a workload's memory: how far it falls by itself, within the time that the growth has lasted.
 
 Takes a `TrendWindow` with its peers, returns the statistic of a check in `exhaustion`. A leak does not give memory
-back. Memory that wanders up for hours also wanders down for hours: a climb that is no larger than such a fall is no
+back. Memory that wanders up for hours also wanders down for hours: a rise that is no larger than such a fall is no
 evidence that it continues up to the limit.
 """
 

@@ -71,8 +71,8 @@ class GrowthPhase:
     def time_at_slope_s(self, slope_bytes_per_s: float) -> float:
         """Return the time that the whole rise takes at this slope.
 
-        For a straight line that is how long it has grown. A short steep climb on top of a slow one, or of a start-up,
-        has lasted for as long as the climb.
+        For a straight line that is how long it has grown. A short steep rise on top of a slow one, or of a start-up,
+        has lasted for as long as that rise.
         """
         return self.rise_bytes / slope_bytes_per_s
 
@@ -122,13 +122,15 @@ class LongStairs:
     """Shortest of the newest times between two new highs; infinity with fewer than two."""
     step_bytes: float
     """Highest of the newest steps; 0 without any."""
+    steps: int
+    """Number of steps."""
 
 
 def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float) -> LongStairs:
     """Measure the steps of the long history."""
     minima = history.minima.until(at_s)
     if not len(minima):
-        return LongStairs(0.0, 0.0, float("inf"), 0.0)
+        return LongStairs(0.0, 0.0, float("inf"), 0.0, 0)
     highs_s = _new_highs_s(minima.times_s - step_s, minima.values)
     between_s, newest = np.diff(highs_s), slice(-NEWEST_STEPS, None)
     levels = minima.values[np.searchsorted(minima.times_s - step_s, highs_s)]
@@ -137,6 +139,7 @@ def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float) -
         longest_plateau_s=float(between_s.max()) if between_s.size else 0.0,
         shortest_plateau_s=float(between_s[newest].min()) if between_s.size else float("inf"),
         step_bytes=float(np.diff(levels)[newest].max()) if between_s.size else 0.0,
+        steps=int(between_s.size),
     )
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from memroll.api.quantity import format_mib, humanize_duration
 from memroll.detection import load_correlation, peers, seasonality
-from memroll.detection.growth_phase import measure_growth_phase
+from memroll.detection.growth_phase import measure_growth_phase, measure_long_stairs
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import SHAPE_CHECKS, Check, usable_limit_bytes
 from memroll.detection.time_to_limit import time_to_limit_at_recurring_peak_s
@@ -43,6 +43,8 @@ MIN_SAME_AGE_GROWTH_DAYS = 0.8
 
 A phase that fills a day is measured as 0.85 days: its lowest 15 % are left out (`growth_phase.START_RATIO`).
 """
+MIN_LONG_STEPS = 5
+"""Minimum number of steps of a leak of days: a few jumps are bursts whose memory is kept. Chosen by hand."""
 MIN_GROWTH_WINDOWS = 0.75
 """Minimum age of a growth phase, in windows: loads rise within hours, and a younger phase may be one of them."""
 
@@ -99,6 +101,12 @@ CONTEXT_CHECKS: tuple[Check, ...] = (
 
 
 LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
+    Check(
+        VerdictReason.STEP_CHANGE,
+        lambda window: measure_long_stairs(window.history, window.at_s, window.parameters.long_step_s).steps,
+        lambda _: MIN_LONG_STEPS,
+        lambda n, m: f"grew in {n:.0f} steps only, a leak of days in over {m:.0f}",
+    ),
     Check(
         VerdictReason.WITHIN_PREVIOUS_RANGE,
         seasonality.rise_above_earlier_minima_bytes,

@@ -33,8 +33,8 @@ REPORTED_WINDOW_RATIOS = (1.0, 4.0, 1 / 3)
 def other_memory_history(history: ContainerHistory) -> ContainerHistory:
     """Return the history with the memory outside of the RSS in its place.
 
-    Without a series of the page cache, page cache is part of it: a working set that rises to its limit is worth a
-    report, and is not enough for more.
+    Without a series of the page cache, page cache is part of it: a working set that rises to its limit is reported, and
+    never rolled.
     """
     times_s = history.working_set.times_s
     held = history.working_set.values.copy()
@@ -59,8 +59,8 @@ def other_memory_history(history: ContainerHistory) -> ContainerHistory:
 def check_growth(history: ContainerHistory, parameters: DetectionParameters, at_s: float) -> Urgency | None:
     """Return the growth that must be reported, with the time to the limit; None if there is none.
 
-    `history`: that of the memory outside of the RSS. The result is due if its pod must be rolled, should the policy
-    want that.
+    `history`: that of the memory outside of the RSS. The result is due if its pod must be rolled, if the policy
+    requires it.
     """
     limit = history.limit_bytes
     if limit is None or not len(history.usage) or history.usage.values[-1] < MIN_USAGE_RATIO_LONG_LEAD * limit:

@@ -8,6 +8,7 @@ days. A load that repeats each day does not change it.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,10 @@ from memroll.detection.series import Series
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MIN_CORRELATION = 0.5
+"""Minimum median correlation of a day with the day before for the two to share a pattern. Chosen by hand."""
+MIN_COMMON_HOURS = 6
+"""Minimum number of hours that two days have in common. Chosen by hand."""
 MIN_DAYS = 2
 """Minimum number of days for a daily pattern to be removed: with fewer, each hour has one value only."""
 
@@ -32,15 +37,27 @@ def without_daily_pattern(minima: Series, day_s: float) -> Series:
     """Return the series without the pattern that repeats each day; unchanged if it is too short to have one."""
     if len(minima) < 2 or (minima.last_s - minima.first_s) < (MIN_DAYS - 0.5) * day_s:  # noqa: PLR2004 - a pair
         return minima
-    slope = seasonal_slope(minima, day_s)
-    if slope is None:
+    slope, hours = seasonal_slope(minima, day_s), _hours(minima, day_s)
+    if slope is None or not _repeats(minima, hours, day_s):
         return minima
-    hours = _hours(minima, day_s)
     level = minima.values - slope * (minima.times_s - minima.times_s[0])
     pattern = np.zeros(_count(minima, day_s))
     for hour in np.unique(hours):
         pattern[hour] = np.median(level[hours == hour])
     return Series(minima.times_s, minima.values - (pattern[hours] - np.median(level)))
+
+
+def _repeats(minima: Series, hours: NDArray[np.intp], day_s: float) -> bool:
+    """Return whether each day looks like the one before, by the median of their correlations. A step is no pattern."""
+    day = np.floor(minima.times_s / day_s).astype(np.intp)
+    grid = np.full((day[-1] - day[0] + 1, hours.max() + 1), np.nan)
+    grid[day - day[0], hours] = minima.values
+    found = []
+    for before, after in pairwise(grid):
+        both = np.isfinite(before) & np.isfinite(after)
+        if np.count_nonzero(both) >= MIN_COMMON_HOURS and np.ptp(before[both]) > 0 and np.ptp(after[both]) > 0:
+            found.append(float(np.corrcoef(before[both], after[both])[0, 1]))
+    return bool(found) and float(np.median(found)) >= MIN_CORRELATION
 
 
 def seasonal_slope(minima: Series, day_s: float) -> float | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.api.quantity import format_mib, format_rate
+from memroll.detection.lower_envelope import MIN_BINS
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.time_to_limit import daily_peak_bytes
 
@@ -35,6 +36,8 @@ MIN_LAST_TO_FIRST_THIRD_RATIO = 0.35
 """Minimum ratio of the last third's rise to that of the first. Chosen by hand."""
 MIN_LAST_THIRD_TO_EXPECTED_RATIO = 0.2
 """Minimum ratio of the last third's rise to the slope's rise in a third."""
+MIN_THIRD_TO_EXPECTED_RATIO = 0.2
+"""Minimum ratio of each third's rise to a third of the rise, in windows of the long history. Chosen by hand."""
 MAX_SLOWING_RATIO = 0.8
 """Maximum ratio of the slope to that of the window before for a plateau to be projected."""
 
@@ -109,6 +112,20 @@ def last_third_ratio(window: TrendWindow) -> float:
     return min(trend.last_to_first_third_ratio, to_expected)
 
 
+def smallest_third_ratio(window: TrendWindow) -> float:
+    """Return the smallest rise of a third of a long window, as a ratio of a third of the rise; else infinity.
+
+    A rise within hours is a trend of neither three days nor two weeks.
+    """
+    values = window.envelope.values_bytes
+    if not window.is_long or values.size < MIN_BINS:
+        return float("inf")
+    cuts = np.linspace(0, values.size - 2, 4).round().astype(np.intp)
+    levels = np.array([values[c : c + 2].mean() for c in cuts])
+    rise = float(levels[-1] - levels[0])
+    return float(np.diff(levels).min()) / (rise / 3) if rise > 0 else 0.0
+
+
 def plateau_bytes(window: TrendWindow) -> float:
     """Return the level at which growth that slows down from window to window will end; infinity if it does not."""
     before, now = window.previous_slope_bytes_per_s, window.trend.slope_bytes_per_s
@@ -156,6 +173,12 @@ SHAPE_CHECKS: tuple[Check, ...] = (
         rise_ratio_without_largest_step,
         lambda _: MIN_RISE_RATIO_WITHOUT_LARGEST_STEP,
         lambda n, m: f"without its largest step {max(n, 0):.0%} of the rise is left, a leak keeps over {m:.0%}",
+    ),
+    Check(
+        VerdictReason.GROWTH_TOO_RECENT,
+        smallest_third_ratio,
+        lambda _: MIN_THIRD_TO_EXPECTED_RATIO,
+        lambda n, m: f"one third of the window has {max(n, 0):.2f} of a third of the rise, of a leak's over {m}",
     ),
     Check(
         VerdictReason.GROWTH_SLOWING,

@@ -2,8 +2,9 @@
 
 Takes a container's history, returns the series that all distances to the limit are measured on. A working set contains
 active page cache, which the kernel reclaims under pressure: a database may run at 96 % of its limit for weeks. Memory
-volumes and kernel memory are not anonymous either, and can't be reclaimed. cAdvisor tells the two apart from Kubernetes
-1.32 on (`container_memory_total_active_file_bytes`); without that series, pressure does (design note 0023).
+volumes and kernel memory are not anonymous either, and can't be reclaimed. cAdvisor reports the page cache with
+Kubernetes 1.32 and newer (`container_memory_total_active_file_bytes`); without that series, pressure shows it (design
+note 0023).
 """
 
 from __future__ import annotations

@@ -122,10 +122,10 @@ def test_growth_no_larger_than_an_earlier_fall_is_due_shortly_before_the_limit(p
     assert check(steady, fell).reason is VerdictReason.FLUCTUATING, "a peer fell as far"
 
 
-def test_a_steep_climb_on_top_of_a_start_up_has_lasted_for_as_long_as_the_climb():
+def test_a_steep_rise_on_top_of_a_start_up_has_lasted_for_as_long_as_that_rise():
     born_h = NOW_H - 3.2
-    start_up, climb = ramp(100, born_h, 0.1), ramp(450, NOW_H - 0.6, 0.6)
-    found = check(lived(lambda h: 350 + start_up(h) + climb(h), born_h=born_h))
+    start_up, rise = ramp(100, born_h, 0.1), ramp(450, NOW_H - 0.6, 0.6)
+    found = check(lived(lambda h: 350 + start_up(h) + rise(h), born_h=born_h))
     assert found.reason is VerdictReason.STEP_CHANGE
     assert "grows for only 2" in found.message
 

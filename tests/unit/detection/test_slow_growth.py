@@ -100,7 +100,11 @@ def test_a_day_that_stays_lower_than_the_one_before_moves_the_prediction_back():
 def test_regular_stairs_reach_the_limit_with_their_next_step():
     window = long_window(history(lambda age: 400 + 0 * age, 4), 4)
     stairs = LongStairs(
-        plateau_s=5 * HOUR_S, longest_plateau_s=12 * HOUR_S, shortest_plateau_s=11 * HOUR_S, step_bytes=60 * MIB
+        plateau_s=5 * HOUR_S,
+        longest_plateau_s=12 * HOUR_S,
+        shortest_plateau_s=11 * HOUR_S,
+        step_bytes=60 * MIB,
+        steps=6,
     )
     assert time_to_step_s(window, stairs, 950 * MIB) == pytest.approx(6 * HOUR_S)
     assert time_to_step_s(window, stairs, 900 * MIB) == np.inf
