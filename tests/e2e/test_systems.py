@@ -111,7 +111,7 @@ def test_replicas_are_rolled_one_after_another(systems, deployment):
 
 
 @pytest.mark.parametrize("deployment", HARMLESS, ids=name_of)
-def test_a_harmless_twin_assessed_and_never_rolled(systems, deployment):
+def test_a_harmless_twin_is_assessed_and_never_rolled(systems, deployment):
     assert rolls_of(systems, deployment) == []
     counts = systems.cluster.get("mempol", systems.watched, deployment.name)["status"]["pods"]
     assert (counts["total"], counts["healthy"] + counts["suspected"]) == (1, 1)

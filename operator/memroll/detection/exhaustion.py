@@ -44,14 +44,17 @@ SHORTEST_WINDOW_RATIO = 1 / 18
 """Length of a window that only caps the slope of the others (20 min of 6 h): it shows that the growth has slowed."""
 PEAK_WINDOWS = 1 / 8
 """Time whose highest usage counts, in windows (45 min of 6 h)."""
+MIN_DAILY_RATIO = 0.25
+"""Minimum ratio of the time to a daily peak at the limit to the time that the present peak takes to reach it."""
 PEAK_TIMES_TO_LIMIT = 2.0
 """The same, in times to the limit: a burst within twice the remaining time may recur within it."""
 SHORT_WARM_UP_RATIO = 1 / 3
 """Ratio of the warm-up that short windows leave out: a fast leak may reach the limit before the full warm-up."""
 MIN_PLATEAU_WINDOW_RATIO = 0.5
 """Minimum ratio of an earlier plateau to a shorter window for that window to be ignored: it may lie within one."""
-MIN_POINTS_TO_REPORT = 12
-"""Minimum points of a window whose time to the limit is reported before it is due: of fewer, one sample moves it."""
+MIN_SPACINGS_TO_REPORT = 25
+"""Minimum length, in sample spacings, of a window whose time to the limit is reported before it is due: in a shorter
+one, a single sample moves it."""
 MAX_PLATEAU_TIMES_LONGEST = 1.5
 """Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
@@ -105,7 +108,7 @@ def check_exhaustion(
     for window, found in _check_all(windows, phase, usage):
         if found.due:
             return found
-        is_rough = len(window.envelope) < MIN_POINTS_TO_REPORT
+        is_rough = window.window_s < MIN_SPACINGS_TO_REPORT * history.rss.spacing_s
         if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or (
             not is_rough and found.time_to_limit_s < nearest.time_to_limit_s
         ):
@@ -158,7 +161,8 @@ def _check_window(window: TrendWindow, shorter: list[TrendWindow], phase: Growth
     usage = max(usage, max_peak_bytes(window.history, window.at_s, back_s))
     left_s = time_to_limit_at_max_peak_s(window, usage, slope)
     if stairs is not None:
-        left_s = min(left_s, time_to_limit_at_daily_peaks_s(window, slope), time_to_step_s(window, stairs, usage))
+        daily_s = max(time_to_limit_at_daily_peaks_s(window, slope), MIN_DAILY_RATIO * left_s)
+        left_s = min(left_s, daily_s, time_to_step_s(window, stairs, usage))
     found = Urgency(None, "", usage, left_s, lead_time_s(window, phase, left_s), window.trend)
     reason, message = _reason_not_due(window, phase, found)
     return found if reason is None else Urgency(reason, message, usage, left_s, found.lead_time_s, window.trend)

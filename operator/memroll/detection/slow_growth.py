@@ -23,7 +23,7 @@ RECURRING_BURSTS = 2
 """Number of bins of a day with a burst as high for it to be expected at any time. Chosen by hand."""
 SHIFT_BINS = 4
 """Newest bins by which a day differs from the previous one: two hours. Chosen by hand."""
-MIN_REGULAR_PLATEAU_RATIO = 0.5
+MIN_REGULAR_PLATEAU_RATIO = 0.75
 """Minimum ratio of the shortest plateau of regular stairs to their longest. Chosen by hand."""
 MIN_STAIR_WINDOWS = 0.5
 """Minimum plateau of stairs whose next step is predicted, in windows: 3 h of 6 h. Chosen by hand."""

@@ -78,7 +78,7 @@ def test_a_policy_file_is_replayed(history, tmp_path, capsys):
     file = tmp_path / "p.yaml"
     file.write_text("kind: MemoryPolicy\nspec: {growth: {perHour: 90%}}\n")
     assert backtest("--traces", history, "--policy", file, "--output", "json", "--rules", "none") == 0
-    assert json.loads(capsys.readouterr().out)["summary"]["suspected"] == 0
+    assert json.loads(capsys.readouterr().out)["summary"]["confirmed"] == 0
 
 
 def test_invalid_input_ends_with_2_and_prints_to_standard_error_only(tmp_path, capsys):
