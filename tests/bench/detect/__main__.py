@@ -3,7 +3,8 @@
 Environment: `SET=design` for the seeds that the detector was designed on instead of those of the test set;
 `ONLY=fleets,slow` for some sets; `SIZE=small|moderate|full`, or `SLOW=10` for the number of seeds of one set (`FLEETS`
 and `SINGLES` are the numbers of traces of each kind); `EVERY=n` to evaluate one interval of n; `JOBS=n`; `JSON=file`
-for the figures; `TRACES=DIR` for recorded traces; `SENSITIVITY=1` for the price of each constant instead of all that.
+for the figures; `TRACES=DIR` for recorded traces; `SENSITIVITY=1` for the price of each constant instead of all that,
+`CURVE=1` for the figures as one of them moves.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 from memroll.backtest import csv_traces, policy
 from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.summary import policy_alerts
-from tests.bench.detect import sensitivity, sets
+from tests.bench.detect import curve, sensitivity, sets
 from tests.bench.detect.long_report import LongReport
 from tests.bench.detect.long_sets import LONG_SETS, SIZES
 from tests.bench.detect.rule_report import BenchReport
@@ -36,6 +37,10 @@ def main() -> None:
     jobs = _number("JOBS", os.cpu_count() or 1)
     if os.environ.get("SENSITIVITY"):
         sensitivity.print_table(sets.DESIGN, jobs, minutes=_number("MINUTES", sensitivity.MINUTES))
+        return
+    if os.environ.get("CURVE"):
+        title = os.environ["CURVE"] if "." in os.environ["CURVE"] else curve.DEFAULT
+        curve.print_curve(sets.DESIGN, jobs, title, minutes=_number("MINUTES", sensitivity.MINUTES))
         return
     size, only = _choice("SIZE", SIZES, "moderate"), _only()
     started = time.monotonic()

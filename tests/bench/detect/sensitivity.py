@@ -70,7 +70,8 @@ def _outcomes(cases: Sequence[Case]) -> list[Outcome]:
     return [outcome.outcome_of(cases[n], BacktestResult(cases[n].trace, *job.run(n))) for n in chosen]
 
 
-def _start(first: int) -> None:
+def start(first: int) -> None:
+    """Build the cases of a worker process."""
     _cases[:] = small_set(first)
 
 
@@ -84,7 +85,11 @@ def figures_with(constant: Constant | None, value: float, cases: Sequence[Case])
     return [figure(outcomes) for _, figure, _ in COLUMNS]
 
 
-def _run(task: tuple[Task, float]) -> list[float] | str:
+def run_task(task: tuple[Task, float]) -> list[float] | str:
+    """Return the figures with a value of a constant, or the reason for which there are none.
+
+    `task`: the constant and the value, and the time after which none is begun.
+    """
     (constant, value), until_s = task
     if time.monotonic() > until_s:
         return "not varied: no time left"
@@ -101,14 +106,14 @@ def print_table(first: int, jobs: int, minutes: int = MINUTES) -> None:
     until_s = started + minutes * 60
     tasks = [(c, value) for c in found for value in c.others()]
     tables: Tables[float] = Tables()
-    with ProcessPoolExecutor(jobs, initializer=_start, initargs=(first,)) as pool:
-        base = pool.submit(_run, ((None, 0.0), until_s)).result()
+    with ProcessPoolExecutor(jobs, initializer=start, initargs=(first,)) as pool:
+        base = pool.submit(run_task, ((None, 0.0), until_s)).result()
         assert not isinstance(base, str), base
         took_s = time.monotonic() - started
         print(f"One value: {took_s:.0f} s; {len(tasks)} values, at most {minutes} min, {jobs} processes; unchanged:")
         print("  " + ", ".join(f"{name} {n:.4g}" for (name, _, _), n in zip(COLUMNS, base, strict=True)))
         tables.begin("Change of each figure", _picks())
-        for (constant, value), result in zip(tasks, pool.map(_run, [(t, until_s) for t in tasks]), strict=True):
+        for (constant, value), result in zip(tasks, pool.map(run_task, [(t, until_s) for t in tasks]), strict=True):
             title, note = f"{constant.module}.{constant.title}", f"{constant.value:.4g} -> {value:.4g}"
             if isinstance(result, str):
                 print(f"{title} {note}: {result}")

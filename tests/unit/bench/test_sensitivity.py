@@ -29,7 +29,7 @@ def test_a_constant_that_decides_changes_the_figures(cases):
 
 
 def test_no_constant_is_varied_after_the_time_is_over():
-    assert sensitivity._run(((None, 0.0), -math.inf)) == "not varied: no time left"
+    assert sensitivity.run_task(((None, 0.0), -math.inf)) == "not varied: no time left"
 
 
 def test_a_value_that_the_code_does_not_permit_is_a_row(monkeypatch):
@@ -37,7 +37,7 @@ def test_a_value_that_the_code_does_not_permit_is_a_row(monkeypatch):
         raise ValueError("no such value")
 
     monkeypatch.setattr(sensitivity, "figures_with", fails)
-    assert sensitivity._run(((None, 0.0), math.inf)) == "fails: ValueError: no such value"
+    assert sensitivity.run_task(((None, 0.0), math.inf)) == "fails: ValueError: no such value"
 
 
 def test_the_sub_set_has_harmless_pods_and_leaks():
