@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memroll.api.limit_suggestion import MAX_EXITS, ObservedExit
-from memroll.reporting.limit_suggestions import MeasuredExit, update_exits, usages_near_each_other
-from memroll.reporting.outcome import Outcome
+from memroll.reporting.limit_suggestions import update_exits, usages_near_each_other
+from memroll.reporting.outcome import MeasuredExit, Outcome
 from tests.builders import MIB, NOW, at, policy
 
 EXITS = st.lists(

@@ -17,7 +17,8 @@ from memroll.api.limit_suggestion import ObservedExit
 from memroll.detection.parameters import MAX_LONG_LOOKBACK_S
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.errors import MemrollError
-from memroll.reporting.limit_suggestions import Key, MeasuredExit, exit_key, is_included
+from memroll.reporting.limit_suggestions import exit_key, is_included
+from memroll.reporting.outcome import ExitKey, MeasuredExit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ did not die of its memory."""
 class _Exit:
     pod: Pod
     container: str
-    key: Key
+    key: ExitKey
     ended: ContainerExit
 
 

@@ -7,7 +7,6 @@ runtime has such a limit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from memroll.detection.assessment import Assessment
     from memroll.model.pods import Container, ContainerExit, Pod
-    from memroll.reporting.outcome import Outcome
+    from memroll.reporting.outcome import ExitKey, Outcome
 
 MIN_EXITS = 3
 """Minimum number of exits near one usage, chosen by hand: two are a coincidence more often than not."""
@@ -45,24 +44,13 @@ MAX_OF_LIMIT = 0.95
 MAX_REVISION_CHARS = 63
 """Maximum length of a revision in an entry, in characters."""
 
-Key = tuple[str, str, str]
-"""Workload, revision and container."""
 
-
-@dataclass(frozen=True, slots=True)
-class MeasuredExit:
-    """Exit of a container whose usage was read."""
-
-    key: Key
-    observed: ObservedExit
-
-
-def exit_key(pod: Pod, container: Container) -> Key:
+def exit_key(pod: Pod, container: Container) -> ExitKey:
     """Return the key of the entry that a container's exits belong to."""
     return workload_or_pod(pod), revision_of(pod)[:MAX_REVISION_CHARS], container.name
 
 
-def is_included(entries: Sequence[ExitedContainer], key: Key, pod: Pod, ended: ContainerExit) -> bool:
+def is_included(entries: Sequence[ExitedContainer], key: ExitKey, pod: Pod, ended: ContainerExit) -> bool:
     """Return whether an exit is included already: in its entry, or older than all that there is room for."""
     known = next((e.exits for e in entries if _key(e) == key), None)
     at = ended.finished_at.replace(microsecond=0)
@@ -97,14 +85,14 @@ def new_suggestions(outcome: Outcome) -> Iterator[LimitSuggestion]:
 
 def find_suggestions(entries: Sequence[ExitedContainer], outcome: Outcome) -> tuple[LimitSuggestion, ...]:
     """Return the suggested limits for containers of revisions that have pods now."""
-    running: dict[Key, list[Assessment]] = {}
+    running: dict[ExitKey, list[Assessment]] = {}
     for a in outcome.assessments:
         running.setdefault(exit_key(a.pod, a.container), []).append(a)
     found = (s for e in entries if (s := _suggestion(e, running)) is not None)
     return tuple(sorted(found, key=lambda s: (s.workload, s.container))[:MAX_SUGGESTIONS])
 
 
-def _suggestion(entry: ExitedContainer, running: Mapping[Key, Sequence[Assessment]]) -> LimitSuggestion | None:
+def _suggestion(entry: ExitedContainer, running: Mapping[ExitKey, Sequence[Assessment]]) -> LimitSuggestion | None:
     assessments = running.get(_key(entry), ())
     near = usages_near_each_other(entry.exits)
     if not near or not assessments:
@@ -145,7 +133,7 @@ def _rounded_down(mib: float) -> int:
     return int(mib) // step * step
 
 
-def _key(entry: ExitedContainer) -> Key:
+def _key(entry: ExitedContainer) -> ExitKey:
     return entry.workload, entry.revision, entry.container
 
 

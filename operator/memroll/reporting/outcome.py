@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from memroll.api.limit_suggestion import ObservedExit
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
@@ -24,11 +25,22 @@ if TYPE_CHECKING:
     from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod
     from memroll.planning.misconfiguration import Misconfiguration
-    from memroll.reporting.limit_suggestions import MeasuredExit
 
 
 NO_PLAN = Plan()
 """Plan of a reconcile that planned nothing."""
+
+
+ExitKey = tuple[str, str, str]
+"""Workload, revision and container of an exit."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredExit:
+    """Exit of a container whose usage was read."""
+
+    key: ExitKey
+    observed: ObservedExit
 
 
 class PodState(StrEnum):

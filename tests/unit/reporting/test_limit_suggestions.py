@@ -10,8 +10,8 @@ from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_EXITS, Obser
 from memroll.detection.assessment import Assessment
 from memroll.reporting.event_builder import outcome_events
 from memroll.reporting.events import EventReason, EventType
-from memroll.reporting.limit_suggestions import MeasuredExit, find_suggestions, update_exits
-from memroll.reporting.outcome import Outcome
+from memroll.reporting.limit_suggestions import find_suggestions, update_exits
+from memroll.reporting.outcome import MeasuredExit, Outcome
 from memroll.reporting.status import build_status
 from tests.builders import MIB, NOW, at, container, healthy_verdict, pod, policy
 
