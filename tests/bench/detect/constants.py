@@ -7,6 +7,7 @@ import importlib
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ class Constant:
         return (round(low), round(high)) if isinstance(self.value, int) else (low, high)
 
 
+@cache
 def found() -> tuple[list[Constant], dict[str, str]]:
     """Return the constants that can be varied, and why others are not, by title."""
     varied, left = [], {}
@@ -102,10 +104,12 @@ def _numbers(value: object, path: tuple[int | str, ...] = ()) -> Iterator[tuple[
             yield from _numbers(getattr(value, part.name), (*path, part.name))
 
 
+@cache
 def _tree(module: str) -> ast.Module:
     return ast.parse((FOLDER / f"{module}.py").read_text(encoding="utf-8"))
 
 
+@cache
 def _used_at_import(module: str) -> set[str]:
     """Return the names that a module reads outside of the bodies of functions, where a new value has no effect."""
     names: set[str] = set()
@@ -130,6 +134,7 @@ def _imported_by_default(module: str, name: str) -> set[str]:
     return {name} if others else set()
 
 
+@cache
 def _importers(module: str, name: str) -> list[str]:
     """Return the modules of the detector that import a name from a module."""
     return [
