@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.quantity import humanize_duration
 from memroll.detection import explanations, seasonality
-from memroll.detection.growth_phase import GrowthPhase, LongStairs, measure_growth_phase, measure_long_stairs
+from memroll.detection.growth_phase import GrowthPhase, LongStairs, measure_growth_phase
 from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s
 from memroll.detection.parameters import LONG_WINDOWS
 from memroll.detection.reasons import VerdictReason
@@ -152,7 +152,7 @@ def _check_window(window: TrendWindow, shorter: list[TrendWindow], phase: Growth
         message = check.failure(window)
         if message is not None:
             return Urgency(check.reason, message, usage)
-    stairs = measure_long_stairs(window.history, window.at_s, window.parameters.long_step_s) if window.is_long else None
+    stairs = window.stairs if window.is_long else None
     slope = min([window.trend.slope_bytes_per_s, *_slope_caps(shorter, stairs or phase)])
     if slope <= 0:
         return Urgency(VerdictReason.GROWTH_SLOWING, "the growth has stopped", usage)

@@ -15,14 +15,14 @@ import numpy as np
 
 from memroll.api.quantity import format_mib, humanize_duration
 from memroll.detection import load_correlation, peers, seasonality
-from memroll.detection.growth_phase import measure_growth_phase, measure_long_stairs
+from memroll.detection.growth_phase import measure_growth_phase
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import SHAPE_CHECKS, Check, usable_limit_bytes
 from memroll.detection.time_to_limit import time_to_limit_at_recurring_peak_s
 from memroll.detection.window import MIN_COVERED_RATIO, TrendWindow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from memroll.detection.container_history import ContainerHistory
     from memroll.detection.parameters import DetectionParameters
@@ -49,9 +49,14 @@ MIN_GROWTH_WINDOWS = 0.75
 """Minimum age of a growth phase, in windows: loads rise within hours, and a younger phase may be one of them."""
 
 
-def _negative_peer_plateau_s(window: TrendWindow) -> float:
-    """Return minus the longest time, in seconds, that a peer stayed at this level without growing on."""
-    return -peers.longest_plateau_s(window, window.peers)
+def _peer_plateau_check(max_s: Callable[[TrendWindow], float]) -> Check:
+    """Return the check that no peer stayed at this level, without growing on, for this many seconds or longer."""
+    return Check(
+        VerdictReason.PEER_PLATEAUED,
+        lambda window: -peers.longest_plateau_s(window, window.peers),
+        lambda window: -max_s(window),
+        lambda n, _: peers.describe_plateau(-n),
+    )
 
 
 CONTEXT_CHECKS: tuple[Check, ...] = (
@@ -82,12 +87,7 @@ CONTEXT_CHECKS: tuple[Check, ...] = (
         lambda _: load_correlation.MIN_UNEXPLAINED_RATIO,
         lambda n, m: f"load explains all but {max(n, 0):.0%} of the growth, a leak leaves over {m:.0%}",
     ),
-    Check(
-        VerdictReason.PEER_PLATEAUED,
-        _negative_peer_plateau_s,
-        lambda window: -MAX_PEER_PLATEAU_WINDOWS * window.parameters.window_s,
-        lambda n, _: peers.describe_plateau(-n),
-    ),
+    _peer_plateau_check(lambda window: MAX_PEER_PLATEAU_WINDOWS * window.parameters.window_s),
     Check(
         VerdictReason.COMMON_GROWTH,
         lambda window: peers.age_dependence(window, window.peers),
@@ -103,7 +103,7 @@ CONTEXT_CHECKS: tuple[Check, ...] = (
 LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
     Check(
         VerdictReason.STEP_CHANGE,
-        lambda window: measure_long_stairs(window.history, window.at_s, window.parameters.long_step_s).steps,
+        lambda window: window.stairs.steps,
         lambda _: MIN_LONG_STEPS,
         lambda n, m: f"grew in {n:.0f} steps only, a leak of days in over {m:.0f}",
     ),
@@ -119,12 +119,7 @@ LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
         lambda window: MIN_NEW_HIGH_RISE_RATIO * window.trend.rise_bytes,
         lambda n, m: f"{format_mib(n)} above the same time of the week before, a leak over {format_mib(m)}",
     ),
-    Check(
-        VerdictReason.PEER_PLATEAUED,
-        _negative_peer_plateau_s,
-        lambda window: -peers.MIN_LONG_PLATEAU_DAYS * window.parameters.day_s,
-        lambda n, _: peers.describe_plateau(-n),
-    ),
+    _peer_plateau_check(lambda window: peers.MIN_LONG_PLATEAU_DAYS * window.parameters.day_s),
 )
 """Checks of a window of the long history, whose trend has no daily pattern."""
 

@@ -123,8 +123,7 @@ def candidate_mask(
     slopes = window_slopes(history.rss, prefilter_windows_s(parameters), times_s)
     slow = slow_slopes(history.rss, parameters, times_s)
     rising = usage_slopes(history.working_set, parameters, times_s)
-    last = np.searchsorted(history.working_set.times_s, times_s, side="right") - 1
-    usage = np.where(last >= 0, history.working_set.values[np.maximum(last, 0)], 0.0)
+    usage = np.nan_to_num(history.working_set.at(times_s))
     return np.array(
         [
             is_candidate(parameters, history.limit_bytes, float(u), *map(_known, rows))

@@ -15,6 +15,7 @@ import numpy as np
 
 from memroll.detection.lower_envelope import LowerEnvelope, lower_envelope
 from memroll.detection.series import Series
+from memroll.detection.trend import pairwise_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,14 +64,10 @@ def _repeats(minima: Series, hours: NDArray[np.intp], day_s: float) -> bool:
 def seasonal_slope(minima: Series, day_s: float) -> float | None:
     """Return the median slope of all pairs of the same hour, in bytes per second; None without such a pair."""
     hours = _hours(minima, day_s)
-    slopes = [_pair_slopes(minima.times_s[hours == h], minima.values[hours == h]) for h in np.unique(hours)]
+    of_hours = (hours == hour for hour in np.unique(hours))
+    slopes = [pairwise_slopes(LowerEnvelope(minima.times_s[some], minima.values[some])) for some in of_hours]
     all_slopes = np.concatenate(slopes)
     return float(np.median(all_slopes)) if all_slopes.size else None
-
-
-def _pair_slopes(times_s: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    older, newer = np.triu_indices(times_s.size, k=1)
-    return np.asarray((values[newer] - values[older]) / (times_s[newer] - times_s[older]), dtype=np.float64)
 
 
 def _count(minima: Series, day_s: float) -> int:

@@ -43,6 +43,13 @@ class Series:
         """Return the samples up to and including `end_s`."""
         return self.between(-np.inf, end_s)
 
+    def at(self, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the newest value at each of these times; NaN before the first sample. Shape: that of `times_s`."""
+        if not len(self):
+            return np.full(times_s.shape, np.nan)
+        last = np.searchsorted(self.times_s, times_s, side="right") - 1
+        return np.where(last >= 0, self.values[np.maximum(last, 0)], np.nan)
+
     @property
     def first_s(self) -> float:
         """Time of the oldest sample; infinity without samples."""

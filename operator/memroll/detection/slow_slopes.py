@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.detection.samples import SlowBins
+from memroll.detection.series import Series
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from memroll.detection.parameters import DetectionParameters
-    from memroll.detection.series import Series
 
 MAX_CURRENT_S = 300.0
 """Maximum age of a sample that Prometheus considers current, in seconds: its lookback delta."""
@@ -61,11 +61,8 @@ def usage_slopes(series: Series, parameters: DetectionParameters, times_s: NDArr
 
 def _newest(series: Series, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the newest sample at each time; NaN if it is older than Prometheus considers current."""
-    last = np.searchsorted(series.times_s, times_s, side="right") - 1
-    if not len(series):
-        return np.full(times_s.size, np.nan)
-    is_current = (last >= 0) & (times_s - series.times_s[np.maximum(last, 0)] <= MAX_CURRENT_S)
-    return np.where(is_current, series.values[np.maximum(last, 0)], np.nan)
+    sampled_s = Series(series.times_s, series.times_s).at(times_s)
+    return np.where(times_s - sampled_s <= MAX_CURRENT_S, series.at(times_s), np.nan)
 
 
 def _minima(series: Series, bin_s: float, ends_s: NDArray[np.float64]) -> NDArray[np.float64]:

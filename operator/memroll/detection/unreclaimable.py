@@ -52,9 +52,9 @@ def unreclaimable_memory(history: ContainerHistory, parameters: DetectionParamet
     pressure = PRESSURE_RATIO * (history.limit_bytes or math.inf)
     if not len(history.active_file) and float(working_set.values.max()) < pressure:
         return working_set
-    rss = carry_forward(history.rss, working_set.times_s)
+    rss = history.rss.at(working_set.times_s)
     if len(history.active_file):
-        cache = carry_forward(history.active_file, working_set.times_s)
+        cache = history.active_file.at(working_set.times_s)
         known = np.maximum(working_set.values - np.nan_to_num(cache), np.nan_to_num(rss))
         return Series(working_set.times_s, np.minimum(known, working_set.values))
     other = working_set.values - rss
@@ -63,12 +63,6 @@ def unreclaimable_memory(history: ContainerHistory, parameters: DetectionParamet
         return working_set
     counted = np.minimum(other, residual)
     return Series(working_set.times_s, np.where(np.isfinite(counted), rss + counted, working_set.values))
-
-
-def carry_forward(series: Series, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the newest value at each of these times; NaN before the first sample."""
-    index = np.searchsorted(series.times_s, times_s, side="right") - 1
-    return np.where(index >= 0, series.values[np.maximum(index, 0)], np.nan)
 
 
 def _residual_bytes(

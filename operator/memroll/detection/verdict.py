@@ -19,12 +19,9 @@ from memroll.detection.exhaustion import Urgency, check_exhaustion
 from memroll.detection.growth_phase import measure_growth_phase
 from memroll.detection.lead_time import lead_time_s
 from memroll.detection.leak_checks import WindowResult, check_persistence
-from memroll.detection.parameters import SHORT_WINDOWS_PER_WINDOW
 from memroll.detection.peers import recent_peers
 from memroll.detection.process_restarts import process_lifetimes
 from memroll.detection.reasons import VerdictReason
-from memroll.detection.series import EMPTY
-from memroll.detection.shape_checks import MIN_RISE_NOISE_RATIO
 from memroll.detection.slow_growth import time_to_limit_at_daily_peaks_s
 from memroll.detection.time_to_limit import time_to_limit_s
 from memroll.detection.unreclaimable import with_unreclaimable
@@ -41,9 +38,6 @@ MAX_SAMPLE_AGE_WINDOWS = 0.25
 """Maximum age of the newest sample, in windows. Chosen by hand."""
 MAX_SAMPLE_AGE_SPACINGS = 6.0
 """Maximum age of the newest sample, in sample spacings, if that is less. Chosen by hand."""
-
-MIN_NOTABLE_LIMIT_RATIO = 0.002
-"""Minimum ratio of the rise to the limit for a nearly full container not to be healthy. Chosen by hand."""
 
 FIRST_SCRAPES_S = 120.0
 """Time after the start of a container in which its first scrapes may still be missing, in seconds. Chosen by hand: the
@@ -178,34 +172,15 @@ def _from_other_memory(
     other = other_memory.other_memory_history(current)
     growth = other_memory.check_growth(other, parameters, now_s)
     if growth is None:
-        return _unless_nearly_full(current, parameters, now_s, found)
+        if not (found.is_healthy and other_memory.rises_near_limit(current, parameters, now_s)):
+            return found
+        text = f"above {MAX_USABLE_LIMIT_RATIO:.0%} of the limit, and rises: {found.message}"
+        return replace(found, verdict=Verdict.SUSPECTED, reason=VerdictReason.SUSPECTED, message=text)
     message, usage = other_memory.describe(other, growth), float(other.usage.values[-1])
     reason, left_s, lead_s = VerdictReason.OTHER_MEMORY, growth.time_to_limit_s, growth.lead_time_s
     if not (parameters.roll_other_memory and growth.due and len(current.active_file)):
         return ContainerVerdict(Verdict.SUSPECTED, reason, message, usage, growth.trend, left_s)
     return ContainerVerdict(Verdict.EXHAUSTING, reason, message, usage, growth.trend, left_s, lead_s, due=True)
-
-
-def _unless_nearly_full(
-    current: ContainerHistory, parameters: DetectionParameters, now_s: float, found: ContainerVerdict
-) -> ContainerVerdict:
-    """Return the verdict, but not Healthy if the memory that can't be reclaimed is near its limit and rises."""
-    limit, usage = current.limit_bytes, current.usage
-    if not found.is_healthy or limit is None or usage.values[-1] <= MAX_USABLE_LIMIT_RATIO * limit:
-        return found
-    rising = replace(current, rss=usage, minima=EMPTY, maxima=EMPTY)
-    for window_s in (parameters.window_s, parameters.window_s / SHORT_WINDOWS_PER_WINDOW):
-        window = TrendWindow(rising, parameters, window_s, now_s)
-        if not window.insufficient_data and _rises(window.trend, limit):
-            message = f"above {MAX_USABLE_LIMIT_RATIO:.0%} of the limit, and rises: {found.message}"
-            return replace(found, verdict=Verdict.SUSPECTED, reason=VerdictReason.SUSPECTED, message=message)
-    return found
-
-
-def _rises(trend: Trend, limit_bytes: int) -> bool:
-    """Return whether a rise is significant, and stands out from the noise."""
-    is_notable = trend.rise_bytes > max(MIN_NOTABLE_LIMIT_RATIO * limit_bytes, MIN_RISE_NOISE_RATIO * trend.noise_bytes)
-    return is_notable and trend.slope_ci_lower_bytes_per_s > 0
 
 
 def _inconclusive(reason: VerdictReason, message: str, usage_bytes: float | None = None) -> ContainerVerdict:

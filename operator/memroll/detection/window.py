@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from memroll.detection.growth_phase import LongStairs, measure_long_stairs
 from memroll.detection.lower_envelope import MAX_BINS, MIN_BINS, SAMPLES_PER_BIN, LowerEnvelope, lower_envelope
 from memroll.detection.parameters import WINDOWS_PER_DAY
 from memroll.detection.seasonal_slope import seasonal_envelope
@@ -91,6 +92,11 @@ class TrendWindow:
             return None
         envelope = self._envelope_of(start_s, self.start_s)
         return median_of_sorted(pairwise_slopes(envelope)) if len(envelope) >= MIN_BINS else None
+
+    @cached_property
+    def stairs(self) -> LongStairs:
+        """Steps of the long history."""
+        return measure_long_stairs(self.history, self.at_s, self.parameters.long_step_s)
 
     @property
     def level_bytes(self) -> float:

@@ -60,8 +60,7 @@ def can_assess(trace: Trace) -> bool:
 
 def usage_at(series: Series, times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the newest sample at each time; 0 before the first sample."""
-    last = np.searchsorted(series.times_s, times_s, side="right") - 1
-    return np.where(last >= 0, series.values[np.maximum(last, 0)], 0.0)
+    return np.nan_to_num(series.at(times_s))
 
 
 def usage_above(
