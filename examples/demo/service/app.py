@@ -4,6 +4,7 @@ LEAK_KIB_PER_REQUEST   memory kept forever with each request; "40-80": a value i
 LEAK_KIB_PER_SECOND    memory kept forever, independent of load
 HOLD_MIB, HOLD_AFTER_S memory allocated at once, some time after the start, and kept: a high-water mark
 CACHE_MIB, CACHE_TAU_S bounded cache that fills along a saturating curve
+FILE_KIB_PER_SECOND    written to FILE and read again: page cache, or memory of a volume if FILE is in a memory volume
 READY_AFTER_S          time after the start in which /healthz responds with 503
 KEEP_ALIVE_S           time that idle connections are kept; if unset, each connection serves one request
 
@@ -82,6 +83,27 @@ class ServiceMemory:
             target = self.cache * (1 - math.exp(-age_s / self.tau_s))
             self.keep(target - cached)
             cached, before = max(cached, target), now
+
+
+class GrowingFile:
+    """File that grows with time. It is read as well, so that its pages count as active."""
+
+    def __init__(self) -> None:
+        self.per_second = number("FILE_KIB_PER_SECOND") * KIB
+        self.path = os.environ.get("FILE", "")
+
+    def grow(self) -> None:
+        """Grow with time; never returns."""
+        before = time.monotonic()
+        with Path(self.path).open("w+b", buffering=0) as file:
+            while True:
+                time.sleep(TICK_S)
+                now = time.monotonic()
+                file.write(os.urandom(int(self.per_second * (now - before))))
+                before = now
+                file.seek(0)
+                while file.read(MIB):
+                    pass
 
 
 class InFlight:
@@ -178,6 +200,8 @@ def main() -> None:
     # Process 1 ignores SIGTERM unless it installs a handler.
     signal.signal(signal.SIGTERM, lambda *_: stop(server))
     threading.Thread(target=DemoHandler.memory.grow, daemon=True).start()
+    if (growing := GrowingFile()).path:
+        threading.Thread(target=growing.grow, daemon=True).start()
     server.serve_forever(poll_interval=0.1)
     server.server_close()
 
