@@ -58,6 +58,8 @@ class VerdictReason(StrEnum):
     """Pods of one age grow together, and not for a day yet."""
     FLUCTUATING = "Fluctuating"
     """Memory of this container or of a peer has fallen by nearly as much before, in as long a time."""
+    REPEATED_RISES = "RepeatedRises"
+    """The container has risen as high several times before, and fallen back each time: batches."""
     SUSPECTED = "Suspected"
     """The shape is that of a leak, but a comparison or its duration is missing."""
     LEAKING = "Leaking"
