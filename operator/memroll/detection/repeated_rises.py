@@ -43,7 +43,7 @@ TOLERANCE_LIMIT_RATIO = 0.01
 MIN_PEAK_SLOPE_RATIO = 0.5
 """Minimum ratio of the slope from peak to peak to that of the trend for the peaks to follow it."""
 MAX_TREND_RATIO = 2.2
-"""Maximum ratio of the time of a trend to that from the first peak to the last: a longer one is not judged."""
+"""Maximum ratio of the time of a trend to that from the first peak to the last: a longer one has other evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +84,8 @@ def explain(
 ) -> str:
     """Return the message if earlier cycles rose as high as the usage at `at_s` and fell back, else nothing.
 
-    A container that is due must stay within its earlier peaks, and one that is not due (but confirmed, with this trend)
-    has peaks that do not follow the trend: those of a leak beneath a periodic load do.
+    A container that is due must stay within its earlier peaks. The peaks of one that is only confirmed must not follow
+    this trend: those of a leak beneath a periodic load do.
     """
     killed_s = max((t for t in history.oom_kills_s if t <= at_s), default=-np.inf)
     usage = history.usage.between(max(at_s - parameters.lookback_s, killed_s), at_s)

@@ -44,7 +44,7 @@ def test_a_rise_that_repeats_is_neither_due_nor_a_leak(every_h, seed):
 
 
 def test_a_rise_of_hours_that_repeats_is_named():
-    """Without its past, the same rise is due: nothing else tells it from a leak."""
+    """Without its past, the same rise is due: nothing else distinguishes it from a leak."""
     history = batches(6)
     found = verdict_for(history, PARAMETERS, NOW_S)
     assert found.reason is VerdictReason.REPEATED_RISES
