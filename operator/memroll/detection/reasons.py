@@ -60,6 +60,8 @@ class VerdictReason(StrEnum):
     """Memory of this container or of a peer has fallen by nearly as much before, in as long a time."""
     REPEATED_RISES = "RepeatedRises"
     """The container has risen as high several times before, and fallen back each time: batches."""
+    STOPPED_BELOW_LIMIT = "StoppedBelowLimit"
+    """The container grew in a straight line and stopped at 90 % of its limit or more: full, or throttled."""
     SUSPECTED = "Suspected"
     """The shape is that of a leak, but a comparison or its duration is missing."""
     LEAKING = "Leaking"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection import other_memory, repeated_rises
+from memroll.detection import other_memory, repeated_rises, stopped_growth
 from memroll.detection.exhaustion import Urgency, check_exhaustion
 from memroll.detection.growth_phase import measure_growth_phase
 from memroll.detection.lead_time import lead_time_s
@@ -178,8 +178,12 @@ def _from_other_memory(
     other = other_memory.other_memory_history(current)
     growth = other_memory.check_growth(other, parameters, now_s)
     if growth is None:
-        if not (found.is_healthy and other_memory.rises_near_limit(current, parameters, now_s)):
+        if not found.is_healthy:
             return found
+        if not other_memory.rises_near_limit(current, parameters, now_s):
+            stopped = stopped_growth.describe(current, parameters, now_s)
+            reason = VerdictReason.STOPPED_BELOW_LIMIT
+            return replace(found, verdict=Verdict.SUSPECTED, reason=reason, message=stopped) if stopped else found
         text = f"above {MAX_USABLE_LIMIT_RATIO:.0%} of the limit, and rises: {found.message}"
         return replace(found, verdict=Verdict.SUSPECTED, reason=VerdictReason.SUSPECTED, message=text)
     message, usage = other_memory.describe(other, growth), float(other.usage.values[-1])
