@@ -22,7 +22,7 @@ from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.detection.slow_slopes import slow_bins
-from memroll.detection.verdict import ContainerVerdict, Verdict, excuse_young, verdict_for
+from memroll.detection.verdict import ContainerVerdict, Verdict, verdict_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -59,6 +59,19 @@ FAILED = ContainerVerdict(
     "the assessment of this container failed, a bug of memroll: its log has the details",
 )
 """Verdict of a container whose assessment raised an exception."""
+FIRST_SCRAPES_S = 120.0
+"""Time after the start of a container in which its first scrapes may still be missing, in seconds. Chosen by hand: the
+kubelet's endpoints are scraped independently, each every 15 s to 60 s, and cAdvisor's own values are up to 20 s old."""
+_NOT_SCRAPED = (VerdictReason.NO_DATA, VerdictReason.NO_RSS)
+
+
+def excuse_young(verdict: ContainerVerdict, age_s: float) -> ContainerVerdict:
+    """Return the verdict, for a container this young without the advice to change the scrapes."""
+    if verdict.reason not in _NOT_SCRAPED or age_s >= FIRST_SCRAPES_S:
+        return verdict
+    missing = "samples" if verdict.usage_bytes is None else "RSS"
+    message = f"too young: {max(age_s, 0):.0f} s old, and Prometheus has no {missing} of it yet"
+    return replace(verdict, reason=VerdictReason.NOT_SCRAPED_YET, message=message)
 
 
 class SampleReader(Protocol):

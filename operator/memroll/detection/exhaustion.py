@@ -55,6 +55,9 @@ MIN_PLATEAU_WINDOW_RATIO = 0.5
 MIN_SPACINGS_TO_REPORT = 25
 """Minimum length, in sample spacings, of a window whose time to the limit is reported before it is due: in a shorter
 one, a single sample moves it."""
+MIN_BOUND_RATIO_TO_REPORT = 0.5
+"""Minimum ratio of the lower bound of the slope to the slope for the same: under few large collections, the slope of a
+window depends on where its bins begin. Chosen by hand."""
 MAX_PLATEAU_TIMES_LONGEST = 1.5
 """Maximum ratio of the present plateau to the longest earlier one for the growth to count as paused, not ended."""
 
@@ -108,9 +111,8 @@ def check_exhaustion(
     for window, found in _check_all(windows, phase, usage):
         if found.due:
             return found
-        is_rough = window.window_s < MIN_SPACINGS_TO_REPORT * history.rss.spacing_s
         if nearest.reason is VerdictReason.TOO_FEW_SAMPLES or (
-            not is_rough and found.time_to_limit_s < nearest.time_to_limit_s
+            not _is_rough(window) and found.time_to_limit_s < nearest.time_to_limit_s
         ):
             nearest = found
     return nearest
@@ -126,6 +128,13 @@ def _check_all(
         found = _check_window(window, [w for r, w in windows.items() if r < ratio], phase, usage)
         is_short = ratio <= WINDOW_RATIOS[0]
         yield window, _unless_daily(found, windows[SLOW_WINDOW_RATIOS[0]]) if is_short and found.due else found
+
+
+def _is_rough(window: TrendWindow) -> bool:
+    """Return whether a single sample can move the slope of a window: it has few, or its bounds are far apart."""
+    trend, shortest_s = window.trend, MIN_SPACINGS_TO_REPORT * window.history.rss.spacing_s
+    is_wide = trend.slope_ci_lower_bytes_per_s < MIN_BOUND_RATIO_TO_REPORT * trend.slope_bytes_per_s
+    return window.window_s < shortest_s or is_wide
 
 
 def _min_usage_ratio(parameters: DetectionParameters) -> float:

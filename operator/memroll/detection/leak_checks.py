@@ -82,6 +82,12 @@ CONTEXT_CHECKS: tuple[Check, ...] = (
         ),
     ),
     Check(
+        VerdictReason.WEEKLY_PATTERN,
+        seasonality.rise_above_previous_week_peak_bytes,
+        lambda window: MIN_NEW_HIGH_RISE_RATIO * window.trend.rise_bytes,
+        lambda n, m: f"{format_mib(n)} above the same hours of the week before, a leak over {format_mib(m)}",
+    ),
+    Check(
         VerdictReason.EXPLAINED_BY_LOAD,
         load_correlation.unexplained_slope_ratio,
         lambda _: load_correlation.MIN_UNEXPLAINED_RATIO,

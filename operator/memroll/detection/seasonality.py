@@ -25,6 +25,9 @@ DAYS_PER_WEEK = 7
 """Days after which a weekly pattern repeats."""
 SAME_TIME_OF_WEEK_DAYS = 0.5
 """Days before and after the same time of the previous week that are compared: a whole day. Chosen by hand."""
+SAME_TIME_OF_WEEK_WINDOWS = 1.0
+"""Windows before and after the same time of the previous week whose highest level counts: a weekly batch begins earlier
+or later. Chosen by hand."""
 TRACKED_WINDOWS = 1 / 3
 """Last part of the usage that is compared with the previous day, in windows: 2 h of 6 h. Chosen by hand."""
 MAX_TRACKED_LIMIT_RATIO = 0.01
@@ -76,6 +79,14 @@ def rise_above_previous_week_bytes(window: TrendWindow) -> float:
     around_s = SAME_TIME_OF_WEEK_DAYS * window.parameters.day_s
     minima = window.history.minima.between(max(centre_s - around_s, window.valid_from_s), centre_s + around_s)
     return window.level_bytes - float(np.median(minima.values)) if len(minima) else float("inf")
+
+
+def rise_above_previous_week_peak_bytes(window: TrendWindow) -> float:
+    """Return the level above the highest one at the same time of the previous week; infinity without samples of it."""
+    centre_s = window.at_s - DAYS_PER_WEEK * window.parameters.day_s
+    around_s = SAME_TIME_OF_WEEK_WINDOWS * window.parameters.window_s
+    minima = window.history.minima.between(max(centre_s - around_s, window.valid_from_s), centre_s + around_s)
+    return window.level_bytes - float(minima.values.max()) if len(minima) else float("inf")
 
 
 def tracks_previous_day(window: TrendWindow, slope_bytes_per_s: float) -> bool:

@@ -20,7 +20,7 @@ RECURRING_PEAK_RATIO = 1 / 12
 """Ratio of the window whose samples the recurring peak is taken from (30 min of 6 h). Chosen by hand."""
 DAILY_PEAK_QUANTILE = 0.95
 """Quantile of the usage of a day that counts as its peak. Chosen by hand."""
-MIN_PEAK_SPACINGS = 12.0
+MIN_PEAK_SPACINGS = 24.0
 """The same in sample spacings, if that is more: a quantile of a few samples jumps with each of them."""
 RECURRING_PEAK_QUANTILE = 0.9
 """Quantile of these samples that counts as the recurring peak. Chosen by hand."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection import other_memory
+from memroll.detection import other_memory, repeated_rises, stopped_growth
 from memroll.detection.exhaustion import Urgency, check_exhaustion
 from memroll.detection.growth_phase import measure_growth_phase
 from memroll.detection.lead_time import lead_time_s
@@ -38,11 +38,6 @@ MAX_SAMPLE_AGE_WINDOWS = 0.25
 """Maximum age of the newest sample, in windows. Chosen by hand."""
 MAX_SAMPLE_AGE_SPACINGS = 6.0
 """Maximum age of the newest sample, in sample spacings, if that is less. Chosen by hand."""
-
-FIRST_SCRAPES_S = 120.0
-"""Time after the start of a container in which its first scrapes may still be missing, in seconds. Chosen by hand: the
-kubelet's endpoints are scraped independently, each every 15 s to 60 s, and cAdvisor's own values are up to 20 s old."""
-_NOT_SCRAPED = (VerdictReason.NO_DATA, VerdictReason.NO_RSS)
 
 
 class Verdict(StrEnum):
@@ -134,7 +129,7 @@ def verdict_for(
     *earlier, current = process_lifetimes(history, parameters)
     others = (*recent_peers(peers, parameters, now_s), *earlier)
     usage = float(history.usage.values[-1])
-    found = _from_trend(current, parameters, now_s, others, usage)
+    found = _unless_repeated(_from_trend(current, parameters, now_s, others, usage), history, parameters, now_s)
     if not (found.is_at_risk or found.is_inconclusive):
         found = _from_other_memory(current, parameters, now_s, found)
     if not is_above_threshold(history, parameters, now_s):
@@ -165,6 +160,17 @@ def _from_trend(
     return _not_leaking(latest, usage)
 
 
+def _unless_repeated(
+    found: ContainerVerdict, history: ContainerHistory, parameters: DetectionParameters, now_s: float
+) -> ContainerVerdict:
+    """Return a verdict that is not at risk if the container has risen as high before, and fallen back."""
+    message = repeated_rises.explain(history, parameters, now_s, found.trend, due=found.due) if found.is_at_risk else ""
+    if not message:
+        return found
+    reason = VerdictReason.REPEATED_RISES
+    return ContainerVerdict(Verdict.SUSPECTED, reason, message, found.usage_bytes, found.trend)
+
+
 def _from_other_memory(
     current: ContainerHistory, parameters: DetectionParameters, now_s: float, found: ContainerVerdict
 ) -> ContainerVerdict:
@@ -172,8 +178,12 @@ def _from_other_memory(
     other = other_memory.other_memory_history(current)
     growth = other_memory.check_growth(other, parameters, now_s)
     if growth is None:
-        if not (found.is_healthy and other_memory.rises_near_limit(current, parameters, now_s)):
+        if not found.is_healthy:
             return found
+        if not other_memory.rises_near_limit(current, parameters, now_s):
+            stopped = stopped_growth.describe(current, parameters, now_s)
+            reason = VerdictReason.STOPPED_BELOW_LIMIT
+            return replace(found, verdict=Verdict.SUSPECTED, reason=reason, message=stopped) if stopped else found
         text = f"above {MAX_USABLE_LIMIT_RATIO:.0%} of the limit, and rises: {found.message}"
         return replace(found, verdict=Verdict.SUSPECTED, reason=VerdictReason.SUSPECTED, message=text)
     message, usage = other_memory.describe(other, growth), float(other.usage.values[-1])
@@ -263,15 +273,6 @@ def no_rss(usage_bytes: float) -> ContainerVerdict:
 def warming_up(wait_s: float, usage_bytes: float) -> ContainerVerdict:
     """Return the verdict of a container that is too young to be assessed for another `wait_s` seconds."""
     return _inconclusive(VerdictReason.WARMING_UP, f"too young: assessed in {wait_s:.0f} s", usage_bytes)
-
-
-def excuse_young(verdict: ContainerVerdict, age_s: float) -> ContainerVerdict:
-    """Return the verdict, for a container this young without the advice to change the scrapes."""
-    if verdict.reason not in _NOT_SCRAPED or age_s >= FIRST_SCRAPES_S:
-        return verdict
-    missing = "samples" if verdict.usage_bytes is None else "RSS"
-    message = f"too young: {max(age_s, 0):.0f} s old, and Prometheus has no {missing} of it yet"
-    return replace(verdict, reason=VerdictReason.NOT_SCRAPED_YET, message=message)
 
 
 def _not_leaking(result: WindowResult, usage: float) -> ContainerVerdict:

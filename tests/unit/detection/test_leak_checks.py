@@ -18,6 +18,7 @@ from memroll.detection.leak_checks import (
     is_near_limit,
 )
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.series import Series
 from memroll.detection.shape_checks import SHAPE_CHECKS
 from memroll.detection.window import MIN_COVERED_RATIO
 from tests.builders import MIB
@@ -53,6 +54,9 @@ def peers_with(curve, count=3, **changes):
 # Left the lowest part of its rise just long enough ago.
 LONG_ENOUGH_H = NOW_H - 6 * MIN_GROWTH_WINDOWS / (1 - START_RATIO) - 0.2
 STOPPED = lived(lambda h: np.minimum(200 + 20 * h, 500), seed=2)
+LAST_WEEK = Series(
+    (NOW_H - np.arange(200.0, 0, -1)) * HOUR_S, np.where(np.arange(200) < 45, 600.0, 200.0) * MIB
+)  # a batch that ended four hours after the same time of the week before
 
 SHAPES = [
     pytest.param(VerdictReason.NOT_GROWING, trend_window(lived(flat(300))), id="flat"),
@@ -99,6 +103,11 @@ CONTEXTS = [
         id="below an earlier peak",
     ),
     pytest.param(VerdictReason.SCALED_DAILY_PATTERN, trend_window(lived(monday)), id="a busier day after a quiet one"),
+    pytest.param(
+        VerdictReason.WEEKLY_PATTERN,
+        trend_window(lived(leak(20, since_h=30), minima=LAST_WEEK, started_at_s=-7 * 24 * HOUR_S)),
+        id="a batch of each week",
+    ),
     pytest.param(
         VerdictReason.EXPLAINED_BY_LOAD,
         trend_window(lived(ramp(300, 33, 8), load=ramp(3, 33, 8, 1))),
