@@ -44,7 +44,7 @@ MIN_SAME_AGE_GROWTH_DAYS = 0.8
 A phase that fills a day is measured as 0.85 days: its lowest 15 % are left out (`growth_phase.START_RATIO`).
 """
 MIN_LONG_STEPS = 5
-"""Minimum number of steps of a leak of days: a few jumps are bursts whose memory is kept. Chosen by hand."""
+"""Minimum effective number of steps of a leak of days: a few jumps are bursts whose memory is kept. Chosen by hand."""
 MIN_GROWTH_WINDOWS = 0.75
 """Minimum age of a growth phase, in windows: loads rise within hours, and a younger phase may be one of them."""
 
@@ -105,7 +105,7 @@ LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
         VerdictReason.STEP_CHANGE,
         lambda window: window.stairs.steps,
         lambda _: MIN_LONG_STEPS,
-        lambda n, m: f"grew in {n:.0f} steps only, a leak of days in over {m:.0f}",
+        lambda n, m: f"grew in {n:.1f} large steps only, a leak of days in over {m:.0f}",
     ),
     Check(
         VerdictReason.WITHIN_PREVIOUS_RANGE,

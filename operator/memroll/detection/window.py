@@ -96,7 +96,7 @@ class TrendWindow:
     @cached_property
     def stairs(self) -> LongStairs:
         """Steps of the long history."""
-        return measure_long_stairs(self.history, self.at_s, self.parameters.long_step_s)
+        return measure_long_stairs(self.history, self.at_s, self.parameters.long_step_s, self.start_s)
 
     @property
     def level_bytes(self) -> float:
