@@ -210,7 +210,7 @@ def check_window(window: TrendWindow, *, assume_near_limit: bool = False) -> Win
     if window.is_long:
         return _check_context(window, LONG_CONTEXT_CHECKS)
     near = assume_near_limit or is_near_limit(window)
-    if window.window_s < window.parameters.window_s and not near:
+    if window.is_short and not near:
         message = "a short window counts only when the limit is near"
         return WindowResult(window, VerdictReason.NOT_SIGNIFICANT, message)
     return _check_context(window, (*CONTEXT_CHECKS, *(() if near else HISTORY_CHECKS)))
@@ -249,7 +249,7 @@ def check_persistence(
     """
     strongest = None
     for result in check_windows(history, parameters, now_s, peers):
-        if result.window.window_s < parameters.window_s and not result.is_leak:
+        if result.window.is_short and not result.is_leak:
             continue  # a short window can show a leak, but not rule one out
         if strongest is None or result.has_leak_shape > strongest.has_leak_shape or result.is_leak:
             strongest = result

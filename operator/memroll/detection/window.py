@@ -52,6 +52,11 @@ class TrendWindow:
         return max(self.at_s - self.window_s, self.valid_from_s)
 
     @property
+    def is_short(self) -> bool:
+        """True if the window is shorter than the policy's."""
+        return self.window_s < self.parameters.window_s
+
+    @property
     def is_long(self) -> bool:
         """True if the window is assessed by the long history."""
         return self.window_s > WINDOWS_PER_DAY * self.parameters.window_s
