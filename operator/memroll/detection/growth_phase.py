@@ -126,9 +126,7 @@ class LongStairs:
     """Effective number of steps: equal ones count one each, but a few high ones and many low ones are few."""
 
 
-def measure_long_stairs(
-    history: ContainerHistory, at_s: float, step_s: float, since_s: float = -np.inf
-) -> LongStairs:
+def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float, since_s: float = -np.inf) -> LongStairs:
     """Measure the steps of the long history; their number also without those before `since_s`, such as a start-up."""
     minima = history.minima.until(at_s)
     if not len(minima):
