@@ -122,25 +122,30 @@ class LongStairs:
     """Shortest of the newest times between two new highs; infinity with fewer than two."""
     step_bytes: float
     """Highest of the newest steps; 0 without any."""
-    steps: int
-    """Number of steps."""
+    steps: float
+    """Effective number of steps: equal ones count one each, but a few high ones and many low ones are few."""
 
 
-def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float) -> LongStairs:
-    """Measure the steps of the long history."""
+def measure_long_stairs(history: ContainerHistory, at_s: float, step_s: float, since_s: float = -np.inf) -> LongStairs:
+    """Measure the steps of the long history; their number also without those before `since_s`, such as a start-up."""
     minima = history.minima.until(at_s)
     if not len(minima):
-        return LongStairs(0.0, 0.0, float("inf"), 0.0, 0)
+        return LongStairs(0.0, 0.0, float("inf"), 0.0, 0.0)
     highs_s = _new_highs_s(minima.times_s - step_s, minima.values)
     between_s, newest = np.diff(highs_s), slice(-NEWEST_STEPS, None)
-    levels = minima.values[np.searchsorted(minima.times_s - step_s, highs_s)]
+    heights = np.diff(minima.values[np.searchsorted(minima.times_s - step_s, highs_s)])
     return LongStairs(
         plateau_s=at_s - float(highs_s[-1]),
         longest_plateau_s=float(between_s.max()) if between_s.size else 0.0,
         shortest_plateau_s=float(between_s[newest].min()) if between_s.size else float("inf"),
-        step_bytes=float(np.diff(levels)[newest].max()) if between_s.size else 0.0,
-        steps=int(between_s.size),
+        step_bytes=float(heights[newest].max()) if heights.size else 0.0,
+        steps=max(_effective_number(heights), _effective_number(heights[highs_s[1:] > since_s])),
     )
+
+
+def _effective_number(heights: NDArray[np.float64]) -> float:
+    """Return the number of equal steps that are as unequal as these: the inverse of the sum of their squared shares."""
+    return float(heights.sum() ** 2 / (heights**2).sum()) if heights.size else 0.0
 
 
 def _without_gaps(times: NDArray[np.float64], width_s: float, max_gap_s: float) -> tuple[NDArray[np.float64], float]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from memroll.detection.peers import ended_at_limit
+
 if TYPE_CHECKING:
     from memroll.detection.growth_phase import GrowthPhase
     from memroll.detection.parameters import DetectionParameters
@@ -24,8 +26,11 @@ LONG_GROWTH_WINDOWS = 0.6
 """Duration of a growth phase from which on it is long, in windows."""
 LONG_GROWTH_LEAD_WINDOWS = 0.21
 """Minimum lead time of a long growth phase, in windows: over an hour of 6 h, so that people can react."""
+ACCELERATING_LEAD_WINDOWS = 0.25
+"""The same if the growth accelerates: an hour and a half by its slope is an hour."""
 LEAD_RATIO_OF_LIFETIME = 0.15
-"""Ratio of the lead time to the predicted lifetime, for a pod without peers (design note 0003)."""
+"""Ratio of the lead time to the predicted lifetime, for a pod without peers (design note 0003), or with one that went
+up to its limit (design note 0023)."""
 MIN_LEAD_WINDOWS = 1 / 24
 """Minimum lead time, in windows (15 min of 6 h)."""
 MAX_LEAD_WINDOWS = 1 / 3
@@ -43,8 +48,8 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
 
     Auto: a quarter of the time that the growth has lasted at this slope, at most a third of the window (2 h of 6 h), or
     the time that slow growth takes for the last 2.5 % of the limit, where a burst reaches it first. A pod without peers
-    cannot be compared: 15 % of its predicted lifetime, if that is more. Never less than a roll takes, and never less
-    than a twenty-fourth of the window.
+    cannot be compared, and one whose peer went up to its limit is expected to do the same: 15 % of its predicted
+    lifetime, if that is more. Never less than a roll takes, and never less than a twenty-fourth of the window.
     """
     parameters, history = window.parameters, window.history
     rule = parameters.lead_time
@@ -57,8 +62,10 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
         duration_s = window.at_s - window.start_s
     auto_s = max(LEAD_RATIO_OF_DURATION * duration_s, LEAD_RATIO_OF_START_AGE * start_age_s)
     if duration_s >= LONG_GROWTH_WINDOWS * parameters.window_s:
-        auto_s = max(auto_s, LONG_GROWTH_LEAD_WINDOWS * parameters.window_s)
-    if not window.peers:
+        accelerates = not window.is_long and phase.time_at_slope_s(slope) < phase.start_age_s
+        min_windows = ACCELERATING_LEAD_WINDOWS if accelerates else LONG_GROWTH_LEAD_WINDOWS
+        auto_s = max(auto_s, min_windows * parameters.window_s)
+    if not window.peers or any(ended_at_limit(p, window.at_s) for p in window.peers):
         auto_s = max(auto_s, LEAD_RATIO_OF_LIFETIME * (age_s + time_to_limit_s))
     is_young = bool(window.peers) and age_s < parameters.day_s
     max_s = (MAX_YOUNG_LEAD_WINDOWS if is_young else MAX_LEAD_WINDOWS) * parameters.window_s

@@ -44,7 +44,7 @@ MIN_SAME_AGE_GROWTH_DAYS = 0.8
 A phase that fills a day is measured as 0.85 days: its lowest 15 % are left out (`growth_phase.START_RATIO`).
 """
 MIN_LONG_STEPS = 5
-"""Minimum number of steps of a leak of days: a few jumps are bursts whose memory is kept. Chosen by hand."""
+"""Minimum effective number of steps of a leak of days: a few jumps are bursts whose memory is kept. Chosen by hand."""
 MIN_GROWTH_WINDOWS = 0.75
 """Minimum age of a growth phase, in windows: loads rise within hours, and a younger phase may be one of them."""
 
@@ -111,7 +111,7 @@ LONG_CONTEXT_CHECKS: tuple[Check, ...] = (
         VerdictReason.STEP_CHANGE,
         lambda window: window.stairs.steps,
         lambda _: MIN_LONG_STEPS,
-        lambda n, m: f"grew in {n:.0f} steps only, a leak of days in over {m:.0f}",
+        lambda n, m: f"grew in {n:.1f} large steps only, a leak of days in over {m:.0f}",
     ),
     Check(
         VerdictReason.WITHIN_PREVIOUS_RANGE,
@@ -216,7 +216,7 @@ def check_window(window: TrendWindow, *, assume_near_limit: bool = False) -> Win
     if window.is_long:
         return _check_context(window, LONG_CONTEXT_CHECKS)
     near = assume_near_limit or is_near_limit(window)
-    if window.window_s < window.parameters.window_s and not near:
+    if window.is_short and not near:
         message = "a short window counts only when the limit is near"
         return WindowResult(window, VerdictReason.NOT_SIGNIFICANT, message)
     return _check_context(window, (*CONTEXT_CHECKS, *(() if near else HISTORY_CHECKS)))
@@ -255,7 +255,7 @@ def check_persistence(
     """
     strongest = None
     for result in check_windows(history, parameters, now_s, peers):
-        if result.window.window_s < parameters.window_s and not result.is_leak:
+        if result.window.is_short and not result.is_leak:
             continue  # a short window can show a leak, but not rule one out
         if strongest is None or result.has_leak_shape > strongest.has_leak_shape or result.is_leak:
             strongest = result

@@ -95,8 +95,7 @@ def rise_bytes(window: TrendWindow) -> float:
 
 def min_rise_bytes(window: TrendWindow) -> float:
     """Return the minimum rise that stands out from the limit's size and from the noise."""
-    is_short = window.window_s < window.parameters.window_s
-    ratio = MIN_RISE_LIMIT_RATIO_SHORT if is_short else MIN_RISE_LIMIT_RATIO
+    ratio = MIN_RISE_LIMIT_RATIO_SHORT if window.is_short else MIN_RISE_LIMIT_RATIO
     return max(ratio * (window.history.limit_bytes or 0), MIN_RISE_NOISE_RATIO * window.trend.noise_bytes)
 
 

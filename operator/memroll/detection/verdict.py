@@ -150,7 +150,9 @@ def _from_trend(
     urgency = _urgency(current, parameters, now_s, peers)
     latest, persistent = check_persistence(current, parameters, now_s, peers)
     if latest is not None and latest.is_leak and persistent:
-        return _leaking(latest, urgency, usage)
+        if urgency.due or not latest.window.is_short:
+            return _leaking(latest, urgency, usage)
+        latest = replace(latest, message="grows like a leak in a short window only: reported as one when it is due")
     if urgency.due:
         left_s, lead_s = urgency.time_to_limit_s, urgency.lead_time_s
         reason, message = VerdictReason.EXHAUSTING, "grows up to its limit"

@@ -52,6 +52,11 @@ class TrendWindow:
         return max(self.at_s - self.window_s, self.valid_from_s)
 
     @property
+    def is_short(self) -> bool:
+        """True if the window is shorter than the policy's."""
+        return self.window_s < self.parameters.window_s
+
+    @property
     def is_long(self) -> bool:
         """True if the window is assessed by the long history."""
         return self.window_s > WINDOWS_PER_DAY * self.parameters.window_s
@@ -96,7 +101,7 @@ class TrendWindow:
     @cached_property
     def stairs(self) -> LongStairs:
         """Steps of the long history."""
-        return measure_long_stairs(self.history, self.at_s, self.parameters.long_step_s)
+        return measure_long_stairs(self.history, self.at_s, self.parameters.long_step_s, self.start_s)
 
     @property
     def level_bytes(self) -> float:

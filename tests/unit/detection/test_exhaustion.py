@@ -201,6 +201,17 @@ def test_auto_is_at_most_a_third_of_the_window_and_less_in_a_pod_s_first_day():
     assert lead(duration_s=100 * HOUR_S, window=young) == lead_times.MAX_YOUNG_LEAD_WINDOWS * WINDOW_S
 
 
+def test_growth_that_accelerates_has_a_longer_lead_time():
+    def lead_of_rise_that_takes(hours):
+        assert PHASE is not None
+        rise = hours * HOUR_S * WITH_PEER.trend.slope_bytes_per_s
+        phase = replace(PHASE, duration_s=4 * HOUR_S, start_age_s=4.5 * HOUR_S, rise_bytes=rise)
+        return lead_time_s(WITH_PEER, phase, HOUR_S)
+
+    assert lead_of_rise_that_takes(6) == lead_times.LONG_GROWTH_LEAD_WINDOWS * WINDOW_S
+    assert lead_of_rise_that_takes(4.2) == lead_times.ACCELERATING_LEAD_WINDOWS * WINDOW_S > HOUR_S
+
+
 def test_a_slow_leak_has_a_longer_lead_time_because_of_bursts():
     slow = trend_window(lived(leak(8)), lived(flat(200)))
     burst_s = lead_times.BURST_LIMIT_RATIO * LIMIT_MIB / 8 * HOUR_S
@@ -212,6 +223,15 @@ def test_a_pod_without_peers_has_a_ratio_of_its_predicted_lifetime():
     alone = lead(left_s=HOUR_S, duration_s=HOUR_S, window=trend_window(lived(leak(80), born_h=34)))
     assert alone == pytest.approx(lead_times.LEAD_RATIO_OF_LIFETIME * 7 * HOUR_S)
     assert lead(duration_s=HOUR_S, window=WITH_PEER) < alone
+
+
+def test_a_pod_with_a_peer_that_went_up_to_the_limit_has_it_as_well():
+    def with_peer(limit_mib):
+        peer = lived(leak(23), until_h=NOW_H - 4, limit_bytes=limit_mib * MIB)
+        return lead(duration_s=HOUR_S, window=trend_window(lived(leak(80), born_h=34), peer))
+
+    assert with_peer(LIMIT_MIB) == pytest.approx(lead_times.LEAD_RATIO_OF_LIFETIME * 7 * HOUR_S)
+    assert with_peer(2 * LIMIT_MIB) < with_peer(LIMIT_MIB)
 
 
 @pytest.mark.parametrize("fixed_s", [None, 60.0])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from memroll.detection.growth_phase import LongStairs, measure_long_stairs
+from memroll.detection.leak_checks import MIN_LONG_STEPS
 from memroll.detection.long_history import with_long_history
 from memroll.detection.slow_growth import time_to_limit_at_daily_peaks_s, time_to_step_s
 from memroll.detection.verdict import Verdict, verdict_for
@@ -120,5 +121,25 @@ def test_stairs_are_measured_on_the_long_history():
     assert stairs.longest_plateau_s == pytest.approx(12 * HOUR_S, abs=HOUR_S)
     assert stairs.shortest_plateau_s == pytest.approx(12 * HOUR_S, abs=HOUR_S)
     assert stairs.step_bytes == pytest.approx(50 * MIB, rel=0.1)
+    assert stairs.steps == pytest.approx(9, abs=0.5)
     empty = measure_long_stairs(lived(lambda h: h * 0 + 100), 1e9, PARAMETERS.long_step_s)
     assert (empty.step_bytes, empty.shortest_plateau_s) == (0.0, np.inf)
+
+
+def kept_bursts(age):
+    """Return three bursts within three days whose memory is kept, and load that follows the day."""
+    return 400 + daily(age, 20) + 130 * sum(age > day for day in (1.7, 2.4, 3.2))
+
+
+def test_a_few_kept_bursts_are_few_steps_whatever_rises_besides():
+    stairs = long_window(history(kept_bursts, 4), 4).stairs
+    assert stairs.steps < MIN_LONG_STEPS
+    assert verdict_for(history(kept_bursts, 4), PARAMETERS, 4 * DAY_S).verdict is not Verdict.LEAKING
+
+
+def test_a_high_start_up_does_not_hide_the_steps_of_a_leak():
+    def curve(age):
+        return 100 + 500 * (age > 0.2) + 60 * age
+
+    assert long_window(history(curve, 5), 5).stairs.steps > MIN_LONG_STEPS
+    assert verdict_for(history(curve, 6), PARAMETERS, 6 * DAY_S).verdict is Verdict.LEAKING

@@ -171,6 +171,15 @@ def test_working_set_alone_is_no_leak():
     assert found.reason is VerdictReason.NOT_GROWING
 
 
+def test_a_short_window_confirms_only_what_is_due():
+    def ended_ago(hours):
+        return verdict_for(lived(ramp(550, NOW_H - 1.5 - hours, 1.5, base_mib=430)), PARAMETERS, NOW_S)
+
+    assert (ended_ago(0.2).verdict, ended_ago(0.2).due) == (Verdict.LEAKING, True)
+    assert ended_ago(0.35).verdict is Verdict.SUSPECTED, "most of the window grew, but the limit is hours away by now"
+    assert "short window" in ended_ago(0.35).message
+
+
 def test_samples_after_now_are_ignored():
     ahead = lived(lambda h: np.where(h > NOW_H, 20, leak(15)(h)), until_h=NOW_H + 5)
     assert verdict_for(ahead, PARAMETERS, NOW_S) == verdict_for(ahead.as_of(NOW_S), PARAMETERS, NOW_S)
