@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from memroll.controller.requeue import MIN_REPEAT_S
 from memroll.controller.workqueue import Key
 from memroll.errors import ClusterUnavailableError, NotFoundError, PrometheusUnavailableError, TerminalError
 from memroll.logs import add_context
@@ -607,5 +608,5 @@ async def test_a_policy_whose_spec_changed_during_its_reconcile_is_reconciled_ag
         return await write_status(plural, namespace, name, version, status)
 
     sim.cluster.write_status = after_an_edit
-    assert await sim.reconcile() == 0.2
+    assert await sim.reconcile() == MIN_REPEAT_S
     assert "conditions" not in sim.cluster.policies_json["leaky"].get("status", {})

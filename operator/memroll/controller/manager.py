@@ -24,12 +24,18 @@ from memroll.clients.kube.event_recorder import EventRecorder
 from memroll.clients.kube.leader_election import LeaderElector
 from memroll.clients.probe import ProbeClient
 from memroll.clients.prometheus.client import PrometheusClient
+from memroll.clients.prometheus.session import Limits
 from memroll.controller import http_server, watch
-from memroll.controller.context import ControllerContext, permissions_from
+from memroll.controller.capture_slots import CaptureSlots
+from memroll.controller.connection_lanes import ConnectionLanes
+from memroll.controller.context import ControllerContext, bounds_from, permissions_from
+from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.policy_controller import PolicyController
+from memroll.controller.requeue import MIN_REPEAT_S
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
-from memroll.controller.workqueue import Key, WorkQueue
+from memroll.controller.wake_limits import WakeLimits
+from memroll.controller.workqueue import Key, Pace, WorkQueue
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
 from memroll.reporting.metrics import Metrics
@@ -52,6 +58,8 @@ DRAIN_TIMEOUT_S = 5.0
 """Time limit in seconds for publishing the last Events at the end, chosen by hand."""
 MAX_CONCURRENT_ROLLS = 32
 """Maximum number of PodRolls reconciled concurrently; chosen by hand."""
+MIN_ROLL_REPEAT_S = 1.0
+"""Minimum time in seconds between two steps of a PodRoll that is edited all the time; chosen by hand."""
 
 
 @dataclass(slots=True)
@@ -91,9 +99,12 @@ class Manager:
     @classmethod
     def build(cls, settings: Settings, connections: ConnectionsFile, api: KubeApi) -> Manager:
         metrics, elector = Metrics(), LeaderElector(api, settings)
+        lanes = ConnectionLanes(connections.has)
         recorder = EventRecorder(api, instance=settings.identity)
         prometheus = PrometheusClient(
-            connections, observe=lambda name, cost: metrics.observe_query(name, cost.response_bytes, cost.samples)
+            connections,
+            Limits(max_concurrent=settings.max_policies_at_once),
+            observe=lambda name, cost: metrics.observe_query(name, cost.response_bytes, cost.samples),
         )
         context = ControllerContext(
             kubernetes=KubeCluster(api),
@@ -106,12 +117,18 @@ class Manager:
             namespaces=settings.watch_namespaces,
             excluded=(*settings.excluded_namespaces, settings.namespace),
             reports=ProbeClient(),
+            bounds=bounds_from(settings),
         )
         rate_limit = RollRateLimit(
             settings.max_rolls_per_hour, settings.max_namespace_share, parse_percentage(settings.namespace_quota)
         )
-        policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit)
-        roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key))
+        policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit, lanes=lanes)
+        roll_controller = RollController(
+            context,
+            lambda key: manager.enqueue_policy(*key),
+            ManualRolls(settings.manual_rolls_per_hour),
+            CaptureSlots(lambda key: manager.enqueue_roll(*key)),
+        )
         manager = cls(
             settings=settings,
             metrics=metrics,
@@ -121,8 +138,12 @@ class Manager:
             prometheus=prometheus,
             policy_controller=policy_controller,
             roll_controller=roll_controller,
-            policy_queue=WorkQueue(policy_controller.reconcile, settings.max_policies_at_once),
-            roll_queue=WorkQueue(roll_controller.reconcile, MAX_CONCURRENT_ROLLS),
+            policy_queue=WorkQueue(
+                policy_controller.reconcile,
+                settings.max_policies_at_once,
+                Pace(MIN_REPEAT_S, WakeLimits(), lanes.lane_of),
+            ),
+            roll_queue=WorkQueue(roll_controller.reconcile, MAX_CONCURRENT_ROLLS, Pace(MIN_ROLL_REPEAT_S)),
         )
         return manager
 

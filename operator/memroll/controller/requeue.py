@@ -9,7 +9,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from memroll.errors import InternalError, RetryableError
+from memroll.errors import BoundExceededError, InternalError, RetryableError
 
 if TYPE_CHECKING:
     from memroll.controller.workqueue import Key
@@ -24,6 +24,11 @@ MAX_RETRY_S = 15.0
 """Maximum delay in seconds after an error, chosen by hand."""
 AFTER_CONFLICT_S = 0.2
 """Delay in seconds after a conflicting write, chosen by hand."""
+MIN_REPEAT_S = 2.0
+"""Minimum time in seconds between two reconciles of a policy that is edited all the time, chosen by hand. An edit makes
+the reconcile in progress end with a conflict."""
+REFUSED_S = 300.0
+"""Delay in seconds until a policy beyond a bound is reconciled again, chosen by hand: others may have been deleted."""
 NEW_POLICY_S = 600.0
 """Age in seconds up to which a policy without pods is reconciled soon again, chosen by hand: a policy is often applied
 shortly before its workload."""
@@ -49,6 +54,8 @@ def after_reconcile(outcome: Outcome) -> float:
     interval_s = policy.spec.interval.total_seconds()
     if isinstance(error, InternalError):
         return error.retry_after_s
+    if isinstance(error, BoundExceededError):
+        interval_s = max(interval_s, REFUSED_S)
     if isinstance(error, RetryableError):
         return min(interval_s, max(error.retry_after_s, MAX_RETRY_S))
     is_new = (outcome.now - policy.created_at).total_seconds() < NEW_POLICY_S
