@@ -29,6 +29,7 @@ from memroll.errors import (
     InternalError,
     MemrollError,
     PrometheusUnavailableError,
+    RetryableError,
     TerminalError,
 )
 from memroll.logs import log_context
@@ -64,6 +65,8 @@ class PolicyController:
     due_namespaces: DueNamespaces = field(default_factory=DueNamespaces)
     start_times: dict[Key, StartTimes] = field(default_factory=dict)
     """Start times of the pods of each policy."""
+    failures: dict[Key, int] = field(default_factory=dict)
+    """Consecutive reconciles of each policy that ended with a temporary error."""
     lanes: ConnectionLanes | None = None
     """Lanes of the work queue; None: it has one."""
 
@@ -86,6 +89,7 @@ class PolicyController:
                     context.metrics.forget(*key)
                     self.due_namespaces.forget(key)
                     self.start_times.pop(key, None)
+                    self.failures.pop(key, None)
                     if self.lanes is not None:
                         self.lanes.forget(key)
                     return None
@@ -166,7 +170,16 @@ class PolicyController:
         status = build_status(outcome)
         if status != policy.status:
             await self._write_status(policy, status.to_dict())
-        return after_reconcile(outcome)
+        return after_reconcile(outcome, self._count_failures(outcome))
+
+    def _count_failures(self, outcome: Outcome) -> int:
+        """Return the number of consecutive reconciles of the policy that ended with a temporary error."""
+        key = Key(outcome.policy.namespace, outcome.policy.name)
+        if not isinstance(outcome.error, RetryableError):
+            self.failures.pop(key, None)
+            return 1
+        self.failures[key] = self.failures.get(key, 0) + 1
+        return self.failures[key]
 
     async def _write_status(self, policy: MemoryPolicy, status: dict[str, Any]) -> None:
         """Write a policy's status, again if somebody has changed its metadata meanwhile.

@@ -34,6 +34,11 @@ NEW_POLICY_S = 600.0
 shortly before its workload."""
 MISSING_PODS_S = 5.0
 """Delay in seconds until a new policy without pods is reconciled again, chosen by hand."""
+MAX_BACKOFF_S = 60.0
+"""Maximum delay in seconds of a policy after temporary errors one after the other, chosen by hand: it doubles from
+`MAX_RETRY_S` on."""
+BACKOFF_JITTER_RATIO = 0.2
+"""Maximum ratio of random jitter to the delay after a temporary error, chosen by hand."""
 JITTER_RATIO = 0.05
 """Maximum ratio of random jitter to the interval, chosen by hand: it spreads policies that were created together."""
 
@@ -44,11 +49,11 @@ def after_error(error: MemrollError, kind: str, key: Key) -> float:
     return min(error.retry_after_s, MAX_RETRY_S) if isinstance(error, RetryableError) else MAX_RETRY_S
 
 
-def after_reconcile(outcome: Outcome) -> float:
+def after_reconcile(outcome: Outcome, failures: int = 1) -> float:
     """Return the delay in seconds after a recorded reconcile: the interval with jitter.
 
     It is shorter after a temporary error, and for a new policy whose pods do not exist yet. After a bug it is that of
-    the work queue.
+    the work queue. `failures`: number of consecutive reconciles that ended with a temporary error, with this one.
     """
     policy, error = outcome.policy, outcome.retry_because
     interval_s = policy.spec.interval.total_seconds()
@@ -57,9 +62,14 @@ def after_reconcile(outcome: Outcome) -> float:
     if isinstance(error, BoundExceededError):
         interval_s = max(interval_s, REFUSED_S)
     if isinstance(error, RetryableError):
-        return min(interval_s, max(error.retry_after_s, MAX_RETRY_S))
+        backoff_s = min(MAX_RETRY_S * 2 ** min(failures - 1, 8), MAX_BACKOFF_S)
+        return min(interval_s, max(error.retry_after_s, _with_jitter(backoff_s, BACKOFF_JITTER_RATIO)))
     is_new = (outcome.now - policy.created_at).total_seconds() < NEW_POLICY_S
     has_pods = outcome.watched_pods or outcome.conflicting_pods
     if is_new and error is None and not policy.spec.suspend and not has_pods:
         return min(interval_s, MISSING_PODS_S)
-    return interval_s * (1 + random.uniform(-JITTER_RATIO, JITTER_RATIO))  # noqa: S311 - spread, not secrecy
+    return _with_jitter(interval_s, JITTER_RATIO)
+
+
+def _with_jitter(delay_s: float, ratio: float) -> float:
+    return delay_s * (1 + random.uniform(-ratio, ratio))  # noqa: S311 - spread, not secrecy

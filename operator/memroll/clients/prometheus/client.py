@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MAX_QUEUED_TIMEOUTS = 10
+"""Maximum time that a read waits for a free thread, in timeouts of a query; chosen by hand."""
 GRACE_S = 0.5
 """Time that a caller waits longer than its thread, in seconds: the thread's error names the cause."""
 
@@ -179,11 +182,28 @@ class PrometheusClient:
             except BadResponseError as error:
                 raise PrometheusUnavailableError(error.reason, f"{connection.host} {error.text}") from error
 
+        reading = asyncio.get_running_loop().run_in_executor(pool.threads, copy_context().run, run)
         try:
-            async with asyncio.timeout(timeout.remaining_s + GRACE_S):
-                return await asyncio.get_running_loop().run_in_executor(pool.threads, copy_context().run, run)
-        except TimeoutError:  # no free thread, or an operation without a socket timeout, such as DNS
-            raise errors.timeout_error(connection.host, timeout.timeout_s) from None
+            return await _wait_for(reading, timeout, connection.host)
+        finally:
+            timeout.abandon()
+            reading.cancel()
+
+
+async def _wait_for(reading: asyncio.Future[T], timeout: Timeout, host: str) -> T:
+    """Return the result of a read. Raise when a query, or the wait for a free thread, takes too long.
+
+    A query that ends later than its timeout is an operation without a socket timeout, such as DNS.
+    """
+    queued_until = time.monotonic() + MAX_QUEUED_TIMEOUTS * timeout.timeout_s
+    while True:
+        done, _ = await asyncio.wait({reading}, timeout=timeout.remaining_s + GRACE_S)
+        if done:
+            return reading.result()
+        if timeout.is_expired():
+            raise errors.timeout_error(host, timeout.timeout_s)
+        if not timeout.has_started and time.monotonic() > queued_until:
+            raise errors.queue_error(host, MAX_QUEUED_TIMEOUTS * timeout.timeout_s)
 
 
 class _ConnectionPool:
