@@ -190,20 +190,20 @@ class PrometheusClient:
             reading.cancel()
 
 
-async def _wait_for(reading: asyncio.Future[T], timeout: Timeout, host: str) -> T:
+async def _wait_for(reading: asyncio.Future[T], limit: Timeout, host: str) -> T:
     """Return the result of a read. Raise when a query, or the wait for a free thread, takes too long.
 
     A query that ends later than its timeout is an operation without a socket timeout, such as DNS.
     """
-    queued_until = time.monotonic() + MAX_QUEUED_TIMEOUTS * timeout.timeout_s
+    queued_until = time.monotonic() + MAX_QUEUED_TIMEOUTS * limit.timeout_s
     while True:
-        done, _ = await asyncio.wait({reading}, timeout=timeout.remaining_s + GRACE_S)
+        done, _ = await asyncio.wait({reading}, timeout=limit.remaining_s + GRACE_S)
         if done:
             return reading.result()
-        if timeout.is_expired():
-            raise errors.timeout_error(host, timeout.timeout_s)
-        if not timeout.has_started and time.monotonic() > queued_until:
-            raise errors.queue_error(host, MAX_QUEUED_TIMEOUTS * timeout.timeout_s)
+        if limit.is_expired():
+            raise errors.timeout_error(host, limit.timeout_s)
+        if not limit.has_started and time.monotonic() > queued_until:
+            raise errors.queue_error(host, MAX_QUEUED_TIMEOUTS * limit.timeout_s)
 
 
 class _ConnectionPool:
