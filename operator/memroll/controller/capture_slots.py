@@ -1,7 +1,7 @@
 """Slots of evidence captures: a capture that waits for a slow pod holds no slot of the rolls' work queue.
 
-The action that captures evidence calls `result` at each step of its roll. The first call starts the capture, or lets it
-wait for a slot; the roll is woken when it ends. Namespaces are served in turn, and one has a few of the slots at most.
+The action that captures evidence calls `capture` at each step of its roll. The first call starts the capture, or lets
+it wait for a slot; the roll is woken when it ends. Namespaces are served in turn, and one has a few of the slots at most.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ MAX_CONCURRENT_CAPTURES = 8
 """Maximum number of captures at once. Chosen by hand: each holds a response of up to 256 KiB and its parsed text."""
 MAX_CAPTURES_PER_NAMESPACE = 2
 """Maximum number of captures of one namespace at once. Chosen by hand."""
-MARGIN_S = 2.0
-"""Time in seconds by which a capture ends before the roll goes on without it. Chosen by hand: two steps of a roll."""
+MARGIN_S = 3.0
+"""Time in seconds by which a capture ends before the roll would go on without it. Chosen by hand: three steps."""
+MIN_SHARED_S = 4.0
+"""Time in seconds below which a capture is a part of its step, and waits for no slot. Chosen by hand: `MARGIN_S`, and
+the least time of a capture."""
 MAX_UNREAD_S = 120.0
 """Time in seconds after which a result is dropped that no step reads, because its roll ended. Chosen by hand."""
 
@@ -54,18 +57,20 @@ class CaptureSlots:
         self._turns = FairTurns(slots, max_per_namespace)
         self._captures: dict[Key, _Capture] = {}
 
-    def result(
+    async def capture(
         self, roll: PodRoll, available_s: float, capture: Callable[[float], Awaitable[Evidence]]
     ) -> Evidence | None:
-        """Return the evidence once; None while it is being captured. Raise what the capture raised.
+        """Return the evidence once; None while it is being captured beside the steps. Raise what the capture raised.
 
         `capture` is called with the seconds that it may take.
         """
         key = Key(roll.namespace, roll.uid)
         found = self._captures.get(key)
         if found is None:
+            if available_s < MIN_SHARED_S:
+                return await capture(available_s)
             self._drop_unread()
-            until = _now() + max(available_s - MARGIN_S, available_s / 2)
+            until = _now() + available_s - MARGIN_S
             self._captures[key] = _Capture(Key(roll.namespace, roll.name), capture, until)
             self._turns.add(key)
             self._start()

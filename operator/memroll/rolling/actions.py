@@ -72,7 +72,7 @@ class _CaptureEvidence(Action):
 
         if clients.captures is None:
             return step.status.model_copy(update={"evidence": await capture(available_s)})
-        evidence = clients.captures.result(step.roll, available_s, capture)
+        evidence = await clients.captures.capture(step.roll, available_s, capture)
         return step.status if evidence is None else step.status.model_copy(update={"evidence": evidence})
 
     def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:

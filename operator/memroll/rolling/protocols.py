@@ -111,7 +111,7 @@ class GaugeReader(Protocol):
 class EvidenceCaptures(Protocol):
     """Captures evidence in slots of its own, beside the steps of rolls."""
 
-    def result(
+    async def capture(
         self, roll: PodRoll, available_s: float, capture: Callable[[float], Awaitable[Evidence]]
     ) -> Evidence | None: ...
 
