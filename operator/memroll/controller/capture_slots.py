@@ -1,7 +1,7 @@
 """Slots of evidence captures: a capture that waits for a slow pod holds no slot of the rolls' work queue.
 
 The action that captures evidence calls `capture` at each step of its roll. The first call starts the capture, or lets
-it wait for a slot; the roll is woken when it ends. Namespaces are served in turn, and one has a few of the slots at most.
+it wait for a slot; the roll is woken when it ends. Namespaces are served in turn, and one has a few slots at most.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from memroll.controller.workqueue import Key
 
+MAX_FIRSTS_IN_A_ROW = 3
+"""Maximum number of starts one after the other of keys that wait `first` while others wait in turn. Chosen by hand."""
+
 
 class FairTurns:
     """Waiting and running keys of one set of slots. `max_per_namespace`: slots that one namespace may have at once."""
@@ -23,12 +26,12 @@ class FairTurns:
         self._waiting: OrderedDict[str, OrderedDict[Key, None]] = OrderedDict()
         self._first: OrderedDict[Key, None] = OrderedDict()
         self._running: Counter[str] = Counter()
-        self._last_was_first = False
+        self._firsts_in_a_row = 0
 
     def add(self, key: Key, *, first: bool = False) -> None:
         """Let a key wait at the end of its namespace's keys; with `first`, before all keys that wait in turn.
 
-        Of the keys that wait `first`, at most every second start is one, while others wait in turn.
+        While others wait in turn, one of four starts is theirs.
         """
         if first:
             self._remove_from_turn(key)
@@ -42,10 +45,11 @@ class FairTurns:
             return None
         in_turn = next((ns for ns in self._waiting if self._has_slot(ns)), None)
         first = next((key for key in self._first if self._has_slot(key.namespace)), None)
-        self._last_was_first = first is not None and not (self._last_was_first and in_turn is not None)
-        if first is not None and self._last_was_first:
+        if first is not None and (in_turn is None or self._firsts_in_a_row < MAX_FIRSTS_IN_A_ROW):
+            self._firsts_in_a_row += 1
             del self._first[first]
             return self._start(first)
+        self._firsts_in_a_row = 0
         return None if in_turn is None else self._start(self._take_from_turn(in_turn))
 
     def finish(self, key: Key) -> None:

@@ -12,7 +12,7 @@ import resource
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from memroll.clients.kube.leader_election import LeaderElector
 from memroll.clients.probe import ProbeClient
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.session import Limits
-from memroll.controller import http_server, watch
+from memroll.controller import http_server, wake_limits, watch
 from memroll.controller.capture_slots import CaptureSlots
 from memroll.controller.connection_lanes import ConnectionLanes
 from memroll.controller.context import ControllerContext, bounds_from, permissions_from
@@ -41,6 +41,8 @@ from memroll.planning.rate_limit import RollRateLimit
 from memroll.reporting.metrics import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memroll.clients.kube.api_client import KubeApi
     from memroll.clients.prometheus.credentials import ConnectionsFile
     from memroll.controller.supervisor import StartTask
@@ -138,12 +140,8 @@ class Manager:
             prometheus=prometheus,
             policy_controller=policy_controller,
             roll_controller=roll_controller,
-            policy_queue=WorkQueue(
-                policy_controller.reconcile,
-                settings.max_policies_at_once,
-                Pace(MIN_REPEAT_S, WakeLimits(), lanes.lane_of),
-            ),
-            roll_queue=WorkQueue(roll_controller.reconcile, MAX_CONCURRENT_ROLLS, Pace(MIN_ROLL_REPEAT_S)),
+            policy_queue=build_policy_queue(policy_controller, settings.max_policies_at_once),
+            roll_queue=build_roll_queue(roll_controller),
         )
         return manager
 
@@ -189,6 +187,22 @@ class Manager:
 
     def enqueue_roll(self, namespace: str, name: str) -> None:
         self.roll_queue.enqueue(Key(namespace, name))
+
+
+def build_policy_queue(
+    controller: PolicyController, concurrency: int, now: Callable[[], float] = time.monotonic
+) -> WorkQueue:
+    """Build the work queue of the policies, with `concurrency` slots for each Prometheus connection."""
+    pace = Pace(MIN_REPEAT_S, WakeLimits(wake_limits.POLICIES, now), now=now)
+    if controller.lanes is not None:
+        pace = replace(pace, lane_of=controller.lanes.lane_of)
+    return WorkQueue(controller.reconcile, concurrency, pace)
+
+
+def build_roll_queue(controller: RollController, now: Callable[[], float] = time.monotonic) -> WorkQueue:
+    """Build the work queue of the PodRolls."""
+    pace = Pace(MIN_ROLL_REPEAT_S, WakeLimits(wake_limits.ROLLS, now), now=now)
+    return WorkQueue(controller.reconcile, MAX_CONCURRENT_ROLLS, pace)
 
 
 async def wait_for_signal() -> None:

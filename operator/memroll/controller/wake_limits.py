@@ -14,14 +14,25 @@ from memroll.clients.kube.token_bucket import TokenBucket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIRST_BURST, FIRST_REFILL_S = 5, 10.0
-"""Wakes of a namespace that are handled before the keys that wait in turn: number at once, and seconds per further
-one. Chosen by hand: a person's change, and the roll-out of a few."""
-BURST, REFILL_S = 50, 1.0
-"""Wakes of a namespace that are due at once, and seconds per further one. Chosen by hand: as many as a namespace may
-have policies by default."""
 MAX_REMEMBERED = 4096
 """Maximum number of namespaces whose wakes are counted. Chosen by hand."""
+
+
+class Rate(NamedTuple):
+    """Rate of wakes of a namespace."""
+
+    burst: int
+    """Number at once."""
+    refill_s: float
+    """Seconds per further one."""
+
+
+FIRST = Rate(5, 10.0)
+"""Rate of the wakes that are handled before keys that wait in turn. Chosen by hand: a person's change, or a few."""
+POLICIES = Rate(50, 2.0)
+"""Rate of the wakes of policies that are due at once. Chosen by hand: as many as a namespace may have by default."""
+ROLLS = Rate(100, 0.2)
+"""Rate of the wakes of PodRolls that are due at once. Chosen by hand: more than a namespace has in progress."""
 
 
 class Wake(NamedTuple):
@@ -34,21 +45,24 @@ class Wake(NamedTuple):
 
 
 class WakeLimits:
-    """Wakes of each namespace."""
+    """Wakes of each namespace. `due`: rate of those that are due at once."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
-        self._now = now
+    def __init__(self, due: Rate, now: Callable[[], float] = time.monotonic) -> None:
+        self._due, self._now = due, now
         self._buckets: OrderedDict[str, tuple[TokenBucket, TokenBucket]] = OrderedDict()
 
-    def admit(self, namespace: str) -> Wake:
-        """Count a wake; return when it is due, and whether it is handled first."""
+    def admit(self, namespace: str, *, is_new: bool = False) -> Wake:
+        """Count a wake; return when it is due, and whether it is handled first.
+
+        The wake of a new key is not: after a start of the process, all keys are new.
+        """
         if namespace not in self._buckets:
             self._buckets[namespace] = (
-                TokenBucket(FIRST_BURST, FIRST_REFILL_S, self._now),
-                TokenBucket(BURST, REFILL_S, self._now),
+                TokenBucket(*FIRST, self._now),
+                TokenBucket(*self._due, self._now),
             )
             if len(self._buckets) > MAX_REMEMBERED:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(namespace)
         first, due = self._buckets[namespace]
-        return Wake(due.reserve(), first.take())
+        return Wake(due.reserve(), not is_new and first.take())

@@ -133,7 +133,7 @@ class WorkQueue:
     def _wake(self, key: Key, entry: _Entry) -> None:
         """Let the key be due now, or as soon as its pace permits."""
         pace = self._pace
-        wake = Wake() if pace.wakes is None else pace.wakes.admit(key.namespace)
+        wake = Wake() if pace.wakes is None else pace.wakes.admit(key.namespace, is_new=entry.started == float("-inf"))
         entry.woken, entry.first = True, wake.first
         if entry.in_turn:
             self._lane(entry.lane).add(key, first=entry.first)

@@ -1,0 +1,151 @@
+"""A hostile tenant delays no other: passes, changes and rolls of forty tenants with it and without it.
+
+It edits 50 policies 50 times a second, half of them with a connection that hangs, and has 10,000 PodRolls and one more
+each second, whose captures take a minute. What is measured is in virtual time, so it does not depend on the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from statistics import mean
+from typing import TYPE_CHECKING
+
+import pytest
+
+from memroll.controller.wake_limits import POLICIES, WakeLimits
+from memroll.controller.workqueue import Key, Pace, WorkQueue
+from memroll.errors import MemrollError
+from tests.scenario import virtual_time
+from tests.scenario.tenants import HOSTILE, Measured, Operator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OBSERVED_S = 90.0
+MAX_RATIO = 1.1
+"""Maximum ratio of the victims' times with the hostile tenant to those without it."""
+MAX_CHANGE_S = 3.0
+"""Maximum time from a change of a policy to the end of its pass."""
+UNLIMITED = 10**9
+
+
+def measure(max_manual_rolls: int = 20, *, is_hostile: bool) -> Measured:
+    async def observe() -> Measured:
+        operator = Operator(max_manual_rolls)
+        behaviours = [operator.roll_victims(), operator.change_victims()]
+        if is_hostile:
+            behaviours += [operator.edit_policies(), operator.create_rolls()]
+        return await operator.run(OBSERVED_S, *behaviours)
+
+    random.seed(1)
+    return virtual_time.run(observe())
+
+
+@pytest.fixture(scope="module")
+def alone() -> Measured:
+    """Measure the victims without the hostile tenant."""
+    return measure(is_hostile=False)
+
+
+def describe(measured: Measured) -> str:
+    times = {"period": measured.periods_s, "pass": measured.passes_s, "change": measured.changes_s}
+    texts = [f"{k} {mean(v):.2f} s (max {max(v):.2f})" for k, v in (times | {"roll": measured.rolls_s}).items()]
+    return f"{', '.join(texts)}, {measured.hostile_passes} hostile passes, core {measured.busy_ratio:.0%}"
+
+
+@pytest.mark.parametrize("max_manual_rolls", [20, UNLIMITED], ids=["bounded", "without bounds"])
+def test_a_hostile_tenant_delays_no_pass_change_or_roll_of_others(
+    alone: Measured, max_manual_rolls: int, record_property: Callable[[str, object], None]
+) -> None:
+    with_it = measure(max_manual_rolls, is_hostile=True)
+    record_property("alone", describe(alone))
+    record_property("with the hostile tenant", describe(with_it))
+    print(f"\nalone: {describe(alone)}\nwith the hostile tenant: {describe(with_it)}")
+    assert len(with_it.rolls_s) >= len(alone.rolls_s) - 2
+    assert mean(with_it.periods_s) <= MAX_RATIO * mean(alone.periods_s)
+    assert mean(with_it.rolls_s) <= MAX_RATIO * mean(alone.rolls_s)
+    assert max(with_it.changes_s) <= MAX_CHANGE_S
+
+
+class Saturated:
+    """Queue of 500 policies in 100 namespaces that ask for four times of what the one core can do."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.core, self.passes = virtual_time.Processor(), dict.fromkeys((f"team-{i}" for i in range(100)), 0)
+        self.keys = [Key(namespace, str(i)) for namespace in self.passes for i in range(5)]
+        self.started: dict[Key, float] = {}
+        pace = Pace(2.0, WakeLimits(POLICIES, loop.time), now=loop.time)
+        self.queue = WorkQueue(self.reconcile, 4, pace)
+
+    async def reconcile(self, key: Key) -> float:
+        self.started[key] = asyncio.get_running_loop().time()
+        await self.core.use(0.25)
+        if key.namespace != HOSTILE:
+            self.passes[key.namespace] += 1
+        return 30.0
+
+    async def edit(self) -> None:
+        for i in range(10**6):
+            await asyncio.sleep(0.02)
+            self.queue.enqueue(Key(HOSTILE, str(i % 4)))
+
+    async def run(self, *, is_hostile: bool) -> tuple[int, float]:
+        """Return the passes of the others within `OBSERVED_S`, and the longest time from a change to the start of its pass."""
+        for key in self.keys:
+            self.queue.enqueue(key)
+        tasks = [asyncio.ensure_future(c) for c in (self.queue.run(), *([self.edit()] if is_hostile else []))]
+        longest_s, loop = 0.0, asyncio.get_running_loop()
+        for i in range(20):
+            await asyncio.sleep(5)
+            key = self.keys[i * 5]
+            changed = loop.time()
+            self.queue.enqueue(key)
+            while self.started.get(key, -1.0) < changed:  # noqa: ASYNC110 - in virtual time
+                await asyncio.sleep(0.05)
+            longest_s = max(longest_s, self.started[key] - changed)
+        await asyncio.sleep(OBSERVED_S - loop.time())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return sum(self.passes.values()), longest_s
+
+
+def test_in_a_saturated_process_changes_are_quick_and_no_namespace_is_starved() -> None:
+    async def run(*, is_hostile: bool) -> tuple[int, float]:
+        return await Saturated().run(is_hostile=is_hostile)
+
+    alone, _ = virtual_time.run(run(is_hostile=False))
+    passes, longest_s = virtual_time.run(run(is_hostile=True))
+    print(f"\n{alone} passes alone, {passes} with the hostile tenant; longest change {longest_s:.2f} s")
+    assert passes * MAX_RATIO >= alone
+    assert longest_s <= MAX_CHANGE_S
+
+
+def test_a_hanging_connection_holds_only_its_own_policies() -> None:
+    async def run() -> list[str]:
+        loop = asyncio.get_running_loop()
+        handled: list[str] = []
+
+        async def reconcile(key: Key) -> float:
+            if key.name.startswith("hangs"):
+                await asyncio.sleep(20.0)
+                raise MemrollError("QueryTimeout", "no complete response")
+            await asyncio.sleep(0.2)
+            handled.append(key.name)
+            return 1000.0
+
+        pace = Pace(lane_of=lambda key: key.name.partition("-")[0], now=loop.time)
+        queue = WorkQueue(reconcile, 4, pace)
+        for i in range(100):  # each in a namespace of its own, so that no turn protects the others
+            queue.enqueue(Key(f"team-{i}", f"hangs-{i}"))
+        for i in range(40):
+            queue.enqueue(Key(f"team-{i}", f"answers-{i}"))
+        task = asyncio.ensure_future(queue.run())
+        await asyncio.sleep(2.5)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return handled
+
+    assert len(virtual_time.run(run())) == 40
