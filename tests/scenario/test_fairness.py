@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from statistics import mean
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -19,10 +18,7 @@ from memroll.errors import MemrollError
 from tests.scenario import virtual_time
 from tests.scenario.tenants import HOSTILE, Measured, Operator
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-OBSERVED_S = 90.0
+OBSERVED_S = 75.0
 MAX_RATIO = 1.1
 """Maximum ratio of the victims' times with the hostile tenant to those without it."""
 MAX_CHANGE_S = 3.0
@@ -55,17 +51,13 @@ def describe(measured: Measured) -> str:
 
 
 @pytest.mark.parametrize("max_manual_rolls", [20, UNLIMITED], ids=["bounded", "without bounds"])
-def test_a_hostile_tenant_delays_no_pass_change_or_roll_of_others(
-    alone: Measured, max_manual_rolls: int, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_hostile_tenant_delays_no_pass_change_or_roll_of_others(alone: Measured, max_manual_rolls: int) -> None:
     with_it = measure(max_manual_rolls, is_hostile=True)
-    record_property("alone", describe(alone))
-    record_property("with the hostile tenant", describe(with_it))
-    print(f"\nalone: {describe(alone)}\nwith the hostile tenant: {describe(with_it)}")
-    assert len(with_it.rolls_s) >= len(alone.rolls_s) - 2
-    assert mean(with_it.periods_s) <= MAX_RATIO * mean(alone.periods_s)
-    assert mean(with_it.rolls_s) <= MAX_RATIO * mean(alone.rolls_s)
-    assert max(with_it.changes_s) <= MAX_CHANGE_S
+    figures = f"alone: {describe(alone)}; with the hostile tenant: {describe(with_it)}"
+    assert len(with_it.rolls_s) >= len(alone.rolls_s) - 2, figures
+    assert mean(with_it.periods_s) <= MAX_RATIO * mean(alone.periods_s), figures
+    assert mean(with_it.rolls_s) <= MAX_RATIO * mean(alone.rolls_s), figures
+    assert max(with_it.changes_s) <= MAX_CHANGE_S, figures
 
 
 class Saturated:
@@ -92,7 +84,7 @@ class Saturated:
             self.queue.enqueue(Key(HOSTILE, str(i % 4)))
 
     async def run(self, *, is_hostile: bool) -> tuple[int, float]:
-        """Return the passes of the others within `OBSERVED_S`, and the longest time from a change to the start of its pass."""
+        """Return the passes of the others, and the longest time from a change to the start of its pass."""
         for key in self.keys:
             self.queue.enqueue(key)
         tasks = [asyncio.ensure_future(c) for c in (self.queue.run(), *([self.edit()] if is_hostile else []))]
@@ -105,7 +97,7 @@ class Saturated:
             while self.started.get(key, -1.0) < changed:  # noqa: ASYNC110 - in virtual time
                 await asyncio.sleep(0.05)
             longest_s = max(longest_s, self.started[key] - changed)
-        await asyncio.sleep(OBSERVED_S - loop.time())
+        await asyncio.sleep(120.0 - loop.time())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,8 +110,7 @@ def test_in_a_saturated_process_changes_are_quick_and_no_namespace_is_starved() 
 
     alone, _ = virtual_time.run(run(is_hostile=False))
     passes, longest_s = virtual_time.run(run(is_hostile=True))
-    print(f"\n{alone} passes alone, {passes} with the hostile tenant; longest change {longest_s:.2f} s")
-    assert passes * MAX_RATIO >= alone
+    assert passes * MAX_RATIO >= alone, f"{alone} passes alone, {passes} with the hostile tenant"
     assert longest_s <= MAX_CHANGE_S
 
 

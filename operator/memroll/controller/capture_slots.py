@@ -29,6 +29,9 @@ MARGIN_S = 3.0
 MIN_SHARED_S = 4.0
 """Time in seconds below which a capture is a part of its step, and waits for no slot. Chosen by hand: `MARGIN_S`, and
 the least time of a capture."""
+QUICK_S = 0.5
+"""Time in seconds that the step which starts a capture waits for it. Chosen by hand: most captures are quicker, and
+need no second step."""
 MAX_UNREAD_S = 120.0
 """Time in seconds after which a result is dropped that no step reads, because its roll ended. Chosen by hand."""
 
@@ -42,6 +45,8 @@ class _Capture:
     until: float
     """Time at which the capture must have ended, on the clock of the event loop."""
     task: asyncio.Task[Evidence] | None = None
+    is_awaited: bool = False
+    """True while the step that has started the capture waits for it."""
 
 
 class CaptureSlots:
@@ -74,10 +79,15 @@ class CaptureSlots:
             self._captures[key] = _Capture(Key(roll.namespace, roll.name), capture, until)
             self._turns.add(key)
             self._start()
-        elif found.task is not None and found.task.done():
-            del self._captures[key]
-            return found.task.result()
-        return None
+            found = self._captures.get(key)
+            if found is not None and found.task is not None:
+                found.is_awaited = True
+                await asyncio.wait({found.task}, timeout=QUICK_S)
+                found.is_awaited = False
+        if found is None or found.task is None or not found.task.done():
+            return None
+        del self._captures[key]
+        return found.task.result()
 
     def _start(self) -> None:
         while (key := self._turns.start_next()) is not None:
@@ -88,14 +98,16 @@ class CaptureSlots:
                 self._turns.finish(key)
                 continue
             found.task = asyncio.ensure_future(found.capture(left_s))
-            found.task.add_done_callback(partial(self._finished, key, found.roll))
+            found.task.add_done_callback(partial(self._finished, key))
 
-    def _finished(self, key: Key, roll: Key, task: asyncio.Future[Evidence]) -> None:
+    def _finished(self, key: Key, task: asyncio.Future[Evidence]) -> None:
         self._turns.finish(key)
         self._start()
         if not task.cancelled():
             task.exception()  # marks it as retrieved: no step may read it any more
-            self._wake(roll)
+        found = self._captures.get(key)
+        if found is not None and not found.is_awaited:
+            self._wake(found.roll)
 
     def _drop_unread(self) -> None:
         """Drop what no step has read: the roll has ended meanwhile, or another process continues it."""

@@ -31,7 +31,7 @@ FIRST = Rate(5, 10.0)
 """Rate of the wakes that are handled before keys that wait in turn. Chosen by hand: a person's change, or a few."""
 POLICIES = Rate(50, 2.0)
 """Rate of the wakes of policies that are due at once. Chosen by hand: as many as a namespace may have by default."""
-ROLLS = Rate(100, 0.2)
+ROLLS = Rate(50, 0.5)
 """Rate of the wakes of PodRolls that are due at once. Chosen by hand: more than a namespace has in progress."""
 
 

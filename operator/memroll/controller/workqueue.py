@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from memroll.controller.fair_turns import FairTurns
@@ -66,6 +67,8 @@ class Pace:
     """Minimum time in seconds between two starts of a key that is woken again and again."""
     wakes: WakeLimits | None = None
     """Limits of the wakes of each namespace; None: there are none."""
+    namespace_ratio: float = 0.5
+    """Maximum ratio of the slots that one namespace has at once; at least one slot."""
     lane_of: Callable[[Key], str] = lambda _: ""
     """Return the lane of a key. Each lane has `concurrency` slots of its own."""
     now: Callable[[], float] = time.monotonic
@@ -80,7 +83,7 @@ class WorkQueue:
 
     `handler` returns the seconds until the key is due again, or None to remove the key. An exception that it raises is
     a bug: it is logged, and delays only this key. Due keys start in the turns of their namespaces, and a namespace has
-    at most half of a lane's slots.
+    a part of the slots at most.
     """
 
     def __init__(
@@ -146,8 +149,10 @@ class WorkQueue:
         heapq.heappush(self._heap, (due, entry.ticket, key))
 
     def _lane(self, name: str) -> FairTurns:
-        half = (self._concurrency + 1) // 2
-        return self._lanes.setdefault(name, FairTurns(self._concurrency, half))
+        if name not in self._lanes:
+            share = max(1, ceil(self._concurrency * self._pace.namespace_ratio))
+            self._lanes[name] = FairTurns(self._concurrency, share)
+        return self._lanes[name]
 
     def _start_due(self) -> None:
         now = self._pace.now()

@@ -7,11 +7,17 @@ import asyncio
 import pytest
 
 from memroll.api.evidence import Evidence
+from memroll.controller import capture_slots
 from memroll.controller.capture_slots import CaptureSlots
 from memroll.controller.workqueue import Key
 from tests.builders import NOW, roll
 
 DONE = Evidence(captured_at=NOW)
+
+
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture_slots, "QUICK_S", 0.0)
 
 
 class Captures:
@@ -53,6 +59,13 @@ async def test_a_step_does_not_wait_for_its_capture_and_the_roll_is_woken_when_i
     assert await captures.step("ai", "a") == DONE
 
 
+async def test_a_quick_capture_needs_no_second_step(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(capture_slots, "QUICK_S", 5.0)
+    captures = Captures()
+    captures.answer.set()
+    assert await captures.step("ai", "a") == DONE
+
+
 async def test_a_namespace_with_many_slow_captures_delays_no_capture_of_another():
     captures = Captures()
     for i in range(20):
@@ -60,6 +73,8 @@ async def test_a_namespace_with_many_slow_captures_delays_no_capture_of_another(
     assert captures.running == ["hostile/0", "hostile/1"]
     await captures.step("victim", "a")
     assert captures.running[-1] == "victim/a"
+    captures.answer.set()
+    await asyncio.sleep(0.01)
 
 
 async def test_a_capture_with_little_time_is_a_part_of_its_step():
@@ -70,14 +85,13 @@ async def test_a_capture_with_little_time_is_a_part_of_its_step():
     assert Key("ai", "short") not in captures.woken
 
 
-async def test_an_error_of_a_capture_is_raised_in_the_step_of_its_roll():
+async def test_an_error_of_a_capture_is_raised_in_the_step_of_its_roll(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(capture_slots, "QUICK_S", 5.0)
     captures = Captures()
 
     async def broken(_: float) -> Evidence:
         raise KeyError("a bug")
 
-    assert await captures.slots.capture(roll(), 10.0, broken) is None
-    await captures.has_woken.wait()
     with pytest.raises(KeyError):
         await captures.slots.capture(roll(), 10.0, broken)
 
@@ -86,10 +100,11 @@ async def test_what_no_step_reads_is_dropped(monkeypatch: pytest.MonkeyPatch):
     now = 100.0
     monkeypatch.setattr("memroll.controller.capture_slots._now", lambda: now)
     captures = Captures()
-    captures.answer.set()
     await captures.step("ai", "ended")
+    captures.answer.set()
     await captures.has_woken.wait()
     now += 200.0
+    captures.answer.clear()
     await captures.step("ai", "next")
     assert list(captures.slots._captures) == [Key("ai", "uid-ai-next")]
 
