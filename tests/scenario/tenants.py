@@ -1,7 +1,7 @@
 """Forty tenants and a hostile one in one operator process, in virtual time, with one processor core.
 
 The controllers, their work queues and capture slots are the real ones, connected as in `controller.manager`. Requests
-take virtual time and computing shares one core: a pass costs 0.15 s of it, as the target of docs/scale.md is.
+take virtual time and computing shares one core: a reconcile costs 0.15 s of it, as the target of docs/scale.md is.
 """
 
 from __future__ import annotations
@@ -70,14 +70,14 @@ class Measured:
     """Times of the victims, in seconds."""
 
     periods_s: list[float] = field(default_factory=list)
-    """Times between the ends of two passes of a policy."""
-    passes_s: list[float] = field(default_factory=list)
-    """Durations of passes."""
+    """Times between the ends of two reconciles of a policy."""
+    reconciles_s: list[float] = field(default_factory=list)
+    """Durations of reconciles."""
     changes_s: list[float] = field(default_factory=list)
-    """Times from a change of a policy to the end of the pass that reads it."""
+    """Times from a change of a policy to the end of the reconcile that reads it."""
     rolls_s: list[float] = field(default_factory=list)
     """Durations of rolls."""
-    hostile_passes: int = 0
+    hostile_reconciles: int = 0
     busy_ratio: float = 0.0
     """Busy time of the core."""
 
@@ -185,14 +185,14 @@ class Operator:
         self.rolls.enqueue(Key(namespace, name))
 
     def _measuring(self, policies: PolicyController) -> Any:
-        """Return the handler of the policies, with a measurement of each pass."""
+        """Return the handler of the policies, with a measurement of each reconcile."""
         loop = asyncio.get_running_loop()
 
         async def handler(key: Key) -> float | None:
             started = loop.time()
             wait_s = await policies.reconcile(key)
             if wait_s and key.namespace == HOSTILE:
-                self.measured.hostile_passes += 1
+                self.measured.hostile_reconciles += 1
             elif wait_s:
                 self._ends[key].append((started, loop.time()))
             return wait_s
@@ -208,9 +208,9 @@ class Operator:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for passes in self._ends.values():
-            self.measured.passes_s += [end - start for start, end in passes]
-            self.measured.periods_s += [b[1] - a[1] for a, b in pairwise(passes)]
+        for reconciles in self._ends.values():
+            self.measured.reconciles_s += [end - start for start, end in reconciles]
+            self.measured.periods_s += [b[1] - a[1] for a, b in pairwise(reconciles)]
         self.measured.busy_ratio = self.core.busy_s / seconds
         return self.measured
 
@@ -235,7 +235,7 @@ class Operator:
         self.measured.rolls_s.append(loop.time() - started)
 
     async def change_victims(self) -> None:
-        """Change a policy of another victim each 7 s, and measure how long it takes until a pass has read it."""
+        """Change a policy of another victim each 7 s, and measure how long it takes until a reconcile has read it."""
         loop = asyncio.get_running_loop()
         for i in range(10**6):
             await asyncio.sleep(7)

@@ -1,4 +1,4 @@
-"""A hostile tenant delays no other: passes, changes and rolls of forty tenants with it and without it.
+"""A hostile tenant delays no other: reconciles, changes and rolls of forty tenants with it and without it.
 
 It edits 50 policies 50 times a second, half of them with a connection that hangs, and has 10,000 PodRolls and one more
 each second, whose captures take a minute. What is measured is in virtual time, so it does not depend on the machine.
@@ -22,7 +22,7 @@ OBSERVED_S = 75.0
 MAX_RATIO = 1.1
 """Maximum ratio of the victims' times with the hostile tenant to those without it."""
 MAX_CHANGE_S = 3.0
-"""Maximum time from a change of a policy to the end of its pass."""
+"""Maximum time from a change of a policy to the end of its reconcile."""
 UNLIMITED = 10**9
 
 
@@ -45,13 +45,13 @@ def alone() -> Measured:
 
 
 def describe(measured: Measured) -> str:
-    times = {"period": measured.periods_s, "pass": measured.passes_s, "change": measured.changes_s}
+    times = {"period": measured.periods_s, "reconcile": measured.reconciles_s, "change": measured.changes_s}
     texts = [f"{k} {mean(v):.2f} s (max {max(v):.2f})" for k, v in (times | {"roll": measured.rolls_s}).items()]
-    return f"{', '.join(texts)}, {measured.hostile_passes} hostile passes, core {measured.busy_ratio:.0%}"
+    return f"{', '.join(texts)}, {measured.hostile_reconciles} hostile reconciles, core {measured.busy_ratio:.0%}"
 
 
 @pytest.mark.parametrize("max_manual_rolls", [20, UNLIMITED], ids=["bounded", "without bounds"])
-def test_a_hostile_tenant_delays_no_pass_change_or_roll_of_others(alone: Measured, max_manual_rolls: int) -> None:
+def test_a_hostile_tenant_delays_no_reconcile_change_or_roll_of_others(alone: Measured, max_manual_rolls: int) -> None:
     with_it = measure(max_manual_rolls, is_hostile=True)
     figures = f"alone: {describe(alone)}; with the hostile tenant: {describe(with_it)}"
     assert len(with_it.rolls_s) >= len(alone.rolls_s) - 2, figures
@@ -61,12 +61,12 @@ def test_a_hostile_tenant_delays_no_pass_change_or_roll_of_others(alone: Measure
 
 
 class Saturated:
-    """Queue of 500 policies in 100 namespaces that ask for four times of what the one core can do."""
+    """Queue of 500 policies in 100 namespaces that need four times of what the one core can do."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.core, self.passes = virtual_time.Processor(), dict.fromkeys((f"team-{i}" for i in range(100)), 0)
-        self.keys = [Key(namespace, str(i)) for namespace in self.passes for i in range(5)]
+        self.core, self.reconciles = virtual_time.Processor(), dict.fromkeys((f"team-{i}" for i in range(100)), 0)
+        self.keys = [Key(namespace, str(i)) for namespace in self.reconciles for i in range(5)]
         self.started: dict[Key, float] = {}
         pace = Pace(2.0, WakeLimits(POLICIES, loop.time), now=loop.time)
         self.queue = WorkQueue(self.reconcile, 4, pace)
@@ -75,7 +75,7 @@ class Saturated:
         self.started[key] = asyncio.get_running_loop().time()
         await self.core.use(0.25)
         if key.namespace != HOSTILE:
-            self.passes[key.namespace] += 1
+            self.reconciles[key.namespace] += 1
         return 30.0
 
     async def edit(self) -> None:
@@ -84,7 +84,7 @@ class Saturated:
             self.queue.enqueue(Key(HOSTILE, str(i % 4)))
 
     async def run(self, *, is_hostile: bool) -> tuple[int, float]:
-        """Return the passes of the others, and the longest time from a change to the start of its pass."""
+        """Return the reconciles of the others, and the longest time from a change to the start of its reconcile."""
         for key in self.keys:
             self.queue.enqueue(key)
         tasks = [asyncio.ensure_future(c) for c in (self.queue.run(), *([self.edit()] if is_hostile else []))]
@@ -101,7 +101,7 @@ class Saturated:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        return sum(self.passes.values()), longest_s
+        return sum(self.reconciles.values()), longest_s
 
 
 def test_in_a_saturated_process_changes_are_quick_and_no_namespace_is_starved() -> None:
@@ -109,8 +109,8 @@ def test_in_a_saturated_process_changes_are_quick_and_no_namespace_is_starved() 
         return await Saturated().run(is_hostile=is_hostile)
 
     alone, _ = virtual_time.run(run(is_hostile=False))
-    passes, longest_s = virtual_time.run(run(is_hostile=True))
-    assert passes * MAX_RATIO >= alone, f"{alone} passes alone, {passes} with the hostile tenant"
+    reconciles, longest_s = virtual_time.run(run(is_hostile=True))
+    assert reconciles * MAX_RATIO >= alone, f"{alone} reconciles alone, {reconciles} with the hostile tenant"
     assert longest_s <= MAX_CHANGE_S
 
 

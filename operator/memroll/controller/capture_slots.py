@@ -65,7 +65,7 @@ class CaptureSlots:
     async def capture(
         self, roll: PodRoll, available_s: float, capture: Callable[[float], Awaitable[Evidence]]
     ) -> Evidence | None:
-        """Return the evidence once; None while it is being captured beside the steps. Raise what the capture raised.
+        """Return the evidence once; None while it is being captured between the steps. Raise what the capture raised.
 
         `capture` is called with the seconds that it may take.
         """
@@ -104,7 +104,7 @@ class CaptureSlots:
         self._turns.finish(key)
         self._start()
         if not task.cancelled():
-            task.exception()  # marks it as retrieved: no step may read it any more
+            task.exception()  # marks it as retrieved: it may never be read
         found = self._captures.get(key)
         if found is not None and not found.is_awaited:
             self._wake(found.roll)

@@ -109,7 +109,7 @@ class GaugeReader(Protocol):
 
 
 class EvidenceCaptures(Protocol):
-    """Captures evidence in slots of its own, beside the steps of rolls."""
+    """Captures evidence in slots of its own, between the steps of rolls."""
 
     async def capture(
         self, roll: PodRoll, available_s: float, capture: Callable[[float], Awaitable[Evidence]]
@@ -136,4 +136,4 @@ class Clients:
     reports: ReportFetcher | None = None
     """Fetches the memory reports of pods; None: none is fetched."""
     captures: EvidenceCaptures | None = None
-    """Captures evidence beside the steps of rolls; None: a step waits for its capture."""
+    """Captures evidence between the steps of rolls; None: a step waits for its capture."""

@@ -79,7 +79,7 @@ async def test_the_time_in_the_queue_does_not_count(serving: Callable[..., Scrip
     assert [f.rows for f in found] == [()] * 4
 
 
-async def test_a_screening_of_many_pods_may_take_longer_than_the_timeout_of_a_query(
+async def test_a_prefilter_of_many_pods_may_take_longer_than_the_timeout_of_a_query(
     serving: Callable[..., ScriptedServer], client_of: Opens
 ) -> None:
     empty = json.dumps({"status": "success", "data": {"resultType": "vector", "result": []}})
