@@ -1,4 +1,4 @@
-"""Bounds of the administrator in whole reconciles: what exceeds them is refused with the reason, and the others go on."""
+"""Bounds of the administrator in whole reconciles: what exceeds them is refused with the reason, the others go on."""
 
 from __future__ import annotations
 

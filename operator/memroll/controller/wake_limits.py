@@ -31,8 +31,9 @@ FIRST = Rate(5, 10.0)
 """Rate of the wakes that are handled before keys that wait in turn. Chosen by hand: a person's change, or a few."""
 POLICIES = Rate(50, 2.0)
 """Rate of the wakes of policies that are due at once. Chosen by hand: as many as a namespace may have by default."""
-ROLLS = Rate(50, 0.5)
-"""Rate of the wakes of PodRolls that are due at once. Chosen by hand: more than a namespace has in progress."""
+ROLLS = Rate(200, 0.5)
+"""Rate of the wakes of PodRolls that are due at once. Chosen by hand: more than memroll keeps of a namespace, which are
+all new after a start of the process."""
 
 
 class Wake(NamedTuple):

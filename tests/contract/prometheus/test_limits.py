@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from memroll.clients.prometheus import client as client_module
 from memroll.clients.prometheus.session import Limits
+from memroll.errors import PrometheusUnavailableError
 from tests.contract.prometheus.default_reads import error_of, read
 from tests.contract.prometheus.scripted_server import EMPTY_OK, Exchange, ScriptedServer, matrix
 
@@ -115,6 +117,17 @@ async def test_a_read_that_nobody_waits_for_sends_no_further_query(
             await read(client)
     await asyncio.sleep(0.6)
     assert len(server.requests) == 1
+
+
+async def test_a_step_of_a_roll_waits_for_a_gauge_only_shortly(
+    serving: Callable[..., ScriptedServer], client_of: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_GAUGE_S", 1.0)
+    client = client_of(serving(Exchange.hang).url, timeoutSeconds=60.0)
+    started = time.monotonic()
+    with pytest.raises(PrometheusUnavailableError, match="within 1 s"):
+        await client.read_gauge("default", "ai", "chat-1", "connections", 0.0)
+    assert time.monotonic() - started < 4.0
 
 
 async def test_the_number_of_concurrent_reads_is_bounded(

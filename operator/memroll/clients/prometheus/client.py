@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MAX_GAUGE_S = 5.0
+"""Maximum timeout of a query of a gauge in seconds, chosen by hand: a step of a roll waits for it, and repeats it."""
 MAX_QUEUED_TIMEOUTS = 10
 """Maximum time that a read waits for a free thread, in timeouts of a query; chosen by hand."""
 GRACE_S = 0.5
@@ -145,7 +147,7 @@ class PrometheusClient:
             )
             return total if oldest is not None and oldest > since_s else None
 
-        return await self._run(connection, fetch)
+        return await self._run(connection, fetch, MAX_GAUGE_S)
 
     async def ping(self, connection: str) -> None:
         """Return if the connection can be queried; raise as `read` does."""
@@ -172,9 +174,11 @@ class PrometheusClient:
             self._pools[name] = _ConnectionPool(self._limits, partial(self._observe, name))
         return self._pools[name]
 
-    async def _run(self, name: str, fetch: Callable[[PrometheusSession, Timeout], T]) -> T:
+    async def _run(
+        self, name: str, fetch: Callable[[PrometheusSession, Timeout], T], max_timeout_s: float = float("inf")
+    ) -> T:
         connection, pool = self._current().get(name), self._pool(name)
-        timeout = Timeout(connection.timeout_seconds)
+        timeout = Timeout(min(connection.timeout_seconds, max_timeout_s))
 
         def run() -> T:
             try:
