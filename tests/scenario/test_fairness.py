@@ -1,7 +1,8 @@
 """A hostile tenant delays no other: reconciles, changes and rolls of forty tenants with it and without it.
 
-It edits 50 policies 50 times a second, half of them with a connection that hangs, and has 10,000 PodRolls and one more
-each second, whose captures take a minute. What is measured is in virtual time, so it does not depend on the machine.
+It edits 50 policies with fat annotations 50 times a second, half of them with a connection that hangs, and has 10,000
+PodRolls and one more each second, whose captures take a minute. The times are virtual: they do not depend on the
+machine.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from tests.scenario.tenants import HOSTILE, Measured, Operator
 OBSERVED_S = 75.0
 MAX_RATIO = 1.1
 """Maximum ratio of the victims' times with the hostile tenant to those without it."""
+MAX_RATIO_UNBOUNDED = 1.5
+"""The same where the administrator lets tenants roll as many pods by hand as they like."""
 MAX_CHANGE_S = 3.0
 """Maximum time from a change of a policy to the end of its reconcile."""
 UNLIMITED = 10**9
@@ -50,14 +53,19 @@ def describe(measured: Measured) -> str:
     return f"{', '.join(texts)}, {measured.hostile_reconciles} hostile reconciles, core {measured.busy_ratio:.0%}"
 
 
-@pytest.mark.parametrize("max_manual_rolls", [20, UNLIMITED], ids=["bounded", "without bounds"])
-def test_a_hostile_tenant_delays_no_reconcile_change_or_roll_of_others(alone: Measured, max_manual_rolls: int) -> None:
+@pytest.mark.parametrize(
+    ("max_manual_rolls", "max_ratio"),
+    [pytest.param(20, MAX_RATIO, id="bounded"), pytest.param(UNLIMITED, MAX_RATIO_UNBOUNDED, id="without bounds")],
+)
+def test_a_hostile_tenant_delays_no_reconcile_change_or_roll_of_others(
+    alone: Measured, max_manual_rolls: int, max_ratio: float
+) -> None:
     with_it = measure(max_manual_rolls, is_hostile=True)
     figures = f"alone: {describe(alone)}; with the hostile tenant: {describe(with_it)}"
     assert len(with_it.rolls_s) >= len(alone.rolls_s) - 2, figures
-    assert mean(with_it.periods_s) <= MAX_RATIO * mean(alone.periods_s), figures
-    assert mean(with_it.rolls_s) <= MAX_RATIO * mean(alone.rolls_s), figures
-    assert max(with_it.changes_s) <= MAX_CHANGE_S, figures
+    assert mean(with_it.periods_s) <= max_ratio * mean(alone.periods_s), figures
+    assert mean(with_it.rolls_s) <= max_ratio * mean(alone.rolls_s), figures
+    assert max(with_it.changes_s) <= max_ratio * MAX_CHANGE_S, figures
 
 
 class Saturated:

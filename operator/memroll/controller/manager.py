@@ -60,8 +60,8 @@ DRAIN_TIMEOUT_S = 5.0
 """Time limit in seconds for publishing the last Events at the end, chosen by hand."""
 MAX_CONCURRENT_ROLLS = 32
 """Maximum number of PodRolls reconciled concurrently; chosen by hand."""
-MAX_ROLLS_RATIO = 0.25
-"""Maximum ratio of them in one namespace; chosen by hand: 8 of 32 make dozens of steps in a second."""
+MAX_ROLLS_RATIO = 0.125
+"""Maximum ratio of them in one namespace; chosen by hand: 4 of 32 make dozens of steps in a second."""
 MIN_ROLL_REPEAT_S = 1.0
 """Minimum time in seconds between two steps of a PodRoll that is edited all the time; chosen by hand."""
 
