@@ -107,6 +107,20 @@ async def test_a_hanging_connection_delays_no_read_of_another(
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
+async def test_a_read_without_a_free_thread_ends_with_an_error_that_names_the_cause(
+    serving: Callable[..., ScriptedServer], client_of: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_QUEUED_TIMEOUTS", 1)
+    client = client_of(serving(matrix()).url, timeoutSeconds=1.0, limits=Limits(max_concurrent=1))
+    blocked = threading.Event()
+    client._pool("default").threads.submit(blocked.wait)
+    try:
+        error = await error_of(client)
+    finally:
+        blocked.set()
+    assert (error.reason, "no query was sent to" in error.message) == ("QueryTimeout", True)
+
+
 async def test_a_read_that_nobody_waits_for_sends_no_further_query(
     serving: Callable[..., ScriptedServer], client_of: Opens
 ) -> None:
