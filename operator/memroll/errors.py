@@ -1,7 +1,7 @@
 """Errors of memroll, grouped by what the caller does next.
 
     MemrollError
-    ├── TerminalError     a person must change something; a retry does not help
+    ├── TerminalError     a person must change something; a retry does not help. `BoundExceededError`: in a policy
     ├── RetryableError    retry after `retry_after_s`; `InternalError` stands for an unexpected exception
     └── NotFoundError, ProbeUnavailableError    expected; the caller continues without the result
 
@@ -26,6 +26,10 @@ class MemrollError(Exception):
 
 class TerminalError(MemrollError):
     """Error that stays until a person changes something, such as a spec, a permission or a file."""
+
+
+class BoundExceededError(TerminalError):
+    """Policy beyond a bound that the administrator set; the message has the field, its value and what is allowed."""
 
 
 class RetryableError(MemrollError):

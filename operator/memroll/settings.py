@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PREFIX = "MEMROLL_"
+DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s))+$"
 
 
 class Settings(BaseModel):
@@ -32,7 +33,7 @@ class Settings(BaseModel):
     http_port: int = Field(default=8080, ge=1, le=65535)
     lease_name: str = Field(default="memroll")
     lease_seconds: float = Field(default=15.0, ge=2.0)
-    max_policies_at_once: int = Field(default=4, ge=1, le=64)
+    max_policies_at_once: int = Field(default=4, ge=1, le=64, description="For each Prometheus connection.")
     max_rolls_per_hour: int = Field(default=30, ge=0, le=10_000, description="Rate limit of all policies together.")
     max_namespace_share: float = Field(
         default=0.5, gt=0, le=100, description="Maximum ratio of a namespace's watched pods to roll in an hour."
@@ -41,6 +42,13 @@ class Settings(BaseModel):
         default="50%",
         pattern="^(100|[1-9][0-9]?)%$",
         description="Part of `max_rolls_per_hour` that a namespace may use while a pod of another one is due.",
+    )
+    min_interval: str = Field(default="30s", pattern=DURATION_PATTERN, description="Minimum of `spec.interval`.")
+    max_window: str = Field(default="48h", pattern=DURATION_PATTERN, description="Maximum of `spec.growth.window`.")
+    pods_per_policy: int = Field(default=5000, ge=1, le=100_000)
+    policies_per_namespace: int = Field(default=50, ge=1, le=10_000)
+    manual_rolls_per_hour: int = Field(
+        default=20, ge=0, le=100_000, description="PodRolls by hand that may begin in a namespace within an hour."
     )
     log_format: str = Field(default="json", pattern="^(json|text)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

@@ -64,6 +64,7 @@ def test_pods_that_can_t_be_rolled_are_reported(cluster, namespace, service_imag
         objects.policy(namespace, "limitless"),
         objects.policy(namespace, "bare"),
         objects.policy(namespace, "elsewhere", prometheus="nowhere"),
+        objects.policy(namespace, "long", growth={"window": "72h"}),
     )
     accepted = wait_for(
         "TargetNotFound", lambda: (c := cluster.condition(namespace, "nobody", "Accepted"))[0] == "False" and c
@@ -75,6 +76,12 @@ def test_pods_that_can_t_be_rolled_are_reported(cluster, namespace, service_imag
     )
     assert unknown[1] == "ConnectionNotFound"
     assert "default" in unknown[2]
+
+    refused = wait_for(
+        "the bound of the administrator", lambda: (c := cluster.condition(namespace, "long", "Accepted"))[0] and c
+    )
+    assert refused[:2] == ("False", "WindowTooLong")
+    assert refused[2].startswith("spec.growth.window is 72h: the administrator allows 48h or less")
 
     no_limit = wait_for(
         "NoMemoryLimit", lambda: at_risk(cluster, namespace, "limitless").get("reason") == "NoMemoryLimit"

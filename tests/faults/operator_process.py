@@ -57,6 +57,8 @@ class OperatorProcess:
             "MEMROLL_HTTP_HOST": "127.0.0.1",
             "MEMROLL_HTTP_PORT": str(self.port),
             "MEMROLL_LOG_FORMAT": "json",
+            "MEMROLL_MIN_INTERVAL": "5s",
+            "MEMROLL_MANUAL_ROLLS_PER_HOUR": "10000",
             **{f"MEMROLL_{k}": v for k, v in self.settings.items()},
         }
         with self.log_file.open("ab") as log:

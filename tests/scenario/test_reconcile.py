@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from memroll.controller.requeue import MIN_REPEAT_S
 from memroll.controller.workqueue import Key
 from memroll.errors import ClusterUnavailableError, NotFoundError, PrometheusUnavailableError, TerminalError
 from memroll.logs import add_context
@@ -78,6 +79,14 @@ async def test_a_leak_without_sufficient_history_is_only_suspected():
     assert sim.cluster.rolls_json == {}
     assert sim.recorder.reasons("Pod") == ["LeakSuspected"]
     assert sim.condition("Ready")[2] == "watching 1 pod: 0 healthy, 1 suspected"
+
+
+async def test_many_suspected_pods_are_one_event_on_the_policy():
+    sim = Simulation(FakeCluster(40), FakePrometheus({f"id-leaky-{i}": line(0.2) for i in range(1, 41)}))
+    await sim.reconcile()
+    assert sim.recorder.reasons("Pod") == []
+    (event,) = [e for e in sim.recorder.events if e.reason.value == "LeakSuspected"]
+    assert (event.regarding.kind, event.message[:26]) == ("MemoryPolicy", "LeakSuspected of 40 pods: ")
 
 
 async def test_containers_that_do_not_grow_are_not_read():
@@ -513,7 +522,7 @@ async def test_a_podroll_that_is_not_created_for_a_temporary_error_is_created_so
         raise ClusterUnavailableError("Timeout", "the API server did not answer")
 
     sim.cluster.create_roll = fail
-    assert await sim.reconcile() == 15.0
+    assert 12 <= await sim.reconcile() <= 18
     assert sim.blocked_message == "its PodRoll can't be created: the API server did not answer"
     assert sim.condition("Ready")[0] == "True"
     sim.cluster.create_roll = create
@@ -607,5 +616,5 @@ async def test_a_policy_whose_spec_changed_during_its_reconcile_is_reconciled_ag
         return await write_status(plural, namespace, name, version, status)
 
     sim.cluster.write_status = after_an_edit
-    assert await sim.reconcile() == 0.2
+    assert await sim.reconcile() == MIN_REPEAT_S
     assert "conditions" not in sim.cluster.policies_json["leaky"].get("status", {})

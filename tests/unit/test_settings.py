@@ -31,6 +31,11 @@ def test_settings_are_read_from_the_environment():
         ("MAX_ROLLS_PER_HOUR", "-1"),
         ("MAX_NAMESPACE_SHARE", "0"),
         ("NAMESPACE_QUOTA", "half"),
+        ("MIN_INTERVAL", "soon"),
+        ("MAX_WINDOW", "2"),
+        ("PODS_PER_POLICY", "0"),
+        ("POLICIES_PER_NAMESPACE", "many"),
+        ("MANUAL_ROLLS_PER_HOUR", "-1"),
     ],
 )
 def test_an_invalid_value_is_rejected(name, value):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
 POLL_S = 0.5
+SHORT_TESTS = ("--set", "policyBounds.minInterval=5s,policyBounds.manualRollsPerHour=10000")
+"""Bounds of an installation whose policies have shorter intervals than those of a shared cluster, and whose PodRolls
+are created by tests."""
 FAST_LEAKS = ("--set", "rollRateLimit.maxRollsPerHour=1000,rollRateLimit.maxNamespaceShare=100")
 """Helm arguments that raise the rate limit: its default fits services that leak for hours, these leak for minutes."""
 COMMAND_S = 600.0
@@ -165,7 +168,7 @@ class DemoCluster:
             "--create-namespace", "--take-ownership", "--wait", "--timeout", "3m",
             "--set", f"image.repository={repository},image.tag={tag}",
             "--set", f"prometheus.connections.default.url={self.prometheus_url}",
-            "--set", f"watchNamespaces={{{','.join(watched)}}}", *more,
+            "--set", f"watchNamespaces={{{','.join(watched)}}}", *SHORT_TESTS, *more,
         )  # fmt: skip
         # Helm returns once a new pod is ready; until the old pod is gone, it may still be the leader.
         wait_for(f"the end of {release}'s earlier pods", lambda: len(self.template_hashes(release, namespace)) <= 1, 90)

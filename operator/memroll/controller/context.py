@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from memroll.api.decode import decode_valid
 from memroll.api.pod_roll import PodRoll
+from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
+from memroll.api.quantity import parse_duration
 from memroll.clients.kube.json_access import get_str
 from memroll.errors import MemrollError
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
@@ -80,6 +82,8 @@ class ControllerContext:
     """Reason why every roll is rolled back; empty during normal operation."""
     reports: ReportFetcher | None = None
     """Fetcher of the pods' own memory reports; None: no pod is contacted."""
+    bounds: PolicyBounds = UNBOUNDED
+    """Bounds of policies and of PodRolls by hand that the administrator set."""
 
     async def list_by_namespace(
         self, list_objects: Callable[[str], Awaitable[Iterable[dict[str, Any]]]]
@@ -103,6 +107,17 @@ def permissions_from(settings: Settings) -> Permissions:
         logs=settings.allow_logs,
         http=settings.allow_evidence_http,
         nodes=settings.allow_nodes,
+    )
+
+
+def bounds_from(settings: Settings) -> PolicyBounds:
+    """Return the bounds that the settings set."""
+    return PolicyBounds(
+        min_interval=parse_duration(settings.min_interval),
+        max_window=parse_duration(settings.max_window),
+        pods_per_policy=settings.pods_per_policy,
+        policies_per_namespace=settings.policies_per_namespace,
+        manual_rolls_per_hour=settings.manual_rolls_per_hour,
     )
 
 

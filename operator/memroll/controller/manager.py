@@ -12,7 +12,7 @@ import resource
 import signal
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,17 +24,25 @@ from memroll.clients.kube.event_recorder import EventRecorder
 from memroll.clients.kube.leader_election import LeaderElector
 from memroll.clients.probe import ProbeClient
 from memroll.clients.prometheus.client import PrometheusClient
-from memroll.controller import http_server, watch
-from memroll.controller.context import ControllerContext, permissions_from
+from memroll.clients.prometheus.session import Limits
+from memroll.controller import http_server, wake_limits, watch
+from memroll.controller.capture_slots import CaptureSlots
+from memroll.controller.connection_lanes import ConnectionLanes
+from memroll.controller.context import ControllerContext, bounds_from, permissions_from
+from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.policy_controller import PolicyController
+from memroll.controller.requeue import MIN_REPEAT_S
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
-from memroll.controller.workqueue import Key, WorkQueue
+from memroll.controller.wake_limits import WakeLimits
+from memroll.controller.workqueue import Key, Pace, WorkQueue
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
 from memroll.reporting.metrics import Metrics
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from memroll.clients.kube.api_client import KubeApi
     from memroll.clients.prometheus.credentials import ConnectionsFile
     from memroll.controller.supervisor import StartTask
@@ -52,6 +60,10 @@ DRAIN_TIMEOUT_S = 5.0
 """Time limit in seconds for publishing the last Events at the end, chosen by hand."""
 MAX_CONCURRENT_ROLLS = 32
 """Maximum number of PodRolls reconciled concurrently; chosen by hand."""
+MAX_ROLLS_RATIO = 0.125
+"""Maximum ratio of them in one namespace; chosen by hand: 4 of 32 make dozens of steps in a second."""
+MIN_ROLL_REPEAT_S = 1.0
+"""Minimum time in seconds between two steps of a PodRoll that is edited all the time; chosen by hand."""
 
 
 @dataclass(slots=True)
@@ -91,9 +103,12 @@ class Manager:
     @classmethod
     def build(cls, settings: Settings, connections: ConnectionsFile, api: KubeApi) -> Manager:
         metrics, elector = Metrics(), LeaderElector(api, settings)
+        lanes = ConnectionLanes(connections.has)
         recorder = EventRecorder(api, instance=settings.identity)
         prometheus = PrometheusClient(
-            connections, observe=lambda name, cost: metrics.observe_query(name, cost.response_bytes, cost.samples)
+            connections,
+            Limits(max_concurrent=settings.max_policies_at_once),
+            observe=lambda name, cost: metrics.observe_query(name, cost.response_bytes, cost.samples),
         )
         context = ControllerContext(
             kubernetes=KubeCluster(api),
@@ -106,12 +121,18 @@ class Manager:
             namespaces=settings.watch_namespaces,
             excluded=(*settings.excluded_namespaces, settings.namespace),
             reports=ProbeClient(),
+            bounds=bounds_from(settings),
         )
         rate_limit = RollRateLimit(
             settings.max_rolls_per_hour, settings.max_namespace_share, parse_percentage(settings.namespace_quota)
         )
-        policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit)
-        roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key))
+        policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit, lanes=lanes)
+        roll_controller = RollController(
+            context,
+            lambda key: manager.enqueue_policy(*key),
+            ManualRolls(settings.manual_rolls_per_hour),
+            CaptureSlots(lambda key: manager.enqueue_roll(*key)),
+        )
         manager = cls(
             settings=settings,
             metrics=metrics,
@@ -121,8 +142,8 @@ class Manager:
             prometheus=prometheus,
             policy_controller=policy_controller,
             roll_controller=roll_controller,
-            policy_queue=WorkQueue(policy_controller.reconcile, settings.max_policies_at_once),
-            roll_queue=WorkQueue(roll_controller.reconcile, MAX_CONCURRENT_ROLLS),
+            policy_queue=build_policy_queue(policy_controller, settings.max_policies_at_once),
+            roll_queue=build_roll_queue(roll_controller),
         )
         return manager
 
@@ -168,6 +189,22 @@ class Manager:
 
     def enqueue_roll(self, namespace: str, name: str) -> None:
         self.roll_queue.enqueue(Key(namespace, name))
+
+
+def build_policy_queue(
+    controller: PolicyController, concurrency: int, now: Callable[[], float] = time.monotonic
+) -> WorkQueue:
+    """Build the work queue of the policies, with `concurrency` slots for each Prometheus connection."""
+    pace = Pace(MIN_REPEAT_S, WakeLimits(wake_limits.POLICIES, now), now=now)
+    if controller.lanes is not None:
+        pace = replace(pace, lane_of=controller.lanes.lane_of)
+    return WorkQueue(controller.reconcile, concurrency, pace)
+
+
+def build_roll_queue(controller: RollController, now: Callable[[], float] = time.monotonic) -> WorkQueue:
+    """Build the work queue of the PodRolls."""
+    pace = Pace(MIN_ROLL_REPEAT_S, WakeLimits(wake_limits.ROLLS, now), MAX_ROLLS_RATIO, now=now)
+    return WorkQueue(controller.reconcile, MAX_CONCURRENT_ROLLS, pace)
 
 
 async def wait_for_signal() -> None:

@@ -17,13 +17,21 @@ from pydantic import ValidationError
 from memroll.api import POLICY_PLURAL, conditions
 from memroll.api.conditions import ConditionStatus, ConditionType, new_condition
 from memroll.api.decode import decode_valid, summarize
-from memroll.api.policy import MemoryPolicy, read_status
+from memroll.api.policy import DEFAULT_CONNECTION, MemoryPolicy, read_status
 from memroll.clients.kube.json_access import get_int, get_str
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
 from memroll.controller.due_namespaces import DueNamespaces
-from memroll.controller.requeue import AFTER_CONFLICT_S, MAX_RETRY_S, STANDBY_S, after_error, after_reconcile
+from memroll.controller.requeue import MAX_RETRY_S, MIN_REPEAT_S, STANDBY_S, after_error, after_reconcile
 from memroll.controller.workqueue import AFTER_BUG_S, Key
-from memroll.errors import ConflictError, InternalError, MemrollError, PrometheusUnavailableError, TerminalError
+from memroll.errors import (
+    BoundExceededError,
+    ConflictError,
+    InternalError,
+    MemrollError,
+    PrometheusUnavailableError,
+    RetryableError,
+    TerminalError,
+)
 from memroll.logs import log_context
 from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
@@ -39,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from memroll.controller.connection_lanes import ConnectionLanes
     from memroll.controller.context import ControllerContext
 
 logger = logging.getLogger(__name__)
@@ -56,6 +65,10 @@ class PolicyController:
     due_namespaces: DueNamespaces = field(default_factory=DueNamespaces)
     start_times: dict[Key, StartTimes] = field(default_factory=dict)
     """Start times of the pods of each policy."""
+    failures: dict[Key, int] = field(default_factory=dict)
+    """Consecutive reconciles of each policy that ended with a temporary error."""
+    lanes: ConnectionLanes | None = None
+    """Lanes of the work queue; None: it has one."""
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all policies, and the errors of namespaces that can't be listed."""
@@ -76,12 +89,18 @@ class PolicyController:
                     context.metrics.forget(*key)
                     self.due_namespaces.forget(key)
                     self.start_times.pop(key, None)
+                    self.failures.pop(key, None)
+                    if self.lanes is not None:
+                        self.lanes.forget(key)
                     return None
+                connection = get_str(raw, "spec", "prometheus") or DEFAULT_CONNECTION
+                if self.lanes is not None and self.lanes.move(key, connection):
+                    return 0.0
                 if key.namespace not in context.excluded:
                     context.metrics.begin_reconcile(*key, context.now())
                 return await self._reconcile(raw)
             except ConflictError:
-                return AFTER_CONFLICT_S
+                return MIN_REPEAT_S
             except MemrollError as error:
                 return after_error(error, "policy", key)
 
@@ -105,7 +124,11 @@ class PolicyController:
             return await self._record(Outcome(policy, now, error=bug), started_s)
 
     async def _reconcile_valid(self, policy: MemoryPolicy, now: datetime, started_s: float) -> float:
-        snapshot = await self._snapshot(policy, now)
+        try:
+            self.context.bounds.check_spec(policy.spec)
+            snapshot = await self._snapshot(policy, now)
+        except BoundExceededError as refused:
+            return await self._record(Outcome(policy, now, error=refused, misconfigurations=()), started_s)
         outcome = await policy_reconciler.reconcile(snapshot, self.context.kubernetes, self.context.prometheus)
         outcome = await compare_effects(outcome, self.context.kubernetes, self.context.prometheus)
         outcome = await measure_exits(outcome, self.context.prometheus)
@@ -116,7 +139,9 @@ class PolicyController:
         context = self.context
         same_namespace = await context.kubernetes.list_policies((policy.namespace,))
         # an invalid policy has its conditions written in its own reconcile
-        others = (p for p in decode_valid(same_namespace, MemoryPolicy.read) if p.uid != policy.uid)
+        others = [p for p in decode_valid(same_namespace, MemoryPolicy.read) if p.uid != policy.uid]
+        age = policy.created_at, policy.name
+        context.bounds.check_policies(sum(1 for p in others if (p.created_at, p.name) < age))
         return PolicySnapshot(
             policy=policy,
             others=tuple(others),
@@ -125,6 +150,7 @@ class PolicyController:
             permissions=context.permissions,
             leads=context.leads,
             rate_limit=self.rate_limit,
+            bounds=context.bounds,
             namespaces=context.namespaces,
             is_due_elsewhere=lambda: self.due_namespaces.is_due_elsewhere(policy.namespace, context.now()),
             planning_lock=self.planning_lock,
@@ -144,7 +170,16 @@ class PolicyController:
         status = build_status(outcome)
         if status != policy.status:
             await self._write_status(policy, status.to_dict())
-        return after_reconcile(outcome)
+        return after_reconcile(outcome, self._count_failures(outcome))
+
+    def _count_failures(self, outcome: Outcome) -> int:
+        """Return the number of consecutive reconciles of the policy that ended with a temporary error."""
+        key = Key(outcome.policy.namespace, outcome.policy.name)
+        if not isinstance(outcome.error, RetryableError):
+            self.failures.pop(key, None)
+            return 1
+        self.failures[key] = self.failures.get(key, 0) + 1
+        return self.failures[key]
 
     async def _write_status(self, policy: MemoryPolicy, status: dict[str, Any]) -> None:
         """Write a policy's status, again if somebody has changed its metadata meanwhile.

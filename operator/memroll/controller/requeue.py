@@ -9,7 +9,7 @@ import logging
 import random
 from typing import TYPE_CHECKING
 
-from memroll.errors import InternalError, RetryableError
+from memroll.errors import BoundExceededError, InternalError, RetryableError
 
 if TYPE_CHECKING:
     from memroll.controller.workqueue import Key
@@ -24,11 +24,21 @@ MAX_RETRY_S = 15.0
 """Maximum delay in seconds after an error, chosen by hand."""
 AFTER_CONFLICT_S = 0.2
 """Delay in seconds after a conflicting write, chosen by hand."""
+MIN_REPEAT_S = 2.0
+"""Minimum time in seconds between two reconciles of a policy that is edited all the time, chosen by hand. An edit makes
+the reconcile in progress end with a conflict."""
+REFUSED_S = 300.0
+"""Delay in seconds until a policy beyond a bound is reconciled again, chosen by hand: others may have been deleted."""
 NEW_POLICY_S = 600.0
 """Age in seconds up to which a policy without pods is reconciled soon again, chosen by hand: a policy is often applied
 shortly before its workload."""
 MISSING_PODS_S = 5.0
 """Delay in seconds until a new policy without pods is reconciled again, chosen by hand."""
+MAX_BACKOFF_S = 60.0
+"""Maximum delay in seconds of a policy after temporary errors one after the other, chosen by hand: it doubles from
+`MAX_RETRY_S` on."""
+BACKOFF_JITTER_RATIO = 0.2
+"""Maximum ratio of random jitter to the delay after a temporary error, chosen by hand."""
 JITTER_RATIO = 0.05
 """Maximum ratio of random jitter to the interval, chosen by hand: it spreads policies that were created together."""
 
@@ -39,20 +49,27 @@ def after_error(error: MemrollError, kind: str, key: Key) -> float:
     return min(error.retry_after_s, MAX_RETRY_S) if isinstance(error, RetryableError) else MAX_RETRY_S
 
 
-def after_reconcile(outcome: Outcome) -> float:
+def after_reconcile(outcome: Outcome, failures: int = 1) -> float:
     """Return the delay in seconds after a recorded reconcile: the interval with jitter.
 
     It is shorter after a temporary error, and for a new policy whose pods do not exist yet. After a bug it is that of
-    the work queue.
+    the work queue. `failures`: number of consecutive reconciles that ended with a temporary error, with this one.
     """
     policy, error = outcome.policy, outcome.retry_because
     interval_s = policy.spec.interval.total_seconds()
     if isinstance(error, InternalError):
         return error.retry_after_s
+    if isinstance(error, BoundExceededError):
+        interval_s = max(interval_s, REFUSED_S)
     if isinstance(error, RetryableError):
-        return min(interval_s, max(error.retry_after_s, MAX_RETRY_S))
+        backoff_s = min(MAX_RETRY_S * 2 ** min(failures - 1, 8), MAX_BACKOFF_S)
+        return min(interval_s, max(error.retry_after_s, _with_jitter(backoff_s, BACKOFF_JITTER_RATIO)))
     is_new = (outcome.now - policy.created_at).total_seconds() < NEW_POLICY_S
     has_pods = outcome.watched_pods or outcome.conflicting_pods
     if is_new and error is None and not policy.spec.suspend and not has_pods:
         return min(interval_s, MISSING_PODS_S)
-    return interval_s * (1 + random.uniform(-JITTER_RATIO, JITTER_RATIO))  # noqa: S311 - spread, not secrecy
+    return _with_jitter(interval_s, JITTER_RATIO)
+
+
+def _with_jitter(delay_s: float, ratio: float) -> float:
+    return delay_s * (1 + random.uniform(-ratio, ratio))  # noqa: S311 - spread, not secrecy

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ from memroll.api.decode import decode_or_none, summarize
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
+from memroll.controller.manual_rolls import TOO_MANY, ManualRolls
 from memroll.controller.requeue import AFTER_CONFLICT_S, STANDBY_S, after_error
 from memroll.controller.workqueue import Key
 from memroll.errors import ConflictError, MemrollError
@@ -33,6 +34,7 @@ from memroll.rolling.protocols import Clients
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from memroll.controller.capture_slots import CaptureSlots
     from memroll.controller.context import ControllerContext
     from memroll.reconcile.roll import StepResult
 
@@ -45,11 +47,16 @@ class RollController:
 
     context: ControllerContext
     enqueue_policy: Callable[[Key], None]
+    manual_rolls: ManualRolls = field(default_factory=ManualRolls)
+    captures: CaptureSlots | None = None
+    """Slots of evidence captures; None: a capture is a part of its step."""
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all PodRolls that have not ended, and the errors of namespaces that can't be listed."""
         listed = await self.context.list_by_namespace(self.context.kubernetes.list_rolls)
-        keys = [Key(r.namespace, r.name) for r in decode_rolls(listed.objects) if r.active]
+        rolls = list(decode_rolls(listed.objects))
+        self.manual_rolls.note(rolls, self.context.now())
+        keys = [Key(r.namespace, r.name) for r in rolls if r.active]
         return ListedKeys(keys, listed.errors)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -86,14 +93,19 @@ class RollController:
         if not roll.active:
             return None
         if roll.namespace in self.context.excluded:
-            await self._fail_excluded(roll)
+            await self._fail(roll, NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE)
             return None
         with log_context(policy=roll.spec.policy, pod=roll.spec.pod_name):
             return await self._step(roll)
 
     async def _step(self, roll: PodRoll) -> float | None:
         context, policy = self.context, await self._get_policy(roll)
-        clients = Clients(context.kubernetes, context.prometheus, context.reports)
+        if policy is None and roll.status.phase is None:
+            refusal = self.manual_rolls.refuse(roll, context.now())
+            if refusal:
+                await self._fail(roll, TOO_MANY, refusal)
+                return None
+        clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures)
         result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
         return self._report(result, policy)
 
@@ -127,11 +139,9 @@ class RollController:
                 self.enqueue_policy(Key(policy.namespace, policy.name))
         return result.wait_s
 
-    async def _fail_excluded(self, roll: PodRoll) -> None:
-        """End a roll that was requested in an excluded namespace."""
-        status = to_phase(
-            roll.status, Phase.FAILED, self.context.now(), NAMESPACE_EXCLUDED_MESSAGE, reason=NAMESPACE_EXCLUDED
-        )
+    async def _fail(self, roll: PodRoll, reason: str, message: str) -> None:
+        """End a roll that must not begin, such as one in an excluded namespace."""
+        status = to_phase(roll.status, Phase.FAILED, self.context.now(), message, reason=reason)
         await self.context.kubernetes.write_status(
             ROLL_PLURAL, roll.namespace, roll.name, roll.resource_version, status.to_dict()
         )

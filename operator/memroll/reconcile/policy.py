@@ -99,6 +99,8 @@ async def _select_pods(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -
     pods are left alone, and policies that are suspended one after the other must not take pods over from each other.
     """
     selected = await _list_pods(snapshot.policy, kubernetes)
+    field = "spec.selector" if snapshot.policy.spec.target_ref is None else "spec.targetRef"
+    snapshot.bounds.check_pods(sum(1 for p in selected if not p.has_ended), field)
     watched_by: dict[str, str] = {}
     for other in sorted(snapshot.others, key=_age_key):
         if _age_key(other) < _age_key(snapshot.policy):

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
@@ -30,6 +31,8 @@ class PolicySnapshot:
     leads: Callable[[], bool] = lambda: True
     """Return whether this process holds the Lease. Called again before each write."""
     rate_limit: RollRateLimit = DEFAULT_RATE_LIMIT
+    bounds: PolicyBounds = UNBOUNDED
+    """Bounds that the administrator set."""
     namespaces: tuple[str, ...] = ()
     """Namespaces whose rolls count for the rate limit; empty: all."""
     is_due_elsewhere: Callable[[], bool] = lambda: False

@@ -18,6 +18,7 @@ from memroll.detection.reasons import VerdictReason
 from memroll.errors import InternalError, PrometheusUnavailableError, TerminalError
 from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
+from memroll.reporting.event_groups import PodFinding, group_findings
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
 from memroll.reporting.limit_suggestions import new_suggestions
 from memroll.reporting.status import describe_missing_target
@@ -69,12 +70,12 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     for found in outcome.misconfigurations or ():
         text = f"{found.message[0].upper()}{found.message[1:]}"
         yield Event(policy, EventType.WARNING, EventReason.POLICY_MISCONFIGURED, text, found.reason.value)
-    for assessment in outcome.assessments:
-        yield from _assessment_events(policy, assessment)
+    # The most urgent pods first: one Event about many pods names the first ones.
+    urgent = sorted(outcome.assessments, key=lambda a: (not a.verdict.due, a.verdict.remaining_s))
+    yield from group_findings(policy, filter(None, (_assessment_finding(policy, a) for a in urgent)))
     yield from _suggestion_events(policy, outcome)
-    for blocked in outcome.plan.blocked:
-        if blocked.candidate.due and blocked.gate not in GATES_WITHOUT_EVENTS:
-            yield from _blocked_events(blocked)
+    blocked = (b for b in outcome.plan.blocked if b.candidate.due and b.gate not in GATES_WITHOUT_EVENTS)
+    yield from group_findings(policy, map(_blocked_finding, blocked))
     yield from _pace_events(policy, outcome)
     for roll in outcome.measured_rolls:
         yield from _effect_events(roll, outcome.policy)
@@ -118,29 +119,32 @@ def _error_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
         yield Event(policy, EventType.WARNING, EventReason.POLICY_INVALID, error.message, error.reason)
 
 
-def _assessment_events(policy: Regarding, assessment: Assessment) -> Iterator[Event]:
-    verdict = assessment.verdict
-    pod, container = _pod(assessment.pod), assessment.container
+def _assessment_finding(policy: Regarding, assessment: Assessment) -> PodFinding | None:
+    """Return the Events about a container, None if it needs none: on its pod, if the pod is at risk on the policy."""
+    verdict, container = assessment.verdict, assessment.container
+    pod, name, on_policy = _pod(assessment.pod), container.name, False
+    type_, subject = EventType.WARNING, container.name
     if verdict.is_at_risk:
         reason, verb = _risk(verdict)
-        text = f"Container {container.name} {verb}: {describe_growth(assessment)}"
-        yield Event(pod, EventType.WARNING, reason, text, container.name)
-        named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
-        subject = f"{pod.uid}/{container.name}"
-        yield Event(policy, EventType.WARNING, reason, named, subject)
+        text, on_policy = f"Container {name} {verb}: {describe_growth(assessment)}", True
     elif assessment.is_reported_only:
-        text = f"Container {container.name} runs out of memory outside of its processes: {assessment.message}; "
+        reason, on_policy = EventReason.OTHER_MEMORY_GROWS, True
+        text = f"Container {name} runs out of memory outside of its processes: {assessment.message}; "
         text += f"{OTHER_MEMORY_REMEDY}. With exhaustion.otherMemory: Roll its pod would be rolled"
-        yield Event(pod, EventType.WARNING, EventReason.OTHER_MEMORY_GROWS, text, container.name)
-        named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
-        subject = f"{pod.uid}/{container.name}"
-        yield Event(policy, EventType.WARNING, EventReason.OTHER_MEMORY_GROWS, named, subject)
     elif verdict.is_suspected:
-        text = f"Container {container.name} may leak: {assessment.message}"
-        yield Event(pod, EventType.NORMAL, EventReason.LEAK_SUSPECTED, text, container.name)
+        type_, reason = EventType.NORMAL, EventReason.LEAK_SUSPECTED
+        text = f"Container {name} may leak: {assessment.message}"
     elif verdict.is_inconclusive and verdict.reason in EVENTED_REASONS:
-        text = f"Container {container.name} can't be assessed: {assessment.message}"
-        yield Event(pod, EventType.WARNING, EventReason.INSUFFICIENT_DATA, text, f"{container.name}/{verdict.reason}")
+        reason, subject = EventReason.INSUFFICIENT_DATA, f"{name}/{verdict.reason}"
+        text = f"Container {name} can't be assessed: {assessment.message}"
+    else:
+        return None
+    named = f"Pod {pod.name}: {text[0].lower()}{text[1:]}"
+    events = [Event(pod, type_, reason, text, subject)]
+    if on_policy:
+        events.append(Event(policy, type_, reason, named, f"{pod.uid}/{name}"))
+    cause = verdict.reason.value if reason is EventReason.INSUFFICIENT_DATA else ""
+    return PodFinding(pod.name, named, tuple(events), cause)
 
 
 def _risk(verdict: ContainerVerdict) -> tuple[EventReason, str]:
@@ -152,14 +156,16 @@ def _risk(verdict: ContainerVerdict) -> tuple[EventReason, str]:
     return EventReason.MEMORY_EXHAUSTING, "runs out of memory"
 
 
-def _blocked_events(blocked: Blocked) -> Iterator[Event]:
+def _blocked_finding(blocked: Blocked) -> PodFinding:
+    """Return the Events about a pod that is due and blocked, on the pod and on its workload."""
     pod, gate, workload = blocked.candidate.pod, blocked.gate, blocked.candidate.workload
     text = f"Pod {pod.key.name} is due, but gate {gate} blocks its roll: {blocked.message}"
-    yield Event(_pod(pod), EventType.WARNING, EventReason.ROLL_BLOCKED, text, gate)
+    events = [Event(_pod(pod), EventType.WARNING, EventReason.ROLL_BLOCKED, text, gate)]
     if workload is not None:
         owner = workload.owner
         regarding = Regarding(owner.api_version, owner.kind, pod.key.namespace, owner.name, owner.uid)
-        yield Event(regarding, EventType.WARNING, EventReason.ROLL_BLOCKED, text, f"{pod.key.uid}/{gate}")
+        events.append(Event(regarding, EventType.WARNING, EventReason.ROLL_BLOCKED, text, f"{pod.key.uid}/{gate}"))
+    return PodFinding(pod.key.name, text, tuple(events), gate)
 
 
 def roll_step_events(before: PodRollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 MAX_MESSAGE_BYTES = 1024
 """Maximum length of a message in bytes, a limit of the API server."""
@@ -70,6 +70,37 @@ class EventReason(StrEnum):
     """The policy selects no pod."""
 
 
+class EventPriority(IntEnum):
+    """Order in which Events are written, and the reverse of that in which they are dropped."""
+
+    ROLL = 0
+    """About a roll: what was changed, and what a person must do."""
+    POLICY = 1
+    """About a policy."""
+    POD = 2
+    """About one of many pods."""
+
+
+REASONS_OF_ROLLS = frozenset(
+    {
+        EventReason.ROLL_ANNOUNCED,
+        EventReason.EVIDENCE_CAPTURED,
+        EventReason.REPLACEMENT_READY,
+        EventReason.DRAINING,
+        EventReason.DRAIN_METRIC_MISSING,
+        EventReason.EVICTION_BLOCKED,
+        EventReason.POD_ROLLED,
+        EventReason.ROLL_REVERTED,
+        EventReason.ROLL_FAILED,
+        EventReason.ROLL_ABORTED,
+        EventReason.ROLL_INEFFECTIVE,
+        EventReason.LEAK_PERSISTS,
+        EventReason.INTERNAL_ERROR,
+    }
+)
+"""Reasons of the Events about rolls, and of bugs."""
+
+
 class EventType(StrEnum):
     """Type of an Event, as Kubernetes defines it."""
 
@@ -103,3 +134,9 @@ class Event:
     def key(self) -> tuple[str, str, str]:
         """Identity of the Event for deduplication."""
         return (self.regarding.uid, self.reason.value, self.subject)
+
+    @property
+    def priority(self) -> EventPriority:
+        if self.reason in REASONS_OF_ROLLS:
+            return EventPriority.ROLL
+        return EventPriority.POD if self.regarding.kind == "Pod" else EventPriority.POLICY

@@ -26,7 +26,7 @@ from memroll.api.policy import (
     WorkloadAutoscaler,
 )
 from memroll.api.quantity import humanize_duration
-from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.errors import BoundExceededError, PrometheusUnavailableError, TerminalError
 from memroll.planning.gate_result import MAX_GATE_MESSAGE_CHARS
 from memroll.reporting.leak_ledger import update_ledger
 from memroll.reporting.limit_suggestions import find_suggestions, update_exits
@@ -171,7 +171,8 @@ def _describe_conflicts(outcome: Outcome, verb: str) -> str:
 
 def _accepted(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if isinstance(outcome.error, TerminalError):
-        return ConditionStatus.FALSE, "Invalid", outcome.error.message
+        reason = outcome.error.reason if isinstance(outcome.error, BoundExceededError) else "Invalid"
+        return ConditionStatus.FALSE, reason, outcome.error.message
     if outcome.conflicting_pods:
         return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "already watches")
     if outcome.error is None and not outcome.watched_pods and not outcome.policy.spec.suspend:

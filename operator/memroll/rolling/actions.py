@@ -65,9 +65,15 @@ class _CaptureEvidence(Action):
     async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
         available_s = capture_time_left_s(step.roll, step.pod, step.now)
         permissions = step.observation.permissions
-        request = CaptureRequest(step.roll, step.policy, step.pod, permissions, step.now, available_s)
-        evidence = await capture_evidence(request, clients.kubernetes, clients.prometheus, clients.reports)
-        return step.status.model_copy(update={"evidence": evidence})
+
+        async def capture(remaining_s: float) -> Evidence:
+            request = CaptureRequest(step.roll, step.policy, step.pod, permissions, step.now, remaining_s)
+            return await capture_evidence(request, clients.kubernetes, clients.prometheus, clients.reports)
+
+        if clients.captures is None:
+            return step.status.model_copy(update={"evidence": await capture(available_s)})
+        evidence = await clients.captures.capture(step.roll, available_s, capture)
+        return step.status if evidence is None else step.status.model_copy(update={"evidence": evidence})
 
     def after_refusal(self, step: StepInput, error: TerminalError) -> PodRollStatus:
         """Record why the evidence is missing: a record that the API server refuses must not stop the roll."""

@@ -14,10 +14,11 @@ from memroll.detection.assess import SampleReader
 from memroll.evidence.capture import LogReader, ReportFetcher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from memroll.api.pod_roll import Detachment
+    from memroll.api.evidence import Evidence
+    from memroll.api.pod_roll import Detachment, PodRoll
     from memroll.model.annotations import RecordedOwners
     from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import ObjectRef, Pod, Workload
@@ -107,6 +108,14 @@ class GaugeReader(Protocol):
     ) -> float | None: ...
 
 
+class EvidenceCaptures(Protocol):
+    """Captures evidence in slots of its own, between the steps of rolls."""
+
+    async def capture(
+        self, roll: PodRoll, available_s: float, capture: Callable[[float], Awaitable[Evidence]]
+    ) -> Evidence | None: ...
+
+
 class KubernetesClient(
     PodReader, PodWriter, WorkloadReader, NetworkReader, PlacementReader, NodeReader, AutoscalerReader, PodRollStore,
     LogReader, Protocol,
@@ -126,3 +135,5 @@ class Clients:
     prometheus: PrometheusReader
     reports: ReportFetcher | None = None
     """Fetches the memory reports of pods; None: none is fetched."""
+    captures: EvidenceCaptures | None = None
+    """Captures evidence between the steps of rolls; None: a step waits for its capture."""

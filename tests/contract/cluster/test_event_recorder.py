@@ -204,8 +204,32 @@ async def test_a_bug_does_not_stop_the_worker(server: FakeApi, recorder: EventRe
 
 async def test_a_full_queue_keeps_the_oldest_and_counts_what_it_drops(recorder: EventRecorder) -> None:
     recorder.publish([blocked_event(regarding=Regarding("v1", "Pod", "ai", f"p{i}", f"u{i}")) for i in range(1100)])
-    assert (recorder._queue.qsize(), recorder.dropped) == (1000, 100)
-    assert recorder._queue.get_nowait().regarding.name == "p0"
+    assert (len(recorder._queue), recorder.dropped) == (1000, 100)
+    assert (await recorder._queue.get()).regarding.name == "p0"
+
+
+def announced(i: int) -> Event:
+    """Return an Event on the policy of a roll, of one roll of many."""
+    policy = Regarding("memroll.dev/v1alpha1", "MemoryPolicy", "victim", "chat", "p")
+    return Event(policy, EventType.NORMAL, EventReason.ROLL_ANNOUNCED, "rolling", f"roll-{i}")
+
+
+async def test_no_event_of_a_roll_is_dropped_for_a_flood_of_others(server: FakeApi, recorder: EventRecorder) -> None:
+    flood = [blocked_event(regarding=Regarding("v1", "Pod", "ai", f"p{i}", f"u{i}")) for i in range(5000)]
+    recorder.publish([*flood[:4000], *(announced(i) for i in range(40)), *flood[4000:]])
+    assert recorder.dropped == 4040
+    await recorder.drain(30)
+    written = [e["involvedObject"]["kind"] for e in stored(server)]
+    assert written.count("MemoryPolicy") == 40, "also more of one object than the rate limit allows others"
+    assert set(written[:40]) == {"MemoryPolicy"}, "they are written first"
+
+
+async def test_a_dropped_event_is_queued_again_when_it_repeats(recorder: EventRecorder) -> None:
+    events = [blocked_event(regarding=Regarding("v1", "Pod", "ai", f"p{i}", f"u{i}")) for i in range(1001)]
+    recorder.publish(events)
+    assert (await recorder._queue.get()).regarding.name == "p0"
+    recorder.publish(events[-1:])
+    assert len(recorder._queue) == 1000
 
 
 async def test_draining_ends_at_its_timeout(server: FakeApi, recorder: EventRecorder) -> None:

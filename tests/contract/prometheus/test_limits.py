@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from memroll.clients.prometheus import client as client_module
 from memroll.clients.prometheus.session import Limits
+from memroll.errors import PrometheusUnavailableError
 from tests.contract.prometheus.default_reads import error_of, read
 from tests.contract.prometheus.scripted_server import EMPTY_OK, Exchange, ScriptedServer, matrix
 
@@ -70,15 +72,76 @@ async def test_a_slow_server_is_bounded_by_the_timeout(
     assert (await read(client)).rows == (), "the threads are free again"
 
 
-async def test_queued_reads_are_bounded_by_the_timeout(
-    serving: Callable[..., ScriptedServer], client_of: Opens
-) -> None:
-    server = serving(Exchange.hang)
+async def test_the_time_in_the_queue_does_not_count(serving: Callable[..., ScriptedServer], client_of: Opens) -> None:
+    server = serving(lambda exchange: (time.sleep(0.15), exchange.send(200, json.dumps(EMPTY_OK))))
     client = client_of(server.url, timeoutSeconds=1.0, limits=Limits(max_concurrent=1))
     started = time.monotonic()
-    found = await asyncio.gather(*(read(client) for _ in range(4)), return_exceptions=True)
-    assert [getattr(f, "reason", f) for f in found] == ["QueryTimeout"] * 4
-    assert time.monotonic() - started < 3.0
+    found = await asyncio.gather(*(read(client) for _ in range(4)))
+    assert time.monotonic() - started > 2 * 1.0, "all of them together take longer than the timeout of one query"
+    assert [f.rows for f in found] == [()] * 4
+
+
+async def test_a_prefilter_of_many_pods_may_take_longer_than_the_timeout_of_a_query(
+    serving: Callable[..., ScriptedServer], client_of: Opens
+) -> None:
+    empty = json.dumps({"status": "success", "data": {"resultType": "vector", "result": []}})
+    server = serving(lambda exchange: (time.sleep(0.08), exchange.send(200, empty)))
+    client = client_of(server.url, timeoutSeconds=1.0)
+    started = time.monotonic()
+    pods = [f"chat-{i}" for i in range(2000)]
+    assert (await client.prefilter("default", "ai", pods, (60.0, 600.0, 3600.0, 7200.0), 1e9)).rows == ()
+    assert (len(server.requests) >= 20, time.monotonic() - started > 1.5) == (True, True)
+
+
+async def test_a_hanging_connection_delays_no_read_of_another(
+    serving: Callable[..., ScriptedServer], client_of: Opens
+) -> None:
+    hanging, answering = (client_of(serving(s).url, timeoutSeconds=5.0) for s in (Exchange.hang, matrix()))
+    waiting = [asyncio.ensure_future(read(hanging)) for _ in range(8)]
+    await asyncio.sleep(0.2)
+    started = time.monotonic()
+    assert (await read(answering)).rows == ()
+    assert time.monotonic() - started < 2.0
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_read_without_a_free_thread_ends_with_an_error_that_names_the_cause(
+    serving: Callable[..., ScriptedServer], client_of: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_QUEUED_TIMEOUTS", 1)
+    client = client_of(serving(matrix()).url, timeoutSeconds=1.0, limits=Limits(max_concurrent=1))
+    blocked = threading.Event()
+    client._pool("default").threads.submit(blocked.wait)
+    try:
+        error = await error_of(client)
+    finally:
+        blocked.set()
+    assert (error.reason, "no query was sent to" in error.message) == ("QueryTimeout", True)
+
+
+async def test_a_read_that_nobody_waits_for_sends_no_further_query(
+    serving: Callable[..., ScriptedServer], client_of: Opens
+) -> None:
+    server = serving(lambda exchange: (time.sleep(0.3), exchange.send(200, json.dumps(EMPTY_OK))))
+    client = client_of(server.url, timeoutSeconds=5.0)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await read(client)
+    await asyncio.sleep(0.6)
+    assert len(server.requests) == 1
+
+
+async def test_a_step_of_a_roll_waits_for_a_gauge_only_shortly(
+    serving: Callable[..., ScriptedServer], client_of: Opens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "MAX_GAUGE_S", 1.0)
+    client = client_of(serving(Exchange.hang).url, timeoutSeconds=60.0)
+    started = time.monotonic()
+    with pytest.raises(PrometheusUnavailableError, match="within 1 s"):
+        await client.read_gauge("default", "ai", "chat-1", "connections", 0.0)
+    assert time.monotonic() - started < 4.0
 
 
 async def test_the_number_of_concurrent_reads_is_bounded(

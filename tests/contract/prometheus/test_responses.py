@@ -223,10 +223,10 @@ async def test_a_transient_error_is_retried_once(
     assert len(server.requests) == 5
 
 
-async def test_a_permanent_503_is_retried_once(serving: Callable[..., ScriptedServer], client_of: Opens) -> None:
+async def test_a_permanent_503_is_retried_twice(serving: Callable[..., ScriptedServer], client_of: Opens) -> None:
     server = serving(responding(503, "starting"))
     assert (await error_of(client_of(server.url))).reason == "Unreachable"
-    assert len(server.requests) == 2
+    assert len(server.requests) == 3
 
 
 async def test_a_closed_connection_is_retried_once(serving: Callable[..., ScriptedServer], client_of: Opens) -> None:

@@ -70,6 +70,7 @@ def test_contradicting_values_are_refused_with_the_remedy(helm: Helm, sets: list
         "leaderElection.leaseSeconds=1", "restart.enable=true", "preDeleteHook.timeoutSeconds=5m",
         "maxPoliciesAtOnce=0", "http.port=80", "prometheus.connections.default.method=PUT",
         "rollRateLimit.maxRollsPerHour=many", "rollRateLimit.maxNamespaceShare=0",
+        "policyBounds.minInterval=30", "policyBounds.podsPerPolicy=0", "policyBounds.maxPods=1",
         "rollRateLimit.namespaceQuota=0%", "rollRateLimit.namespaceQuota=0.5",
     ],
 )  # fmt: skip

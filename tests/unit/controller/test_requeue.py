@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memroll.controller.requeue import after_reconcile
-from memroll.errors import PrometheusUnavailableError, TerminalError
+from memroll.errors import BoundExceededError, PrometheusUnavailableError, TerminalError
 from memroll.reporting.outcome import Outcome
 from tests.builders import at, policy
 
@@ -26,9 +26,22 @@ def delay(made=MADE, *, age_s: float = 10, **found) -> float:
         pytest.param({"age_s": 601}, 285, 315, id="an older one"),
         pytest.param({"made": SUSPENDED}, 285, 315, id="a new policy that is suspended"),
         pytest.param({"made": policy(interval="5s"), "age_s": 5}, 4.7, 5.3, id="a shorter interval"),
-        pytest.param({"error": PrometheusUnavailableError("Timeout", "x")}, 15, 15, id="a temporary error"),
+        pytest.param({"error": PrometheusUnavailableError("Timeout", "x")}, 12, 18, id="a temporary error"),
         pytest.param({"error": TerminalError("Invalid", "x")}, 285, 315, id="an error that stays"),
+        pytest.param(
+            {"made": policy(interval="5s"), "error": BoundExceededError("IntervalTooShort", "x")},
+            285,
+            315,
+            id="a policy beyond a bound, whatever its interval",
+        ),
     ],
 )
 def test_the_next_reconcile_is_sooner_after_an_error_and_while_a_new_policy_has_no_pods(found, shortest, longest):
     assert shortest <= delay(**found) <= longest
+
+
+@pytest.mark.parametrize(("failures", "shortest", "longest"), [(2, 24, 36), (3, 48, 72), (1000, 48, 72)])
+def test_the_delay_after_temporary_errors_grows_up_to_a_minute(failures, shortest, longest):
+    outcome = Outcome(MADE, at(0), error=PrometheusUnavailableError("Timeout", "x"))
+    delays = {after_reconcile(outcome, failures) for _ in range(20)}
+    assert shortest <= min(delays) < max(delays) <= longest

@@ -5,7 +5,8 @@ import logging
 
 import pytest
 
-from memroll.controller.workqueue import Key, WorkQueue
+from memroll.controller.wake_limits import POLICIES, WakeLimits
+from memroll.controller.workqueue import Key, Pace, WorkQueue
 
 A, B = Key("demo", "a"), Key("demo", "b")
 
@@ -82,7 +83,7 @@ async def test_the_concurrency_is_bounded(start):
     handler.may_finish.clear()
     queue = start(WorkQueue(handler, concurrency=2))
     for i in range(20):
-        queue.enqueue(Key("demo", str(i)))
+        queue.enqueue(Key(f"team-{i % 2}", str(i)))
     await until(lambda: len(handler.running) == 2)
     handler.may_finish.set()
     await until(lambda: len(handler.calls) == 20 and not handler.running)
@@ -150,3 +151,79 @@ async def test_a_key_enqueued_during_a_cancellation_does_not_swallow_it(turns):
     await asyncio.wait({running}, timeout=1)
     assert running.done()
     assert running.cancelled()
+
+
+class Clock:
+    """Time that a test sets; the queue does not run by itself."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def settle():
+    for _ in range(8):
+        await asyncio.sleep(0)
+
+
+async def test_a_key_that_is_woken_all_the_time_is_handled_once_in_each_minimum_period(start):
+    handler, clock = Handler(), Clock()
+    queue = start(WorkQueue(handler, 4, Pace(min_repeat_s=2.0, wakes=WakeLimits(POLICIES, clock), now=clock)))
+    for _ in range(500):  # 50 times a second, for 10 s
+        clock.now += 0.02
+        queue.enqueue(A)
+        await settle()
+    assert len(handler.calls) in (5, 6)
+
+
+async def test_many_woken_keys_of_a_namespace_are_due_at_a_bounded_rate(start):
+    handler, clock = Handler(), Clock()
+    queue = start(WorkQueue(handler, 4, Pace(wakes=WakeLimits(POLICIES, clock), now=clock)))
+    for i in range(100):
+        queue.enqueue(Key("demo", str(i)))
+    await until(lambda: len(handler.calls) == 50)
+    await settle()
+    assert len(handler.calls) == 50
+    clock.now += 20
+    queue.enqueue(Key("other", "x"))
+    await until(lambda: len(handler.calls) == 61)
+
+
+async def test_a_change_is_handled_before_new_keys_that_wait_in_turn(start):
+    handler, clock = Handler(), Clock()
+    queue = start(WorkQueue(handler, 1, Pace(wakes=WakeLimits(POLICIES, clock), now=clock)))
+    queue.enqueue(A)
+    await until(lambda: handler.calls == [A] and not handler.running)
+    handler.may_finish.clear()
+    for i in range(40):
+        queue.enqueue(Key(f"team-{i}", "x"))
+    await until(lambda: handler.running)
+    queue.enqueue(A)
+    handler.may_finish.set()
+    await until(lambda: len(handler.calls) == 42)
+    assert handler.calls[2] == A
+
+
+async def test_each_lane_has_slots_of_its_own(start):
+    handler = Handler()
+    handler.may_finish.clear()
+    queue = start(WorkQueue(handler, 2, Pace(lane_of=lambda key: "hangs" if key.name < "5" else "answers")))
+    for i in range(10):
+        queue.enqueue(Key(f"team-{i % 2}", str(i)))
+    await until(lambda: len(handler.running) == 4)
+    assert sorted(key.name for key in handler.running) == ["0", "1", "5", "6"]
+    handler.may_finish.set()
+
+
+async def test_a_key_that_is_removed_while_it_is_woken_leaves_nothing_behind(start):
+    handler = Handler(wait_s=None)
+    handler.may_finish.clear()
+    queue = start(WorkQueue(handler, 2))
+    queue.enqueue(A)
+    await until(lambda: handler.running)
+    queue.enqueue(A)
+    handler.may_finish.set()
+    await until(lambda: len(handler.calls) == 2 and A not in queue)
+    assert not queue._heap

@@ -91,6 +91,16 @@ app.kubernetes.io/component: {{ index . 1 }}
   value: {{ .Values.rollRateLimit.maxNamespaceShare | quote }}
 - name: MEMROLL_NAMESPACE_QUOTA
   value: {{ .Values.rollRateLimit.namespaceQuota | quote }}
+- name: MEMROLL_MIN_INTERVAL
+  value: {{ .Values.policyBounds.minInterval | quote }}
+- name: MEMROLL_MAX_WINDOW
+  value: {{ .Values.policyBounds.maxWindow | quote }}
+- name: MEMROLL_PODS_PER_POLICY
+  value: {{ .Values.policyBounds.podsPerPolicy | int | quote }}
+- name: MEMROLL_POLICIES_PER_NAMESPACE
+  value: {{ .Values.policyBounds.policiesPerNamespace | int | quote }}
+- name: MEMROLL_MANUAL_ROLLS_PER_HOUR
+  value: {{ .Values.policyBounds.manualRollsPerHour | int | quote }}
 - name: MEMROLL_LEASE_NAME
   value: {{ include "memroll.fullname" . }}
 - name: MEMROLL_LEASE_SECONDS

@@ -2,7 +2,7 @@
 
 Repeats increment `count` instead of creating new Events, and publishing never blocks: `publish` only queues, one worker
 writes. Repeats within a minute are counted and written with the next one; a token bucket limits the Events of each
-object; a full queue drops new events.
+object, but not those of rolls; a full queue drops the least important events.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from memroll import clock
 from memroll.api.base import rfc3339
 from memroll.clients.kube.api_client import MERGE_PATCH, build_path
+from memroll.clients.kube.event_queue import EventQueue
 from memroll.clients.kube.json_access import get_int
 from memroll.clients.kube.pods import CORE
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.errors import ConflictError, NotFoundError, RetryableError
-from memroll.reporting.events import MAX_MESSAGE_BYTES
+from memroll.reporting.events import MAX_MESSAGE_BYTES, EventPriority
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     Key = tuple[str, str, str]
 
 MAX_QUEUED = 1000
-"""Maximum number of queued Events; further ones are dropped. Chosen by hand."""
+"""Maximum number of queued Events; the least important ones beyond it are dropped. Chosen by hand."""
 MAX_REMEMBERED = 4096
 """Maximum number of cached Events, and of objects with a rate limit. Chosen by hand."""
 MIN_REPEAT_S = 60.0
@@ -83,7 +84,7 @@ class EventRecorder:
         self._now = now
         self._monotonic = monotonic
         self._pause_s = pause_s
-        self._queue: asyncio.Queue[Event] = asyncio.Queue(MAX_QUEUED)
+        self._queue = EventQueue(MAX_QUEUED)
         self._states: OrderedDict[Key, _EventState] = OrderedDict()
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
@@ -94,14 +95,14 @@ class EventRecorder:
             state.unwritten += 1
             if state.pending or self._monotonic() - state.queued_at < MIN_REPEAT_S:
                 continue
-            if not self._take_token(event.regarding.uid):
+            if event.priority is not EventPriority.ROLL and not self._take_token(event.regarding.uid):
                 continue
-            try:
-                self._queue.put_nowait(event)
-            except asyncio.QueueFull:
+            state.pending, state.queued_at = True, self._monotonic()
+            dropped = self._queue.put(event)
+            if dropped is not None:
                 self.dropped += 1
-            else:
-                state.pending, state.queued_at = True, self._monotonic()
+                lost = _get_or_create(self._states, dropped.key, _EventState)
+                lost.pending, lost.queued_at = False, NEVER
 
     async def run(self) -> None:
         """Write queued events until cancelled."""
@@ -112,11 +113,11 @@ class EventRecorder:
         """Write all queued events, for at most `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
-                while not self._queue.empty():
-                    await self._write_safely(self._queue.get_nowait())
+                while len(self._queue):
+                    await self._write_safely(await self._queue.get())
                 await self._queue.join()
         except TimeoutError:
-            _log.warning("events not written before the timeout: %d", self._queue.qsize())
+            _log.warning("events not written before the timeout: %d", len(self._queue))
 
     async def _write_safely(self, event: Event) -> None:
         """Write one event, with retries; log a failure instead of raising it."""
@@ -127,7 +128,7 @@ class EventRecorder:
             _get_or_create(self._states, event.key, _EventState).queued_at = NEVER
             _log.warning("can't write event %s on %s: %s", event.reason.value, event.regarding.name, error)
         finally:
-            self._queue.task_done()
+            self._queue.finish()
             _get_or_create(self._states, event.key, _EventState).pending = False
 
     async def _write_with_retries(self, event: Event) -> None:

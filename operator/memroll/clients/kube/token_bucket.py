@@ -18,10 +18,19 @@ class TokenBucket:
 
     def take(self) -> bool:
         """Take a token; return False if there is none."""
-        now = self._monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) / self._refill_s)
-        self._updated_at = now
+        self._refill()
         if self._tokens < 1:
             return False
         self._tokens -= 1
         return True
+
+    def reserve(self) -> float:
+        """Take a token, if necessary one of the future; return the seconds until it is there."""
+        self._refill()
+        self._tokens -= 1
+        return max(0.0, -self._tokens * self._refill_s)
+
+    def _refill(self) -> None:
+        now = self._monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._updated_at) / self._refill_s)
+        self._updated_at = now

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import replace
@@ -40,6 +41,10 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+MAX_GAUGE_S = 5.0
+"""Maximum timeout of a query of a gauge in seconds, chosen by hand: a step of a roll waits for it, and repeats it."""
+MAX_QUEUED_TIMEOUTS = 10
+"""Maximum time that a read waits for a free thread, in timeouts of a query; chosen by hand."""
 GRACE_S = 0.5
 """Time that a caller waits longer than its thread, in seconds: the thread's error names the cause."""
 
@@ -142,7 +147,7 @@ class PrometheusClient:
             )
             return total if oldest is not None and oldest > since_s else None
 
-        return await self._run(connection, fetch)
+        return await self._run(connection, fetch, MAX_GAUGE_S)
 
     async def ping(self, connection: str) -> None:
         """Return if the connection can be queried; raise as `read` does."""
@@ -169,9 +174,11 @@ class PrometheusClient:
             self._pools[name] = _ConnectionPool(self._limits, partial(self._observe, name))
         return self._pools[name]
 
-    async def _run(self, name: str, fetch: Callable[[PrometheusSession, Timeout], T]) -> T:
+    async def _run(
+        self, name: str, fetch: Callable[[PrometheusSession, Timeout], T], max_timeout_s: float = float("inf")
+    ) -> T:
         connection, pool = self._current().get(name), self._pool(name)
-        timeout = Timeout(connection.timeout_seconds)
+        timeout = Timeout(min(connection.timeout_seconds, max_timeout_s))
 
         def run() -> T:
             try:
@@ -179,11 +186,28 @@ class PrometheusClient:
             except BadResponseError as error:
                 raise PrometheusUnavailableError(error.reason, f"{connection.host} {error.text}") from error
 
+        reading = asyncio.get_running_loop().run_in_executor(pool.threads, copy_context().run, run)
         try:
-            async with asyncio.timeout(timeout.remaining_s + GRACE_S):
-                return await asyncio.get_running_loop().run_in_executor(pool.threads, copy_context().run, run)
-        except TimeoutError:  # no free thread, or an operation without a socket timeout, such as DNS
-            raise errors.timeout_error(connection.host, timeout.timeout_s) from None
+            return await _wait_for(reading, timeout, connection.host)
+        finally:
+            timeout.abandon()
+            reading.cancel()
+
+
+async def _wait_for(reading: asyncio.Future[T], limit: Timeout, host: str) -> T:
+    """Return the result of a read. Raise when a query, or the wait for a free thread, takes too long.
+
+    A query that ends later than its timeout is an operation without a socket timeout, such as DNS.
+    """
+    queued_until = time.monotonic() + MAX_QUEUED_TIMEOUTS * limit.timeout_s
+    while True:
+        done, _ = await asyncio.wait({reading}, timeout=limit.remaining_s + GRACE_S)
+        if done:
+            return reading.result()
+        if limit.is_expired():
+            raise errors.timeout_error(host, limit.timeout_s)
+        if not limit.has_started and time.monotonic() > queued_until:
+            raise errors.queue_error(host, MAX_QUEUED_TIMEOUTS * limit.timeout_s)
 
 
 class _ConnectionPool:

@@ -155,7 +155,7 @@ class Connection(Section):
     match_labels: dict[LabelName, LabelValue] = Field(default={}, max_length=16)
     """Labels that every queried series must have, such as the cluster's name in a store of several clusters."""
     timeout_seconds: float = Field(default=20.0, ge=1.0, le=300.0, allow_inf_nan=False)
-    """Timeout of one read, in seconds, over all of its queries."""
+    """Timeout of one query, in seconds, from the time at which it is sent, with its retries."""
 
     @model_validator(mode="after")
     def _check_connection(self) -> Self:

@@ -52,6 +52,13 @@ class ConnectionsFile:
             self._version = version
         return self._connections
 
+    def has(self, name: str) -> bool:
+        """Return whether the file has a connection of this name; False if it can't be read."""
+        try:
+            return name in self().connections
+        except TerminalError:
+            return False
+
 
 @dataclass(frozen=True, slots=True)
 class Credentials:

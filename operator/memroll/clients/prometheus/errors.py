@@ -99,11 +99,16 @@ _BY_METHOD = {
 
 
 class TransientError(PrometheusUnavailableError):
-    """Error after which the session tries once more."""
+    """Error after which the session tries again, a few times."""
 
 
 def timeout_error(host: str, timeout_s: float) -> PrometheusUnavailableError:
     text = f"{host} sent no complete response within {timeout_s:g} s: raise timeoutSeconds or shorten the window"
+    return PrometheusUnavailableError(QueryErrorReason.QUERY_TIMEOUT, text)
+
+
+def queue_error(host: str, queued_s: float) -> PrometheusUnavailableError:
+    text = f"no query was sent to {host} for {queued_s:g} s: earlier ones are not answered, is it overloaded?"
     return PrometheusUnavailableError(QueryErrorReason.QUERY_TIMEOUT, text)
 
 

@@ -42,8 +42,8 @@ CHUNK_BYTES = 256 * 1024
 """Size of the parts in which a body is read, in bytes; chosen by hand."""
 MAX_ERROR_BYTES = 16 * 1024
 """Maximum size of the body of an error response, in bytes; chosen by hand."""
-RETRY_PAUSE_S = (0.1, 0.5)
-"""Range of the random pause between a transient error and the second try, in seconds; chosen by hand."""
+RETRY_PAUSES_S = (0.5, 2.0)
+"""Maximum random pauses between a transient error and the next try, in seconds; chosen by hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class Limits:
 
     max_body_bytes: int = 64 * 1024 * 1024
     """Maximum size of one response, in bytes."""
-    max_concurrent: int = 2
-    """Maximum number of reads that run at the same time."""
+    max_concurrent: int = 4
+    """Maximum number of reads that run at the same time; in the operator that of policies, `maxPoliciesAtOnce`."""
 
 
 class PrometheusSession:
@@ -106,21 +106,26 @@ class PrometheusSession:
         return QueryScope(namespace, self.match_labels)
 
     def query(self, query: str, at_s: float | None, timeout: Timeout) -> str:
-        """Return the text of the response; raise PrometheusUnavailableError for every failure."""
-        try:
-            return self._query_once(query, at_s, timeout)
-        except errors.TransientError:
-            pause_s = random.uniform(*RETRY_PAUSE_S)  # noqa: S311 - jitter
-            if timeout.remaining_s <= 2 * pause_s:
-                raise
-        time.sleep(pause_s)
+        """Return the text of the response; raise PrometheusUnavailableError for every failure.
+
+        The timeout starts now, and includes the retries after transient errors.
+        """
+        timeout.start()
+        for max_pause_s in RETRY_PAUSES_S:
+            try:
+                return self._query_once(query, at_s, timeout)
+            except errors.TransientError:
+                pause_s = random.uniform(max_pause_s / 5, max_pause_s)  # noqa: S311 - jitter
+                if timeout.remaining_s <= 2 * pause_s:
+                    raise
+            time.sleep(pause_s)
         return self._query_once(query, at_s, timeout)
 
     def close(self) -> None:
         self._client.close()
 
     def _query_once(self, query: str, at_s: float | None, timeout: Timeout) -> str:
-        if timeout.is_expired():
+        if timeout.is_expired() or timeout.is_abandoned:
             raise self._timeout_error(timeout)
         try:
             with self._send(query, at_s, timeout) as response:

@@ -1,4 +1,4 @@
-"""Timeout of a whole exchange, also with a server that keeps sending single bytes."""
+"""Timeout of a query and of a whole exchange, also with a server that keeps sending single bytes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,33 @@ if TYPE_CHECKING:
 
 
 class Timeout:
-    """Timeout that starts at its creation, on the monotonic clock."""
+    """Timeout of each query of a read, on the monotonic clock.
+
+    It starts when a query runs, and again with the next one: neither the time in a queue nor the number of queries
+    counts. The caller of the read watches it from another thread.
+    """
 
     def __init__(self, timeout_s: float) -> None:
         self.timeout_s = timeout_s
-        self._end = time.monotonic() + timeout_s
+        self.is_abandoned = False
+        """True if nobody waits for the read any longer: no further query is sent."""
+        self._end: float | None = None
+
+    def start(self) -> None:
+        """Start the time of the next query."""
+        self._end = time.monotonic() + self.timeout_s
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
+
+    @property
+    def has_started(self) -> bool:
+        return self._end is not None
 
     @property
     def remaining_s(self) -> float:
-        return max(0.0, self._end - time.monotonic())
+        """Remaining time of the current query; all of it before the first one."""
+        return self.timeout_s if self._end is None else max(0.0, self._end - time.monotonic())
 
     def is_expired(self) -> bool:
         return self.remaining_s <= 0.0
