@@ -122,7 +122,7 @@ class PolicyController:
         for roll in outcome.rolls:
             if (roll.uid, roll.resource_version) not in known:
                 self.context.rolls.put(roll)  # it was just created, or compared: the watch may report it later
-        return await self._record(outcome, started_s, shares_pods=bool(snapshot.others))
+        return await self._record(outcome, started_s, shares_pods=not all(other.suspend for other in snapshot.others))
 
     async def _snapshot(self, policy: MemoryPolicy, now: datetime) -> PolicySnapshot:
         """Read the policy's namespace: the other policies and all PodRolls."""
@@ -138,7 +138,7 @@ class PolicyController:
             others=others,
             rolls=await context.read_rolls(policy.namespace),
             read_others=read_others,
-            pod_source=NamespacePods.of(self.shared_pods, policy, others) if others else None,
+            pod_source=NamespacePods.of(self.shared_pods, policy, others),
             now=now,
             permissions=context.permissions,
             leads=context.leads,

@@ -115,13 +115,16 @@ class NamespacePods:
     shared: SharedPods
     max_age_s: float
     max_pods: int
+    """Maximum number of pods for a list of the whole namespace; 0: no other policy lists pods."""
 
     @classmethod
     def of(cls, shared: SharedPods, policy: MemoryPolicy, others: Sequence[PolicyRecord]) -> NamespacePods:
         """Return the source for a policy, with the bounds that follow from its interval and what is watched."""
-        watched = policy.status.pods.total + sum(other.watched_pods for other in others)
+        active = [other for other in others if not other.suspend]
+        watched = policy.status.pods.total + sum(other.watched_pods for other in active)
+        max_pods = max(MIN_SHARED_PODS, MAX_UNWATCHED_RATIO * watched) if active else 0
         max_age_s = min(MAX_AGE_S, AGE_RATIO * policy.spec.interval.total_seconds())
-        return cls(shared, max_age_s, max(MIN_SHARED_PODS, MAX_UNWATCHED_RATIO * watched))
+        return cls(shared, max_age_s, max_pods)
 
     async def list_selected(self, namespace: str, selector: LabelSelector) -> tuple[Pod, ...]:
         pods = await self._list(namespace)
@@ -145,7 +148,14 @@ class NamespacePods:
             return set()
         return {p.key.uid for p in pods if controller_uid_of(p) in target.uids}
 
+    @property
+    def is_shared(self) -> bool:
+        """True if other policies of the namespace list pods as well."""
+        return self.max_pods > 0
+
     async def _list(self, namespace: str) -> tuple[Pod, ...] | None:
+        if not self.is_shared:
+            return None
         return await self.shared.list_namespace(namespace, self.max_age_s, self.max_pods)
 
 

@@ -109,6 +109,14 @@ async def test_in_a_namespace_with_many_other_pods_each_policy_lists_its_own():
     assert reader.asked[3:] == ["all"]
 
 
+async def test_a_policy_whose_namespace_has_suspended_policies_only_lists_its_own_pods():
+    reader = Reader(pod("a", labels={"app": "a"}))
+    own = MemoryPolicy.read(policy())
+    source_ = NamespacePods.of(SharedPods(reader, Clock()), own, (replace(OTHER, suspend=True),))  # type: ignore[arg-type]
+    await source_.list_selected("demo", APP)
+    assert reader.asked == ["app=a"]
+
+
 async def test_the_pods_of_a_target_are_those_of_its_controllers():
     reader = Reader(of_revision("chat-1", "1"), of_revision("canary-1", "1", "chat-canary"))
     own = source(reader)
