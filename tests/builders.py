@@ -18,6 +18,7 @@ from memroll.detection.series import Series
 from memroll.detection.verdict import ContainerVerdict, Verdict
 from memroll.model.pods import Container, ObjectRef, Pod, PodKey, Workload
 from memroll.model.roll_duration import RollDurations
+from memroll.model.roll_record import RollRecord
 from memroll.planning.candidate import Candidate, Context
 from memroll.rolling.actions import CAPTURE_EVIDENCE
 from memroll.rolling.observation import Observation, StepInput, Transition
@@ -130,10 +131,16 @@ def candidate(**changes: Any) -> Candidate:
     return replace(built, **changes)
 
 
-def context(*rolls: PodRoll, **changes: Any) -> Context:
+def context(*podrolls: PodRoll, **changes: Any) -> Context:
+    rolls = records(*podrolls)
     spec = changes.pop("spec", None) or policy(**changes.pop("policy", {})).spec
     durations = RollDurations.measure("leaky", spec.roll.drain, rolls)
     return replace(Context("leaky", spec, rolls, NOW, durations, policy_pods=100), **changes)
+
+
+def records(*rolls: PodRoll | RollRecord) -> tuple[RollRecord, ...]:
+    """Return the records of PodRolls."""
+    return tuple(r if isinstance(r, RollRecord) else RollRecord.of(r) for r in rolls)
 
 
 def roll_json(phase: str | None = None, *, created: datetime = NOW, spec: Any = None, **status: Any) -> dict[str, Any]:

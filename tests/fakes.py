@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memroll.api import ROLL_PLURAL
 from memroll.api.pod_roll import Detachment
+from memroll.clients.kube.custom_resources import ObjectVersion
 from memroll.detection.extremes import Extremes, ExtremesRow
 from memroll.detection.long_history import step_extremes
 from memroll.detection.prefilter import window_slopes
@@ -25,11 +27,12 @@ from memroll.model.pods import (
     ObjectRef,
     PodKey,
 )
+from memroll.model.target import TargetControllers
 from memroll.rolling.eviction_response import EvictionResponse, EvictionResult
 from tests.builders import LIMIT, at, container, pod, workload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from memroll.detection.extremes import ExtremesRequest
@@ -67,6 +70,10 @@ class FakeCluster:
         self.policies_json: dict[str, dict[str, Any]] = {}
         self.queried_selectors: list[str] = []
         """Selectors of the requests for pods."""
+        self.resolved_targets: list[str] = []
+        """Workloads that were resolved."""
+        self.server_time: datetime | None = None
+        """Time of the API server; None: the cluster's own."""
         self.rolls_json: dict[str, dict[str, Any]] = {}
         self.owners: dict[str, str] = {}
         self.workload_changes: dict[str, Any] = {}
@@ -183,6 +190,14 @@ class FakeCluster:
         self.queried_selectors.append(selector)
         return tuple(self.pods.values())
 
+    async def list_all_pods(self, namespace: str, max_pods: int) -> tuple[Pod, ...] | None:
+        self.queried_selectors.append("")
+        return None if len(self.pods) > max_pods else tuple(self.pods.values())
+
+    async def resolve_target(self, namespace: str, api_version: str, kind: str, name: str) -> TargetControllers:
+        self.resolved_targets.append(f"{kind}/{name}")
+        return TargetControllers(f"app={self.app}", self._workload().controller_uids)
+
     async def get_pod(self, namespace: str, name: str) -> Pod | None:
         return self.pods.get(name)
 
@@ -225,6 +240,29 @@ class FakeCluster:
     async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
         return tuple(self.rolls_json.values())
 
+    async def iterate_rolls(self, namespace: str) -> AsyncIterator[dict[str, Any]]:
+        for raw in await self.list_rolls(namespace):
+            yield raw
+
+    async def iterate_objects(self, plural: str, namespace: str) -> AsyncIterator[dict[str, Any]]:
+        for raw in await self._list_objects(plural, namespace):
+            yield raw
+
+    async def list_versions(self, plural: str, namespace: str) -> tuple[ObjectVersion, ...]:
+        metas = [raw["metadata"] for raw in await self._list_objects(plural, namespace)]
+        return tuple(ObjectVersion(m["namespace"], m["name"], m["uid"], m["resourceVersion"]) for m in metas)
+
+    async def get_object(self, plural: str, namespace: str, name: str) -> dict[str, Any] | None:
+        return await (self.get_roll if plural == ROLL_PLURAL else self.get_policy)(namespace, name)
+
+    async def _list_objects(self, plural: str, namespace: str) -> tuple[dict[str, Any], ...]:
+        if plural == ROLL_PLURAL:
+            return await self.list_rolls(namespace)
+        return await self.list_policies((namespace,) if namespace else ())
+
+    def server_now(self) -> datetime | None:
+        return self.server_time or at(self.seconds)
+
     async def get_roll(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self.rolls_json.get(name)
 
@@ -239,7 +277,7 @@ class FakeCluster:
         self._write(f"create {name}")
         return self.rolls_json[name]
 
-    async def delete_roll(self, namespace: str, name: str, uid: str) -> None:
+    async def delete_roll(self, namespace: str, name: str, uid: str, resource_version: str = "") -> None:
         self.rolls_json.pop(name, None)
         self._write(f"delete {name}")
 

@@ -31,6 +31,7 @@ from memroll.clients.kube.selectors import selector_string
 from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
 from memroll.clients.prometheus.response import BadResponseError, iter_series
 from memroll.clients.prometheus.rows import SeriesRowBuilder
+from memroll.controller.context import new_policy_index, new_roll_index
 from memroll.errors import NotFoundError, ProbeUnavailableError, TerminalError
 from memroll.evidence.capture_time import capture_time_left_s
 from memroll.evidence.describe import describe_evidence
@@ -41,6 +42,7 @@ from memroll.model.placement import MAX_REASON_CHARS, SecondCopy, missing_room_b
 from memroll.model.pod_names import workload_from_pod_name, workload_or_pod
 from memroll.model.pods import DETACHED_ANNOTATION, DO_NOT_DISRUPT_ANNOTATION, OWNER_ANNOTATION, ROLL_ANNOTATION
 from memroll.model.revisions import revision_of, revision_of_roll
+from memroll.model.roll_record import RollRecord
 from memroll.reporting.events import MAX_MESSAGE_BYTES, Event, EventReason, EventType, Regarding
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.orphans import hash_label_of
@@ -187,6 +189,7 @@ def check_autoscalers(raw: dict[str, Any]) -> None:
 
 
 def check_policy(raw: dict[str, Any]) -> None:
+    new_policy_index().decode(raw)
     decode_or_none(raw, MemoryPolicy.read)
     assert isinstance(read_status(raw), PolicyStatus)
     try:
@@ -201,12 +204,15 @@ def check_policy(raw: dict[str, Any]) -> None:
 
 
 def check_roll(raw: dict[str, Any]) -> None:
+    record = new_roll_index().decode(raw)
     try:
         roll = PodRoll.read(raw)
     except ValidationError as error:
         summarize(error)
         return
     assert PodRoll.read(raw | {"spec": roll.spec.to_dict(), "status": roll.status.to_dict()}).spec == roll.spec
+    assert isinstance(record, RollRecord), "an index decodes each valid PodRoll"
+    assert (record.active, record.pod_uid, record.created_at) == (roll.active, roll.pod_uid, roll.created_at)
     _ = (roll.active, roll.pod_uid, revision_of_roll(roll), capture_time_left_s(roll, any_pod(), NOW))
     _build_path(roll.spec.policy)
     if roll.status.evidence:

@@ -169,7 +169,7 @@ class ModelApi(KubeApi):
         return "a line\n"
 
     async def list_items(
-        self, path: str, query: Mapping[str, str | int] | None = None, limit: int = 500
+        self, path: str, query: Mapping[str, str | int] | None = None, limit: int = 500, *, accept: str = ""
     ) -> AsyncIterator[Json]:
         for item in (await self.request("GET", path, query=query))["items"]:
             yield item

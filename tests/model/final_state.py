@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.model.roll_duration import RollDurations
+from memroll.model.roll_record import RollRecord
 from memroll.planning.candidate import Candidate, Context
 from memroll.planning.plan import make_plan
 from memroll.reconcile.snapshot import PolicySnapshot
@@ -40,7 +40,7 @@ def find_unexplained_pods(simulation: RollSimulation) -> list[str]:
 
 async def _plan_all(simulation: RollSimulation, cluster: KubeCluster) -> Plan:
     policy = MemoryPolicy.read(policy_json({"mode": "Enforce", "selector": {"matchLabels": {"app": "chat"}}}))
-    rolls = tuple(PodRoll.read(r) for r in simulation.list_rolls())
+    rolls = tuple(RollRecord.read(r) for r in simulation.list_rolls())
     lookup = WorkloadLookup(PolicySnapshot(policy, (), rolls, simulation.server.now), cluster)
     candidates = []
     for pod in await cluster.list_pods(NAMESPACE, ""):

@@ -10,8 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from memroll.clients.kube.api_client import ApiRequest, build_path, get_causes
+from memroll.clients.kube.api_client import ApiRequest, build_path
 from memroll.clients.kube.cluster import KubeCluster
+from memroll.clients.kube.eviction import get_causes
 from memroll.errors import ConflictError, NotFoundError
 from memroll.model.pods import RELEASED_HASH
 from tests.model.api_client import STRATEGIC_PATCH, ModelApi

@@ -16,7 +16,7 @@ from memroll.detection.trend import Trend
 from memroll.model.pods import ObjectRef
 from memroll.reporting.leak_ledger import update_ledger
 from memroll.reporting.outcome import Outcome
-from tests.builders import MIB, at, container, healthy_verdict, leak_verdict, pod, policy, roll_json
+from tests.builders import MIB, at, container, healthy_verdict, leak_verdict, pod, policy, records, roll_json
 
 KINDS = st.sampled_from(["Deployment", "StatefulSet", "ReplicaSet"])
 NAMES = st.sampled_from([f"w{i}" for i in range(9)])
@@ -93,7 +93,7 @@ def outcomes(draw) -> Outcome:
     recorded = tuple(draw(st.lists(rolls(), max_size=30)))
     ended = (replace(a.pod, phase="Failed", node_pressure_evicted_at=at(draw(SECONDS))) for a in found)
     evicted = tuple(p for p in ended if draw(st.booleans()))
-    return Outcome(policy(), at(draw(SECONDS)), len(found), found, rolls=recorded, evicted_pods=evicted)
+    return Outcome(policy(), at(draw(SECONDS)), len(found), found, rolls=records(*recorded), evicted_pods=evicted)
 
 
 @given(st.lists(outcomes(), min_size=1, max_size=4))

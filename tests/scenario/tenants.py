@@ -27,7 +27,7 @@ from tests.scenario.simulation import controllers
 from tests.scenario.virtual_time import Processor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
 
     from memroll.controller.workqueue import WorkQueue
 
@@ -112,6 +112,12 @@ class Cluster:
     async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
         """Return nothing of the hostile tenant: what lists of its objects cost is not measured here."""
         return () if namespace in ("", HOSTILE) else await self.tenants[namespace].list_rolls(namespace)
+
+    async def iterate_rolls(self, namespace: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield nothing of the hostile tenant, like `list_rolls`."""
+        async with self.core.call(CALL_S, CALL_CPU_S):
+            for raw in await self.list_rolls(namespace):
+                yield raw
 
     async def list_node_memory(self) -> dict[str, int]:
         return {}

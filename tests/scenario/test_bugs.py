@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memroll.controller.workqueue import AFTER_BUG_S, Key
-from tests.builders import line, policy_json
+from tests.builders import line, pod, policy_json
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import FAST, Simulation
 
@@ -75,7 +75,9 @@ async def test_a_bug_is_retried_later_and_ends_with_its_cause(sim: Simulation) -
 
 async def test_a_bug_in_one_policy_does_not_stop_another(sim: Simulation) -> None:
     sim.cluster.policies_json["other"] = policy_json(FAST, name="other", uid="other")
-    sim.cluster.policies_json["leaky"]["spec"]["selector"] = {"matchLabels": {"app": "leaky", "tier": "none"}}
+    sim.cluster.policies_json["leaky"]["spec"]["selector"] = {"matchLabels": {"app": "odd"}}
+    another = pod("odd-1", labels={"app": "odd"})
+    sim.cluster.pods["odd-1"] = another
     break_reads(sim)
     await sim.reconcile()
     await sim.reconcile(Key("demo", "other"))

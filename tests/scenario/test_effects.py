@@ -163,18 +163,17 @@ async def test_a_failed_query_fails_no_reconcile_and_the_comparison_is_repeated(
 
 async def test_a_podroll_that_another_client_changes_is_compared_later():
     sim = rolled(line(0.5), earlier(0.5))
-    rolls = sim.cluster.list_rolls
+    get_roll = sim.cluster.get_roll
 
-    async def and_then_canceled(namespace: str) -> tuple[dict[str, Any], ...]:
-        found = await rolls(namespace)
-        raw = sim.cluster.rolls_json["first"]
-        sim.cluster.rolls_json["first"] = raw | {"metadata": raw["metadata"] | {"resourceVersion": "99"}}
-        return found
+    async def and_then_canceled(namespace: str, name: str) -> dict[str, Any] | None:
+        raw = await get_roll(namespace, name)
+        sim.cluster.rolls_json[name] = raw | {"metadata": raw["metadata"] | {"resourceVersion": "99"}}
+        return raw
 
-    sim.cluster.list_rolls = and_then_canceled
+    sim.cluster.get_roll = and_then_canceled
     await at_age(sim, 90)
     assert effect(sim) == {}
-    sim.cluster.list_rolls = rolls
+    sim.cluster.get_roll = get_roll
     await at_age(sim, 95)
     assert effect(sim)["result"] == "LeakPersists"
     assert len(effect_events(sim)) == 3

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
     from memroll.model.autoscalers import Autoscaler
+    from memroll.model.pods import Pod
 
 Name = tuple[str, str]
 
@@ -134,6 +135,13 @@ class Fleet:
 
     async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:
         return tuple(self._all("rolls_json", (namespace,) if namespace else ()))
+
+    async def iterate_rolls(self, namespace: str) -> AsyncIterator[dict[str, Any]]:
+        for raw in await self.list_rolls(namespace):
+            yield raw
+
+    async def list_all_pods(self, namespace: str, max_pods: int) -> tuple[Pod, ...]:
+        return tuple(p for (team, _), m in self.members.items() if team == namespace for p in m.pods.values())
 
     async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         return {}

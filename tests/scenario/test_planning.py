@@ -10,7 +10,9 @@ from memroll.controller.workqueue import Key
 from memroll.detection.assess import Assessor
 from memroll.detection.assessment import Assessment
 from memroll.errors import ClusterUnavailableError
+from memroll.model.roll_record import RollRecord
 from memroll.planning.rate_limit import RollRateLimit
+from memroll.reconcile.retention import delete_expired
 from memroll.reporting.events import EventReason
 from memroll.reporting.metrics import Metrics
 from memroll.rolling import retention
@@ -196,6 +198,10 @@ class LargeCluster(FakeCluster):
         await asyncio.sleep(0)
         return self.pods_of[Key(namespace, selector.removeprefix("app="))]
 
+    async def list_all_pods(self, namespace: str, max_pods: int) -> tuple[Pod, ...] | None:
+        await asyncio.sleep(0)
+        return tuple(p for key, pods in self.pods_of.items() if key.namespace == namespace for p in pods)
+
     async def find_workload(self, namespace: str, controller: ObjectRef) -> Workload | None:
         top = replace(workload().owner, name=controller.name)
         return workload(controller_replicas=4, owner=top, controller=controller)
@@ -224,7 +230,7 @@ class LargeCluster(FakeCluster):
 
 def _pod_of(key: Key, index: int) -> Pod:
     made = pod(f"{key.name}-{index}", controller=replace(workload().controller, name=key.name, uid=f"rs-{key.name}"))
-    return replace(made, key=replace(made.key, namespace=key.namespace))
+    return replace(made, key=replace(made.key, namespace=key.namespace), labels=made.labels | {"app": key.name})
 
 
 def _unlimited_policy(key: Key) -> dict[str, Any]:
@@ -307,6 +313,7 @@ async def test_podrolls_of_the_last_hour_are_retained_whatever_their_number(monk
     assert len(made) == operator.cluster.rolls_in("team-1") == 20, (
         "with fewer PodRolls the rate limit would count too few"
     )
-    operator.cluster.seconds = 3601
-    await operator.run()
-    assert operator.cluster.rolls_in("team-1") == 20 + 5
+    for seconds, kept in ((operator.cluster.seconds, 20), (3601, 5)):
+        listed = [RollRecord.read(raw) for raw in operator.cluster.rolls_json.values()]
+        await delete_expired([listed], operator.cluster, at(seconds), at(seconds))
+        assert operator.cluster.rolls_in("team-1") == kept

@@ -6,20 +6,25 @@ import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from memroll import clock
+from memroll.api import POLICY_PLURAL, ROLL_PLURAL
 from memroll.api.decode import decode_valid
-from memroll.api.pod_roll import PodRoll
 from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
 from memroll.api.quantity import parse_duration
 from memroll.clients.kube.json_access import get_str
-from memroll.errors import MemrollError
+from memroll.controller.index_resync import ObjectReader
+from memroll.controller.object_index import ObjectIndex
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
+from memroll.model.policy_record import PolicyRecord
+from memroll.model.roll_record import RollRecord
 from memroll.rolling.protocols import KubernetesClient
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from datetime import datetime
 
     from memroll.controller.workqueue import Key
+    from memroll.errors import MemrollError
     from memroll.evidence.capture import ReportFetcher
     from memroll.reporting.events import Event
     from memroll.reporting.metrics import Metrics
@@ -33,8 +38,18 @@ NAMESPACE_EXCLUDED = "NamespaceExcluded"
 NAMESPACE_EXCLUDED_MESSAGE = "memroll does not act in this namespace"
 
 
-class ControllerClient(KubernetesClient, Protocol):
+def new_policy_index() -> ObjectIndex[PolicyRecord]:
+    return ObjectIndex(POLICY_PLURAL, PolicyRecord.read)
+
+
+def new_roll_index() -> ObjectIndex[RollRecord]:
+    return ObjectIndex(ROLL_PLURAL, RollRecord.read, ignore_invalid=True)
+
+
+class ControllerClient(KubernetesClient, ObjectReader, Protocol):
     """All roles of the Kubernetes API that the controllers need: those of the reconcilers, and reading policies."""
+
+    def server_now(self) -> datetime | None: ...
 
     async def get_policy(self, namespace: str, name: str) -> dict[str, Any] | None: ...
     async def list_policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]: ...
@@ -47,19 +62,11 @@ class EventPublisher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ListedObjects:
-    """Raw objects of all watched namespaces, and the errors of those namespaces that could not be listed."""
-
-    objects: list[dict[str, Any]] = field(default_factory=list)
-    errors: list[MemrollError] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
 class ListedKeys:
     """Keys of the objects to reconcile, and the errors of the namespaces that could not be listed."""
 
-    keys: list[Key]
-    errors: list[MemrollError]
+    keys: list[Key] = field(default_factory=list)
+    errors: list[MemrollError] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +87,36 @@ class ControllerContext:
     """Namespaces in which memroll never acts."""
     uninstalling: str = ""
     """Reason why every roll is rolled back; empty during normal operation."""
+    policies: ObjectIndex[PolicyRecord] = field(default_factory=new_policy_index)
+    """Index of the policies. It is not used until the resync has confirmed it."""
+    rolls: ObjectIndex[RollRecord] = field(default_factory=new_roll_index)
+    """Index of the PodRolls. It is not used until the resync has confirmed it."""
     reports: ReportFetcher | None = None
     """Fetcher of the pods' own memory reports; None: no pod is contacted."""
     bounds: PolicyBounds = UNBOUNDED
     """Bounds of policies and of PodRolls by hand that the administrator set."""
 
-    async def list_by_namespace(
-        self, list_objects: Callable[[str], Awaitable[Iterable[dict[str, Any]]]]
-    ) -> ListedObjects:
-        """List the objects of each watched namespace. An error of one namespace does not hide the others' objects."""
-        listed = ListedObjects()
-        for namespace in self.namespaces or ("",):
-            try:
-                listed.objects.extend(await list_objects(namespace))
-            except MemrollError as error:
-                listed.errors.append(error)
-        return listed
+    async def read_policies(self, namespace: str) -> tuple[PolicyRecord, ...]:
+        """Return the records of the valid policies of a namespace."""
+        if self.policies.is_current(clock.elapsed_s()):
+            return self.policies.of_namespace(namespace)
+        return await self.list_policies(namespace)
+
+    async def list_policies(self, namespace: str) -> tuple[PolicyRecord, ...]:
+        """Return the records of the valid policies of a namespace, from the API server."""
+        return tuple(decode_valid(await self.kubernetes.list_policies((namespace,)), PolicyRecord.read))
+
+    async def read_rolls(self, namespace: str) -> tuple[RollRecord, ...]:
+        """Return the records of the valid PodRolls of a namespace."""
+        if self.rolls.is_current(clock.elapsed_s()):
+            return self.rolls.of_namespace(namespace)
+        return tuple([roll async for roll in self.list_rolls(namespace)])
+
+    async def list_rolls(self, namespace: str) -> AsyncIterator[RollRecord]:
+        """Yield the records of the valid PodRolls of a namespace, or of all if it is empty, from the API server."""
+        async for raw in self.kubernetes.iterate_rolls(namespace):
+            for record in decode_valid([raw], RollRecord.read, _log_invalid):
+                yield record
 
 
 def permissions_from(settings: Settings) -> Permissions:
@@ -119,11 +140,6 @@ def bounds_from(settings: Settings) -> PolicyBounds:
         policies_per_namespace=settings.policies_per_namespace,
         manual_rolls_per_hour=settings.manual_rolls_per_hour,
     )
-
-
-def decode_rolls(raws: Iterable[dict[str, Any]]) -> Iterator[PodRoll]:
-    """Yield the valid PodRolls; log the invalid ones."""
-    return decode_valid(raws, PodRoll.read, _log_invalid)
 
 
 def _log_invalid(raw: dict[str, Any]) -> None:

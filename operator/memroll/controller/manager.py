@@ -1,7 +1,7 @@
 """Manager of the operator process: builds the components, supervises them, and stops them in order.
 
-`cli.operator` calls `check_crds` and `Manager.run`. The resync enqueues all objects periodically, because a watch can
-lose events.
+`cli.operator` calls `check_crds` and `Manager.run`. The watch feeds the indexes and enqueues what has changed; the
+resync compares them with the API server, because a watch can lose events, and enqueues what no queue contains.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memroll import clock
 from memroll.api import API_VERSION, POLICY_PLURAL, ROLL_PLURAL
@@ -29,15 +29,18 @@ from memroll.controller import http_server, wake_limits, watch
 from memroll.controller.capture_slots import CaptureSlots
 from memroll.controller.connection_lanes import ConnectionLanes
 from memroll.controller.context import ControllerContext, bounds_from, permissions_from
+from memroll.controller.index_resync import resync_index
 from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.requeue import MIN_REPEAT_S
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
 from memroll.controller.wake_limits import WakeLimits
+from memroll.controller.watch import WatchedKind
 from memroll.controller.workqueue import Key, Pace, WorkQueue
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
+from memroll.reconcile.retention import delete_expired
 from memroll.reporting.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -45,13 +48,17 @@ if TYPE_CHECKING:
 
     from memroll.clients.kube.api_client import KubeApi
     from memroll.clients.prometheus.credentials import ConnectionsFile
+    from memroll.controller.object_index import ObjectIndex
     from memroll.controller.supervisor import StartTask
+    from memroll.controller.watch import WatchEvent
     from memroll.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-RESYNC_INTERVAL_S = 30.0
+RESYNC_INTERVAL_S = 300.0
 """Time between two resyncs in seconds, chosen by hand. It bounds the delay caused by a lost watch event."""
+MIN_RESYNC_PAUSE_S = 10.0
+"""Minimum time in seconds between two resyncs because the watch lists again, chosen by hand."""
 TICK_S = 1.0
 """Period in seconds of the loop lag measurement and of the check for a new leadership, chosen by hand."""
 MAX_LOOP_LAG_S = 30.0
@@ -171,7 +178,10 @@ class Manager:
 
     def _tasks(self, watching: threading.Event) -> dict[str, StartTask]:
         """Return the background tasks. Each can be started again: its state is in a component, or in the cluster."""
-        handlers = {POLICY_PLURAL: self.enqueue_policy, ROLL_PLURAL: self.enqueue_roll}
+        kinds = {
+            POLICY_PLURAL: watched_kind(self.policy_controller.context.policies, self.enqueue_policy),
+            ROLL_PLURAL: watched_kind(self.policy_controller.context.rolls, self.enqueue_roll),
+        }
         identity, namespaces = self.settings.identity, self.settings.watch_namespaces
         return {
             "signals": wait_for_signal,
@@ -181,7 +191,7 @@ class Manager:
             "rolls": self.roll_queue.run,
             "resync": lambda: resync(self),
             "loop lag": self.loop_lag.run,
-            "watch": lambda: watch.watch(handlers, identity, namespaces, watching),
+            "watch": lambda: watch.watch(kinds, identity, namespaces, watching),
         }
 
     def enqueue_policy(self, namespace: str, name: str) -> None:
@@ -207,6 +217,21 @@ def build_roll_queue(controller: RollController, now: Callable[[], float] = time
     return WorkQueue(controller.reconcile, MAX_CONCURRENT_ROLLS, pace)
 
 
+def watched_kind(index: ObjectIndex[Any], enqueue: Callable[[str, str], object]) -> WatchedKind:
+    """Return the functions by which the watch feeds an index and enqueues what has changed."""
+
+    def observe(event: WatchEvent) -> None:
+        index.was_relisted |= event.is_listed
+        if event.record is None:
+            must_enqueue = index.remove(event.namespace, event.name, event.uid)
+        else:
+            must_enqueue = index.put(event.record) and not event.record.has_ended
+        if must_enqueue:
+            enqueue(event.namespace, event.name)
+
+    return WatchedKind(index.decode, observe)
+
+
 async def wait_for_signal() -> None:
     """Return at SIGTERM or SIGINT."""
     loop, received = asyncio.get_running_loop(), asyncio.Event()
@@ -216,16 +241,18 @@ async def wait_for_signal() -> None:
 
 
 async def resync(manager: Manager) -> None:
-    """Enqueue all objects periodically, and right after this process became the leader."""
-    was_leader, listed_at_s = False, -RESYNC_INTERVAL_S
+    """Compare the indexes with the API server periodically, and right after this process became the leader."""
+    was_leader, begun_at_s = False, -RESYNC_INTERVAL_S
+    context = manager.policy_controller.context
     while True:
         is_leader = manager.elector.is_leader()
         manager.metrics.leader.set(int(is_leader))
         manager.metrics.events_dropped.set(manager.recorder.dropped)
-        if is_leader and (not was_leader or time.monotonic() - listed_at_s >= RESYNC_INTERVAL_S):
-            listed_at_s = time.monotonic()
+        _observe_indexes(context)
+        if is_leader and (not was_leader or _is_due(context, time.monotonic() - begun_at_s)):
+            begun_at_s = time.monotonic()
             try:
-                await _enqueue_all(manager, requeue_known=not was_leader)
+                await _resync_once(manager)
             except MemrollError as error:
                 logger.warning("resync failed: %s", error)
             except Exception:  # the next resync may succeed
@@ -234,16 +261,43 @@ async def resync(manager: Manager) -> None:
         await asyncio.sleep(TICK_S)
 
 
-async def _enqueue_all(manager: Manager, *, requeue_known: bool) -> None:
-    """Enqueue the keys that no queue contains, with `requeue_known` the others as well; then restore orphaned pods."""
-    policies, rolls = await manager.policy_controller.list_keys(), await manager.roll_controller.list_keys()
-    for error in (*policies.errors, *rolls.errors):
-        logger.warning("resync failed for a namespace: %s", error)
-    for queue, listed in ((manager.policy_queue, policies), (manager.roll_queue, rolls)):
-        for key in listed.keys:
-            if requeue_known or key not in queue:
+def _observe_indexes(context: ControllerContext) -> None:
+    for index in (context.policies, context.rolls):
+        context.metrics.index_objects.labels(index.kind).set(len(index))
+        context.metrics.index_age.labels(index.kind).set(index.age_s(clock.elapsed_s()))
+
+
+def _is_due(context: ControllerContext, since_last_s: float) -> bool:
+    """Return whether to resync: after the interval, or because the watch has listed and may have missed deletions."""
+    has_relisted = context.policies.was_relisted or context.rolls.was_relisted
+    return since_last_s >= (min(MIN_RESYNC_PAUSE_S, RESYNC_INTERVAL_S) if has_relisted else RESYNC_INTERVAL_S)
+
+
+async def _resync_once(manager: Manager) -> None:
+    """Resync the indexes, enqueue what no queue contains, restore orphaned pods, delete expired PodRolls.
+
+    What is in a queue stays there: when the Lease comes back, nothing is reconciled before it is due.
+    """
+    context = manager.policy_controller.context
+    for index, queue in ((context.policies, manager.policy_queue), (context.rolls, manager.roll_queue)):
+        for error in await resync_index(index, context.kubernetes, context.namespaces, clock.elapsed_s):
+            logger.warning("resync failed for a namespace: %s", error)
+        for record in tuple(index.in_progress()):
+            key = Key(record.namespace, record.name)
+            if key not in queue:
                 queue.enqueue(key)
+    for namespace in context.rolls.namespaces:
+        manager.roll_controller.manual_rolls.note(context.rolls.of_namespace(namespace), context.now())
     await manager.roll_controller.restore_orphans()
+    await _delete_expired(context)
+
+
+async def _delete_expired(context: ControllerContext) -> None:
+    """Delete expired PodRolls, but in no excluded namespace, and only if the index is current."""
+    rolls = context.rolls
+    if context.leads() and rolls.is_current(clock.elapsed_s()):
+        by_namespace = [rolls.of_namespace(ns) for ns in rolls.namespaces if ns not in context.excluded]
+        await delete_expired(by_namespace, context.kubernetes, context.now(), context.kubernetes.server_now())
 
 
 async def check_crds(api: KubeApi) -> None:

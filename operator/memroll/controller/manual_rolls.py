@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from memroll.api.pod_roll import PodRoll
+    from memroll.model.roll_record import RollRecord
 
 PERIOD = timedelta(hours=1)
 """Period in which PodRolls by hand are counted."""
@@ -44,7 +45,7 @@ class ManualRolls:
         begun[roll.uid] = now
         return ""
 
-    def note(self, rolls: Iterable[PodRoll], now: datetime) -> None:
+    def note(self, rolls: Iterable[PodRoll | RollRecord], now: datetime) -> None:
         """Count the PodRolls by hand that began, of all those that exist."""
         for roll in rolls:
             at = roll.status.times.announced

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from memroll import clock
 from memroll.api import POLICY_PLURAL, conditions
 from memroll.api.conditions import ConditionStatus, ConditionType, new_condition
-from memroll.api.decode import decode_valid, summarize
+from memroll.api.decode import summarize
 from memroll.api.policy import DEFAULT_CONNECTION, MemoryPolicy, read_status
 from memroll.clients.kube.json_access import get_int, get_str
-from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
+from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE
 from memroll.controller.due_namespaces import DueNamespaces
-from memroll.controller.requeue import MAX_RETRY_S, MIN_REPEAT_S, STANDBY_S, after_error, after_reconcile
+from memroll.controller.requeue import MAX_RETRY_S, MIN_REPEAT_S, after_error, after_reconcile
+from memroll.controller.shared_pods import NamespacePods, SharedPods
 from memroll.controller.workqueue import AFTER_BUG_S, Key
 from memroll.errors import (
     BoundExceededError,
@@ -42,6 +44,7 @@ from memroll.reconcile.snapshot import PolicySnapshot
 from memroll.reporting import event_builder
 from memroll.reporting.outcome import Outcome
 from memroll.reporting.status import build_status
+from memroll.reporting.status_changes import must_be_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
     from memroll.controller.connection_lanes import ConnectionLanes
     from memroll.controller.context import ControllerContext
+    from memroll.model.policy_record import PolicyRecord
 
 logger = logging.getLogger(__name__)
 
@@ -69,29 +73,34 @@ class PolicyController:
     """Consecutive reconciles of each policy that ended with a temporary error."""
     lanes: ConnectionLanes | None = None
     """Lanes of the work queue; None: it has one."""
+    written: dict[Key, datetime] = field(default_factory=dict)
+    """Time at which the status of each policy was last written."""
+    shared_pods: SharedPods = field(init=False)
 
-    async def list_keys(self) -> ListedKeys:
-        """Return the keys of all policies, and the errors of namespaces that can't be listed."""
-        kubernetes = self.context.kubernetes
-        listed = await self.context.list_by_namespace(lambda ns: kubernetes.list_policies((ns,) if ns else ()))
-        keys = [Key(get_str(raw, "metadata", "namespace"), get_str(raw, "metadata", "name")) for raw in listed.objects]
-        return ListedKeys(keys, listed.errors)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shared_pods", SharedPods(self.context.kubernetes, clock.elapsed_s))
 
     async def reconcile(self, key: Key) -> float | None:
-        """Reconcile a policy; return the seconds until the next reconcile, or None if the policy does not exist."""
+        """Reconcile a policy; return the seconds until the next reconcile, or None if the policy does not exist.
+
+        Without the Lease nothing is done, and the key is removed: it is enqueued when the Lease comes back, while the
+        keys that were not due stay as they are.
+        """
         context = self.context
         if not context.leads():
-            return STANDBY_S
+            return None
         with log_context(namespace=key.namespace, policy=key.name):
             try:
                 raw = await context.kubernetes.get_policy(*key)
                 if raw is None:
                     context.metrics.forget(*key)
+                    context.policies.remove_missing(*key)
                     self.due_namespaces.forget(key)
                     self.start_times.pop(key, None)
                     self.failures.pop(key, None)
                     if self.lanes is not None:
                         self.lanes.forget(key)
+                    self.written.pop(key, None)
                     return None
                 connection = get_str(raw, "spec", "prometheus") or DEFAULT_CONNECTION
                 if self.lanes is not None and self.lanes.move(key, connection):
@@ -132,20 +141,28 @@ class PolicyController:
         outcome = await policy_reconciler.reconcile(snapshot, self.context.kubernetes, self.context.prometheus)
         outcome = await compare_effects(outcome, self.context.kubernetes, self.context.prometheus)
         outcome = await measure_exits(outcome, self.context.prometheus)
-        return await self._record(outcome, started_s)
+        known = {(r.uid, r.resource_version) for r in snapshot.rolls}
+        for roll in outcome.rolls:
+            if (roll.uid, roll.resource_version) not in known:
+                self.context.rolls.put(roll)  # it was just created, or compared: the watch may report it later
+        return await self._record(outcome, started_s, shares_pods=not all(other.suspend for other in snapshot.others))
 
     async def _snapshot(self, policy: MemoryPolicy, now: datetime) -> PolicySnapshot:
         """Read the policy's namespace: the other policies and all PodRolls."""
         context = self.context
-        same_namespace = await context.kubernetes.list_policies((policy.namespace,))
+
+        async def read_others() -> tuple[PolicyRecord, ...]:
+            return tuple(p for p in await context.list_policies(policy.namespace) if p.uid != policy.uid)
+
         # an invalid policy has its conditions written in its own reconcile
-        others = [p for p in decode_valid(same_namespace, MemoryPolicy.read) if p.uid != policy.uid]
-        age = policy.created_at, policy.name
-        context.bounds.check_policies(sum(1 for p in others if (p.created_at, p.name) < age))
+        others = tuple(p for p in await context.read_policies(policy.namespace) if p.uid != policy.uid)
+        context.bounds.check_policies(sum(1 for p in others if p.age_key < (policy.created_at, policy.name)))
         return PolicySnapshot(
             policy=policy,
-            others=tuple(others),
-            rolls=tuple(decode_rolls(await context.kubernetes.list_rolls(policy.namespace))),
+            others=others,
+            rolls=await context.read_rolls(policy.namespace),
+            read_others=read_others,
+            pod_source=NamespacePods.of(self.shared_pods, policy, others),
             now=now,
             permissions=context.permissions,
             leads=context.leads,
@@ -157,7 +174,7 @@ class PolicyController:
             start_times=self.start_times.setdefault(Key(policy.namespace, policy.name), StartTimes()),
         )
 
-    async def _record(self, outcome: Outcome, started_s: float) -> float:
+    async def _record(self, outcome: Outcome, started_s: float, *, shares_pods: bool = False) -> float:
         """Write the status, Events, metrics and log record of one reconcile; return the seconds until the next one."""
         context, policy = self.context, outcome.policy
         for roll in outcome.rolls:
@@ -167,10 +184,11 @@ class PolicyController:
         context.metrics.observe_reconcile(outcome, time.monotonic() - started_s)
         context.events.publish(event_builder.outcome_events(outcome))
         _log(outcome)
-        status = build_status(outcome)
-        if status != policy.status:
+        key, status = Key(policy.namespace, policy.name), build_status(outcome)
+        if must_be_written(outcome, status, self.written.get(key)):
             await self._write_status(policy, status.to_dict())
-        return after_reconcile(outcome, self._count_failures(outcome))
+            self.written[key] = outcome.now
+        return after_reconcile(outcome, self._count_failures(outcome), shares_pods=shares_pods)
 
     def _count_failures(self, outcome: Outcome) -> int:
         """Return the number of consecutive reconciles of the policy that ended with a temporary error."""

@@ -1,4 +1,4 @@
-"""Delays until a key is reconciled again: after success, an error, a conflict, or while another process leads.
+"""Delays until a key is reconciled again: after success, an error or a conflict.
 
 Both controllers call these functions and return the delay to their work queue.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import random
+import zlib
 from typing import TYPE_CHECKING
 
 from memroll.errors import BoundExceededError, InternalError, RetryableError
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STANDBY_S = 2.0
-"""Delay in seconds after which a process that does not lead checks the Lease again, chosen by hand."""
 MAX_RETRY_S = 15.0
 """Maximum delay in seconds after an error, chosen by hand."""
 AFTER_CONFLICT_S = 0.2
@@ -41,6 +40,8 @@ BACKOFF_JITTER_RATIO = 0.2
 """Maximum ratio of random jitter to the delay after a temporary error, chosen by hand."""
 JITTER_RATIO = 0.05
 """Maximum ratio of random jitter to the interval, chosen by hand: it spreads policies that were created together."""
+MIN_WAIT_RATIO = 0.2
+"""Minimum ratio of the delay to the interval for the policies of one namespace, chosen by hand."""
 
 
 def after_error(error: MemrollError, kind: str, key: Key) -> float:
@@ -49,8 +50,10 @@ def after_error(error: MemrollError, kind: str, key: Key) -> float:
     return min(error.retry_after_s, MAX_RETRY_S) if isinstance(error, RetryableError) else MAX_RETRY_S
 
 
-def after_reconcile(outcome: Outcome, failures: int = 1) -> float:
+def after_reconcile(outcome: Outcome, failures: int = 1, *, shares_pods: bool = False) -> float:
     """Return the delay in seconds after a recorded reconcile: the interval with jitter.
+
+    `shares_pods`: the namespace has other policies. They are due together, and its pods are listed once.
 
     It is shorter after a temporary error, and for a new policy whose pods do not exist yet. After a bug it is that of
     the work queue. `failures`: number of consecutive reconciles that ended with a temporary error, with this one.
@@ -68,7 +71,19 @@ def after_reconcile(outcome: Outcome, failures: int = 1) -> float:
     has_pods = outcome.watched_pods or outcome.conflicting_pods
     if is_new and error is None and not policy.spec.suspend and not has_pods:
         return min(interval_s, MISSING_PODS_S)
+    if shares_pods:
+        return _until_due_together_s(interval_s, policy.namespace, outcome.now.timestamp())
     return _with_jitter(interval_s, JITTER_RATIO)
+
+
+def _until_due_together_s(interval_s: float, namespace: str, now_s: float) -> float:
+    """Return the delay until the next time at which the policies of a namespace with this interval are due.
+
+    The times of different namespaces are spread over the interval.
+    """
+    offset_s = zlib.crc32(namespace.encode()) / 2**32 * interval_s
+    wait_s = interval_s - (now_s - offset_s) % interval_s
+    return wait_s if wait_s >= MIN_WAIT_RATIO * interval_s else wait_s + interval_s
 
 
 def _with_jitter(delay_s: float, ratio: float) -> float:

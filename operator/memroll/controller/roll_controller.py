@@ -17,9 +17,9 @@ from memroll.api import ROLL_PLURAL
 from memroll.api.decode import decode_or_none, summarize
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.api.policy import MemoryPolicy
-from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys, decode_rolls
+from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys
 from memroll.controller.manual_rolls import TOO_MANY, ManualRolls
-from memroll.controller.requeue import AFTER_CONFLICT_S, STANDBY_S, after_error
+from memroll.controller.requeue import AFTER_CONFLICT_S, after_error
 from memroll.controller.workqueue import Key
 from memroll.errors import ConflictError, MemrollError
 from memroll.logs import clear_log_context, log_context
@@ -53,16 +53,23 @@ class RollController:
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all PodRolls that have not ended, and the errors of namespaces that can't be listed."""
-        listed = await self.context.list_by_namespace(self.context.kubernetes.list_rolls)
-        rolls = list(decode_rolls(listed.objects))
-        self.manual_rolls.note(rolls, self.context.now())
-        keys = [Key(r.namespace, r.name) for r in rolls if r.active]
-        return ListedKeys(keys, listed.errors)
+        listed = ListedKeys()
+        for namespace in self.context.namespaces or ("",):
+            try:
+                async for roll in self.context.list_rolls(namespace):
+                    self.manual_rolls.note([roll], self.context.now())
+                    listed.keys.extend([Key(roll.namespace, roll.name)] if roll.active else [])
+            except MemrollError as error:  # it does not hide the rolls of the other namespaces
+                listed.errors.append(error)
+        return listed
 
     async def reconcile(self, key: Key) -> float | None:
-        """Make one step of a roll; return the seconds until the next step, or None if the roll has ended."""
+        """Make one step of a roll; return the seconds until the next step, or None if the roll has ended.
+
+        Without the Lease nothing is done, and the key is removed: it is enqueued when the Lease comes back.
+        """
         if not self.context.leads():
-            return STANDBY_S
+            return None
         with log_context(namespace=key.namespace, roll=key.name):
             try:
                 return await self._reconcile(key)
@@ -74,6 +81,7 @@ class RollController:
     async def _reconcile(self, key: Key) -> float | None:
         raw = await self.context.kubernetes.get_roll(*key)
         if raw is None:
+            self.context.rolls.remove_missing(*key)
             await self.restore_orphans()
             return None
         try:

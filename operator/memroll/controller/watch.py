@@ -1,4 +1,6 @@
-"""Watch of MemoryPolicies and PodRolls: kopf's events go in, enqueued keys come out. No decisions are made here.
+"""Watch of MemoryPolicies and PodRolls: kopf's events go in, records of the objects come out, in memroll's own loop.
+
+No decisions are made here: `controller.object_index` keeps the records, and returns what to enqueue.
 
 Only `on.event` handlers are used: timers, daemons and change handlers of kopf would add a finalizer or an annotation
 to every policy, and a policy must stay deletable when memroll is gone.
@@ -11,6 +13,7 @@ import logging
 import threading
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
 from itertools import chain, repeat
@@ -23,10 +26,14 @@ from memroll.api import GROUP, POLICY_PLURAL, ROLL_PLURAL, VERSION
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Mapping
 
-    Enqueue = Callable[[str, str], object]
 
 logger = logging.getLogger(__name__)
 
+CHUNK_SIZE = 100
+"""Objects per page of kopf's list, chosen by hand: PodRolls with evidence have 10 KiB and more."""
+IDLE_S = 0.5
+"""Time in seconds for which kopf keeps the last event of an object in memory, chosen by hand. By default it is 5 s: at
+a start, all PodRolls with their evidence."""
 INACTIVITY_S = 70
 """Time in seconds without an event after which kopf reconnects, chosen by hand."""
 SERVER_TIMEOUT_S = 600
@@ -40,6 +47,31 @@ STOP_TIMEOUT_S = 10.0
 MAX_ERROR_CHARS = 300
 """Maximum length of an error of the watch in the log, in characters; chosen by hand."""
 WATCHED = POLICY_PLURAL, ROLL_PLURAL
+PARTS = "metadata", "spec", "status"
+"""Parts of an object that its record may contain."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    """One event of the watch."""
+
+    namespace: str
+    name: str
+    uid: str
+    record: Any = None
+    """Result of `WatchedKind.decode`; None for a deleted object."""
+    is_listed: bool = False
+    """True if the object is from a list: the watch has begun, or begun again after it was down for long."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedKind:
+    """Functions that the watch calls for the events of one kind."""
+
+    decode: Callable[[dict[str, Any]], Any]
+    """Build a record of an object. Called in kopf's thread."""
+    observe: Callable[[WatchEvent], object]
+    """Take an event. Called in memroll's loop, in the order of the events of an object."""
 
 
 class Backoffs:
@@ -52,11 +84,11 @@ class Backoffs:
         return chain(FIRST_PAUSES_S, repeat(MAX_PAUSE_S))
 
 
-def build_registry(handlers: Mapping[str, Enqueue]) -> kopf.OperatorRegistry:
-    """Return a registry that calls `handlers[plural](namespace, name)` for each change that is not memroll's own."""
+def build_registry(kinds: Mapping[str, WatchedKind]) -> kopf.OperatorRegistry:
+    """Return a registry that calls the functions of a kind for each of its events."""
     registry = kopf.OperatorRegistry()
-    for plural, enqueue in handlers.items():
-        _register(registry, plural, enqueue)
+    for plural, kind in kinds.items():
+        _register(registry, plural, kind)
 
     @kopf.on.startup(registry=registry)
     def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN401 - kopf's handler protocol
@@ -70,26 +102,20 @@ def build_registry(handlers: Mapping[str, Enqueue]) -> kopf.OperatorRegistry:
     return registry
 
 
-def _register(registry: kopf.OperatorRegistry, plural: str, enqueue: Enqueue) -> None:
-    generations: dict[str, int] = {}
-
-    @kopf.on.event(GROUP, VERSION, plural, id=f"enqueue-{plural}", registry=registry)
+def _register(registry: kopf.OperatorRegistry, plural: str, kind: WatchedKind) -> None:
+    @kopf.on.event(GROUP, VERSION, plural, id=f"observe-{plural}", registry=registry)
     async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002, ANN401 - kopf's names
         meta = body["metadata"]
-        uid, generation = meta["uid"], meta.get("generation", 0)
-        if type == "DELETED":
-            generations.pop(uid, None)
-        elif generations.get(uid) == generation and not meta.get("deletionTimestamp"):
-            return  # memroll's own status write
-        else:
-            generations[uid] = generation
-        enqueue(meta["namespace"], meta["name"])
+        record = None if type == "DELETED" else kind.decode({part: body[part] for part in PARTS if part in body})
+        kind.observe(WatchEvent(meta["namespace"], meta["name"], meta["uid"], record, is_listed=type is None))
 
 
 def _configure(settings: kopf.OperatorSettings) -> None:
     settings.scanning.disabled = True  # no list and watch of all CRDs
     settings.peering.standalone = True  # the Lease decides who acts
     settings.posting.enabled = False  # the event recorder writes Events
+    settings.watching.chunk_size = CHUNK_SIZE
+    settings.queueing.idle_timeout = IDLE_S
     settings.watching.server_timeout = SERVER_TIMEOUT_S
     settings.watching.inactivity_timeout = INACTIVITY_S
     settings.networking.request_timeout = 30
@@ -144,15 +170,15 @@ class _KopfThread:
 
 
 async def watch(
-    handlers: Mapping[str, Enqueue], identity: str, namespaces: tuple[str, ...], ready: threading.Event
+    kinds: Mapping[str, WatchedKind], identity: str, namespaces: tuple[str, ...], ready: threading.Event
 ) -> None:
     """Watch until cancelled. Raise when the API server rejects the watch, and for a bug.
 
-    `handlers[plural](namespace, name)` is called in the caller's event loop.
+    `kinds[plural].observe` is called in the caller's event loop.
     """
     loop = asyncio.get_running_loop()
     logging.getLogger("kopf._core.reactor.running").addFilter(_is_not_about_signals)
-    safe = {plural: partial(_call_in, loop, enqueue) for plural, enqueue in handlers.items()}
+    safe = {plural: replace(kind, observe=partial(_call_in, loop, kind.observe)) for plural, kind in kinds.items()}
     pauses_s = iter(Backoffs())
     while True:
         started_s = loop.time()
@@ -188,9 +214,9 @@ async def _operate(
     )
 
 
-def _call_in(loop: asyncio.AbstractEventLoop, enqueue: Enqueue, namespace: str, name: str) -> None:
+def _call_in(loop: asyncio.AbstractEventLoop, observe: Callable[[WatchEvent], object], event: WatchEvent) -> None:
     with suppress(RuntimeError):  # the loop is closed: the process ends
-        loop.call_soon_threadsafe(enqueue, namespace, name)
+        loop.call_soon_threadsafe(observe, event)
 
 
 def _is_temporary(error: Exception) -> bool:

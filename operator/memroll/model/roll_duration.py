@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
     from memroll.api.roll_spec import DrainSpec
     from memroll.model.pods import Pod
+    from memroll.model.roll_record import RollRecord
 
 ROLL_OVERHEAD_S = 10.0
 """Estimated duration of a roll in seconds without the time to become Ready, chosen by hand."""
@@ -31,10 +32,10 @@ MAX_TIMEOUTS = 2
 that hung for longer (on a node that was down, for example) is no measure of the next one. Chosen by hand."""
 
 
-def longest_recent_s(rolls: Iterable[PodRoll]) -> float | None:
+def longest_recent_s(rolls: Iterable[RollRecord]) -> float | None:
     """Return the longest of the last few successful rolls, in seconds; None if none has succeeded."""
     succeeded = sorted((r for r in rolls if r.status.phase is Phase.SUCCEEDED), key=lambda r: r.created_at)
-    durations_s = [s for r in succeeded if (s := _duration_s(r)) is not None]
+    durations_s = [r.duration_s for r in succeeded if r.duration_s is not None]
     return max(durations_s[-MEASURED_ROLLS:], default=None)
 
 
@@ -118,7 +119,7 @@ def _start_times_s(pods: Iterable[Pod], seen: StartTimes) -> dict[WorkloadName, 
     return {group: found.seconds for group, found in shortest.items() if found.seconds is not None}
 
 
-def _duration_s(roll: PodRoll) -> float | None:
+def measured_duration_s(roll: PodRoll) -> float | None:
     """Return the duration of an ended roll in seconds, at most that of one that went as it should."""
     times, spec = roll.status.times, roll.spec
     if times.announced is None or times.finished is None:
@@ -151,7 +152,7 @@ class RollDurations:
         cls,
         policy: str,
         drain: DrainSpec,
-        rolls: Iterable[PodRoll],
+        rolls: Iterable[RollRecord],
         pods: Iterable[Pod] = (),
         seen: StartTimes | None = None,
     ) -> RollDurations:
@@ -162,7 +163,7 @@ class RollDurations:
         """
         rolls, pods, seen = tuple(rolls), tuple(pods), seen or StartTimes()
         seen.update(pods)
-        grouped: dict[WorkloadName, list[PodRoll]] = defaultdict(list)
+        grouped: dict[WorkloadName, list[RollRecord]] = defaultdict(list)
         for roll in rolls:
             ref = roll.status.workload or roll.spec.workload
             if ref is not None:

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import PolicySpec
     from memroll.detection.verdict import ContainerVerdict
     from memroll.model.pods import ObjectRef, Pod, PodKey, Workload
     from memroll.model.roll_duration import RollDurations
+    from memroll.model.roll_record import RollRecord
     from memroll.planning.rate_limit import RecentRolls
 
     PodGroup = ObjectRef | PodKey
@@ -95,7 +95,7 @@ class Context:
 
     policy: str
     spec: PolicySpec
-    rolls: tuple[PodRoll, ...]
+    rolls: tuple[RollRecord, ...]
     """All PodRolls of the namespace: budgets, cooldowns and concurrency are counted from them."""
     now: datetime
     roll_durations: RollDurations
@@ -118,12 +118,12 @@ class Context:
     """PodRolls that count for the rate limit; None while no roll is planned."""
 
 
-def same_workload(workload: Workload, roll: PodRoll) -> bool:
+def same_workload(workload: Workload, roll: RollRecord) -> bool:
     """Return whether a PodRoll is about a pod of this workload."""
     ref = roll.status.workload or roll.spec.workload
     return ref is not None and (ref.kind, ref.name) == (workload.owner.kind, workload.owner.name)
 
 
-def rolls_of(workload: Workload | None, rolls: Iterable[PodRoll]) -> list[PodRoll]:
+def rolls_of(workload: Workload | None, rolls: Iterable[RollRecord]) -> list[RollRecord]:
     """Return the PodRolls of a workload; none if the workload is not known."""
     return [] if workload is None else [r for r in rolls if same_workload(workload, r)]

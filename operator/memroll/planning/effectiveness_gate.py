@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from memroll.api.base import MAX_IMAGE_CHARS, rfc3339
 from memroll.api.pod_roll import EffectResult
-from memroll.model.revisions import revision_of, revision_of_roll
+from memroll.model.revisions import revision_of
 from memroll.planning.candidate import same_workload
 from memroll.planning.gate_result import NONE, GateResult
 from memroll.rolling.effect import describe_freed
@@ -19,8 +19,8 @@ from memroll.rolling.effect import describe_freed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from memroll.api.pod_roll import PodRoll, RollTrigger
     from memroll.model.pods import Container, Pod
+    from memroll.model.roll_record import RecordedTrigger, RollRecord
     from memroll.planning.candidate import Candidate, Context
 
 MIN_PAUSE = timedelta(hours=6)
@@ -52,7 +52,7 @@ def pause_after(ineffective_rolls: int) -> timedelta:
     return min(MAX_PAUSE, MIN_PAUSE * (1 << min(ineffective_rolls - 1, MAX_DOUBLINGS)))
 
 
-def _ineffective_in_a_row(rolls: Iterable[PodRoll]) -> Sequence[PodRoll]:
+def _ineffective_in_a_row(rolls: Iterable[RollRecord]) -> Sequence[RollRecord]:
     """Return the ineffective rolls since the last effective one, newest first; unknown effects don't count."""
     ineffective = []
     for roll in sorted(rolls, key=lambda r: r.status.times.finished or r.created_at, reverse=True):
@@ -64,7 +64,7 @@ def _ineffective_in_a_row(rolls: Iterable[PodRoll]) -> Sequence[PodRoll]:
     return ineffective
 
 
-def _comparable(candidate: Candidate, rolls: Iterable[PodRoll]) -> Iterable[PodRoll]:
+def _comparable(candidate: Candidate, rolls: Iterable[RollRecord]) -> Iterable[RollRecord]:
     """Yield the rolls for the same container in the same revision of the same workload."""
     workload = candidate.workload
     container = next((c for c in candidate.pod.containers if c.name == candidate.container), None)
@@ -78,9 +78,9 @@ def _comparable(candidate: Candidate, rolls: Iterable[PodRoll]) -> Iterable[PodR
             yield roll
 
 
-def _same_revision(pod: Pod, container: Container, roll: PodRoll, trigger: RollTrigger) -> bool:
+def _same_revision(pod: Pod, container: Container, roll: RollRecord, trigger: RecordedTrigger) -> bool:
     """Compare the revisions, or the images if a revision is not known; an unknown value counts as equal."""
-    current, rolled = revision_of(pod), revision_of_roll(roll)
+    current, rolled = revision_of(pod), roll.revision
     if current and rolled:
         return current == rolled
     return "" in (container.image, trigger.image) or container.image[:MAX_IMAGE_CHARS] == trigger.image

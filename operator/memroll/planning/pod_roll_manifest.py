@@ -20,9 +20,9 @@ from memroll.detection.assessment import Assessment, describe_growth
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.model.pods import Container, PodKey
+    from memroll.model.roll_record import RollRecord
     from memroll.planning.candidate import Candidate
 
 MAX_POD_NAME_CHARS = 240
@@ -35,7 +35,7 @@ MAX_TIMEOUT_RATIO = 4
 """Maximum ratio of a longer replacement timeout to the policy's. Chosen by hand."""
 
 
-def roll_names(pod: PodKey, rolls: Iterable[PodRoll]) -> Iterator[str]:
+def roll_names(pod: PodKey, rolls: Iterable[RollRecord]) -> Iterator[str]:
     """Yield names for the next PodRoll of a pod, in order of preference. Every operator gets the same names.
 
     They are derived from the UID of the pod's newest PodRoll, so that the next roll gets another name, no matter which

@@ -22,7 +22,7 @@ from memroll.planning.maintenance_windows import FOREVER, open_intervals
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from memroll.api.pod_roll import PodRoll
+    from memroll.model.roll_record import RollRecord
     from memroll.planning.budgets import BudgetLimit
     from memroll.planning.candidate import Candidate, Context
     from memroll.planning.maintenance_windows import OpenIntervals
@@ -181,7 +181,7 @@ def _pending_canary(candidate: Candidate, context: Context) -> str:
     return next(iter((*(r.spec.pod_name for r in recent), *planned)), "")
 
 
-def _is_effective(roll: PodRoll, context: Context) -> bool:
+def _is_effective(roll: RollRecord, context: Context) -> bool:
     """Return whether the comparison has shown an effect or, without a result, the replacement is healthy."""
     result = roll.status.effect.result if roll.status.effect else None
     if result is not None:
@@ -196,5 +196,5 @@ def _planned_rolls(candidate: Candidate, context: Context) -> list[Candidate]:
     return [c for c in context.planned if workload and c.workload and c.workload.owner == workload.owner]
 
 
-def _ended_at(roll: PodRoll) -> datetime:
+def _ended_at(roll: RollRecord) -> datetime:
     return roll.status.times.finished or roll.created_at

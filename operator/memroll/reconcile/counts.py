@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from memroll.api.decode import decode_or_none, decode_valid
+from memroll.api.decode import decode_or_none
 from memroll.api.pod_roll import PodRoll
+from memroll.model.roll_record import RollRecord
 from memroll.planning.rate_limit import PERIOD, CountedRoll, RecentRolls, count_recent_rolls
 
 if TYPE_CHECKING:
@@ -19,29 +20,35 @@ if TYPE_CHECKING:
     from memroll.rolling.protocols import PodRollStore
 
 
-async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollStore) -> tuple[tuple[PodRoll, ...], RecentRolls]:
+async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollStore) -> tuple[tuple[RollRecord, ...], RecentRolls]:
     """Return the PodRolls of the policy's namespace, and those of all namespaces that count for the rate limit.
 
     The PodRolls are read again, under the planning lock: since the snapshot another reconcile may have created some.
+    Only records are kept of the pages: all PodRolls of a cluster may have more evidence than there is memory.
     """
     own = snapshot.policy.namespace
     namespaces = sorted({*snapshot.namespaces, own}) if snapshot.namespaces else [""]
-    raws = [raw for namespace in namespaces for raw in await store.list_rolls(namespace)]
-    # invalid ones were logged when the snapshot was built
-    rolls = decode_valid((raw for raw in raws if raw["metadata"]["namespace"] == own), PodRoll.read)
-    recent = count_recent_rolls(_counted(raws, snapshot.now), own, snapshot.now, snapshot.rate_limit)
+    rolls: list[RollRecord] = []
+    counted: list[CountedRoll] = []
+    for namespace in namespaces:
+        async for raw in store.iterate_rolls(namespace):
+            if raw["metadata"]["namespace"] == own and (record := decode_or_none(raw, RollRecord.read)) is not None:
+                rolls.append(record)  # invalid ones were logged when the snapshot was built
+            counted += _counted(raw, snapshot.now)
+    recent = count_recent_rolls(counted, own, snapshot.now, snapshot.rate_limit)
     return tuple(rolls), replace(recent, due_elsewhere=snapshot.is_due_elsewhere())
 
 
-def _counted(raws: Iterable[dict[str, Any]], now: datetime) -> Iterator[CountedRoll]:
-    """Yield the PodRolls of the last hour, without those that ended before anything was changed."""
-    for raw in raws:
-        created_at, namespace = _created_at(raw, now), raw["metadata"]["namespace"]
-        roll = decode_or_none(raw, PodRoll.read) if created_at > now - PERIOD else None
-        if roll is None:
-            yield CountedRoll(namespace, created_at, counts_elsewhere=False)
-        elif not roll.has_ended_unchanged:
-            yield CountedRoll(namespace, created_at, counts_elsewhere=bool(roll.spec.policy))
+def _counted(raw: dict[str, Any], now: datetime) -> Iterator[CountedRoll]:
+    """Yield a PodRoll of the last hour, unless it ended before anything was changed."""
+    created_at, namespace = _created_at(raw, now), raw["metadata"]["namespace"]
+    if created_at <= now - PERIOD:
+        return
+    roll = decode_or_none(raw, PodRoll.read)
+    if roll is None:
+        yield CountedRoll(namespace, created_at, counts_elsewhere=False)
+    elif not roll.has_ended_unchanged:
+        yield CountedRoll(namespace, created_at, counts_elsewhere=bool(roll.spec.policy))
 
 
 def healthy_pods(policy: MemoryPolicy, assessments: Iterable[Assessment], now: datetime) -> frozenset[str]:
@@ -57,7 +64,7 @@ def healthy_pods(policy: MemoryPolicy, assessments: Iterable[Assessment], now: d
 
 def count_watched_pods(snapshot: PolicySnapshot, own: int) -> int:
     """Return the number of watched pods of the namespace: the policy's own, and those in the others' last status."""
-    return own + sum(other.status.pods.total for other in snapshot.others)
+    return own + sum(other.watched_pods for other in snapshot.others)
 
 
 def _created_at(raw: dict[str, Any], now: datetime) -> datetime:

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from memroll.api.decode import decode_or_none
-from memroll.api.pod_roll import PodRoll
 from memroll.errors import ConflictError, MemrollError
+from memroll.model.roll_record import RollRecord
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked
 from memroll.planning.pod_roll_manifest import pod_roll_manifest, roll_names
@@ -37,14 +37,14 @@ LEASE_LOST = "the Lease was lost before its PodRoll was created: the new leader 
 
 
 async def create_rolls(
-    snapshot: PolicySnapshot, plan: Plan, rolls: Sequence[PodRoll], store: PodRollStore
-) -> tuple[Plan, tuple[PodRoll, ...]]:
+    snapshot: PolicySnapshot, plan: Plan, rolls: Sequence[RollRecord], store: PodRollStore
+) -> tuple[Plan, tuple[RollRecord, ...]]:
     """Create a PodRoll for each planned roll; return the plan and the PodRolls.
 
     Candidates whose PodRoll could not be created are blocked in the returned plan. `rolls` are the current PodRolls of
     the namespace.
     """
-    created: list[PodRoll] = []
+    created: list[RollRecord] = []
     blocked: list[Blocked] = []
     for candidate in plan.rolls:
         result = await _create_if_leader(snapshot, candidate, rolls, store)
@@ -58,8 +58,8 @@ async def create_rolls(
 
 
 async def _create_if_leader(
-    snapshot: PolicySnapshot, candidate: Candidate, rolls: Sequence[PodRoll], store: PodRollStore
-) -> PodRoll | Blocked | None:
+    snapshot: PolicySnapshot, candidate: Candidate, rolls: Sequence[RollRecord], store: PodRollStore
+) -> RollRecord | Blocked | None:
     """Create one PodRoll while this process holds the Lease; an error blocks the candidate."""
     if not snapshot.leads():
         return Blocked(candidate, Gate.NOT_LEADER, LEASE_LOST)
@@ -73,20 +73,20 @@ async def _create_if_leader(
 
 
 async def _create(
-    snapshot: PolicySnapshot, candidate: Candidate, rolls: Sequence[PodRoll], store: PodRollStore
-) -> PodRoll | Blocked | None:
+    snapshot: PolicySnapshot, candidate: Candidate, rolls: Sequence[RollRecord], store: PodRollStore
+) -> RollRecord | Blocked | None:
     """Create one PodRoll; None if it exists already: another operator created it, or the response was lost."""
     pod, message = candidate.pod.key, "its PodRolls are created and deleted too fast to create another one"
     for name in islice(roll_names(pod, rolls), MAX_NAMES_TRIED):
         manifest = pod_roll_manifest(snapshot.policy, name, candidate)
         try:
-            created = decode_or_none(await store.create_roll(pod.namespace, manifest), PodRoll.read)
+            created = decode_or_none(await store.create_roll(pod.namespace, manifest), RollRecord.read)
             return created or Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, f"PodRoll {name} {CREATED_INVALID}")
         except ConflictError:
             raw = await store.get_roll(pod.namespace, name)
         if raw is None:
             continue
-        existing = decode_or_none(raw, PodRoll.read)
+        existing = decode_or_none(raw, RollRecord.read)
         if existing is not None and existing.pod_uid == pod.uid:
             return None if existing.active else Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, _has_ended(existing))
         message = (
@@ -96,5 +96,5 @@ async def _create(
     return Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, message)
 
 
-def _has_ended(roll: PodRoll) -> str:
+def _has_ended(roll: RollRecord) -> str:
     return f"PodRoll {roll.name} of this pod has just ended as {roll.status.phase}: the next reconcile counts it"

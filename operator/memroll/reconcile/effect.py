@@ -13,6 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from memroll.api import ROLL_PLURAL
+from memroll.api.decode import decode_or_none
 from memroll.api.pod_roll import Phase, PodRoll, RollEffect
 from memroll.detection.container_history import build_history
 from memroll.detection.parameters import build_parameters
@@ -20,6 +21,7 @@ from memroll.detection.pod_limit import add_other_containers, shares_limit
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.errors import ConflictError, MemrollError, NotFoundError
+from memroll.model.roll_record import RollRecord
 from memroll.rolling.effect import (
     Comparison,
     ComparisonAges,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from memroll.detection.parameters import DetectionParameters
     from memroll.detection.samples import QueryResult, SeriesRow
     from memroll.reporting.outcome import Outcome
-    from memroll.rolling.protocols import StatusWriter
+    from memroll.rolling.protocols import PodRollStore, StatusWriter
 
 logger = logging.getLogger(__name__)
 
@@ -77,15 +79,47 @@ class PendingComparison:
 EffectUpdate = tuple[PodRoll, RollEffect]
 
 
-async def compare_effects(outcome: Outcome, writer: StatusWriter, samples: SampleReader) -> Outcome:
-    """Compare a few replacements that are old enough, and write the effects into the PodRolls."""
+@dataclass(frozen=True, slots=True)
+class UnmeasurableRoll:
+    """Roll whose effect stays unknown, with the reason."""
+
+    roll: RollRecord
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DueComparison:
+    """Roll that can be compared now, by its record. The PodRoll is read before that."""
+
+    roll: RollRecord
+    new: Assessment
+    started: datetime
+    parameters: DetectionParameters
+    ages: ComparisonAges
+    age_s: float
+
+    def of(self, roll: PodRoll) -> PendingComparison:
+        return PendingComparison(roll, self.new, self.started, self.parameters, self.ages, self.age_s)
+
+
+async def compare_effects(outcome: Outcome, store: PodRollStore, samples: SampleReader) -> Outcome:
+    """Compare a few replacements that are old enough, and write the effects into the PodRolls.
+
+    The Outcome has records of the PodRolls; those that are compared or settled are read again.
+    """
     if outcome.error is not None or outcome.policy.spec.suspend:
         return outcome
-    batch = tuple(islice(_pending(outcome), MAX_COMPARED))
-    updates = [item for item in batch if not isinstance(item, PendingComparison)]
-    updates += await _compare_all([item for item in batch if isinstance(item, PendingComparison)], outcome, samples)
-    written = [w for roll, effect in updates if (w := await _write(roll, effect, writer)) is not None]
-    changed = {w.uid: w for w in written}
+    updates: list[EffectUpdate] = []
+    pending: list[PendingComparison] = []
+    for item in islice(_pending(outcome), MAX_COMPARED):
+        roll = await _read_unsettled(item.roll, store)
+        if roll is not None and isinstance(item, DueComparison):
+            pending.append(item.of(roll))
+        elif roll is not None and isinstance(item, UnmeasurableRoll):
+            updates.append((roll, mark_unknown(roll.status.effect, item.why, outcome.now)))
+    updates += await _compare_all(pending, outcome, samples)
+    written = [w for roll, effect in updates if (w := await _write(roll, effect, store)) is not None]
+    changed = {w.uid: RollRecord.of(w) for w in written}
     return replace(
         outcome,
         rolls=tuple(changed.get(r.uid, r) for r in outcome.rolls),
@@ -93,7 +127,18 @@ async def compare_effects(outcome: Outcome, writer: StatusWriter, samples: Sampl
     )
 
 
-def _pending(outcome: Outcome) -> Iterator[PendingComparison | EffectUpdate]:
+async def _read_unsettled(record: RollRecord, store: PodRollStore) -> PodRoll | None:
+    """Read the PodRoll of a record; None if it is gone, has been settled meanwhile, or can't be read now."""
+    try:
+        roll = decode_or_none(await store.get_roll(record.namespace, record.name), PodRoll.read)
+    except MemrollError as error:
+        logger.warning("PodRoll %s/%s: its effect is compared later: %s", record.namespace, record.name, error)
+        return None
+    is_same = roll is not None and roll.uid == record.uid
+    return roll if is_same and roll is not None and _is_unsettled(roll) else None
+
+
+def _pending(outcome: Outcome) -> Iterator[DueComparison | UnmeasurableRoll]:
     """Yield the rolls to compare, and those that can be settled without samples; the newest of each workload first."""
     running = {(a.pod.key.uid, a.container.name): a for a in outcome.assessments}
     rolled_by = {r.pod_uid: r.name for r in outcome.rolls}
@@ -104,19 +149,19 @@ def _pending(outcome: Outcome) -> Iterator[PendingComparison | EffectUpdate]:
         by = rolled_by.get(replacement.uid, "") if replacement else ""
         why = why_unmeasurable(roll, new.pod if new else None, new.container if new else None, by)
         if why:
-            yield roll, mark_unknown(roll.status.effect, why, outcome.now)
+            yield UnmeasurableRoll(roll, why)
         elif new is not None:
             comparison = _pending_comparison(roll, new, outcome)
             if comparison is not None:
                 yield comparison
 
 
-def _is_unsettled(roll: PodRoll) -> bool:
+def _is_unsettled(roll: PodRoll | RollRecord) -> bool:
     effect = roll.status.effect
     return roll.status.phase is Phase.SUCCEEDED and (effect is None or effect.compared_at is None)
 
 
-def _newest_per_workload_first(rolls: Iterable[PodRoll]) -> list[PodRoll]:
+def _newest_per_workload_first(rolls: Iterable[RollRecord]) -> list[RollRecord]:
     newest = sorted(rolls, key=lambda r: r.status.times.finished or r.created_at, reverse=True)
     seen: Counter[str] = Counter()
     ranked = []
@@ -127,7 +172,7 @@ def _newest_per_workload_first(rolls: Iterable[PodRoll]) -> list[PodRoll]:
     return [roll for _, roll in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def _pending_comparison(roll: PodRoll, new: Assessment, outcome: Outcome) -> PendingComparison | None:
+def _pending_comparison(roll: RollRecord, new: Assessment, outcome: Outcome) -> DueComparison | None:
     """Return the comparison that is due for this roll; None while its replacement is too young."""
     started = new.container.started_at
     if started is None:
@@ -140,7 +185,7 @@ def _pending_comparison(roll: PodRoll, new: Assessment, outcome: Outcome) -> Pen
     has_no_data = new.verdict.is_inconclusive and new.verdict.reason in _WITHOUT_SAMPLES
     if has_no_data and ages.growth_age_s is not None and age_s < ages.growth_age_s:
         return None  # this reconcile found no samples, but a later one may
-    return PendingComparison(roll, new, started, parameters, ages, age_s)
+    return DueComparison(roll, new, started, parameters, ages, age_s)
 
 
 async def _compare_all(

@@ -8,39 +8,33 @@ later error leaves the Outcome as it is: what was created is reported and enqueu
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memroll.detection.assess import Assessor, SampleReader
 from memroll.detection.effective_limit import with_effective_limits
-from memroll.errors import MemrollError, NotFoundError, RetryableError
+from memroll.errors import MemrollError
 from memroll.model.roll_duration import RollDurations
 from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
 from memroll.planning.misconfiguration import find_exceeded_limit, find_misconfigurations
 from memroll.planning.plan import Plan, make_plan
-from memroll.planning.rate_limit import PERIOD
 from memroll.reconcile.autoscalers import find_autoscalers
 from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
 from memroll.reconcile.create_rolls import create_rolls
+from memroll.reconcile.selection import DirectPods, find_owners, select_pods
 from memroll.reconcile.workload_lookup import WorkloadLookup
 from memroll.reporting.outcome import Outcome
-from memroll.rolling.retention import garbage_collectable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
-    from memroll.api.pod_roll import PodRoll
-    from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
     from memroll.model.pods import Pod
+    from memroll.model.roll_record import RollRecord
     from memroll.reconcile.snapshot import PolicySnapshot
     from memroll.rolling.protocols import KubernetesClient
-
-logger = logging.getLogger(__name__)
 
 
 async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samples: SampleReader) -> Outcome:
@@ -50,7 +44,7 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     if policy.spec.suspend:
         return outcome
     try:
-        selection = await _select_pods(snapshot, kubernetes)
+        selection = await select_pods(snapshot, snapshot.pod_source or DirectPods(kubernetes))
         pods = await _with_limits(snapshot, selection.pods, kubernetes)
         found = find_misconfigurations(policy.spec, pods, snapshot.permissions, now)
         outcome = replace(outcome, misconfigurations=found)  # also of a reconcile that fails later
@@ -64,7 +58,6 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
         plan, created = await _plan_and_create(snapshot, candidates, context, kubernetes)
     except MemrollError as error:
         return replace(outcome, error=error)
-    await _delete_expired(snapshot, kubernetes)
     return replace(
         outcome,
         watched_pods=len(pods),
@@ -78,72 +71,10 @@ async def reconcile(snapshot: PolicySnapshot, kubernetes: KubernetesClient, samp
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Selection:
-    """Pods that a policy selects."""
-
-    pods: tuple[Pod, ...]
-    """Pods to watch: neither ended nor terminating, and of no older policy."""
-    conflicting: tuple[str, ...]
-    """Pods that belong to an older policy, as text."""
-    suspended_owners: tuple[str, ...]
-    """Names of the suspended ones of these policies."""
-    evicted: tuple[Pod, ...]
-    """Ended pods that the kubelet evicted because their node was low on memory."""
-
-
-async def _select_pods(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -> _Selection:
-    """Return the pods that a policy selects.
-
-    A pod belongs to the oldest policy that selects it, also while that is suspended: a suspended policy means that its
-    pods are left alone, and policies that are suspended one after the other must not take pods over from each other.
-    """
-    selected = await _list_pods(snapshot.policy, kubernetes)
-    field = "spec.selector" if snapshot.policy.spec.target_ref is None else "spec.targetRef"
-    snapshot.bounds.check_pods(sum(1 for p in selected if not p.has_ended), field)
-    watched_by: dict[str, str] = {}
-    for other in sorted(snapshot.others, key=_age_key):
-        if _age_key(other) < _age_key(snapshot.policy):
-            also_selected = await _also_selected(selected, other, kubernetes)
-            watched_by = dict.fromkeys(also_selected, other.name) | watched_by
-    suspended = {other.name for other in snapshot.others if other.spec.suspend}
-    own = [p for p in selected if p.key.uid not in watched_by]
-    conflicting = [p for p in selected if p.key.uid in watched_by and not p.has_ended]
-    return _Selection(
-        pods=tuple(p for p in own if not p.deleting and not p.has_ended),
-        conflicting=tuple(f"{p.key.name} ({watched_by[p.key.uid]})" for p in conflicting),
-        suspended_owners=tuple(sorted({watched_by[p.key.uid] for p in conflicting} & suspended)),
-        evicted=tuple(p for p in own if p.node_pressure_evicted_at is not None),
-    )
-
-
-async def _also_selected(pods: Sequence[Pod], other: MemoryPolicy, kubernetes: KubernetesClient) -> set[str]:
-    """Return the uids of the pods that another policy selects as well: by their labels, or those of its workload."""
-    if other.spec.selector is not None:
-        return {p.key.uid for p in pods if other.spec.selector.matches(p.labels)}
-    return {p.key.uid for p in await _list_pods(other, kubernetes)} if pods else set()
-
-
 async def _with_limits(snapshot: PolicySnapshot, pods: Sequence[Pod], kubernetes: KubernetesClient) -> tuple[Pod, ...]:
     """Return the pods with the limits that count. Nodes are read only where that is permitted."""
     allocatable = await kubernetes.list_node_memory() if pods and snapshot.permissions.nodes else {}
     return with_effective_limits(pods, snapshot.policy.spec, allocatable)
-
-
-def _age_key(policy: MemoryPolicy) -> tuple[datetime, str]:
-    return policy.created_at, policy.name
-
-
-async def _list_pods(policy: MemoryPolicy, kubernetes: KubernetesClient) -> tuple[Pod, ...]:
-    """Return the pods that a policy selects or whose workload it names; none if that does not exist."""
-    ref = policy.spec.target_ref
-    if ref is None:
-        assert policy.spec.selector is not None, "the model requires exactly one of the two"
-        return await kubernetes.list_pods(policy.namespace, policy.spec.selector.to_query())
-    try:
-        return await kubernetes.list_target_pods(policy.namespace, ref.api_version, ref.kind, ref.name)
-    except NotFoundError:
-        return ()
 
 
 async def _find_candidates(
@@ -205,7 +136,7 @@ async def _build_context(
 
 async def _plan_and_create(
     snapshot: PolicySnapshot, candidates: Sequence[Candidate], context: Context, kubernetes: KubernetesClient
-) -> tuple[Plan, tuple[PodRoll, ...]]:
+) -> tuple[Plan, tuple[RollRecord, ...]]:
     """Plan rolls and create their PodRolls.
 
     A plan without rolls neither counts PodRolls nor takes the lock. Otherwise the plan is made again under the lock,
@@ -214,23 +145,24 @@ async def _plan_and_create(
     plan = make_plan(candidates, context)
     if not plan.rolls:
         return plan, ()
+    candidates = await _without_foreign_pods(snapshot, candidates, kubernetes)
     async with snapshot.planning_lock:
         rolls, recent_rolls = await count_pod_rolls(snapshot, kubernetes)
         current = replace(context, rolls=rolls, recent_rolls=recent_rolls, is_leader=snapshot.leads())
         return await create_rolls(snapshot, make_plan(candidates, current), rolls, kubernetes)
 
 
-async def _delete_expired(snapshot: PolicySnapshot, kubernetes: KubernetesClient) -> None:
-    """Delete the PodRolls that are no longer retained, but none that still counts for the rate limit.
+async def _without_foreign_pods(
+    snapshot: PolicySnapshot, candidates: Sequence[Candidate], kubernetes: KubernetesClient
+) -> Sequence[Candidate]:
+    """Return the candidates that belong to no older policy, by the policies as they are now.
 
-    An error is logged: the next reconcile deletes the same PodRolls.
+    Those of the snapshot are as old as the last event of the watch, which may be down. The next reconcile reports what
+    this one leaves out.
     """
-    for roll in garbage_collectable(snapshot.rolls, snapshot.now):
-        if snapshot.now - roll.created_at <= PERIOD:
-            continue
-        try:
-            await kubernetes.delete_roll(roll.namespace, roll.name, roll.uid)
-        except MemrollError as error:
-            logger.warning("expired PodRoll %s/%s was not deleted: %s", roll.namespace, roll.name, error)
-            if isinstance(error, RetryableError):
-                return
+    if snapshot.read_others is None:
+        return candidates
+    current = replace(snapshot, others=await snapshot.read_others())
+    pods = [c.pod for c in candidates]
+    owners = await find_owners(current, pods, snapshot.pod_source or DirectPods(kubernetes))
+    return [c for c in candidates if c.pod.key.uid not in owners]

@@ -12,11 +12,13 @@ from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
     from datetime import datetime
 
-    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
+    from memroll.model.policy_record import PolicyRecord
+    from memroll.model.roll_record import RollRecord
+    from memroll.reconcile.selection import PodSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +26,8 @@ class PolicySnapshot:
     """A policy, the other policies and the PodRolls of its namespace, the time, and the permissions of this process."""
 
     policy: MemoryPolicy
-    others: tuple[MemoryPolicy, ...]
-    rolls: tuple[PodRoll, ...]
+    others: tuple[PolicyRecord, ...]
+    rolls: tuple[RollRecord, ...]
     now: datetime
     permissions: Permissions = ALL_PERMISSIONS
     leads: Callable[[], bool] = lambda: True
@@ -40,10 +42,14 @@ class PolicySnapshot:
     planning_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Lock for planning and creating PodRolls: concurrent reconciles would not count each other's rolls."""
 
+    read_others: Callable[[], Awaitable[tuple[PolicyRecord, ...]]] | None = None
+    """Read the other policies again, before a roll is created; None: `others` were just read."""
+    pod_source: PodSource | None = None
+    """Lists the pods of the policy; None: each policy lists its own."""
     start_times: StartTimes = field(default_factory=StartTimes)
     """Start times of the policy's pods in earlier reconciles. The reconcile updates them."""
 
     @property
-    def own_rolls(self) -> tuple[PodRoll, ...]:
+    def own_rolls(self) -> tuple[RollRecord, ...]:
         """PodRolls of this policy."""
         return tuple(r for r in self.rolls if r.spec.policy == self.policy.name)

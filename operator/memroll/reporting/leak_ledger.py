@@ -18,22 +18,20 @@ from memroll.api.evidence import MAX_NUMBER
 from memroll.api.leak_ledger import (
     MAX_COUNTED_EVICTIONS,
     MAX_LEDGER_ENTRIES,
-    MAX_LEDGER_LINES,
     CountedEviction,
     LeakingLine,
     LedgerEntry,
 )
 from memroll.api.pod_roll import Phase
 from memroll.model.pod_names import workload_or_pod
-from memroll.model.revisions import revision_of, revision_of_roll
+from memroll.model.revisions import revision_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from memroll.api.evidence import Evidence
-    from memroll.api.pod_roll import PodRoll, RollTrigger
     from memroll.detection.assessment import Assessment
+    from memroll.model.roll_record import RecordedReport, RecordedTrigger, RollRecord
     from memroll.reporting.outcome import Outcome
 
 REPORT_DELAY = timedelta(seconds=30)
@@ -63,7 +61,7 @@ class LeakObservations:
     rolled: list[datetime] = field(default_factory=list)
     killed: list[datetime] = field(default_factory=list)
     evicted: list[CountedEviction] = field(default_factory=list)
-    rolls: list[PodRoll] = field(default_factory=list)
+    rolls: list[RollRecord] = field(default_factory=list)
 
 
 def update_ledger(old: Sequence[LedgerEntry], outcome: Outcome) -> tuple[LedgerEntry, ...]:
@@ -120,7 +118,7 @@ def _evictions(outcome: Outcome) -> Iterator[tuple[LedgerKey, CountedEviction]]:
                 yield key, CountedEviction(uid=pod.key.uid[:MAX_UID_CHARS], time=evicted_at)
 
 
-def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, RollTrigger, str]]:
+def _ended_rolls(outcome: Outcome) -> Iterator[tuple[RollRecord, RecordedTrigger, str]]:
     """Yield the successful rolls whose revision is known.
 
     A roll of a StatefulSet's or DaemonSet's pod does not contain the revision; the pod does. Such a roll is counted
@@ -128,7 +126,7 @@ def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, RollTrigger, str]]
     """
     by_uid = {a.pod.key.uid: revision_of(a.pod) for a in outcome.assessments}
     for roll in outcome.rolls:
-        trigger, replacement, revision = roll.spec.trigger, roll.status.replacement, revision_of_roll(roll)
+        trigger, replacement, revision = roll.spec.trigger, roll.status.replacement, roll.revision
         if roll.status.phase is not Phase.SUCCEEDED or roll.status.workload is None or trigger is None:
             continue
         if revision is None and replacement is not None:
@@ -137,7 +135,7 @@ def _ended_rolls(outcome: Outcome) -> Iterator[tuple[PodRoll, RollTrigger, str]]
             yield roll, trigger, revision
 
 
-def _add_roll(observed: LeakObservations, roll: PodRoll, trigger: RollTrigger) -> None:
+def _add_roll(observed: LeakObservations, roll: RollRecord, trigger: RecordedTrigger) -> None:
     observed.image = observed.image or trigger.image
     observed.rolled.append((roll.status.times.finished or roll.created_at).replace(microsecond=0))
     observed.rolls.append(roll)
@@ -204,7 +202,7 @@ def _age_of_eviction(eviction: CountedEviction) -> tuple[datetime, str]:
     return eviction.time, eviction.uid
 
 
-def _newly_freed(old: LedgerEntry, rolls: Sequence[PodRoll]) -> tuple[datetime | None, int]:
+def _newly_freed(old: LedgerEntry, rolls: Sequence[RollRecord]) -> tuple[datetime | None, int]:
     """Return the new `last_compared` of an entry, and the memory freed by the rolls compared since the previous one.
 
     A roll is compared long after its end, so that `lastSeen` does not determine which rolls are already included.
@@ -216,28 +214,27 @@ def _newly_freed(old: LedgerEntry, rolls: Sequence[PodRoll]) -> tuple[datetime |
     return max((at for at, _ in new), default=last), freed_bytes
 
 
-def _fields_from_evidence(rolls: Sequence[PodRoll]) -> dict[str, object]:
+def _fields_from_evidence(rolls: Sequence[RollRecord]) -> dict[str, object]:
     """Return the fields of an entry for which the rolls have evidence; the newest evidence wins."""
     fields: dict[str, object] = {}
     for roll in sorted(rolls, key=lambda r: (r.created_at, r.name)):
-        evidence = roll.status.evidence
-        if evidence is None:
+        report = roll.status.report
+        if report is None:
             continue
-        if evidence.grown_lines:
-            lines = (LeakingLine(at=str(line), bytes=line.bytes) for line in evidence.grown_lines[:MAX_LEDGER_LINES])
-            fields["lines"] = tuple(lines)
-        per_request = _bytes_per_request(roll, evidence)
+        if report.lines:
+            fields["lines"] = tuple(LeakingLine(at=line, bytes=growth) for line, growth in report.lines)
+        per_request = _bytes_per_request(roll, report)
         if per_request is not None:
             fields["growth_bytes_per_request"] = per_request
     return fields
 
 
-def _bytes_per_request(roll: PodRoll, evidence: Evidence) -> int | None:
+def _bytes_per_request(roll: RollRecord, report: RecordedReport) -> int | None:
     """Divide the growth per hour by the average requests per hour of the process; None if either is not known."""
-    trigger, probe = roll.spec.trigger, evidence.probe
-    if trigger is None or probe is None or not (probe.requests_total and probe.uptime_seconds):
+    trigger = roll.spec.trigger
+    if trigger is None or not (report.requests_total and report.uptime_seconds):
         return None
     growth = trigger.growth_bytes_per_hour
     if growth is None or growth < 0:
         return None
-    return min(round(growth * probe.uptime_seconds / 3600 / probe.requests_total), MAX_NUMBER)
+    return min(round(growth * report.uptime_seconds / 3600 / report.requests_total), MAX_NUMBER)

@@ -92,6 +92,10 @@ class Metrics:
         self.task_restarts = self._counter("memroll_task_restarts_total", "Restarts of a failed task", "task")
         self.loop_lag = self._gauge("memroll_event_loop_lag_seconds", "Delay of the event loop at the last measurement")
         self.rss = self._gauge("memroll_resident_memory_bytes", "memroll's own resident memory")
+        self.index_objects = self._gauge("memroll_index_objects", "Objects in the index of a kind", "kind")
+        self.index_age = self._gauge(
+            "memroll_index_age_seconds", "Time since the index was compared with the API server", "kind"
+        )
         self.events_dropped = self._gauge("memroll_events_dropped", "Events dropped because the queue was full")
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from memroll.errors import MemrollError
     from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import Pod
+    from memroll.model.roll_record import RollRecord
     from memroll.planning.misconfiguration import Misconfiguration
 
 
@@ -66,7 +67,7 @@ class Outcome:
     """Number of pods that the policy watches."""
     assessments: tuple[Assessment, ...] = ()
     plan: Plan = NO_PLAN
-    rolls: tuple[PodRoll, ...] = ()
+    rolls: tuple[RollRecord, ...] = ()
     """The policy's PodRolls, including those created in this reconcile."""
     error: MemrollError | None = None
     measured_rolls: tuple[PodRoll, ...] = ()

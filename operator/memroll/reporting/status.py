@@ -35,8 +35,8 @@ from memroll.reporting.outcome import PodState, state_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from memroll.api.pod_roll import PodRoll
     from memroll.detection.assessment import Assessment
+    from memroll.model.roll_record import RollRecord
     from memroll.reporting.outcome import Outcome
 
 MAX_MESSAGE_CHARS = 1024
@@ -283,7 +283,7 @@ def _last_rolls(outcome: Outcome) -> tuple[LastRoll, ...]:
     return tuple(_last_roll(r) for r in newest)
 
 
-def _last_roll(roll: PodRoll) -> LastRoll:
+def _last_roll(roll: RollRecord) -> LastRoll:
     return LastRoll(
         name=roll.name,
         pod=roll.spec.pod_name,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from memroll.detection.container_history import ContainerHistory
     from memroll.detection.parameters import DetectionParameters
     from memroll.model.pods import Container, Pod
+    from memroll.model.roll_record import RecordedEffect, RollRecord
 
 USAGE_WINDOW_RATIO = 1 / 12
 """Part of the window, after the warm-up, over which the replacement's usage is measured: one sample is not a level."""
@@ -67,7 +68,7 @@ class Comparison:
     """The one of `ages` at which the two are compared now."""
 
 
-def comparison_ages(parameters: DetectionParameters, roll: PodRoll) -> ComparisonAges:
+def comparison_ages(parameters: DetectionParameters, roll: PodRoll | RollRecord) -> ComparisonAges:
     """Return the ages at which the roll's replacement is compared; earlier for an old pod that ran for a short time.
 
     The age for the growth is a little below the one that the old pod reached: a replacement that leaks as fast will not
@@ -84,14 +85,14 @@ def comparison_ages(parameters: DetectionParameters, roll: PodRoll) -> Compariso
     return ComparisonAges(min(usage_age_s, growth_age_s), growth_age_s)
 
 
-def due_age_s(ages: ComparisonAges, effect: RollEffect | None, age_s: float) -> float | None:
+def due_age_s(ages: ComparisonAges, effect: RollEffect | RecordedEffect | None, age_s: float) -> float | None:
     """Return the age at which a replacement of this age can be compared now; None when nothing new can be compared."""
     if ages.growth_age_s is not None and age_s >= ages.growth_age_s:
         return ages.growth_age_s
     return ages.usage_age_s if effect is None and age_s >= ages.usage_age_s else None
 
 
-def why_unmeasurable(roll: PodRoll, pod: Pod | None, container: Container | None, rolled_by: str = "") -> str:
+def why_unmeasurable(roll: RollRecord, pod: Pod | None, container: Container | None, rolled_by: str = "") -> str:
     """Return why the roll's effect can't be measured, or an empty string.
 
     `pod` and `container` are those of the replacement, if it exists; `rolled_by` is the PodRoll of the replacement.
@@ -119,7 +120,7 @@ def mark_unknown(effect: RollEffect | None, why: str, now: datetime) -> RollEffe
     return known.model_copy(update={"message": message, "compared_at": now})
 
 
-def describe_freed(effect: RollEffect) -> str:
+def describe_freed(effect: RollEffect | RecordedEffect) -> str:
     """Return the freed memory, if it is known: "freed 3.1 MiB of 110.0 MiB"."""
     if effect.before_bytes is None or effect.after_bytes is None:
         return ""

@@ -1,4 +1,4 @@
-"""Retention of finished PodRolls: `reconcile.policy` deletes what `garbage_collectable` returns."""
+"""Retention of finished PodRolls: `reconcile.retention` deletes those that are too old, or too many."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-    from memroll.api.pod_roll import PodRoll
+    from memroll.model.roll_record import RollRecord
 
 RETENTION = timedelta(days=7)
 """Time for which a finished roll is kept. Chosen by hand."""
@@ -22,12 +22,23 @@ MAX_FINISHED_ROLLS = 100
 """Maximum number of finished rolls kept in one namespace. Chosen by hand."""
 
 
-def garbage_collectable(rolls: Iterable[PodRoll], now: datetime) -> tuple[PodRoll, ...]:
+def garbage_collectable(rolls: Iterable[RollRecord], now: datetime) -> tuple[RollRecord, ...]:
     """Return the finished rolls of one namespace that are too old, or too many; active ones never are."""
+    rolls = tuple(rolls)
+    return tuple({r.uid: r for r in (*surplus(rolls), *expired(rolls, now))}.values())
+
+
+def surplus(rolls: Iterable[RollRecord]) -> tuple[RollRecord, ...]:
+    """Return the finished rolls of one namespace that are too many: all but the newest ones."""
     finished = sorted((r for r in rolls if not r.active), key=lambda r: r.created_at, reverse=True)
-    return tuple(r for rank, r in enumerate(finished) if rank >= MAX_FINISHED_ROLLS or now - r.created_at > _kept(r))
+    return tuple(finished[MAX_FINISHED_ROLLS:])
 
 
-def _kept(roll: PodRoll) -> timedelta:
+def expired(rolls: Iterable[RollRecord], now: datetime) -> tuple[RollRecord, ...]:
+    """Return the finished rolls that are too old."""
+    return tuple(r for r in rolls if not r.active and now - r.created_at > _kept(r))
+
+
+def _kept(roll: RollRecord) -> timedelta:
     ineffective = roll.status.effect is not None and roll.status.effect.result is EffectResult.INEFFECTIVE
     return INEFFECTIVE_RETENTION if ineffective else RETENTION

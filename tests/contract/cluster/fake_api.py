@@ -131,6 +131,8 @@ class FakeApi:
             return web.Response(body=self.logs.get(_at(request.path).name, b""), content_type="text/plain")
         try:
             response = self._respond(request, body)
+            if "as=PartialObjectMetadataList" in request.headers.get("Accept", ""):
+                response = response | {"items": [{"metadata": item["metadata"]} for item in response["items"]]}
             status = 201 if request.method == "POST" else 200
         except RefusedError as refused:
             response, status = refused.body, refused.status
@@ -262,6 +264,9 @@ class FakeApi:
         expected_uid = options.get("preconditions", {}).get("uid")
         if expected_uid and expected_uid != obj["metadata"]["uid"]:
             raise RefusedError(409, "Conflict", f"Precondition failed: UID in precondition: {expected_uid}")
+        version = options.get("preconditions", {}).get("resourceVersion")
+        if version and version != obj["metadata"]["resourceVersion"]:
+            raise RefusedError(409, "Conflict", f"Precondition failed: resourceVersion in precondition: {version}")
 
     def _same(self, old: Json, metadata: Json) -> None:
         version = metadata.get("resourceVersion")

@@ -11,9 +11,10 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import incluster_config
 
-from memroll import __version__
+from memroll import __version__, clock
 from memroll.clients.kube import api_client, response_body
 from memroll.clients.kube.api_client import KubeApi, build_path
+from memroll.clients.kube.connection import environment_proxy
 from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError, NotFoundError, TerminalError
 from tests.contract.cluster.fake_api import FakeApi, Fault
 
@@ -235,3 +236,47 @@ async def test_requests_name_memroll_as_their_client(server: FakeApi, api: KubeA
     server.add("/api/v1/namespaces/ai/pods", {"metadata": {"name": "chat-0"}})
     await api.request("GET", build_path("/api/v1", "ai", "pods", "chat-0"))
     assert server.agents == {f"memroll/{__version__}"}
+
+
+async def test_the_time_of_the_api_server_is_that_of_its_last_response(server: FakeApi, api: KubeApi) -> None:
+    assert api.server_now() is None, "nothing was requested yet"
+    await api.request("GET", PODS)
+    at = api.server_now()
+    assert at is not None
+    assert abs((clock.now() - at).total_seconds()) < 5
+
+
+@pytest.mark.parametrize("header", ["", "soon", "Mon, 99 Foo 2026 10:00:00 GMT"])
+def test_a_response_without_a_valid_date_has_no_time(header: str) -> None:
+    assert response_body.parse_date(header) is None
+
+
+async def test_neither_netrc_nor_a_later_environment_is_used(
+    server: FakeApi, api: KubeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    await api.request("GET", PODS)
+    assert server.tokens == ["Bearer secret-token"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "proxy"),
+    [
+        pytest.param({}, None, id="no proxy"),
+        pytest.param({"https_proxy": "http://proxy:3128"}, "http://proxy:3128", id="a proxy"),
+        pytest.param({"http_proxy": "http://proxy:3128"}, None, id="one for another scheme"),
+        pytest.param({"https_proxy": "http://proxy:3128", "no_proxy": "10.0.0.1"}, None, id="not for this host"),
+    ],
+)
+def test_the_proxy_is_read_from_the_environment_once(
+    environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert environment_proxy("https://10.0.0.1:6443") == proxy

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll.api import POLICY_PLURAL, ROLL_PLURAL
-from memroll.clients.kube.custom_resources import CustomResources
+from memroll.clients.kube.custom_resources import METADATA_ONLY, METADATA_PAGE_SIZE, CustomResources, ObjectVersion
 from memroll.errors import ConflictError
 
 if TYPE_CHECKING:
@@ -71,3 +71,26 @@ async def test_a_status_write_with_a_stale_version_is_a_conflict(server: FakeApi
     server.touch(f"{PREFIX}/ai/memorypolicies/chat", lambda policy: policy.update(spec={"mode": "Observe"}))
     with pytest.raises(ConflictError):
         await resources.write_status(POLICY_PLURAL, "ai", "chat", read["metadata"]["resourceVersion"], {"a": 1})
+
+
+async def test_versions_are_listed_without_any_other_field_in_pages(
+    server: FakeApi, resources: CustomResources
+) -> None:
+    for n in range(METADATA_PAGE_SIZE + 1):
+        server.add(f"{PREFIX}/ai/podrolls", {"metadata": {"name": f"r-{n}"}, "spec": {"podName": "chat-0"}})
+    listed = await resources.list_versions(ROLL_PLURAL, "")
+    first = server.get(f"{PREFIX}/ai/podrolls/r-0")["metadata"]
+    assert listed[0] == ObjectVersion("ai", "r-0", first["uid"], first["resourceVersion"])
+    assert len(listed) == METADATA_PAGE_SIZE + 1
+    assert len(server.calls("GET", "podrolls?limit=500")) == 2
+    items = [
+        item async for item in resources._api.list_items("/apis/memroll.dev/v1alpha1/podrolls", accept=METADATA_ONLY)
+    ]
+    assert {tuple(item) for item in items} == {("metadata",)}
+
+
+async def test_a_podroll_that_has_changed_is_not_deleted(server: FakeApi, resources: CustomResources) -> None:
+    made = await resources.create_roll("ai", {"metadata": {"name": "r"}})
+    server.touch(f"{PREFIX}/ai/podrolls/r", lambda raw: raw.update(spec={"cancel": True}))
+    with pytest.raises(ConflictError, match="Precondition"):
+        await resources.delete_roll("ai", "r", made["metadata"]["uid"], made["metadata"]["resourceVersion"])

@@ -18,7 +18,6 @@ from memroll.clients.prometheus.credentials import ConnectionsFile
 from memroll.controller import manager as manager_module
 from memroll.controller import supervisor, watch
 from memroll.controller.manager import Manager
-from memroll.controller.workqueue import Key
 from memroll.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,8 +104,8 @@ def _environment(kubeconfig: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def run_until(condition: Any, enqueued: list[tuple[str, str]]) -> asyncio.Task[None]:
     ready = threading.Event()
-    handlers = dict.fromkeys(PLURALS, lambda *key: enqueued.append(key))
-    watching = asyncio.create_task(watch.watch(handlers, "test", (), ready))
+    kind = watch.WatchedKind(lambda raw: raw, lambda event: enqueued.append((event.namespace, event.name)))
+    watching = asyncio.create_task(watch.watch(dict.fromkeys(PLURALS, kind), "test", (), ready))
     async with asyncio.timeout(30):
         while not (condition() or watching.done()):  # noqa: ASYNC110 - any condition
             await asyncio.sleep(0.01)
@@ -159,7 +158,7 @@ async def test_the_operator_survives_a_bug_in_a_task_and_ends_at_sigterm(
     async with serving(WatchedApi(), server):
         running = asyncio.create_task(manager.run())
         async with asyncio.timeout(20):
-            while Key("demo", "first") not in manager.policy_queue:  # noqa: ASYNC110 - the watch sets no event
+            while not len(manager.policy_controller.context.policies):  # noqa: ASYNC110 - the watch sets no event
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert not running.done()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from memroll.controller.requeue import after_reconcile
@@ -45,3 +47,24 @@ def test_the_delay_after_temporary_errors_grows_up_to_a_minute(failures, shortes
     outcome = Outcome(MADE, at(0), error=PrometheusUnavailableError("Timeout", "x"))
     delays = {after_reconcile(outcome, failures) for _ in range(20)}
     assert shortest <= min(delays) < max(delays) <= longest
+
+
+def delay_with_others(seconds: float, namespace: str = "demo", interval: str = "5m") -> float:
+    made = policy(interval=interval).model_copy(update={"namespace": namespace, "created_at": at(-9000)})
+    return after_reconcile(Outcome(made, at(seconds), watched_pods=1), shares_pods=True)
+
+
+def test_the_policies_of_one_namespace_are_due_together():
+    """Its pods are then listed once."""
+    due = {(seconds + delay_with_others(seconds)) % 300 for seconds in (0.0, 17.0, 100.5, 299.0, 1234.0)}
+    assert max(due) - min(due) < 0.001
+    waits = [delay_with_others(float(seconds)) for seconds in range(300)]
+    assert min(waits) >= 60
+    assert max(waits) <= 360
+    first = delay_with_others(0.0)
+    assert delay_with_others(first) == pytest.approx(300)
+
+
+def test_namespaces_are_due_at_different_times():
+    due = sorted(delay_with_others(0.0, f"team-{n}") % 300 for n in range(100))
+    assert max(b - a for a, b in itertools.pairwise(due)) < 60

@@ -18,7 +18,7 @@ from memroll.model.roll_duration import (
     longest_recent_s,
     start_time,
 )
-from tests.builders import at, container, pod, roll, stamp
+from tests.builders import at, container, pod, records, roll, stamp
 
 if TYPE_CHECKING:
     from memroll.api.pod_roll import PodRoll
@@ -47,7 +47,7 @@ def took(seconds: float, **spec: Any) -> PodRoll:
     ],
 )  # fmt: skip
 def test_a_roll_counts_at_most_two_timeouts_and_its_drain(ended: PodRoll, expected_s: float) -> None:
-    assert longest_recent_s([ended]) == expected_s
+    assert longest_recent_s(records(ended)) == expected_s
 
 
 def started(name: str, seconds: float | None, workload: str = "leaky") -> Any:

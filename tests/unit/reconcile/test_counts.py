@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memroll.detection.assessment import Assessment
+from memroll.model.policy_record import PolicyRecord
 from memroll.planning.rate_limit import RecentRolls
 from memroll.reconcile.counts import count_pod_rolls, count_watched_pods, healthy_pods
 from memroll.reconcile.snapshot import PolicySnapshot
@@ -17,6 +18,7 @@ from tests.builders import (
     leak_verdict,
     pod,
     policy,
+    policy_json,
     roll_json,
     suspected_verdict,
 )
@@ -28,9 +30,11 @@ class Listing:
     def __init__(self, *raws):
         self.raws, self.listed = raws, []
 
-    async def list_rolls(self, namespace):
+    async def iterate_rolls(self, namespace):
         self.listed.append(namespace)
-        return tuple(r for r in self.raws if namespace in ("", r["metadata"]["namespace"]))
+        for raw in self.raws:
+            if namespace in ("", raw["metadata"]["namespace"]):
+                yield raw
 
 
 def raw_roll(name, namespace="demo", **meta):
@@ -101,9 +105,8 @@ async def test_the_count_contains_whether_a_pod_of_another_namespace_is_due():
 
 
 def test_watched_pods_of_other_policies_are_read_from_their_status():
-    other = policy()
-    other = other.model_copy(update={"status": other.status.model_copy(update={"pods": other.status.pods.model_copy(
-        update={"total": 7})})})  # fmt: skip
+    spec = {"mode": "Observe", "selector": {"matchLabels": {"app": "other"}}}
+    other = PolicyRecord.read(policy_json(spec) | {"status": {"pods": {"total": 7}}})
     assert count_watched_pods(PolicySnapshot(policy(), (other, other), (), NOW), own=2) == 16
 
 

@@ -33,6 +33,7 @@ from tests.builders import (
     inconclusive_verdict,
     pod,
     policy,
+    records,
     roll_json,
 )
 
@@ -75,7 +76,7 @@ def running(name: str, age_s: float = 100, verdict: Any = HEALTHY, **changes: An
 
 
 def outcome(rolls, assessments, **changes) -> Outcome:
-    made = Outcome(policy(growth=GROWTH), NOW, len(assessments), tuple(assessments), rolls=tuple(rolls))
+    made = Outcome(policy(growth=GROWTH), NOW, len(assessments), tuple(assessments), rolls=records(*rolls))
     return replace(made, **changes)
 
 
@@ -111,11 +112,14 @@ def row(name: str, series: Series, id_: str | None = None) -> SeriesRow:
 
 
 class Store:
-    """Status writer that stores the written statuses, or raises."""
+    """Store of PodRolls that keeps the written statuses, or raises at a write."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.written: dict[str, dict[str, Any]] = {}
+
+    async def get_roll(self, namespace, name) -> dict[str, Any] | None:
+        return RECORDS.get(name)
 
     async def write_status(self, plural, namespace, name, resource_version, status) -> dict[str, Any]:
         if self.error is not None:
@@ -138,7 +142,7 @@ async def test_a_roll_is_compared_at_equal_age_and_the_effect_written():
     assert effect["growthAfterBytesPerHour"] == pytest.approx(360 * MIB, abs=9)
     assert effect["ageSeconds"] == 80
     assert [r.name for r in found.measured_rolls] == ["roll-1"]
-    assert found.rolls == found.measured_rolls, "the status of the policy is built from the written rolls"
+    assert found.rolls == records(*found.measured_rolls), "the status of the policy is built from the written rolls"
 
 
 async def test_the_usage_after_the_warm_up_is_written_before_the_growth_is_known():

@@ -29,6 +29,7 @@ from tests.builders import (
     leak_verdict,
     pod,
     policy,
+    records,
     roll_json,
 )
 
@@ -63,7 +64,7 @@ def rolled(n: int, seconds: float, growth_mib: int | None = 50, phase: str = "Su
 
 
 def after(*assessments: Assessment, rolls=(), old=(), later_s: float = 0) -> tuple[LedgerEntry, ...]:
-    return update_ledger(old, Outcome(policy(), at(later_s), len(assessments), assessments, rolls=tuple(rolls)))
+    return update_ledger(old, Outcome(policy(), at(later_s), len(assessments), assessments, rolls=records(*rolls)))
 
 
 def test_a_healthy_workload_has_no_entry():

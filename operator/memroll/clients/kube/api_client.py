@@ -10,24 +10,31 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import ConfigException
 
 from memroll import __version__
+from memroll.clients.kube.connection import load_configuration
 from memroll.clients.kube.json_access import get_dicts, get_str
-from memroll.clients.kube.kubeconfig import missing_kubeconfig
-from memroll.clients.kube.response_body import PAGE_TOO_LARGE, decode_body, parse_retry_after, read_beginning, read_body
+from memroll.clients.kube.response_body import (
+    PAGE_TOO_LARGE,
+    ServerClock,
+    decode_body,
+    parse_retry_after,
+    read_beginning,
+    read_body,
+)
 from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError, NotFoundError, TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from datetime import datetime
 
 Json = dict[str, Any]
 
@@ -52,6 +59,7 @@ EXPIRED = "Expired"
 """Error reason of a list whose continue token expired: the list must be restarted."""
 USER_AGENT = f"memroll/{__version__}"
 """Client in audit logs; its first part is the manager in `metadata.managedFields`."""
+JSON_TYPE = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 TEXT_FIELD = "text"
 
@@ -64,10 +72,12 @@ class ApiRequest:
     path: str
     query: Mapping[str, str | int] = field(default_factory=dict)
     body: Json | None = None
-    content_type: str = "application/json"
+    content_type: str = JSON_TYPE
     timeout_s: float = READ_TIMEOUT_S
     max_text_bytes: int = 0
     """Maximum bytes to read of a plain-text response, returned as the body's only field `TEXT_FIELD`. Zero: JSON."""
+    accept: str = JSON_TYPE
+    """Accepted content types of the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +114,21 @@ class KubeApi:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self._client.user_agent = USER_AGENT
+        self._server_clock = ServerClock()
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None) -> KubeApi:
         """Connect with the given kubeconfig; default: the pod's service account, outside of a pod `KUBECONFIG`."""
-        configuration = Configuration()
+        configuration = await load_configuration(kubeconfig)
         try:
-            if kubeconfig or not _load_service_account(configuration):
-                if problem := missing_kubeconfig(kubeconfig):
-                    raise TerminalError(
-                        "NoCluster", f"no service account, and no kubeconfig: {problem}"[:MAX_MESSAGE_CHARS]
-                    )
-                await load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-            configuration.retries = None  # None means no retries; the client would read False as the number 0
             return cls(ApiClient(configuration))
-        except (ConfigException, OSError) as error:
+        except OSError as error:  # a certificate's file can't be read
             message = f"no service account and no usable kubeconfig: {error}"
             raise TerminalError("NoCluster", message[:MAX_MESSAGE_CHARS]) from error
+
+    def server_now(self) -> datetime | None:
+        """Return the time by the API server's clock, from its last response; None if that had no valid date."""
+        return self._server_clock.now()
 
     async def close(self) -> None:
         await self._client.close()
@@ -132,15 +140,20 @@ class KubeApi:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Json | None = None,
-        content_type: str = "application/json",
+        content_type: str = JSON_TYPE,
         timeout_s: float = READ_TIMEOUT_S,
     ) -> Json:
         """Return the JSON object of a successful response; raise one of memroll's errors for any other."""
-        try_s = timeout_s if method != "GET" else min(timeout_s, max(MIN_TRY_S, timeout_s / MAX_TRIES))
-        request = ApiRequest(method, path, query or {}, body, content_type, try_s)
+        return await self._execute(ApiRequest(method, path, query or {}, body, content_type, timeout_s))
+
+    async def _execute(self, request: ApiRequest) -> Json:
+        """Send a request, a read up to three times; its timeout is that of all tries together."""
+        is_read, timeout_s = request.method == "GET", request.timeout_s
+        try_s = min(timeout_s, max(MIN_TRY_S, timeout_s / MAX_TRIES)) if is_read else timeout_s
+        request = replace(request, timeout_s=try_s)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_s
-        for pause_s in RETRY_PAUSES_S if method == "GET" else ():
+        for pause_s in RETRY_PAUSES_S if is_read else ():
             result, wait_s = await self._try_once(request)
             if isinstance(result, dict):
                 return result
@@ -148,7 +161,7 @@ class KubeApi:
             if loop.time() + wait_s >= deadline:
                 raise result
             await asyncio.sleep(wait_s)
-            request = ApiRequest(method, path, request.query, body, content_type, min(try_s, deadline - loop.time()))
+            request = replace(request, timeout_s=min(try_s, deadline - loop.time()))
         return unwrap_response(request, await self.send(request))
 
     async def _try_once(self, request: ApiRequest) -> tuple[Json | ClusterUnavailableError, float | None]:
@@ -183,15 +196,18 @@ class KubeApi:
             raise TerminalError("Unreadable", message[:MAX_MESSAGE_CHARS]) from error
 
     async def _exchange(self, request: ApiRequest) -> ApiResponse:
+        # An error response is JSON in any case.
+        accept = f"text/plain, {JSON_TYPE}" if request.max_text_bytes else request.accept
         method, url, headers, _, _ = await self._client.param_serialize(
             request.method,
             request.path,
             query_params=list(request.query.items()),
-            header_params={"Accept": _accept_header(request), "Content-Type": request.content_type},
+            header_params={"Accept": accept, "Content-Type": request.content_type},
             auth_settings=["BearerToken"],
         )
         timeout = aiohttp.ClientTimeout(total=request.timeout_s)
         response = await self._client.call_api(method, url, headers, body=request.body, _request_timeout=timeout)
+        self._server_clock.observe(response.headers.get("Date") or "")
         ok = response.status < HTTPStatus.BAD_REQUEST
         if ok and request.max_text_bytes:
             text = await read_beginning(response.response, request.max_text_bytes)
@@ -206,7 +222,12 @@ class KubeApi:
         return get_str(unwrap_response(request, await self.send(request)), TEXT_FIELD)
 
     async def list_items(
-        self, path: str, query: Mapping[str, str | int] | None = None, limit: int = PAGE_SIZE
+        self,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        limit: int = PAGE_SIZE,
+        *,
+        accept: str = JSON_TYPE,
     ) -> AsyncIterator[Json]:
         """Yield the items of a list, page by page.
 
@@ -215,7 +236,7 @@ class KubeApi:
         seen: set[str] = set()
         for restart in range(MAX_LIST_RESTARTS + 1):
             try:
-                async for item in self._list_once(path, dict(query or {}), limit):
+                async for item in self._list_once(path, dict(query or {}), limit, accept):
                     uid = get_str(item, "metadata", "uid")
                     if not uid or uid not in seen:
                         seen.add(uid)
@@ -226,11 +247,13 @@ class KubeApi:
             else:
                 return
 
-    async def _list_once(self, path: str, query: dict[str, str | int], limit: int) -> AsyncIterator[Json]:
+    async def _list_once(self, path: str, query: dict[str, str | int], limit: int, accept: str) -> AsyncIterator[Json]:
         query["limit"] = limit
         while True:
             try:
-                page = await self.request("GET", path, query=query, timeout_s=LIST_TIMEOUT_S)
+                page = await self._execute(
+                    ApiRequest("GET", path, dict(query), timeout_s=LIST_TIMEOUT_S, accept=accept)
+                )
             except TerminalError as error:
                 if error.reason != PAGE_TOO_LARGE:
                     raise
@@ -242,20 +265,6 @@ class KubeApi:
             if not token:
                 return
             query |= {"continue": token, "limit": min(limit, 2 * int(query["limit"]))}
-
-
-def _accept_header(request: ApiRequest) -> str:
-    """Return the accepted content types. An error response is JSON in any case."""
-    return "text/plain, application/json" if request.max_text_bytes else "application/json"
-
-
-def _load_service_account(configuration: Configuration) -> bool:
-    """Fill in the pod's service account; return False outside of a pod. The client rereads the token each minute."""
-    try:
-        load_incluster_config(client_configuration=configuration)
-    except ConfigException:
-        return False
-    return True
 
 
 def unwrap_response(request: ApiRequest, response: ApiResponse) -> Json:
@@ -286,8 +295,3 @@ def to_error(request: ApiRequest, response: ApiResponse) -> MemrollError | None:
         return ClusterUnavailableError("ServerError", message, retry_after_s)
     forbidden = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
     return TerminalError("Forbidden" if forbidden else "Rejected", message)
-
-
-def get_causes(response: ApiResponse) -> frozenset[str]:
-    """Return the machine-readable causes of an error response."""
-    return frozenset(get_str(cause, "reason") for cause in get_dicts(response.body, "details", "causes"))

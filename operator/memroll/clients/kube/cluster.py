@@ -26,10 +26,11 @@ class KubeCluster:
         pods, services = KubePodReader(api), KubeNetworkReader(api)
         workloads, writer = KubeWorkloadReader(api, pods), KubePodWriter(api, pods)
         resources = CustomResources(api)
-        self.list_pods, self.get_pod = pods.list_pods, pods.get_pod
+        self.list_pods, self.list_all_pods, self.get_pod = pods.list_pods, pods.list_all_pods, pods.get_pod
         self.get_workload, self.find_workload = workloads.get_workload, workloads.find_workload
         self.list_workload_pods = workloads.list_workload_pods
-        self.list_target_pods = KubeTargetReader(api, pods).list_target_pods
+        targets = KubeTargetReader(api, pods)
+        self.list_target_pods, self.resolve_target = targets.list_target_pods, targets.resolve_target
         self.get_namespace_annotations = workloads.get_namespace_annotations
         self.release, self.restore, self.add_owner = writer.release, writer.restore, writer.add_owner
         self.leave_to_workload = writer.leave_to_workload
@@ -42,6 +43,9 @@ class KubeCluster:
         self.list_autoscalers = KubeAutoscalerReader(api).list_autoscalers
         self.read_logs = KubeLogReader(api).read_logs
         self.list_policies, self.get_policy = resources.list_policies, resources.get_policy
-        self.list_rolls, self.get_roll = resources.list_rolls, resources.get_roll
+        self.list_rolls, self.iterate_rolls = resources.list_rolls, resources.iterate_rolls
+        self.get_roll, self.get_object = resources.get_roll, resources.get_object
+        self.list_versions, self.iterate_objects = resources.list_versions, resources.iterate_objects
+        self.server_now = resources.server_now
         self.create_roll, self.delete_roll = resources.create_roll, resources.delete_roll
         self.write_status = resources.write_status

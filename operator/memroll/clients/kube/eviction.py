@@ -5,8 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, ApiRequest, build_path, get_causes
-from memroll.clients.kube.json_access import get_str
+from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, ApiRequest, build_path
+from memroll.clients.kube.json_access import get_dicts, get_str
 from memroll.clients.kube.pods import CORE
 from memroll.model.pods import ROLL_ANNOTATION
 from memroll.rolling.eviction_response import EvictionResponse, EvictionResult
@@ -55,3 +55,8 @@ def expected_refusal(response: ApiResponse) -> EvictionResult | None:
 
 def _has_several_budgets(response: ApiResponse) -> bool:
     return "more than one PodDisruptionBudget" in get_str(response.body, "message")
+
+
+def get_causes(response: ApiResponse) -> frozenset[str]:
+    """Return the machine-readable causes of an error response."""
+    return frozenset(get_str(cause, "reason") for cause in get_dicts(response.body, "details", "causes"))

@@ -58,6 +58,16 @@ class KubePodReader:
         decoded = [found async for raw in items if (found := _decode_or_skip(raw))]
         return await self._add_claim_conflicts(decoded)
 
+    async def list_all_pods(self, namespace: str, max_pods: int) -> tuple[Pod, ...] | None:
+        """Return all pods of a namespace; None if it has more than that: the list is then not read to its end."""
+        decoded: list[tuple[Pod, tuple[str, ...]]] = []
+        async for raw in self._api.list_items(build_path(CORE, namespace, "pods")):
+            found = _decode_or_skip(raw)
+            decoded += [found] if found else []
+            if len(decoded) > max_pods:
+                return None
+        return await self._add_claim_conflicts(decoded)
+
     async def get_pod(self, namespace: str, name: str) -> Pod | None:
         try:
             raw = await self._api.request("GET", build_path(CORE, namespace, "pods", name))

@@ -7,13 +7,17 @@ have 128 MiB. A page that is too large is requested again with fewer objects.
 from __future__ import annotations
 
 import json
+from datetime import UTC, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from memroll import clock
 from memroll.clients.kube.json_access import get_dict
 from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     import aiohttp
 
@@ -61,3 +65,27 @@ def decode_body(raw: bytes, *, strict: bool) -> dict[str, Any]:
 
 def parse_retry_after(header: str | None) -> float | None:
     return float(header) if header and header.isascii() and header.isdigit() else None
+
+
+class ServerClock:
+    """Clock of a server, by the date of its last response."""
+
+    def __init__(self) -> None:
+        self._header, self._at_s = "", 0.0
+
+    def observe(self, header: str) -> None:
+        self._header, self._at_s = header, clock.elapsed_s()
+
+    def now(self) -> datetime | None:
+        """Return the server's time now; None if its last response had no valid date."""
+        date = parse_date(self._header)
+        return None if date is None else date + timedelta(seconds=clock.elapsed_s() - self._at_s)
+
+
+def parse_date(header: str) -> datetime | None:
+    """Parse the header Date of a response; None for anything else."""
+    try:
+        date = parsedate_to_datetime(header)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)

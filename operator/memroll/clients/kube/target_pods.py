@@ -12,8 +12,7 @@ from memroll.clients.kube.json_access import get_str
 from memroll.clients.kube.pods import get_controller
 from memroll.clients.kube.workloads import PLURALS, read_selector
 from memroll.errors import TerminalError
-from memroll.model.annotations import RecordedOwners
-from memroll.model.pods import OWNER_ANNOTATION
+from memroll.model.target import TargetControllers, controller_uid_of
 
 if TYPE_CHECKING:
     from memroll.clients.kube.api_client import Json, KubeApi
@@ -36,6 +35,12 @@ class KubeTargetReader:
 
         Raises NotFoundError if it does not exist, TerminalError for an empty selector and an unsupported kind.
         """
+        target = await self.resolve_target(namespace, api_version, kind, name)
+        pods = await self._pods.list_pods(namespace, target.selector)
+        return tuple(p for p in pods if controller_uid_of(p) in target.uids)
+
+    async def resolve_target(self, namespace: str, api_version: str, kind: str, name: str) -> TargetControllers:
+        """Return the controllers of a workload's pods; raise as `list_target_pods` does."""
         plural = PLURALS.get((api_version, kind))
         if plural is None:
             raise TerminalError("Invalid", f"targetRef {api_version} {kind} is not supported")
@@ -44,8 +49,7 @@ class KubeTargetReader:
         controllers = {get_str(raw, "metadata", "uid")}
         if kind in _OWNERS_OF_REPLICA_SETS:
             controllers = await self._replica_sets(namespace, selector, controllers)
-        pods = await self._pods.list_pods(namespace, selector)
-        return tuple(p for p in pods if _controller_uid(p) in controllers)
+        return TargetControllers(selector, frozenset(controllers))
 
     async def _replica_sets(self, namespace: str, selector: str, owners: set[str]) -> set[str]:
         """Return the uids of the ReplicaSets of all revisions; their labels are those of their pods."""
@@ -56,12 +60,4 @@ class KubeTargetReader:
 
 def _owner_uid(raw: Json) -> str:
     controller = get_controller(raw)
-    return controller.uid if controller else ""
-
-
-def _controller_uid(pod: Pod) -> str:
-    """Return the uid of a pod's controller, or of its former one while a roll has released the pod."""
-    controller = pod.controller
-    if controller is None and pod.released:
-        controller = RecordedOwners.from_annotation(pod.annotations.get(OWNER_ANNOTATION, "")).controller
     return controller.uid if controller else ""
