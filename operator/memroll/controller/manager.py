@@ -22,10 +22,13 @@ from memroll.api.quantity import parse_percentage
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.event_recorder import EventRecorder
 from memroll.clients.kube.leader_election import LeaderElector
+from memroll.clients.kube.pod_watch import KubePodWatcher
 from memroll.clients.probe import ProbeClient
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.controller import http_server, watch
 from memroll.controller.context import ControllerContext, permissions_from
+from memroll.controller.orphan_sweep import OrphanSweep
+from memroll.controller.pod_watches import PodWatches
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
@@ -87,6 +90,8 @@ class Manager:
     roll_controller: RollController
     policy_queue: WorkQueue
     roll_queue: WorkQueue
+    pod_watches: PodWatches
+    orphan_sweep: OrphanSweep
 
     @classmethod
     def build(cls, settings: Settings, connections: ConnectionsFile, api: KubeApi) -> Manager:
@@ -111,7 +116,11 @@ class Manager:
             settings.max_rolls_per_hour, settings.max_namespace_share, parse_percentage(settings.namespace_quota)
         )
         policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit)
-        roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key))
+        watches = PodWatches(
+            KubePodWatcher(api), lambda namespace, roll: manager.roll_queue.enqueue(Key(namespace, roll))
+        )
+        sweep = OrphanSweep()
+        roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key), watches, sweep.request)
         manager = cls(
             settings=settings,
             metrics=metrics,
@@ -123,6 +132,8 @@ class Manager:
             roll_controller=roll_controller,
             policy_queue=WorkQueue(policy_controller.reconcile, settings.max_policies_at_once),
             roll_queue=WorkQueue(roll_controller.reconcile, MAX_CONCURRENT_ROLLS),
+            pod_watches=watches,
+            orphan_sweep=sweep,
         )
         return manager
 
@@ -159,6 +170,8 @@ class Manager:
             "policies": self.policy_queue.run,
             "rolls": self.roll_queue.run,
             "resync": lambda: resync(self),
+            "pod watches": self.pod_watches.run,
+            "orphan sweep": lambda: self.orphan_sweep.run(self.roll_controller.restore_orphans),
             "loop lag": self.loop_lag.run,
             "watch": lambda: watch.watch(handlers, identity, namespaces, watching),
         }
@@ -185,6 +198,8 @@ async def resync(manager: Manager) -> None:
         is_leader = manager.elector.is_leader()
         manager.metrics.leader.set(int(is_leader))
         manager.metrics.events_dropped.set(manager.recorder.dropped)
+        if is_leader and not was_leader:
+            manager.orphan_sweep.request()
         if is_leader and (not was_leader or time.monotonic() - listed_at_s >= RESYNC_INTERVAL_S):
             listed_at_s = time.monotonic()
             try:
@@ -198,7 +213,7 @@ async def resync(manager: Manager) -> None:
 
 
 async def _enqueue_all(manager: Manager, *, requeue_known: bool) -> None:
-    """Enqueue the keys that no queue contains, with `requeue_known` the others as well; then restore orphaned pods."""
+    """Enqueue the keys that no queue contains, with `requeue_known` the others as well."""
     policies, rolls = await manager.policy_controller.list_keys(), await manager.roll_controller.list_keys()
     for error in (*policies.errors, *rolls.errors):
         logger.warning("resync failed for a namespace: %s", error)
@@ -206,7 +221,6 @@ async def _enqueue_all(manager: Manager, *, requeue_known: bool) -> None:
         for key in listed.keys:
             if requeue_known or key not in queue:
                 queue.enqueue(key)
-    await manager.roll_controller.restore_orphans()
 
 
 async def check_crds(api: KubeApi) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -25,9 +25,10 @@ from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler
 from memroll.reconcile.roll import StepContext
 from memroll.reconcile.roll_bug import record_bug
+from memroll.reconcile.step_memory import StepMemory
 from memroll.reporting import event_builder
 from memroll.rolling import orphans
-from memroll.rolling.observation import to_phase
+from memroll.rolling.observation import UNCHANGED_PHASES, to_phase
 from memroll.rolling.protocols import Clients
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from memroll.controller.context import ControllerContext
     from memroll.reconcile.roll import StepResult
+    from memroll.rolling.protocols import PodWatcher
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +47,11 @@ class RollController:
 
     context: ControllerContext
     enqueue_policy: Callable[[Key], None]
+    watcher: PodWatcher | None = None
+    """Wakes rolls whose pods change; None: all rolls are polled."""
+    request_sweep: Callable[[], None] | None = None
+    """Request a search for orphaned pods soon; None: they are restored at once."""
+    memory: StepMemory = field(default_factory=StepMemory)
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all PodRolls that have not ended, and the errors of namespaces that can't be listed."""
@@ -67,7 +74,7 @@ class RollController:
     async def _reconcile(self, key: Key) -> float | None:
         raw = await self.context.kubernetes.get_roll(*key)
         if raw is None:
-            await self.restore_orphans()
+            await self._sweep_orphans()
             return None
         try:
             roll = PodRoll.read(raw)
@@ -99,7 +106,8 @@ class RollController:
 
     @property
     def _step_context(self) -> StepContext:
-        return StepContext(self.context.permissions, self.context.leads, self.context.uninstalling)
+        context = self.context
+        return StepContext(context.permissions, context.leads, context.uninstalling, self.watcher, self.memory)
 
     async def _record_bug(self, key: Key, bug: Exception) -> float | None:
         """Record a bug in the roll, report it once, and restore the pod of a roll that ends with it."""
@@ -112,8 +120,15 @@ class RollController:
             policy = await self._get_policy(result.roll)
         wait_s = self._report(result, policy)
         if not result.roll.active:
-            await self.restore_orphans()
+            await self._sweep_orphans()
         return wait_s
+
+    async def _sweep_orphans(self) -> None:
+        """Have orphaned pods restored, because a roll is gone that may have released one."""
+        if self.request_sweep is None:
+            await self.restore_orphans()
+        else:
+            self.request_sweep()
 
     def _report(self, result: StepResult, policy: MemoryPolicy | None) -> float | None:
         """Report a step in Events, log and metrics; return the seconds until the next one."""
@@ -137,10 +152,16 @@ class RollController:
         )
 
     async def _get_policy(self, roll: PodRoll) -> MemoryPolicy | None:
+        """Return the policy of a roll; once the roll has changed something, the policy may be a remembered one."""
+        key, now, policies = (roll.namespace, roll.spec.policy), self.context.now(), self.memory.policies
         if not roll.spec.policy:
             return None
-        raw = await self.context.kubernetes.get_policy(roll.namespace, roll.spec.policy)
-        return decode_or_none(raw, MemoryPolicy.read)
+        if roll.status.phase not in UNCHANGED_PHASES and (remembered := policies.get(key, now)):
+            return remembered
+        policy = decode_or_none(await self.context.kubernetes.get_policy(*key), MemoryPolicy.read)
+        if policy is not None:
+            policies.put(key, policy, now)
+        return policy
 
     async def restore_orphans(self) -> tuple[orphans.OrphanedPod, ...]:
         """Restore or evict the pods released by PodRolls that have ended or no longer exist, and return them."""

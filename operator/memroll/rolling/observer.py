@@ -17,7 +17,7 @@ from memroll.errors import MemrollError
 from memroll.model.pods import ObjectRef
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
-from memroll.rolling.observation import RETRY_S, Observation, StepInput
+from memroll.rolling.observation import RETRY_S, UNCHANGED_PHASES, Observation, StepInput
 from memroll.rolling.pod_labels import is_released
 from memroll.rolling.strategy_choice import strategy_of, would_release
 
@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 MIN_RETRY_S = 30.0
 """Minimum seconds between a failed roll and the next attempt that a step assumes, however short `roll.cooldown` is.
 Chosen by hand."""
-
-
-UNCHANGED_PHASES = (None, Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE)
-"""Phases in which nothing is changed yet."""
 
 
 async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime) -> Observation:

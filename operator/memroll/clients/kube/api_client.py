@@ -29,6 +29,8 @@ from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError,
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from kubernetes.aio.client.rest import RESTResponse
+
 Json = dict[str, Any]
 
 READ_TIMEOUT_S = 5.0
@@ -183,15 +185,7 @@ class KubeApi:
             raise TerminalError("Unreadable", message[:MAX_MESSAGE_CHARS]) from error
 
     async def _exchange(self, request: ApiRequest) -> ApiResponse:
-        method, url, headers, _, _ = await self._client.param_serialize(
-            request.method,
-            request.path,
-            query_params=list(request.query.items()),
-            header_params={"Accept": _accept_header(request), "Content-Type": request.content_type},
-            auth_settings=["BearerToken"],
-        )
-        timeout = aiohttp.ClientTimeout(total=request.timeout_s)
-        response = await self._client.call_api(method, url, headers, body=request.body, _request_timeout=timeout)
+        response = await self.open(request, aiohttp.ClientTimeout(total=request.timeout_s))
         ok = response.status < HTTPStatus.BAD_REQUEST
         if ok and request.max_text_bytes:
             text = await read_beginning(response.response, request.max_text_bytes)
@@ -199,6 +193,17 @@ class KubeApi:
         raw = await read_body(response.response, request.query)
         retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
         return ApiResponse(response.status, decode_body(raw, strict=ok), retry_after_s)
+
+    async def open(self, request: ApiRequest, limits: aiohttp.ClientTimeout) -> RESTResponse:
+        """Send a request, and return the response with its body unread."""
+        method, url, headers, _, _ = await self._client.param_serialize(
+            request.method,
+            request.path,
+            query_params=list(request.query.items()),
+            header_params={"Accept": _accept_header(request), "Content-Type": request.content_type},
+            auth_settings=["BearerToken"],
+        )
+        return await self._client.call_api(method, url, headers, body=request.body, _request_timeout=limits)
 
     async def get_text(self, path: str, query: Mapping[str, str | int], *, max_bytes: int, timeout_s: float) -> str:
         """Return the first `bytes_max` bytes of a plain-text resource. Not retried; raises as `request` does."""

@@ -55,7 +55,7 @@ class KubePodReader:
         """Return the selected pods; an empty namespace means all namespaces."""
         query = {"labelSelector": selector} if selector else {}
         items = self._api.list_items(build_path(CORE, namespace, "pods"), query)
-        decoded = [found async for raw in items if (found := _decode_or_skip(raw))]
+        decoded = [found async for raw in items if (found := decode_or_skip(raw))]
         return await self._add_claim_conflicts(decoded)
 
     async def get_pod(self, namespace: str, name: str) -> Pod | None:
@@ -63,7 +63,7 @@ class KubePodReader:
             raw = await self._api.request("GET", build_path(CORE, namespace, "pods", name))
         except NotFoundError:
             return None
-        found = _decode_or_skip(raw)
+        found = decode_or_skip(raw)
         return (await self._add_claim_conflicts([found]))[0] if found else None
 
     async def _add_claim_conflicts(self, decoded: list[tuple[Pod, tuple[str, ...]]]) -> tuple[Pod, ...]:
@@ -101,7 +101,7 @@ def _with_conflict(pod: Pod, claims: tuple[str, ...], conflicts: Mapping[tuple[s
     return replace(pod, exclusive_because=next(found, pod.exclusive_because))
 
 
-def _decode_or_skip(raw: Json) -> tuple[Pod, tuple[str, ...]] | None:
+def decode_or_skip(raw: Json) -> tuple[Pod, tuple[str, ...]] | None:
     """Decode a pod and its claims; None for a pod without a name, and for one that triggers a bug."""
     try:
         pod = decode_pod(raw)

@@ -13,7 +13,7 @@ from memroll.clients.kube.json_access import get_dict
 from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     import aiohttp
 
@@ -23,6 +23,8 @@ MAX_OBJECT_BYTES = 64 * 2**20
 """Maximum size of any other body, in bytes: 20 times the 3 MiB that the API server accepts in a request."""
 MAX_ERROR_CHARS = 300
 """Maximum length of an error response that is not JSON, in characters; chosen by hand."""
+MAX_ERROR_BYTES = 64 * 1024
+"""Maximum size of an error response to a request for a stream, in bytes; chosen by hand."""
 PAGE_TOO_LARGE = "PageTooLarge"
 """Error reason of a page with more than `MAX_PAGE_BYTES`: it must be requested again with fewer objects."""
 
@@ -47,6 +49,19 @@ async def read_beginning(response: aiohttp.ClientResponse, max_bytes: int) -> by
             response.close()
             break
     return bytes(raw[:max_bytes])
+
+
+async def read_lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of a body that stays open; raise TerminalError for a line that is too long."""
+    pending = bytearray()
+    async for chunk in response.content.iter_any():
+        pending += chunk
+        if b"\n" in chunk:
+            *lines, pending = pending.split(b"\n")
+            for line in lines:
+                yield bytes(line)
+        if len(pending) > MAX_PAGE_BYTES:
+            raise TerminalError("Unreadable", f"a line is longer than {MAX_PAGE_BYTES // 2**20} MiB")
 
 
 def decode_body(raw: bytes, *, strict: bool) -> dict[str, Any]:
