@@ -54,6 +54,17 @@ class Watched(NamedTuple):
     selector: str
 
 
+class _PodState(NamedTuple):
+    """What a roll may wait for: of its own pod, whose release and end are the roll's own doing, and of another pod."""
+
+    own: tuple[object, ...]
+    other: tuple[object, ...]
+
+
+NO_POD = _PodState((False, 0), (False, False, False))
+"""State of a pod that does not exist: a new one matters once it is Ready, or has no node."""
+
+
 @dataclass(slots=True)
 class _Follower:
     pod_uid: str
@@ -67,7 +78,7 @@ class _Follower:
 class _Watch:
     followers: dict[str, _Follower] = field(default_factory=dict)
     """By the name of the roll."""
-    states: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    states: dict[str, _PodState] = field(default_factory=dict)
     """What matters of each pod, by uid."""
     is_connected: bool = False
     task: asyncio.Task[None] | None = None
@@ -128,12 +139,13 @@ class PodWatches:
         watch, pod = self._watches.get(watched), change.pod
         if watch is None:
             return
-        old = watch.states.pop(pod.key.uid, None)
+        old, new = watch.states.pop(pod.key.uid, NO_POD), NO_POD if change.is_deleted else _state(pod)
         if not change.is_deleted:
-            watch.states[pod.key.uid] = _state(pod)
+            watch.states[pod.key.uid] = new
         for name, follower in watch.followers.items():
             is_own = pod.key.uid == follower.pod_uid
-            if change.is_deleted or _relevant(old, is_own=is_own) != _relevant(_state(pod), is_own=is_own):
+            is_gone = is_own and change.is_deleted
+            if is_gone or (old.own != new.own if is_own else old.other != new.other):
                 self._wake_within_limit(watched.namespace, name, follower)
 
     def _start_and_stop(self) -> None:
@@ -191,13 +203,8 @@ class PodWatches:
         self._wake(namespace, roll)
 
 
-def _state(pod: Pod) -> tuple[object, ...]:
-    """Return what a roll may wait for: first what matters of its own pod, then what matters of another one."""
-    controller = pod.controller.uid if pod.controller else ""
-    own = (pod.has_ended, controller, sum(c.restarts for c in pod.containers))
-    return own, (pod.has_ended, controller, pod.ready and not pod.deleting, pod.unschedulable)
-
-
-def _relevant(state: tuple[object, ...] | None, *, is_own: bool) -> object:
-    """Return the part of a pod's state that matters. That the roll's own pod terminates is the roll's own doing."""
-    return None if state is None else state[0 if is_own else 1]
+def _state(pod: Pod) -> _PodState:
+    return _PodState(
+        own=(pod.has_ended, sum(c.restarts for c in pod.containers)),
+        other=(pod.has_ended, pod.ready and not pod.deleting, pod.unschedulable),
+    )

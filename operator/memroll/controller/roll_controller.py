@@ -28,7 +28,7 @@ from memroll.reconcile.roll_bug import record_bug
 from memroll.reconcile.step_memory import StepMemory
 from memroll.reporting import event_builder
 from memroll.rolling import orphans
-from memroll.rolling.observation import UNCHANGED_PHASES, to_phase
+from memroll.rolling.observation import to_phase
 from memroll.rolling.protocols import Clients
 
 if TYPE_CHECKING:
@@ -72,14 +72,8 @@ class RollController:
                 return after_error(error, "PodRoll", key)
 
     async def _reconcile(self, key: Key) -> float | None:
-        raw = await self.context.kubernetes.get_roll(*key)
-        if raw is None:
-            await self._sweep_orphans()
-            return None
-        try:
-            roll = PodRoll.read(raw)
-        except ValidationError as error:
-            logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
+        roll = self.memory.rolls.take(key, self.context.now()) or await self._read_roll(key)
+        if roll is None:
             return None
         try:
             return await self._reconcile_valid(roll)
@@ -88,6 +82,18 @@ class RollController:
         except Exception as bug:  # it must be visible in the roll, which would otherwise stay active for good
             logger.exception("bug: a step of PodRoll %s/%s failed", key.namespace, key.name)
             return await self._record_bug(key, bug)
+
+    async def _read_roll(self, key: Key) -> PodRoll | None:
+        """Read a roll; None if it is gone or invalid."""
+        raw = await self.context.kubernetes.get_roll(*key)
+        if raw is None:
+            await self._sweep_orphans()
+            return None
+        try:
+            return PodRoll.read(raw)
+        except ValidationError as error:
+            logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
+            return None
 
     async def _reconcile_valid(self, roll: PodRoll) -> float | None:
         if not roll.active:
@@ -102,6 +108,8 @@ class RollController:
         context, policy = self.context, await self._get_policy(roll)
         clients = Clients(context.kubernetes, context.prometheus, context.reports)
         result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
+        if result.wait_s == 0.0:
+            self.memory.rolls.put(Key(roll.namespace, roll.name), result.roll, context.now())
         return self._report(result, policy)
 
     @property
@@ -152,11 +160,11 @@ class RollController:
         )
 
     async def _get_policy(self, roll: PodRoll) -> MemoryPolicy | None:
-        """Return the policy of a roll; once the roll has changed something, the policy may be a remembered one."""
+        """Return the policy of a roll, read again right before the roll may change something for the first time."""
         key, now, policies = (roll.namespace, roll.spec.policy), self.context.now(), self.memory.policies
         if not roll.spec.policy:
             return None
-        if roll.status.phase not in UNCHANGED_PHASES and (remembered := policies.get(key, now)):
+        if roll.status.phase not in (None, Phase.CAPTURING_EVIDENCE) and (remembered := policies.get(key, now)):
             return remembered
         policy = decode_or_none(await self.context.kubernetes.get_policy(*key), MemoryPolicy.read)
         if policy is not None:

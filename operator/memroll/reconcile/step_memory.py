@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.rolling.observation import Observation
 
@@ -48,6 +49,12 @@ class Recent(Generic[K, V]):
         self._values.pop(key, None)
         return None
 
+    def take(self, key: K, now: datetime) -> V | None:
+        """Return a value that is young enough, once."""
+        value = self.get(key, now)
+        self._values.pop(key, None)
+        return value
+
 
 @dataclass(frozen=True, slots=True)
 class StepMemory:
@@ -55,5 +62,8 @@ class StepMemory:
 
     observations: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
     """Observations by the uid of the roll."""
+    rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    """Records as the last step wrote them, by namespace and name, for a next step that follows at once. A record that
+    somebody has changed meanwhile is found out by the next write, which comes before each change of the cluster."""
     policies: Recent[tuple[str, str], MemoryPolicy] = field(default_factory=lambda: Recent(MAX_POLICY_AGE_S))
     """Policies by namespace and name."""

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 MIN_WAIT_S = 1.0
 """Minimum seconds between two steps of a roll. Chosen by hand: see design note 0028 for all of these."""
 SHORT_PERIOD_S = 5.0
-"""Seconds between two steps at the beginning of a phase, near the limit of the pod, and without a watch."""
+"""Seconds until the second step of a phase, and between two steps near the limit of the pod and without a watch."""
+MEDIUM_PERIOD_S = 10.0
+"""Seconds between two queries of the gauge that a drain waits for: shorter than the usual interval of its samples."""
 LONG_PERIOD_S = 30.0
 """Seconds between two steps of a watched roll later in its phase: as the resync."""
-SHORT_PERIODS_UNTIL_S = 20.0
-"""Seconds after the beginning of a phase from which the long period applies."""
 RETRY_RATIO = 0.5
 """Delay of the next attempt of a refused eviction, as a ratio of the time since the first one."""
 MAX_RETRY_S = 15.0
@@ -61,9 +61,10 @@ def _period_s(step: StepInput, *, is_watched: bool) -> float:
         return min(RETRY_RATIO * age_s, SHORT_PERIOD_S if is_near else MAX_RETRY_S)
     if not is_watched:
         return MIN_WAIT_S if age_s < SHORT_PERIOD_S else SHORT_PERIOD_S
-    if is_near or age_s < SHORT_PERIODS_UNTIL_S or status.phase is Phase.DRAINING:
+    if status.reason != TERMINATING and (is_near or age_s < SHORT_PERIOD_S):
         return SHORT_PERIOD_S
-    return LONG_PERIOD_S
+    is_gauge_read = status.phase is Phase.DRAINING and step.roll.spec.drain.until is not None
+    return MEDIUM_PERIOD_S if is_gauge_read else LONG_PERIOD_S
 
 
 def _deadlines_s(step: StepInput) -> Iterator[float]:

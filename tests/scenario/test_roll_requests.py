@@ -1,0 +1,57 @@
+"""A roll takes few requests to the API server: about sixty for its steps, and then less than one each five seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenario.roll_requests import RollRequests
+
+MAX_REQUESTS_OF_STEPS = 62
+"""Requests of a roll whose pods start and end at once; they were 131 when each roll was polled each second."""
+DRAIN = {"drain": {"mode": "Detach", "minDuration": "120s", "timeout": "300s"}}
+CLOSED: dict[str, Any] = {"maxUnavailable": 0}
+
+
+async def test_the_steps_of_a_roll_take_a_bounded_number_of_requests():
+    roll = await RollRequests(start_s=2, grace_s=2).run()
+    assert roll.status["phase"] == "Succeeded"
+    assert roll.requests <= MAX_REQUESTS_OF_STEPS, roll.api.by_phase
+
+
+@pytest.mark.parametrize(
+    ("case", "phase", "max_per_s"),
+    [
+        pytest.param({"start_s": 20, "grace_s": 30}, "Succeeded", 1.3, id="less than a minute"),
+        pytest.param({"start_s": 40, "grace_s": 30}, "Succeeded", 1.0, id="a common one"),
+        pytest.param({"start_s": 400, "grace_s": 600}, "Succeeded", 0.4, id="a model server"),
+        pytest.param({"start_s": 20, "grace_s": 30, "spec": DRAIN}, "Succeeded", 0.7, id="a drain"),
+        pytest.param(
+            {"budget_spec": CLOSED, "spec": {"strategy": "Evict"}}, "Failed", 0.5, id="a budget that allows none"
+        ),
+        pytest.param({"start_s": 9000}, "Failed", 0.4, id="a replacement that is never Ready"),
+        pytest.param({"start_s": 400, "grace_s": 60, "is_watched": False}, "Succeeded", 1.0, id="not watched"),
+    ],
+)
+async def test_a_roll_takes_at_most_one_request_each_second(case: dict[str, Any], phase: str, max_per_s: float):
+    roll = await RollRequests(**case).run()
+    assert roll.status["phase"] == phase
+    assert roll.per_s <= max_per_s, roll.api.by_phase
+
+
+@pytest.mark.parametrize("start_s", [2, 7, 33, 61, 300])
+async def test_a_watched_pod_is_evicted_as_soon_as_its_replacement_is_ready(start_s: float):
+    roll = await RollRequests(start_s=start_s, grace_s=5).run()
+    assert roll.evicted_at_s - roll.ready_at_s <= 1
+
+
+async def test_a_pod_that_is_not_watched_is_evicted_a_few_seconds_after_its_replacement_is_ready():
+    roll = await RollRequests(start_s=61, grace_s=5, is_watched=False).run()
+    assert roll.evicted_at_s - roll.ready_at_s <= 5
+
+
+async def test_a_roll_ends_as_soon_as_its_pod_is_gone():
+    """A cooldown begins with its end."""
+    roll = await RollRequests(start_s=3, grace_s=17).run()
+    assert roll.lasted_s <= 3 + 17 + 4
