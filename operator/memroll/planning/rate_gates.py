@@ -179,8 +179,8 @@ def _pending_canary(candidate: Candidate, context: Context) -> str:
     ]
     if any(_is_effective(r, context) for r in recent):
         return ""
-    planned = (c.pod.key.name for c in index_of(context).planned_of(candidate.workload))
-    return next(iter((*(r.spec.pod_name for r in recent), *planned)), "")
+    planned = index_of(context).planned_of(candidate.workload)[:1]
+    return next(iter((*(r.spec.pod_name for r in recent), *(c.pod.key.name for c in planned))), "")
 
 
 def _is_effective(roll: PodRoll, context: Context) -> bool:
