@@ -51,7 +51,16 @@ async def test_a_pod_that_is_not_watched_is_evicted_a_few_seconds_after_its_repl
     assert roll.evicted_at_s - roll.ready_at_s <= 5
 
 
-async def test_a_roll_ends_as_soon_as_its_pod_is_gone():
+@pytest.mark.parametrize(
+    ("case", "max_s"),
+    [
+        pytest.param({"start_s": 3, "grace_s": 17}, 3 + 17 + 4, id="it is gone"),
+        pytest.param({"start_s": 3, "grace_s": 600}, 3 + 30 + 4, id="it terminates for longer than that is waited for"),
+        pytest.param({"start_s": 3, "grace_s": 17, "spec": DRAIN}, 3 + 120 + 17 + 14, id="it was detached"),
+    ],
+)
+async def test_a_roll_ends_soon_after_its_pod(case: dict[str, Any], max_s: float):
     """A cooldown begins with its end."""
-    roll = await RollRequests(start_s=3, grace_s=17).run()
-    assert roll.lasted_s <= 3 + 17 + 4
+    roll = await RollRequests(**case).run()
+    assert roll.status["phase"] == "Succeeded"
+    assert roll.lasted_s <= max_s

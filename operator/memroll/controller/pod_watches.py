@@ -59,9 +59,10 @@ class _PodState(NamedTuple):
 
     own: tuple[object, ...]
     other: tuple[object, ...]
+    controller: str = ""
 
 
-NO_POD = _PodState((False, 0), (False, False, False))
+NO_POD = _PodState((False, 0), (False, False, False), "unknown")
 """State of a pod that does not exist: a new one matters once it is Ready, or has no node."""
 
 
@@ -144,8 +145,8 @@ class PodWatches:
             watch.states[pod.key.uid] = new
         for name, follower in watch.followers.items():
             is_own = pod.key.uid == follower.pod_uid
-            is_gone = is_own and change.is_deleted
-            if is_gone or (old.own != new.own if is_own else old.other != new.other):
+            is_adopted = is_own and not old.controller and bool(new.controller)
+            if change.is_deleted or is_adopted or (old.own != new.own if is_own else old.other != new.other):
                 self._wake_within_limit(watched.namespace, name, follower)
 
     def _start_and_stop(self) -> None:
@@ -207,4 +208,5 @@ def _state(pod: Pod) -> _PodState:
     return _PodState(
         own=(pod.has_ended, sum(c.restarts for c in pod.containers)),
         other=(pod.has_ended, pod.ready and not pod.deleting, pod.unschedulable),
+        controller=pod.controller.uid if pod.controller else "",
     )

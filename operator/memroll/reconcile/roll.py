@@ -16,7 +16,7 @@ from memroll.errors import RetryableError, TerminalError
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.reconcile.step_memory import StepMemory
 from memroll.rolling.actions import CAPTURE_EVIDENCE
-from memroll.rolling.observation import Observation, StepInput
+from memroll.rolling.observation import UNCHANGED_PHASES, Observation, StepInput
 from memroll.rolling.observer import observe
 from memroll.rolling.reasons import STILL_RELEASED
 from memroll.rolling.state_machine import next_transition
@@ -90,8 +90,9 @@ async def advance(
 async def _decide(
     roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, context: StepContext
 ) -> tuple[StepInput, Transition, TerminalError | None]:
-    """Observe the cluster and decide the step. With what the announcement observed, only evidence is captured."""
-    remembered = context.memory.observations.get(roll.uid, now) if roll.status.phase is Phase.ANNOUNCED else None
+    """Observe the cluster and decide the step. With what an earlier step observed, only evidence is captured."""
+    is_capture = roll.status.phase in (Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE)
+    remembered = context.memory.observations.get(roll.uid, now) if is_capture else None
     if remembered is not None:
         step = StepInput(roll, remembered, now, policy)
         transition = next_transition(step)
@@ -103,7 +104,7 @@ async def _decide(
         step = StepInput(roll, Observation(None, None), now, policy)
         return step, _unobservable(step, error), error
     observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
-    if roll.status.phase is None:
+    if roll.status.phase in UNCHANGED_PHASES:
         context.memory.observations.put(roll.uid, observation, now)
     step = StepInput(roll, observation, now, policy)
     return step, next_transition(step), None

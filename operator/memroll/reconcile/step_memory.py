@@ -1,7 +1,7 @@
 """What a step of a roll may take from an earlier one, so that it need not read it again. Bounded in time and number.
 
-`reconcile.roll` remembers the observation with which a roll was announced: the next step, a moment later, only captures
-evidence. The roll controller remembers policies, which decide nothing any more once a pod is released. Nothing that is
+`reconcile.roll` remembers the last observation before anything is changed: the steps that only capture evidence need no
+newer one. The roll controller remembers policies, which decide nothing any more once a pod is released. Nothing that is
 remembered decides on a change of the cluster.
 """
 
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.rolling.observation import Observation
 
-MAX_OBSERVATION_AGE_S = 2.0
-"""Maximum age in seconds of an observation that a step is decided from a second time. Chosen by hand."""
+MAX_OBSERVATION_AGE_S = 10.0
+"""Maximum age in seconds of an observation with which evidence is captured. Chosen by hand."""
+MAX_RECORD_AGE_S = 2.0
+"""Maximum age in seconds of a record that is not read again. Chosen by hand."""
 MAX_POLICY_AGE_S = 60.0
 """Maximum age in seconds of a remembered policy. Chosen by hand."""
 MAX_REMEMBERED = 1000
@@ -62,7 +64,7 @@ class StepMemory:
 
     observations: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
     """Observations by the uid of the roll."""
-    rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
     """Records as the last step wrote them, by namespace and name, for a next step that follows at once. A record that
     somebody has changed meanwhile is found out by the next write, which comes before each change of the cluster."""
     policies: Recent[tuple[str, str], MemoryPolicy] = field(default_factory=lambda: Recent(MAX_POLICY_AGE_S))

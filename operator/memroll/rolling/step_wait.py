@@ -17,6 +17,7 @@ from memroll.rolling.observation import (
     TERMINATION_MARGIN_S,
     UNCHANGED_PHASES,
 )
+from memroll.rolling.pod_labels import is_detached
 from memroll.rolling.reasons import TERMINATING
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ MIN_WAIT_S = 1.0
 SHORT_PERIOD_S = 5.0
 """Seconds until the second step of a phase, and between two steps near the limit of the pod and without a watch."""
 MEDIUM_PERIOD_S = 10.0
-"""Seconds between two queries of the gauge that a drain waits for: shorter than the usual interval of its samples."""
+"""Seconds between two queries of the gauge that a drain waits for, shorter than the usual interval of its samples, and
+between two steps of a roll whose pod ends without the labels by which the watch selects it."""
 LONG_PERIOD_S = 30.0
 """Seconds between two steps of a watched roll later in its phase: as the resync."""
 RETRY_RATIO = 0.5
@@ -64,12 +66,13 @@ def _period_s(step: StepInput, *, is_watched: bool) -> float:
     if status.reason != TERMINATING and (is_near or age_s < SHORT_PERIOD_S):
         return SHORT_PERIOD_S
     is_gauge_read = status.phase is Phase.DRAINING and step.roll.spec.drain.until is not None
-    return MEDIUM_PERIOD_S if is_gauge_read else LONG_PERIOD_S
+    is_unwatched_end = status.phase is Phase.EVICTING and pod is not None and is_detached(pod, status)
+    return MEDIUM_PERIOD_S if is_gauge_read or is_unwatched_end else LONG_PERIOD_S
 
 
 def _deadlines_s(step: StepInput) -> Iterator[float]:
     """Yield the seconds to each later time at which the roll may go on, or must end, although no object changes."""
-    return (left_s for left_s in _times_left_s(step) if left_s > 0)
+    return (left_s for left_s in _times_left_s(step) if left_s > -DEADLINE_MARGIN_S)
 
 
 def _times_left_s(step: StepInput) -> Iterator[float]:
@@ -85,7 +88,7 @@ def _times_left_s(step: StepInput) -> Iterator[float]:
     if times.draining is not None:
         for limit in (roll.spec.drain.min_duration, roll.spec.drain.timeout):
             yield limit.total_seconds() - _seconds_since(step, times.draining)
-    if pod is not None and pod.deleting:
+    if pod is not None and (pod.deleting or step.status.reason == TERMINATING):
         yield MAX_TERMINATION_WAIT_S - _seconds_since(step, times.evicting or step.phase_began)
         yield TERMINATION_MARGIN_S - _seconds_since(step, pod.deletion_due_at)
     yield from _time_to_eviction_s(step)

@@ -105,6 +105,18 @@ async def test_a_roll_is_woken_by_the_end_and_by_a_restart_of_its_own_pod_but_no
     assert woken == ["roll", "roll"]
 
 
+async def test_a_roll_is_woken_when_its_pod_is_adopted_and_when_another_one_is_deleted():
+    watches, woken = followed()
+    owned, other = pod("old"), pod("new", ready=False)
+    for found in (owned, replace(owned, controller=None), other):
+        watches.handle(CHAT, PodChange(found, is_deleted=False))
+    assert woken == []
+    watches.handle(CHAT, PodChange(owned, is_deleted=False))
+    assert woken == ["roll"]
+    watches.handle(CHAT, PodChange(other, is_deleted=True))
+    assert woken == ["roll", "roll"]
+
+
 async def test_pods_that_change_all_the_time_wake_a_roll_seldom(monkeypatch):
     monkeypatch.setattr(pod_watches, "WAKE_INTERVAL_S", 0.01)
     watches, woken = followed()

@@ -54,6 +54,11 @@ def test_a_deadline_is_not_missed() -> None:
     assert step_wait_s(step("Replacing", 590, replacementTimeoutSeconds=600), is_watched=True) == pytest.approx(10.1)
 
 
+def test_a_deadline_that_has_just_been_missed_is_not_left_to_the_period() -> None:
+    """After exactly that time it has not passed yet."""
+    assert step_wait_s(step("Replacing", 600, replacementTimeoutSeconds=600), is_watched=True) == 1
+
+
 def test_a_new_pod_is_looked_at_when_it_has_settled() -> None:
     settling = pod("new", created_at=NOW, ready=True, ready_at=NOW - timedelta(seconds=3))
     found = Observation(pod(), replace(workload(), min_ready_s=10.0), (settling,))

@@ -35,8 +35,8 @@ Json = dict[str, Any]
 
 READ_TIMEOUT_S = 5.0
 """Default timeout of a request, all tries together, in seconds; chosen by hand."""
-PAGE_SIZE = 200
-"""Maximum number of objects per page of a list; chosen by hand, so that a page of common pods has 2 MiB at most."""
+PAGE_SIZE = 100
+"""Maximum number of objects per page of a list; chosen by hand, so that a page of common pods has 1 MiB at most."""
 LIST_TIMEOUT_S = 30.0
 """Timeout for one page of a list, in seconds; chosen by hand."""
 RETRY_PAUSES_S = (0.1, 0.4)
