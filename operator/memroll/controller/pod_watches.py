@@ -34,7 +34,7 @@ FIRST_PAUSE_S = 1.0
 MAX_PAUSE_S = 60.0
 """Maximum pause in seconds after a watch that failed; also the pause after one that is forbidden. Chosen by hand."""
 WAKE_BURST = 6
-"""Number of wakes of a roll at once. A roll without trouble has four: created, Ready, gone, and one for the start."""
+"""Number of wakes of a roll at once. A common roll has three: Ready, gone, and one for the start."""
 WAKE_INTERVAL_S = 5.0
 """Seconds per wake of a roll after that burst; chosen by hand."""
 TICK_S = 30.0
@@ -55,7 +55,7 @@ class Watched(NamedTuple):
 
 
 class _PodState(NamedTuple):
-    """What a roll may wait for: of its own pod, whose release and end are the roll's own doing, and of another pod."""
+    """Part of a pod's state that a roll may wait for: of its own pod, which it releases itself, and of others."""
 
     own: tuple[object, ...]
     other: tuple[object, ...]
@@ -80,7 +80,7 @@ class _Watch:
     followers: dict[str, _Follower] = field(default_factory=dict)
     """By the name of the roll."""
     states: dict[str, _PodState] = field(default_factory=dict)
-    """What matters of each pod, by uid."""
+    """State of each pod, by uid."""
     is_connected: bool = False
     task: asyncio.Task[None] | None = None
 

@@ -1,8 +1,8 @@
-"""What a step of a roll may take from an earlier one, so that it need not read it again. Bounded in time and number.
+"""Memory of the steps of rolls: what a step need not read again, because an earlier one has. Bounded in time and size.
 
 `reconcile.roll` remembers the last observation before anything is changed: the steps that only capture evidence need no
-newer one. The roll controller remembers policies, which decide nothing any more once a pod is released. Nothing that is
-remembered decides on a change of the cluster.
+newer one. The roll controller remembers policies, which no longer decide anything once a pod is released. Nothing that
+is remembered decides on a change of the cluster.
 """
 
 from __future__ import annotations

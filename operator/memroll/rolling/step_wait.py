@@ -42,7 +42,7 @@ MAX_RETRY_S = 15.0
 NEAR_LIMIT_S = 120.0
 """Predicted seconds to the limit of the pod from which the long periods no longer apply."""
 DEADLINE_MARGIN_S = 0.1
-"""Seconds after a deadline at which it is looked at: it has passed then."""
+"""Seconds after a deadline at which the next step is made: it has passed then."""
 
 
 def step_wait_s(step: StepInput, *, is_watched: bool) -> float:

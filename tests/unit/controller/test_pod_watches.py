@@ -97,7 +97,7 @@ async def test_a_roll_is_woken_by_the_end_and_by_a_restart_of_its_own_pod_but_no
     watches, woken = followed()
     own = replace(pod("old", containers=(container(),)), ready=True)
     restarted = replace(own, containers=(container(restarts=1),))
-    for changed in (own, replace(own, controller=None), replace(own, deleting=True, ready=False)):
+    for changed in (own, replace(own, controller=None), replace(own, controller=None, deleting=True)):
         watches.handle(CHAT, PodChange(changed, is_deleted=False))
     assert woken == []
     watches.handle(CHAT, PodChange(restarted, is_deleted=False))
@@ -145,7 +145,7 @@ async def test_there_is_one_watch_for_the_rolls_of_a_workload_until_none_needs_i
         assert source.stopped == 1
 
 
-async def test_a_roll_that_makes_no_steps_any_more_is_forgotten(monkeypatch):
+async def test_a_roll_that_no_longer_makes_steps_is_forgotten(monkeypatch):
     monkeypatch.setattr(pod_watches, "TICK_S", 0.001)
     now = [0.0]
     source = Source()
@@ -159,7 +159,7 @@ async def test_a_roll_that_makes_no_steps_any_more_is_forgotten(monkeypatch):
 
 
 @pytest.mark.parametrize("error", [ClusterUnavailableError("Unreachable", "reset"), TerminalError("Forbidden", "no")])
-async def test_while_a_watch_fails_the_roll_knows_that_it_must_poll(error, monkeypatch):
+async def test_while_a_watch_fails_the_roll_must_poll(error, monkeypatch):
     monkeypatch.setattr(pod_watches, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(pod_watches, "MAX_PAUSE_S", 0.02)
     source = Source()

@@ -59,7 +59,7 @@ def test_a_deadline_that_has_just_been_missed_is_not_left_to_the_period() -> Non
     assert step_wait_s(step("Replacing", 600, replacementTimeoutSeconds=600), is_watched=True) == 1
 
 
-def test_a_new_pod_is_looked_at_when_it_has_settled() -> None:
+def test_the_step_is_made_when_a_new_pod_has_settled() -> None:
     settling = pod("new", created_at=NOW, ready=True, ready_at=NOW - timedelta(seconds=3))
     found = Observation(pod(), replace(workload(), min_ready_s=10.0), (settling,))
     assert step_wait_s(step("Replacing", 20, found=found), is_watched=True) == pytest.approx(7.1)
@@ -72,6 +72,6 @@ def test_a_drain_ends_in_time_and_its_gauge_is_read_more_often() -> None:
     assert step_wait_s(step("Draining", 20, drain=until), is_watched=True) == 10
 
 
-def test_a_rollback_is_looked_at_each_second_at_first() -> None:
+def test_a_rollback_makes_a_step_each_second_at_first() -> None:
     assert step_wait_s(step("Replacing", 2, field="rollingBack"), is_watched=True) == 1
     assert step_wait_s(step("Replacing", 20, field="rollingBack"), is_watched=True) == 5

@@ -45,7 +45,7 @@ DELETED = "DELETED"
 
 @dataclass(frozen=True, slots=True)
 class PodChange:
-    """A pod as it is now, or as it was last."""
+    """A pod in its present state; for a deleted one, the last."""
 
     pod: Pod
     is_deleted: bool
