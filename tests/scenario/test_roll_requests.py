@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.scenario.roll_requests import RollRequests
+from tests.scenario.roll_requests import ROLL, RollRequests
 
 MAX_REQUESTS_OF_STEPS = 62
 """Requests of a roll whose pods start and end at once; they were 131 when each roll was polled each second."""
@@ -64,3 +64,36 @@ async def test_a_roll_ends_soon_after_its_pod(case: dict[str, Any], max_s: float
     roll = await RollRequests(**case).run()
     assert roll.status["phase"] == "Succeeded"
     assert roll.lasted_s <= max_s
+
+
+async def test_the_first_change_is_decided_from_a_fresh_observation():
+    """Evidence is captured with what the announcement has observed; then the pod may have become protected."""
+    roll = RollRequests(start_s=5, grace_s=5)
+    await roll.controller.reconcile(ROLL)
+    await roll.controller.reconcile(ROLL)
+    assert roll.status["phase"] == "CapturingEvidence"
+    note = {"metadata": {"annotations": {"memroll.dev/do-not-disrupt": "true"}}}
+    roll.server.update("pods", roll.cluster.list_pods()[0], note)
+    await roll.controller.reconcile(ROLL)
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Refused")
+
+
+async def test_a_record_that_was_changed_meanwhile_is_found_out_by_the_first_write():
+    roll = RollRequests(start_s=5, grace_s=5)
+    await roll.controller.reconcile(ROLL)
+    await roll.controller.reconcile(ROLL)
+    (raw,) = roll.server.list("podrolls")
+    roll.server.update("podrolls", raw, {"spec": {"cancel": True}})
+    await roll.run()
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Canceled")
+    assert "memroll.dev/roll" not in str(roll.cluster.list_pods())
+
+
+async def test_a_policy_that_is_suspended_while_evidence_is_captured_ends_the_roll():
+    roll = RollRequests(start_s=5, grace_s=5)
+    await roll.controller.reconcile(ROLL)
+    await roll.controller.reconcile(ROLL)
+    (policy,) = roll.server.list("memorypolicies")
+    roll.server.update("memorypolicies", policy, {"spec": {"suspend": True}})
+    await roll.controller.reconcile(ROLL)
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Withdrawn")

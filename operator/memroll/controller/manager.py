@@ -120,7 +120,9 @@ class Manager:
             KubePodWatcher(api), lambda namespace, roll: manager.roll_queue.enqueue(Key(namespace, roll))
         )
         sweep = OrphanSweep()
-        roll_controller = RollController(context, lambda key: manager.enqueue_policy(*key), watches, sweep.request)
+        roll_controller = RollController(
+            context, lambda key: manager.enqueue_policy(*key), watcher=watches, request_sweep=sweep.request
+        )
         manager = cls(
             settings=settings,
             metrics=metrics,

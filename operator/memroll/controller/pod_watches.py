@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_WATCHES = 64
-"""Maximum number of watches at once; chosen by hand. The rolls of further workloads poll."""
+MAX_WATCHES = 32
+"""Maximum number of watches at once, a third of the connections to the API server. The rolls of further workloads poll."""
 KEPT_S = 120.0
 """Seconds for which a roll is followed after its last step: several times the longest pause between two steps."""
 FIRST_PAUSE_S = 1.0
