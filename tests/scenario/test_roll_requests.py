@@ -1,4 +1,4 @@
-"""A roll takes few requests to the API server: about sixty for its steps, and then less than one each five seconds."""
+"""A roll takes few requests to the API server: about 55 for its steps, and then less than one each five seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.scenario.roll_requests import ROLL, RollRequests
 
-MAX_REQUESTS_OF_STEPS = 62
+MAX_REQUESTS_OF_STEPS = 56
 """Requests of a roll whose pods start and end at once; they were 131 when each roll was polled each second."""
 DRAIN = {"drain": {"mode": "Detach", "minDuration": "120s", "timeout": "300s"}}
 CLOSED: dict[str, Any] = {"maxUnavailable": 0}
@@ -23,7 +23,7 @@ async def test_the_steps_of_a_roll_take_a_bounded_number_of_requests():
 @pytest.mark.parametrize(
     ("case", "phase", "max_per_s"),
     [
-        pytest.param({"start_s": 20, "grace_s": 30}, "Succeeded", 1.3, id="less than a minute"),
+        pytest.param({"start_s": 20, "grace_s": 30}, "Succeeded", 1.25, id="less than a minute"),
         pytest.param({"start_s": 40, "grace_s": 30}, "Succeeded", 1.0, id="a common one"),
         pytest.param({"start_s": 400, "grace_s": 600}, "Succeeded", 0.4, id="a model server"),
         pytest.param({"start_s": 20, "grace_s": 30, "spec": DRAIN}, "Succeeded", 0.7, id="a drain"),

@@ -26,13 +26,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_WATCHES = 32
-"""Maximum number of watches at once, a third of the connections to the API server. The rolls of further workloads poll."""
+"""Maximum number of watches at once: a third of the connections to the API server. Rolls of other workloads poll."""
 KEPT_S = 120.0
 """Seconds for which a roll is followed after its last step: several times the longest pause between two steps."""
 FIRST_PAUSE_S = 1.0
 """Pause in seconds after a watch that failed, doubled for each further failure. Chosen by hand."""
 MAX_PAUSE_S = 60.0
 """Maximum pause in seconds after a watch that failed; also the pause after one that is forbidden. Chosen by hand."""
+SYNC_S = 1.0
+"""Seconds from the first change of a watch in which all pods arrive in their present state. They wake no roll: the
+step that has begun the watch has read them. Chosen by hand."""
 WAKE_BURST = 6
 """Number of wakes of a roll at once. A common roll has three: Ready, gone, and one for the start."""
 WAKE_INTERVAL_S = 5.0
@@ -82,6 +85,8 @@ class _Watch:
     states: dict[str, _PodState] = field(default_factory=dict)
     """State of each pod, by uid."""
     is_connected: bool = False
+    began_s: float | None = None
+    """Time of the first change; None before it."""
     task: asyncio.Task[None] | None = None
 
 
@@ -139,6 +144,11 @@ class PodWatches:
         """Wake the rolls that wait for such a change."""
         watch, pod = self._watches.get(watched), change.pod
         if watch is None:
+            return
+        now_s = self._monotonic()
+        watch.began_s = now_s if watch.began_s is None else watch.began_s
+        if pod.key.uid not in watch.states and not change.is_deleted and now_s < watch.began_s + SYNC_S:
+            watch.states[pod.key.uid] = _state(pod)
             return
         old, new = watch.states.pop(pod.key.uid, NO_POD), NO_POD if change.is_deleted else _state(pod)
         if not change.is_deleted:

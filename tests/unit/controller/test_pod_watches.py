@@ -133,7 +133,8 @@ async def test_there_is_one_watch_for_the_rolls_of_a_workload_until_none_needs_i
     assert not watches.follow("demo", "one", CHAT.selector, OLD), "not connected yet"
     watches.follow("demo", "two", CHAT.selector, OLD)
     async with running(watches):
-        source.queue.put_nowait(PodChange(pod("new", ready=True), is_deleted=False))
+        for ready in (False, True):
+            source.queue.put_nowait(PodChange(pod("new", ready=ready), is_deleted=False))
         await turns()
         assert watches.follow("demo", "one", CHAT.selector, OLD)
         assert (source.started, sorted(woken)) == ([CHAT], ["one", "two"])
@@ -143,6 +144,17 @@ async def test_there_is_one_watch_for_the_rolls_of_a_workload_until_none_needs_i
         watches.forget("demo", "two")
         await turns()
         assert source.stopped == 1
+
+
+async def test_the_pods_with_which_a_watch_begins_wake_no_roll_and_later_ones_do():
+    now = [0.0]
+    watches, woken = followed(lambda: now[0])
+    for name in ("old", "other"):
+        watches.handle(CHAT, PodChange(pod(name, ready=True), is_deleted=False))
+    assert woken == []
+    now[0] = pod_watches.SYNC_S
+    watches.handle(CHAT, PodChange(pod("new", ready=True), is_deleted=False))
+    assert woken == ["roll"]
 
 
 async def test_a_roll_that_no_longer_makes_steps_is_forgotten(monkeypatch):
