@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 MAX_PAGE_BYTES = 2 * 2**20
 """Maximum size of a page with more than one object, in bytes: 2 MiB of pods are decoded in 30 ms, measured; of the
-smallest objects and lists, which pods can't consist of, in 60 ms. The decoder holds the interpreter's lock, so neither a thread nor a process' other tasks go on."""
+smallest objects and lists, which pods can't consist of, in 60 ms. The decoder holds the interpreter's lock meanwhile:
+no thread and no other task goes on."""
 MAX_OBJECT_BYTES = 64 * 2**20
 """Maximum size of any other body, in bytes: 20 times the 3 MiB that the API server accepts in a request."""
 MAX_ERROR_CHARS = 300
