@@ -21,7 +21,7 @@ from memroll.api.decode import decode_or_none, summarize
 from memroll.api.evidence import MAX_LINE_CHARS, MAX_NUMBER
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy, PolicyStatus, WorkloadAutoscaler, read_status
-from memroll.clients.kube import autoscalers, placement, pod_revisions, rollouts, services, workloads
+from memroll.clients.kube import autoscalers, placement, pod_revisions, rollouts, services, workload_decoding, workloads
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.containers import parse_memory
 from memroll.clients.kube.event_recorder import event_name, truncate_message
@@ -135,7 +135,7 @@ def check_workload(raw: dict[str, Any]) -> None:
         rollouts.is_current_of_deployment(owner, own)
         rollouts.is_current_of_rollout(owner, own)
         with suppress(TerminalError):
-            workloads._selector_of_all_revisions(own)
+            workload_decoding.selector_of_all_revisions(own)
     rollouts.describe_stateful_set_rollout(owner)
     rollouts.describe_daemon_set_rollout(owner)
     rollouts.describe_argo_restart(owner)
@@ -143,7 +143,7 @@ def check_workload(raw: dict[str, Any]) -> None:
     rollouts.must_not_surge_because(owner)
     rollouts.replica_failure(owner)
     _check_revisions(owner)
-    workloads._restarted_at(owner)
+    workload_decoding._restarted_at(owner)
     with suppress(TerminalError):
         selector_string(get_dict(owner, "spec", "selector"))
 

@@ -112,7 +112,7 @@ class RollSimulation:
         if not roll.active:
             return
         policy = await cluster.get_policy(NAMESPACE, roll.spec.policy) if roll.spec.policy else None
-        context = StepContext(leads=lambda: process.is_leader, uninstalling=self.uninstalling)
+        context = StepContext(leads=lambda: process.is_leader, uninstalling=self.uninstalling, memory=process.memory)
         policy_model = MemoryPolicy.read(policy) if policy else None
         try:
             await advance(roll, policy_model, Clients(cluster, self), self.server.now, context)

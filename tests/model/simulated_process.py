@@ -16,6 +16,7 @@ from memroll.clients.kube.pod_writes import EVICTION_BURST, EVICTION_INTERVAL_S,
 from memroll.clients.kube.pods import KubePodReader
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.errors import ClusterUnavailableError, MemrollError
+from memroll.reconcile.step_memory import StepMemory
 from tests.model.api_client import ModelApi, execute
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class SimulatedProcess:
     step: str = ""
     is_leader: bool = True
     errors: list[MemrollError] = field(default_factory=list)
+    memory: StepMemory = field(default_factory=StepMemory)
     broken: str = ""
     """Name of the client's method that has a bug."""
     _mend: Callable[[], None] = lambda: None
@@ -120,6 +122,7 @@ class SimulatedProcess:
 
     def kill(self, *, executed: bool) -> None:
         """Kill the process before or right after the execution of its next request."""
+        self.memory = StepMemory()
         if executed and self._waiting:
             self._execute(self._waiting[0][0])
         if self._task is not None:

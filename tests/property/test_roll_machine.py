@@ -66,7 +66,7 @@ BUDGETS: tuple[dict[str, Any], ...] = (
 CONTROLLERS = ("deployment", "replicaset", "garbage", "scheduler", "kubelet", "disruption")
 
 BREAKABLE = (
-    "get_pod", "find_workload", "list_workload_pods", "dry_run_eviction",
+    "get_pod", "find_workload", "list_pods", "list_workload_pods", "dry_run_eviction",
     "release", "restore", "add_owner", "detach", "evict", "leave_to_workload", "prefer_deletion",
 )  # fmt: skip
 """Methods of the client that a bug can be in: those that read, and those that write pods."""

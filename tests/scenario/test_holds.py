@@ -96,6 +96,7 @@ async def test_an_eviction_is_not_begun_once_the_rollout_has_scaled_the_replica_
     await sim.reconcile()
     await sim.step_rolls()
     sim.cluster.desired = 0
+    await sim.step_rolls()  # captures evidence with what the announcement has observed
     await sim.step_rolls()
     (roll,) = sim.cluster.rolls_json.values()
     assert (roll["status"]["phase"], roll["status"]["reason"]) == ("Aborted", "WorkloadChanging")

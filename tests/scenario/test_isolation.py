@@ -25,8 +25,8 @@ from memroll.api.policy import MemoryPolicy
 from memroll.controller.workqueue import Key, WorkQueue
 from memroll.errors import PrometheusUnavailableError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
-from memroll.reconcile import roll as roll_step
 from memroll.reporting.metrics import Metrics
+from memroll.rolling import step_wait
 from tests.builders import MIB, line, policy_json
 from tests.fakes import FakeCluster, FakeEventRecorder, FakePrometheus
 from tests.scenario.simulation import Queues, controllers
@@ -228,7 +228,8 @@ async def run_once(monkeypatch: pytest.MonkeyPatch) -> tuple[FleetOperator, list
     """Run the operator once; return it and its log records."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setattr(roll_step, "WAIT_S", ROUND_S)
+    monkeypatch.setattr(step_wait, "MIN_WAIT_S", ROUND_S)
+    monkeypatch.setattr(step_wait, "SHORT_PERIOD_S", ROUND_S)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -390,6 +390,7 @@ async def test_a_roll_whose_cluster_can_t_be_read_ends():
         raise TerminalError("Forbidden", "cannot get replicasets")
 
     find_workload, sim.cluster.find_workload = sim.cluster.find_workload, refuse
+    await sim.step_rolls()  # captures evidence with what the announcement has observed
     await sim.step_rolls()
     (recorded,) = sim.cluster.rolls_json.values()
     assert recorded["status"]["message"] == "the cluster can't be read: cannot get replicasets"

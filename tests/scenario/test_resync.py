@@ -11,7 +11,9 @@ import pytest
 
 from memroll.cli import cleanup
 from memroll.controller import manager as manager_module
+from memroll.controller import orphan_sweep
 from memroll.controller.manager import resync
+from memroll.controller.orphan_sweep import OrphanSweep
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
 from memroll.controller.workqueue import Key, WorkQueue
@@ -27,6 +29,7 @@ from tests.scenario.test_orphans import INVALID_ANNOTATIONS, UNUSABLE_RECORDS
 def _short_pauses(monkeypatch):
     monkeypatch.setattr(manager_module, "TICK_S", 0.01)
     monkeypatch.setattr(manager_module, "RESYNC_INTERVAL_S", 0.01)
+    monkeypatch.setattr(orphan_sweep, "GATHER_S", 0.01)
     monkeypatch.setattr(cleanup, "PAUSE_S", 0.01)
 
 
@@ -44,6 +47,7 @@ def manager_of(made: Controllers) -> SimpleNamespace:
         elector=SimpleNamespace(is_leader=lambda: True),
         policy_queue=WorkQueue(made.policies.reconcile, 1),
         roll_queue=WorkQueue(made.rolls.reconcile, 1),
+        orphan_sweep=OrphanSweep(),
     )
 
 
@@ -62,21 +66,31 @@ def add_roll(cluster: FakeCluster, name: str, **spec: Any) -> None:
 
 
 async def run_resync(made: Controllers, rounds: int) -> None:
-    """Run the supervised resync until it has listed the policies `rounds` times; fail if it ends."""
-    count, enough = 0, asyncio.Event()
-    cluster = made.context.kubernetes
-    list_policies = cluster.list_policies
+    """Run the supervised resync until policies were listed `rounds` times and orphans searched; fail if it ends."""
+    manager, listed = manager_of(made), Countdown(made.context.kubernetes.list_policies, rounds)
+    searched = Countdown(made.rolls.restore_orphans, 1)
+    made.context.kubernetes.list_policies = listed
 
-    async def counted(namespaces):
-        nonlocal count
-        count += 1
-        if count == rounds:
-            enough.set()
-        return await list_policies(namespaces)
+    async def enough() -> None:
+        await asyncio.gather(listed.ended.wait(), searched.ended.wait())
 
-    cluster.list_policies = counted
+    tasks = {"resync": lambda: resync(manager), "sweep": lambda: manager.orphan_sweep.run(searched), "enough": enough}
     async with asyncio.timeout(10):
-        assert await supervise({"resync": lambda: resync(manager_of(made)), "enough": enough.wait}) == "enough"
+        assert await supervise(tasks) == "enough"
+
+
+class Countdown:
+    """Function that sets an event when it has been called a number of times."""
+
+    def __init__(self, function: Any, calls: int) -> None:
+        self.function, self.left, self.ended = function, calls, asyncio.Event()
+
+    async def __call__(self, *arguments: Any) -> Any:
+        result = await self.function(*arguments)
+        self.left -= 1
+        if self.left <= 0:
+            self.ended.set()
+        return result
 
 
 @pytest.mark.parametrize("note", INVALID_ANNOTATIONS)

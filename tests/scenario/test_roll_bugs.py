@@ -94,7 +94,7 @@ def warnings(sim: Simulation, kind: str = "PodRoll") -> list[str]:
 
 
 async def test_a_bug_is_recorded_once_and_retried_with_growing_delays(sim: Simulation) -> None:
-    break_method(sim, "get_pod")
+    break_method(sim, "list_pods")
     started = sim.cluster.seconds
     assert await sim.controllers.rolls.reconcile(ROLL) == 2
     first = status(sim)
@@ -115,13 +115,13 @@ async def test_a_bug_is_recorded_once_and_retried_with_growing_delays(sim: Simul
 
 
 async def test_a_success_resets_the_count(sim: Simulation) -> None:
-    break_method(sim, "get_pod", times=2)
+    break_method(sim, "list_pods", times=2)
     await sim.controllers.rolls.reconcile(ROLL)
     sim.cluster.seconds += BOUND_S - 1
     await sim.controllers.rolls.reconcile(ROLL)
     await sim.controllers.rolls.reconcile(ROLL)
     assert (status(sim)["phase"], "stepFailure" in status(sim)) == ("Announced", False)
-    break_method(sim, "get_pod", times=1)
+    break_method(sim, "list_pods", times=1)
     sim.cluster.seconds += BOUND_S
     await sim.controllers.rolls.reconcile(ROLL)
     assert status(sim)["phase"] == "Announced", "the bug of 10 minutes ago does not count"
@@ -130,7 +130,7 @@ async def test_a_success_resets_the_count(sim: Simulation) -> None:
 
 
 async def test_a_restarted_operator_continues_the_count(sim: Simulation) -> None:
-    break_method(sim, "get_pod")
+    break_method(sim, "list_pods")
     await sim.controllers.rolls.reconcile(ROLL)
     sim.cluster.seconds += BOUND_S
     sim.restart()
@@ -140,7 +140,7 @@ async def test_a_restarted_operator_continues_the_count(sim: Simulation) -> None
 
 
 def observing(sim: Simulation, _: pytest.MonkeyPatch, times: int) -> None:
-    break_method(sim, "get_pod", times)
+    break_method(sim, "list_pods", times)
 
 
 def deciding(_: Simulation, monkeypatch: pytest.MonkeyPatch, times: int) -> None:
@@ -220,7 +220,7 @@ async def test_an_eviction_before_a_bug_that_stays_is_not_repeated_and_counts(si
     while not sim.cluster.evicted:
         await sim.controllers.rolls.reconcile(ROLL)
         sim.cluster.settle()
-    break_method(sim, "get_pod")
+    break_method(sim, "list_pods")
     await run_until_end(sim)
     ended = PodRoll.read(sim.cluster.rolls_json["roll-1"])
     assert (ended.status.reason, ended.has_used_budget) == ("InternalError", True)
@@ -279,7 +279,7 @@ async def test_a_bug_in_one_roll_does_not_delay_another() -> None:
 
 async def test_a_bug_in_writing_the_failure_concerns_only_its_roll(sim: Simulation) -> None:
     """The work queue catches it; once the record can be written again, the count begins."""
-    break_method(sim, "get_pod")
+    break_method(sim, "list_pods")
     break_method(sim, "write_status", times=2)
     for _ in range(2):
         with pytest.raises(IndexError):
@@ -290,13 +290,13 @@ async def test_a_bug_in_writing_the_failure_concerns_only_its_roll(sim: Simulati
 
 async def test_a_standby_records_no_bug(sim: Simulation) -> None:
     await step_until(sim, "Replacing")
-    original = sim.cluster.get_pod
+    original = sim.cluster.list_pods
 
     async def lose_lease(*args: Any) -> Any:
         sim.leads = False
         raise IndexError(await original(*args))
 
-    sim.cluster.get_pod = lose_lease  # type: ignore[method-assign]
+    sim.cluster.list_pods = lose_lease  # type: ignore[method-assign]
     writes = list(sim.cluster.writes)
     await sim.controllers.rolls.reconcile(ROLL)
     assert sim.cluster.writes == writes

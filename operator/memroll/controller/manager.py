@@ -22,6 +22,7 @@ from memroll.api.quantity import parse_percentage
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.event_recorder import EventRecorder
 from memroll.clients.kube.leader_election import LeaderElector
+from memroll.clients.kube.pod_watch import KubePodWatcher
 from memroll.clients.probe import ProbeClient
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.session import Limits
@@ -31,6 +32,8 @@ from memroll.controller.connection_lanes import ConnectionLanes
 from memroll.controller.context import ControllerContext, bounds_from, permissions_from
 from memroll.controller.index_resync import resync_index
 from memroll.controller.manual_rolls import ManualRolls
+from memroll.controller.orphan_sweep import OrphanSweep
+from memroll.controller.pod_watches import PodWatches
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.requeue import MIN_REPEAT_S
 from memroll.controller.roll_controller import RollController
@@ -106,6 +109,8 @@ class Manager:
     roll_controller: RollController
     policy_queue: WorkQueue
     roll_queue: WorkQueue
+    pod_watches: PodWatches
+    orphan_sweep: OrphanSweep
 
     @classmethod
     def build(cls, settings: Settings, connections: ConnectionsFile, api: KubeApi) -> Manager:
@@ -134,11 +139,17 @@ class Manager:
             settings.max_rolls_per_hour, settings.max_namespace_share, parse_percentage(settings.namespace_quota)
         )
         policy_controller = PolicyController(context, lambda key: manager.enqueue_roll(*key), rate_limit, lanes=lanes)
+        watches = PodWatches(
+            KubePodWatcher(api), lambda namespace, roll: manager.roll_queue.enqueue(Key(namespace, roll))
+        )
+        sweep = OrphanSweep()
         roll_controller = RollController(
             context,
             lambda key: manager.enqueue_policy(*key),
             ManualRolls(settings.manual_rolls_per_hour),
             CaptureSlots(lambda key: manager.enqueue_roll(*key)),
+            watcher=watches,
+            request_sweep=sweep.request,
         )
         manager = cls(
             settings=settings,
@@ -151,6 +162,8 @@ class Manager:
             roll_controller=roll_controller,
             policy_queue=build_policy_queue(policy_controller, settings.max_policies_at_once),
             roll_queue=build_roll_queue(roll_controller),
+            pod_watches=watches,
+            orphan_sweep=sweep,
         )
         return manager
 
@@ -190,6 +203,8 @@ class Manager:
             "policies": self.policy_queue.run,
             "rolls": self.roll_queue.run,
             "resync": lambda: resync(self),
+            "pod watches": self.pod_watches.run,
+            "orphan sweep": lambda: self.orphan_sweep.run(self.roll_controller.restore_orphans),
             "loop lag": self.loop_lag.run,
             "watch": lambda: watch.watch(kinds, identity, namespaces, watching),
         }
@@ -249,6 +264,8 @@ async def resync(manager: Manager) -> None:
         manager.metrics.leader.set(int(is_leader))
         manager.metrics.events_dropped.set(manager.recorder.dropped)
         _observe_indexes(context)
+        if is_leader and not was_leader:
+            manager.orphan_sweep.request()
         if is_leader and (not was_leader or _is_due(context, time.monotonic() - begun_at_s)):
             begun_at_s = time.monotonic()
             try:
@@ -274,7 +291,7 @@ def _is_due(context: ControllerContext, since_last_s: float) -> bool:
 
 
 async def _resync_once(manager: Manager) -> None:
-    """Resync the indexes, enqueue what no queue contains, restore orphaned pods, delete expired PodRolls.
+    """Resync the indexes, enqueue what no queue contains, delete expired PodRolls.
 
     What is in a queue stays there: when the Lease comes back, nothing is reconciled before it is due.
     """
@@ -288,7 +305,6 @@ async def _resync_once(manager: Manager) -> None:
                 queue.enqueue(key)
     for namespace in context.rolls.namespaces:
         manager.roll_controller.manual_rolls.note(context.rolls.of_namespace(namespace), context.now())
-    await manager.roll_controller.restore_orphans()
     await _delete_expired(context)
 
 

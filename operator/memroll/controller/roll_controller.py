@@ -26,6 +26,7 @@ from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler
 from memroll.reconcile.roll import StepContext
 from memroll.reconcile.roll_bug import record_bug
+from memroll.reconcile.step_memory import StepMemory
 from memroll.reporting import event_builder
 from memroll.rolling import orphans
 from memroll.rolling.observation import to_phase
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from memroll.controller.capture_slots import CaptureSlots
     from memroll.controller.context import ControllerContext
     from memroll.reconcile.roll import StepResult
+    from memroll.rolling.protocols import PodWatcher
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,11 @@ class RollController:
     manual_rolls: ManualRolls = field(default_factory=ManualRolls)
     captures: CaptureSlots | None = None
     """Slots of evidence captures; None: a capture is a part of its step."""
+    watcher: PodWatcher | None = None
+    """Wakes rolls whose pods change; None: all rolls are polled."""
+    request_sweep: Callable[[], None] | None = None
+    """Request a search for orphaned pods soon; None: they are restored at once."""
+    memory: StepMemory = field(default_factory=StepMemory)
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all PodRolls that have not ended, and the errors of namespaces that can't be listed."""
@@ -79,15 +86,8 @@ class RollController:
                 return after_error(error, "PodRoll", key)
 
     async def _reconcile(self, key: Key) -> float | None:
-        raw = await self.context.kubernetes.get_roll(*key)
-        if raw is None:
-            self.context.rolls.remove_missing(*key)
-            await self.restore_orphans()
-            return None
-        try:
-            roll = PodRoll.read(raw)
-        except ValidationError as error:
-            logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
+        roll = self.memory.rolls.take(key, self.context.now()) or await self._read_roll(key)
+        if roll is None:
             return None
         try:
             return await self._reconcile_valid(roll)
@@ -96,6 +96,19 @@ class RollController:
         except Exception as bug:  # it must be visible in the roll, which would otherwise stay active for good
             logger.exception("bug: a step of PodRoll %s/%s failed", key.namespace, key.name)
             return await self._record_bug(key, bug)
+
+    async def _read_roll(self, key: Key) -> PodRoll | None:
+        """Read a roll; None if it is gone or invalid."""
+        raw = await self.context.kubernetes.get_roll(*key)
+        if raw is None:
+            self.context.rolls.remove_missing(*key)
+            await self._sweep_orphans()
+            return None
+        try:
+            return PodRoll.read(raw)
+        except ValidationError as error:
+            logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
+            return None
 
     async def _reconcile_valid(self, roll: PodRoll) -> float | None:
         if not roll.active:
@@ -115,11 +128,14 @@ class RollController:
                 return None
         clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures)
         result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
+        if result.wait_s == 0.0:
+            self.memory.rolls.put(Key(roll.namespace, roll.name), result.roll, context.now())
         return self._report(result, policy)
 
     @property
     def _step_context(self) -> StepContext:
-        return StepContext(self.context.permissions, self.context.leads, self.context.uninstalling)
+        context = self.context
+        return StepContext(context.permissions, context.leads, context.uninstalling, self.watcher, self.memory)
 
     async def _record_bug(self, key: Key, bug: Exception) -> float | None:
         """Record a bug in the roll, report it once, and restore the pod of a roll that ends with it."""
@@ -132,8 +148,15 @@ class RollController:
             policy = await self._get_policy(result.roll)
         wait_s = self._report(result, policy)
         if not result.roll.active:
-            await self.restore_orphans()
+            await self._sweep_orphans()
         return wait_s
+
+    async def _sweep_orphans(self) -> None:
+        """Have orphaned pods restored, because a roll is gone that may have released one."""
+        if self.request_sweep is None:
+            await self.restore_orphans()
+        else:
+            self.request_sweep()
 
     def _report(self, result: StepResult, policy: MemoryPolicy | None) -> float | None:
         """Report a step in Events, log and metrics; return the seconds until the next one."""
@@ -155,10 +178,16 @@ class RollController:
         )
 
     async def _get_policy(self, roll: PodRoll) -> MemoryPolicy | None:
+        """Return the policy of a roll, read again right before the roll may change something for the first time."""
+        key, now, policies = (roll.namespace, roll.spec.policy), self.context.now(), self.memory.policies
         if not roll.spec.policy:
             return None
-        raw = await self.context.kubernetes.get_policy(roll.namespace, roll.spec.policy)
-        return decode_or_none(raw, MemoryPolicy.read)
+        if roll.status.phase not in (None, Phase.CAPTURING_EVIDENCE) and (remembered := policies.get(key, now)):
+            return remembered
+        policy = decode_or_none(await self.context.kubernetes.get_policy(*key), MemoryPolicy.read)
+        if policy is not None:
+            policies.put(key, policy, now)
+        return policy
 
     async def restore_orphans(self) -> tuple[orphans.OrphanedPod, ...]:
         """Restore or evict the pods released by PodRolls that have ended or no longer exist, and return them."""

@@ -6,13 +6,14 @@ suffice. Rolls are counted by the time at which their PodRoll was created.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll.api.quantity import format_duration
 from memroll.api.roll_spec import Strategy
 from memroll.planning.maintenance_windows import FOREVER, MAX_AHEAD_S
+from memroll.planning.plan_index import index_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from memroll.model.pods import PodKey
     from memroll.planning.candidate import Candidate, Context, PodGroup
+
+    Range = tuple[datetime, datetime]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def budget_limits(context: Context) -> tuple[BudgetLimit, ...]:
 
 def used_times(context: Context) -> list[datetime]:
     """Return the times of the policy's rolls that count, oldest first."""
-    return sorted(r.created_at for r in context.rolls if r.spec.policy == context.policy and r.has_used_budget)
+    return index_of(context).used_times
 
 
 def are_scarce(pods: int, context: Context) -> bool:
@@ -77,12 +80,18 @@ def _restarts_workload(candidate: Candidate, context: Context) -> bool:
 
 
 class BudgetTimeline:
-    """Past rolls and scheduled starts of a policy; finds the times at which its budgets allow another one."""
+    """Past rolls and scheduled starts of a policy; finds the times at which its budgets allow another one.
+
+    Starts are only added: what is full stays full. The range that was last found to be full in each direction is
+    skipped from then on, or each of thousands of pods would search through the starts of all others.
+    """
 
     def __init__(self, limits: Sequence[BudgetLimit], used: Sequence[datetime], now: datetime) -> None:
         self._limits = tuple(limits)
         self._starts = sorted(used)
         self._now = now
+        self._full_after = self._full_before = (now, now)
+        """Ranges without a free time, as earlier searches forwards and backwards found: from, until."""
 
     def add(self, start: datetime) -> None:
         """Add the start of a roll."""
@@ -93,16 +102,22 @@ class BudgetTimeline:
 
         A budget of zero is ignored: no start is early enough for it.
         """
+        first, last = self._full_before
+        begun, at = at, first if first < at <= last else at
         while at >= self._now and (conflict := self._conflict(at)) is not None:
             at = conflict[1] - conflict[2]
+        self._full_before = _joined(self._full_before, (at, begun))
         return at
 
     def earliest(self, at: datetime) -> datetime:
         """Return the earliest time from `at` at which another roll may start; FOREVER: never."""
         if any(limit.max_rolls == 0 for limit in self._limits):
             return FOREVER
+        first, last = self._full_after
+        begun, at = at, last if first <= at < last else at
         while (conflict := self._conflict(at)) is not None:
             at = conflict[0] + conflict[2]
+        self._full_after = _joined(self._full_after, (begun, at))
         return at if (at - self._now).total_seconds() <= MAX_AHEAD_S else FOREVER
 
     def _conflict(self, at: datetime) -> tuple[datetime, datetime, timedelta] | None:
@@ -110,8 +125,21 @@ class BudgetTimeline:
         starts, place = self._starts, bisect_left(self._starts, at)
         for limit in self._limits:
             size = limit.max_rolls
-            for i in range(max(0, place - size), min(place, len(starts) - size) + 1) if size else ():
+            # only starts less than a period before and after `at` can spend the budget together with it
+            begin, end = bisect_right(starts, at - limit.per), bisect_left(starts, at + limit.per)
+            for i in range(max(begin, place - size), min(place, end - size) + 1) if size else ():
                 first, last = starts[i], starts[i + size - 1]
                 if max(last, at) - min(first, at) < limit.per:
                     return first, last, limit.per
         return None
+
+
+def _joined(known: Range, found: Range) -> Range:
+    """Return the union of two ranges that touch each other, else the one that was just found, unless it is empty."""
+    if found[0] >= found[1]:
+        return known
+    return (min(known[0], found[0]), max(known[1], found[1])) if _touch(known, found) else found
+
+
+def _touch(one: Range, other: Range) -> bool:
+    return one[0] <= other[1] and other[0] <= one[1]

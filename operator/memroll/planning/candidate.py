@@ -13,7 +13,7 @@ from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from datetime import datetime
 
     from memroll.api.policy import PolicySpec
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memroll.model.pods import ObjectRef, Pod, PodKey, Workload
     from memroll.model.roll_duration import RollDurations
     from memroll.model.roll_record import RollRecord
+    from memroll.planning.plan_index import PlanIndex
     from memroll.planning.rate_limit import RecentRolls
 
     PodGroup = ObjectRef | PodKey
@@ -102,7 +103,7 @@ class Context:
     namespace_annotations: Mapping[str, str] = field(default_factory=dict)
     permissions: Permissions = ALL_PERMISSIONS
     planned: tuple[Candidate, ...] = ()
-    """Candidates that this plan rolls, so far."""
+    """Candidates that are rolled already when the plan begins."""
     is_leader: bool = True
     """True if this process holds the Lease."""
     candidates: tuple[Candidate, ...] = ()
@@ -116,14 +117,5 @@ class Context:
     """Number of pods that the policy watches."""
     recent_rolls: RecentRolls | None = None
     """PodRolls that count for the rate limit; None while no roll is planned."""
-
-
-def same_workload(workload: Workload, roll: RollRecord) -> bool:
-    """Return whether a PodRoll is about a pod of this workload."""
-    ref = roll.status.workload or roll.spec.workload
-    return ref is not None and (ref.kind, ref.name) == (workload.owner.kind, workload.owner.name)
-
-
-def rolls_of(workload: Workload | None, rolls: Iterable[RollRecord]) -> list[RollRecord]:
-    """Return the PodRolls of a workload; none if the workload is not known."""
-    return [] if workload is None else [r for r in rolls if same_workload(workload, r)]
+    index: PlanIndex | None = field(default=None, repr=False, compare=False)
+    """Index of the above, with the rolls planned so far; None outside of a plan."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from memroll.api.base import MAX_IMAGE_CHARS, rfc3339
 from memroll.api.pod_roll import EffectResult
 from memroll.model.revisions import revision_of
-from memroll.planning.candidate import same_workload
 from memroll.planning.gate_result import NONE, GateResult
+from memroll.planning.plan_index import index_of
 from memroll.rolling.effect import describe_freed
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def check_effectiveness(candidate: Candidate, context: Context) -> GateResult:
 
     Rolls of another revision don't count: it may have fixed the leak.
     """
-    ineffective = _ineffective_in_a_row(_comparable(candidate, context.rolls))
+    ineffective = _ineffective_in_a_row(_comparable(candidate, index_of(context).rolls_of(candidate.workload)))
     effect = ineffective[0].status.effect if ineffective else None
     if effect is None:
         return GateResult("", "the last roll was not ineffective", NONE)
@@ -65,14 +65,13 @@ def _ineffective_in_a_row(rolls: Iterable[RollRecord]) -> Sequence[RollRecord]:
 
 
 def _comparable(candidate: Candidate, rolls: Iterable[RollRecord]) -> Iterable[RollRecord]:
-    """Yield the rolls for the same container in the same revision of the same workload."""
-    workload = candidate.workload
+    """Yield those of the workload's rolls that are for the same container in the same revision."""
     container = next((c for c in candidate.pod.containers if c.name == candidate.container), None)
-    if workload is None or container is None:
+    if container is None:
         return
     for roll in rolls:
         trigger = roll.spec.trigger
-        if trigger is None or trigger.container != container.name or not same_workload(workload, roll):
+        if trigger is None or trigger.container != container.name:
             continue
         if _same_revision(candidate.pod, container, roll, trigger):
             yield roll

@@ -19,6 +19,7 @@ from memroll.model.pods import ROLL_ANNOTATION
 from memroll.planning import holds, rate_gates
 from memroll.planning.effectiveness_gate import check_effectiveness
 from memroll.planning.gate_result import NONE, Gate, GateResult, evaluate
+from memroll.planning.plan_index import index_of
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.strategy import Unsupported
 from memroll.rolling.strategy_choice import choose
@@ -62,7 +63,7 @@ def check_not_released(candidate: Candidate, context: Context) -> GateResult:
     name = candidate.pod.annotations.get(ROLL_ANNOTATION, NONE)
     message = ""
     if candidate.pod.released:
-        in_progress = any(r.active and r.name == name for r in context.rolls)
+        in_progress = name in index_of(context).active_names
         message = f"PodRoll {name} has released the pod"
         message += "" if in_progress else " and has ended: the pod is restored or evicted once its workload permits"
     return GateResult(message, name, NONE)
@@ -71,7 +72,7 @@ def check_not_released(candidate: Candidate, context: Context) -> GateResult:
 def check_no_roll_in_progress(candidate: Candidate, context: Context) -> GateResult:
     """Block if a PodRoll of the pod has not ended."""
     uid = candidate.pod.key.uid
-    name = next((r.name for r in context.rolls if r.active and r.pod_uid == uid), "")
+    name = index_of(context).active_by_pod.get(uid, "")
     return GateResult(f"PodRoll {name} is in progress" if name else "", name or NONE, NONE)
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 from memroll.api.policy import Mode
 from memroll.api.quantity import humanize_duration
 from memroll.planning.budgets import BudgetTimeline, budget_limits, budget_users, used_times
-from memroll.planning.candidate import rolls_of
 from memroll.planning.maintenance_windows import FOREVER, MAX_AHEAD_S
+from memroll.planning.plan_index import index_of
 from memroll.planning.schedule import roll_spacing
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _late(queue: Sequence[Candidate], context: Context, pace: _Pace) -> list[Can
 
 def _free_slots(candidate: Candidate, spacing: RollSpacing, context: Context) -> list[datetime]:
     """Return the times from which the workload may have another roll, one for each concurrent roll, as a heap."""
-    rolls = rolls_of(candidate.workload, context.rolls)
+    rolls = index_of(context).rolls_of(candidate.workload)
     ended = [r.status.times.finished or r.created_at for r in rolls if not r.active]
     idle_from = max((at + context.spec.roll.cooldown for at in ended), default=context.now)
     busy = sorted(max(context.now, r.created_at + spacing.roll_slot) for r in rolls if r.active)

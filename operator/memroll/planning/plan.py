@@ -7,6 +7,7 @@ blocked ones. The pod with the least time to its limit comes first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from memroll.api.policy import Mode
@@ -14,6 +15,7 @@ from memroll.planning import holds
 from memroll.planning.gate_result import Gate
 from memroll.planning.gates import first_blocking_gate
 from memroll.planning.keep_up import find_shortfall
+from memroll.planning.plan_index import index_of, with_index
 from memroll.planning.rate_gates import budget_state
 from memroll.planning.schedule import is_queued, schedule_candidates
 
@@ -50,7 +52,7 @@ class Blocked:
     """Error because of which the PodRoll could not be created; None for every other gate."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Candidates to roll now, and the others."""
 
@@ -69,25 +71,30 @@ class Plan:
 
     def blocked_by(self, pod_uid: str) -> Blocked | None:
         """Return the gate that blocks a pod, with its message; None if the pod is rolled or is no candidate."""
-        return next((b for b in self.blocked if b.candidate.pod.key.uid == pod_uid), None)
+        return self._blocked_by_pod.get(pod_uid)
+
+    @cached_property
+    def _blocked_by_pod(self) -> dict[str, Blocked]:
+        return {b.candidate.pod.key.uid: b for b in reversed(self.blocked)}
 
 
 def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     """Evaluate the gates for each candidate in order of urgency; planned rolls count for the next candidates."""
     blocked: list[Blocked] = []
+    candidates = list(candidates)
+    context = with_index(context, candidates)
+    index = index_of(context)
     spent_budget = budget_state(context).message if context.spec.mode is Mode.ENFORCE else ""
-    scheduled = (_complete(c, context) for c in schedule_candidates(candidates, context))
-    context = replace(context, candidates=tuple(scheduled))
-    for candidate in context.candidates:
+    for candidate in (_complete(c, context) for c in schedule_candidates(candidates, context)):
         blocking = first_blocking_gate(candidate, context)
         if blocking is None:
-            context = replace(context, planned=(*context.planned, candidate))
+            index.plan(candidate)
         else:
             gate, message = blocking
             blocked.append(Blocked(candidate, gate, message))
     waiting = [b.candidate for b in blocked if b.gate in PACE_GATES and is_queued(b.candidate)]
-    shortfall = find_shortfall([*context.planned, *waiting], context)
-    return Plan(context.planned, tuple(blocked), shortfall, spent_budget)
+    shortfall = find_shortfall([*index.planned, *waiting], context)
+    return Plan(tuple(index.planned), tuple(blocked), shortfall, spent_budget)
 
 
 def _complete(candidate: Candidate, context: Context) -> Candidate:

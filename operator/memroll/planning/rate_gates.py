@@ -15,9 +15,9 @@ from memroll.api.quantity import format_duration, humanize_duration
 from memroll.api.roll_spec import WhenLimitComesFirst
 from memroll.planning import rate_limit
 from memroll.planning.budgets import budget_limits, used_times
-from memroll.planning.candidate import rolls_of
 from memroll.planning.gate_result import NONE, GateResult
 from memroll.planning.maintenance_windows import FOREVER, open_intervals
+from memroll.planning.plan_index import index_of
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -46,7 +46,8 @@ def check_concurrency(candidate: Candidate, context: Context) -> GateResult:
     workload = candidate.workload
     if workload is None:
         return GateResult("", NONE, NONE)
-    count = sum(1 for r in rolls_of(workload, context.rolls) if r.active) + len(_planned_rolls(candidate, context))
+    index = index_of(context)
+    count = sum(1 for r in index.rolls_of(workload) if r.active) + len(index.planned_of(workload))
     maximum = context.spec.roll.max_concurrent.to_count(workload.controller_replicas)
     message = ""
     if count >= maximum:
@@ -58,7 +59,7 @@ def check_cooldown(candidate: Candidate, context: Context) -> GateResult:
     """Block if a roll of the workload has ended recently."""
     pause = context.spec.roll.cooldown
     required = f"{format_duration(pause)} ago or more"
-    last = max((_ended_at(r) for r in rolls_of(candidate.workload, context.rolls) if not r.active), default=None)
+    last = max((_ended_at(r) for r in index_of(context).rolls_of(candidate.workload) if not r.active), default=None)
     if last is None:
         return GateResult("", "no roll has ended", required)
     message = f"cooling down until {rfc3339(last + pause)}" if context.now < last + pause else ""
@@ -68,7 +69,7 @@ def check_cooldown(candidate: Candidate, context: Context) -> GateResult:
 
 def check_failure_backoff(candidate: Candidate, context: Context) -> GateResult:
     """Block while the pause after failed rolls of the workload lasts; it doubles with each failure in a row."""
-    ended = sorted((r for r in rolls_of(candidate.workload, context.rolls) if not r.active), key=_ended_at)
+    ended = sorted((r for r in index_of(context).rolls_of(candidate.workload) if not r.active), key=_ended_at)
     failures = 0
     for roll in reversed(ended):
         if roll.status.phase is not Phase.FAILED:
@@ -105,7 +106,7 @@ def budget_state(context: Context) -> GateResult:
 def _usage(limit: BudgetLimit, context: Context) -> tuple[BudgetLimit, int, datetime]:
     """Return a budget, the number of rolls that count against it, and the time at which it allows another one."""
     times = [at for at in used_times(context) if at > context.now - limit.per]
-    planned = len(context.planned)
+    planned = len(index_of(context).planned)
     count = len(times) + planned
     if count < limit.max_rolls:
         return limit, count, context.now
@@ -145,7 +146,8 @@ def check_rate_limit(_: Candidate, context: Context) -> GateResult:
     recent = context.recent_rolls
     if recent is None:
         return GateResult("", "not counted: no roll is planned", NONE)
-    return rate_limit.check(context.rate_limit, recent, context.watched_pods, len(context.planned), context.now)
+    planned = len(index_of(context).planned)
+    return rate_limit.check(context.rate_limit, recent, context.watched_pods, planned, context.now)
 
 
 def check_canary(candidate: Candidate, context: Context) -> GateResult:
@@ -157,7 +159,7 @@ def check_canary(candidate: Candidate, context: Context) -> GateResult:
     if workload is None:
         return GateResult("", NONE, NONE)
     replicas = workload.controller_replicas
-    at_risk = sum(1 for c in context.candidates if c.pod.controller == candidate.pod.controller)
+    at_risk = index_of(context).at_risk[candidate.pod.controller]
     observed = f"{at_risk} of {replicas} pods are at risk"
     if replicas < MIN_CANARY_REPLICAS or at_risk <= MAX_AT_RISK_RATIO * replicas:
         return GateResult("", observed, "at most half")
@@ -172,13 +174,13 @@ def _pending_canary(candidate: Candidate, context: Context) -> str:
     since = context.now - context.spec.growth.window - context.spec.growth.for_
     recent = [
         r
-        for r in rolls_of(candidate.workload, context.rolls)
+        for r in index_of(context).rolls_of(candidate.workload)
         if r.active or (r.status.phase is Phase.SUCCEEDED and _ended_at(r) > since)
     ]
     if any(_is_effective(r, context) for r in recent):
         return ""
-    planned = (c.pod.key.name for c in _planned_rolls(candidate, context))
-    return next(iter((*(r.spec.pod_name for r in recent), *planned)), "")
+    planned = index_of(context).planned_of(candidate.workload)[:1]
+    return next(iter((*(r.spec.pod_name for r in recent), *(c.pod.key.name for c in planned))), "")
 
 
 def _is_effective(roll: RollRecord, context: Context) -> bool:
@@ -188,12 +190,6 @@ def _is_effective(roll: RollRecord, context: Context) -> bool:
         return result is not EffectResult.INEFFECTIVE
     replacement = roll.status.replacement
     return not roll.active and replacement is not None and replacement.uid in context.healthy
-
-
-def _planned_rolls(candidate: Candidate, context: Context) -> list[Candidate]:
-    """Return the candidates of the same workload that this plan rolls."""
-    workload = candidate.workload
-    return [c for c in context.planned if workload and c.workload and c.workload.owner == workload.owner]
 
 
 def _ended_at(roll: RollRecord) -> datetime:

@@ -52,8 +52,8 @@ async def create_rolls(
             blocked.append(result)
         elif result is not None:
             created.append(result)
-    blocked_candidates = [b.candidate for b in blocked]
-    planned = tuple(c for c in plan.rolls if c not in blocked_candidates)
+    blocked_pods = {b.candidate.pod.key for b in blocked}
+    planned = tuple(c for c in plan.rolls if c.pod.key not in blocked_pods)
     return replace(plan, rolls=planned, blocked=(*plan.blocked, *blocked)), tuple(created)
 
 

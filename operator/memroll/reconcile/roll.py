@@ -7,18 +7,21 @@ record and from what the cluster shows, and every action can be repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from memroll.api import ROLL_PLURAL
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.errors import RetryableError, TerminalError
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
-from memroll.rolling.observation import Observation, StepInput
+from memroll.reconcile.step_memory import StepMemory
+from memroll.rolling.actions import CAPTURE_EVIDENCE
+from memroll.rolling.observation import UNCHANGED_PHASES, Observation, StepInput
 from memroll.rolling.observer import observe
 from memroll.rolling.reasons import STILL_RELEASED
 from memroll.rolling.state_machine import next_transition
 from memroll.rolling.step_failure import without_failure
+from memroll.rolling.step_wait import step_wait_s
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,10 +31,8 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.rolling.actions import Action
     from memroll.rolling.observation import Transition
-    from memroll.rolling.protocols import Clients, StatusWriter
+    from memroll.rolling.protocols import Clients, PodWatcher, StatusWriter
 
-WAIT_S = 1.0
-"""Seconds between two steps of a roll that stays in its phase. Chosen by hand."""
 WAIT_UNOBSERVABLE_S = 15.0
 """Seconds until the next step after an error that only a person can resolve. Chosen by hand."""
 
@@ -45,6 +46,9 @@ class StepContext:
     """Return whether this process holds the Lease; checked right before each write."""
     uninstalling: str = ""
     """Why every roll must be rolled back, or empty."""
+    watcher: PodWatcher | None = None
+    """Wakes a roll when one of its pods changes; None: each roll is only polled."""
+    memory: StepMemory = field(default_factory=StepMemory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +66,7 @@ async def advance(
 ) -> StepResult:
     """Make one step. Raises memroll's errors; a ConflictError means that somebody else wrote the record."""
     before = roll.status
-    try:
-        observation = await observe(roll, policy, clients, now)
-    except TerminalError as error:
-        step = StepInput(roll, Observation(None, None), now, policy)
-        transition, wait_s = _unobservable(step, error), WAIT_UNOBSERVABLE_S
-    else:
-        observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
-        step = StepInput(roll, observation, now, policy)
-        transition, wait_s = next_transition(step), WAIT_S
+    step, transition, error = await _decide(roll, policy, clients, now, context)
     require_lease(context, "the step was written")
     status = transition.status if transition.actions else without_failure(transition.status)
     step = await _write(step, status, clients.kubernetes)
@@ -80,9 +76,51 @@ async def advance(
         if not goes_on:
             break
     step = await _write(step, without_failure(step.status), clients.kubernetes)
+    is_watched = _follow(step, context)
     if not step.roll.active:
         return StepResult(before, step.roll, None)
-    return StepResult(before, step.roll, 0.0 if step.status.phase != before.phase else wait_s)
+    if error is not None:
+        return StepResult(before, step.roll, WAIT_UNOBSERVABLE_S)
+    has_acted = any(action.changes_cluster for action in transition.actions)
+    if has_acted or (step.status.phase, step.status.evidence) == (before.phase, before.evidence):
+        return StepResult(before, step.roll, step_wait_s(step, is_watched=is_watched))
+    return StepResult(before, step.roll, 0.0)
+
+
+async def _decide(
+    roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, context: StepContext
+) -> tuple[StepInput, Transition, TerminalError | None]:
+    """Observe the cluster and decide the step. With what an earlier step observed, only evidence is captured."""
+    is_capture = roll.status.phase in (Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE)
+    remembered = context.memory.observations.get(roll.uid, now) if is_capture else None
+    if remembered is not None:
+        step = StepInput(roll, remembered, now, policy)
+        transition = next_transition(step)
+        if transition.actions == (CAPTURE_EVIDENCE,):
+            return step, transition, None
+    try:
+        observation = await observe(roll, policy, clients, now)
+    except TerminalError as error:
+        step = StepInput(roll, Observation(None, None), now, policy)
+        return step, _unobservable(step, error), error
+    observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
+    if roll.status.phase in UNCHANGED_PHASES:
+        context.memory.observations.put(roll.uid, observation, now)
+    step = StepInput(roll, observation, now, policy)
+    return step, next_transition(step), None
+
+
+def _follow(step: StepInput, context: StepContext) -> bool:
+    """Have the pods of an active roll watched; return whether they are."""
+    roll, workload = step.roll, step.workload
+    if context.watcher is None:
+        return False
+    if not roll.active:
+        context.watcher.forget(roll.namespace, roll.name)
+        return False
+    if workload is None or not workload.selector:
+        return False
+    return context.watcher.follow(roll.namespace, roll.name, workload.selector, roll.pod_uid)
 
 
 def _unobservable(step: StepInput, error: TerminalError) -> Transition:

@@ -41,6 +41,8 @@ class Action(ABC):
     name: ClassVar[str]
     optional: ClassVar[bool] = False
     """True if the roll continues as planned when the API server refuses the action."""
+    changes_cluster: ClassVar[bool] = True
+    """False for an action that only reads: what was observed before it is still what the next step would observe."""
 
     @abstractmethod
     async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
@@ -61,6 +63,7 @@ class _CaptureEvidence(Action):
     """Capture evidence of the pod into the record. Changes nothing else."""
 
     name = "capture"
+    changes_cluster = False
 
     async def perform(self, step: StepInput, clients: Clients) -> PodRollStatus:
         available_s = capture_time_left_s(step.roll, step.pod, step.now)

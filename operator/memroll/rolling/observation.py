@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic.alias_generators import to_snake
 
 from memroll.api.base import rfc3339
-from memroll.api.pod_roll import ReplacementPod
+from memroll.api.pod_roll import Phase, ReplacementPod
 from memroll.api.quantity import humanize_duration
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.pods import count_ready
@@ -20,7 +20,7 @@ from memroll.model.pods import count_ready
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from memroll.api.pod_roll import Detachment, Phase, PodRoll, PodRollStatus
+    from memroll.api.pod_roll import Detachment, PodRoll, PodRollStatus
     from memroll.api.policy import MemoryPolicy
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.actions import Action
@@ -41,6 +41,8 @@ RETRY_S = 600.0
 """Seconds between a failed roll and the next one, for a roll without a policy: the default of `roll.cooldown`."""
 MAX_MESSAGE_CHARS = 1024
 """Maximum length of a message in a PodRoll: the bound in its CRD."""
+UNCHANGED_PHASES = (None, Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE)
+"""Phases in which nothing is changed yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from memroll.errors import MemrollError
 from memroll.model.pods import ObjectRef
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
-from memroll.rolling.observation import RETRY_S, Observation, StepInput
+from memroll.rolling.observation import RETRY_S, UNCHANGED_PHASES, Observation, StepInput
 from memroll.rolling.pod_labels import is_released
 from memroll.rolling.strategy_choice import strategy_of, would_release
 
@@ -33,26 +33,46 @@ MIN_RETRY_S = 30.0
 Chosen by hand."""
 
 
-UNCHANGED_PHASES = (None, Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE)
-"""Phases in which nothing is changed yet."""
-
-
 async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime) -> Observation:
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
-    kubernetes = clients.kubernetes
-    pod = await kubernetes.get_pod(roll.namespace, roll.spec.pod_name)
-    if pod is not None and (_is_gone(pod) or (roll.pod_uid and pod.key.uid != roll.pod_uid)):
-        pod = None
-    controller, owner = _owners(roll, pod)
-    workload = await kubernetes.find_workload(roll.namespace, controller, owner) if controller is not None else None
-    others: tuple[Pod, ...] = ()
-    if workload is not None and workload.selector:
-        owned = await kubernetes.list_workload_pods(workload, roll.namespace)
-        rolled_uid = roll.pod_uid or (pod.key.uid if pod else "")
-        others = tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
+    pod, workload, others = await _read_pods(roll, clients.kubernetes)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
     return await _with_phase_details(StepInput(roll, observation, now, policy), clients)
+
+
+async def _read_pods(
+    roll: PodRoll, kubernetes: KubernetesClient
+) -> tuple[Pod | None, Workload | None, tuple[Pod, ...]]:
+    """Return the rolled pod, its workload and the workload's other pods.
+
+    The list of the workload's pods has the rolled one as well, also once it is released; only a pod that is missing
+    there is read by its name. The pod is read first while the record does not name its controller.
+    """
+    pod = None if roll.status.controller else await _read_pod(roll, kubernetes)
+    controller, owner = _owners(roll, pod)
+    workload = await kubernetes.find_workload(roll.namespace, controller, owner) if controller is not None else None
+    listed: tuple[Pod, ...] = ()
+    if workload is not None and workload.selector:
+        listed = await kubernetes.list_pods(roll.namespace, workload.selector)
+    rolled_uid = roll.pod_uid or (pod.key.uid if pod else "")
+    if roll.status.controller:
+        found = next((p for p in listed if p.key.uid == rolled_uid), None)
+        pod = await _read_pod(roll, kubernetes) if found is None else _unless_gone(found)
+    owned = (p for p in listed if p.controller and workload and p.controller.uid in workload.controller_uids)
+    return pod, workload, tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
+
+
+async def _read_pod(roll: PodRoll, kubernetes: KubernetesClient) -> Pod | None:
+    """Read the rolled pod; None if it is gone, or another pod has its name now."""
+    pod = await kubernetes.get_pod(roll.namespace, roll.spec.pod_name)
+    if pod is not None and roll.pod_uid and pod.key.uid != roll.pod_uid:
+        return None
+    return None if pod is None else _unless_gone(pod)
+
+
+def _unless_gone(pod: Pod) -> Pod | None:
+    return None if _is_gone(pod) else pod
 
 
 def _is_gone(pod: Pod) -> bool:

@@ -131,6 +131,16 @@ class PrometheusReader(SampleReader, GaugeReader, Protocol):
     """All roles that Prometheus fills."""
 
 
+class PodWatcher(Protocol):
+    """Watches the pods of the workloads that have rolls in progress, and wakes a roll when one of its pods changes."""
+
+    def follow(self, namespace: str, roll: str, selector: str, pod_uid: str) -> bool:
+        """Wake a roll from now on, for a while; return whether the pods are being watched."""
+        ...
+
+    def forget(self, namespace: str, roll: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Clients:
     """The clients that a step of a roll uses."""

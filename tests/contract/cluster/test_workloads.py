@@ -321,3 +321,32 @@ async def test_a_bug_in_decoding_services_is_a_reason_against_a_surge_and_a_deta
     network, expected = KubeNetworkReader(api), "can't read what selects the pod: ZeroDivisionError, a bug"
     assert (await network.find_detachment(pod)).skipped == expected
     assert await network.find_hash_selector(pod, "pod-template-hash") == expected
+
+
+async def test_what_never_changes_of_a_replica_set_is_read_once(server: FakeApi, workloads: KubeWorkloadReader) -> None:
+    """Its state comes with the list of all ReplicaSets, which is read anyway."""
+    add_deployment(server)
+    owners = owned_by("apps/v1", "Deployment", "chat", "d")
+    add_replica_set(server, "chat-abc", "abc", 3, ownerReferences=owners)
+    first = await workloads.find_workload("ai", REPLICA_SET)
+    server.requests.clear()
+    assert await workloads.find_workload("ai", REPLICA_SET) == first
+    assert len(server.requests) == 2
+    server.touch(f"{APPS}/replicasets/chat-abc", lambda rs: rs["spec"].update(replicas=0))
+    scaled = await workloads.find_workload("ai", REPLICA_SET)
+    assert scaled is not None
+    assert scaled.controller_replicas == 0
+
+
+async def test_a_known_replica_set_that_is_orphaned_or_gone_is_read_again(
+    server: FakeApi, workloads: KubeWorkloadReader
+) -> None:
+    add_deployment(server)
+    add_replica_set(server, "chat-abc", "abc", 3, ownerReferences=owned_by("apps/v1", "Deployment", "chat", "d"))
+    await workloads.find_workload("ai", REPLICA_SET)
+    server.touch(f"{APPS}/replicasets/chat-abc", lambda rs: rs["metadata"].update(ownerReferences=[]))
+    orphaned = await workloads.find_workload("ai", REPLICA_SET)
+    assert orphaned is not None
+    assert orphaned.owner == REPLICA_SET
+    server.objects = {key: o for key, o in server.objects.items() if o["kind"] != "ReplicaSet"}
+    assert await workloads.find_workload("ai", REPLICA_SET) is None

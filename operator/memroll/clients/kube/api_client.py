@@ -36,12 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from datetime import datetime
 
+    from kubernetes.aio.client.rest import RESTResponse
+
 Json = dict[str, Any]
 
 READ_TIMEOUT_S = 5.0
 """Default timeout of a request, all tries together, in seconds; chosen by hand."""
-PAGE_SIZE = 200
-"""Maximum number of objects per page of a list; chosen by hand, so that a page of common pods has 2 MiB at most."""
+PAGE_SIZE = 100
+"""Maximum number of objects per page of a list; chosen by hand, so that a page of common pods has 1 MiB at most."""
 LIST_TIMEOUT_S = 30.0
 """Timeout for one page of a list, in seconds; chosen by hand."""
 RETRY_PAUSES_S = (0.1, 0.4)
@@ -196,6 +198,18 @@ class KubeApi:
             raise TerminalError("Unreadable", message[:MAX_MESSAGE_CHARS]) from error
 
     async def _exchange(self, request: ApiRequest) -> ApiResponse:
+        response = await self.open(request, aiohttp.ClientTimeout(total=request.timeout_s))
+        self._server_clock.observe(response.headers.get("Date") or "")
+        ok = response.status < HTTPStatus.BAD_REQUEST
+        if ok and request.max_text_bytes:
+            text = await read_beginning(response.response, request.max_text_bytes)
+            return ApiResponse(response.status, {TEXT_FIELD: text.decode(errors="replace")})
+        raw = await read_body(response.response, request.query)
+        retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
+        return ApiResponse(response.status, decode_body(raw, strict=ok), retry_after_s)
+
+    async def open(self, request: ApiRequest, limits: aiohttp.ClientTimeout) -> RESTResponse:
+        """Send a request, and return the response with its body unread."""
         # An error response is JSON in any case.
         accept = f"text/plain, {JSON_TYPE}" if request.max_text_bytes else request.accept
         method, url, headers, _, _ = await self._client.param_serialize(
@@ -205,16 +219,7 @@ class KubeApi:
             header_params={"Accept": accept, "Content-Type": request.content_type},
             auth_settings=["BearerToken"],
         )
-        timeout = aiohttp.ClientTimeout(total=request.timeout_s)
-        response = await self._client.call_api(method, url, headers, body=request.body, _request_timeout=timeout)
-        self._server_clock.observe(response.headers.get("Date") or "")
-        ok = response.status < HTTPStatus.BAD_REQUEST
-        if ok and request.max_text_bytes:
-            text = await read_beginning(response.response, request.max_text_bytes)
-            return ApiResponse(response.status, {TEXT_FIELD: text.decode(errors="replace")})
-        raw = await read_body(response.response, request.query)
-        retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
-        return ApiResponse(response.status, decode_body(raw, strict=ok), retry_after_s)
+        return await self._client.call_api(method, url, headers, body=request.body, _request_timeout=limits)
 
     async def get_text(self, path: str, query: Mapping[str, str | int], *, max_bytes: int, timeout_s: float) -> str:
         """Return the first `bytes_max` bytes of a plain-text resource. Not retried; raises as `request` does."""

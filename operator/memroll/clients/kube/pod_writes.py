@@ -27,7 +27,8 @@ from memroll.clients.kube.pod_owners import (
 )
 from memroll.clients.kube.pods import CORE
 from memroll.clients.kube.token_bucket import TokenBucket
-from memroll.clients.kube.workloads import RESTART_ANNOTATION, resource_of
+from memroll.clients.kube.workload_decoding import RESTART_ANNOTATION
+from memroll.clients.kube.workloads import resource_of
 from memroll.errors import ConflictError, MemrollError, NotFoundError, TerminalError
 from memroll.model.annotations import NO_OWNERS, labels_from_annotation, labels_to_annotation
 from memroll.model.pods import (

@@ -55,14 +55,14 @@ class KubePodReader:
         """Return the selected pods; an empty namespace means all namespaces."""
         query = {"labelSelector": selector} if selector else {}
         items = self._api.list_items(build_path(CORE, namespace, "pods"), query)
-        decoded = [found async for raw in items if (found := _decode_or_skip(raw))]
+        decoded = [found async for raw in items if (found := decode_or_skip(raw))]
         return await self._add_claim_conflicts(decoded)
 
     async def list_all_pods(self, namespace: str, max_pods: int) -> tuple[Pod, ...] | None:
         """Return all pods of a namespace; None if it has more than that: the list is then not read to its end."""
         decoded: list[tuple[Pod, tuple[str, ...]]] = []
         async for raw in self._api.list_items(build_path(CORE, namespace, "pods")):
-            found = _decode_or_skip(raw)
+            found = decode_or_skip(raw)
             decoded += [found] if found else []
             if len(decoded) > max_pods:
                 return None
@@ -73,7 +73,7 @@ class KubePodReader:
             raw = await self._api.request("GET", build_path(CORE, namespace, "pods", name))
         except NotFoundError:
             return None
-        found = _decode_or_skip(raw)
+        found = decode_or_skip(raw)
         return (await self._add_claim_conflicts([found]))[0] if found else None
 
     async def _add_claim_conflicts(self, decoded: list[tuple[Pod, tuple[str, ...]]]) -> tuple[Pod, ...]:
@@ -111,7 +111,7 @@ def _with_conflict(pod: Pod, claims: tuple[str, ...], conflicts: Mapping[tuple[s
     return replace(pod, exclusive_because=next(found, pod.exclusive_because))
 
 
-def _decode_or_skip(raw: Json) -> tuple[Pod, tuple[str, ...]] | None:
+def decode_or_skip(raw: Json) -> tuple[Pod, tuple[str, ...]] | None:
     """Decode a pod and its claims; None for a pod without a name, and for one that triggers a bug."""
     try:
         pod = decode_pod(raw)

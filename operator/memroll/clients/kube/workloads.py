@@ -7,38 +7,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
-from memroll.clients.kube.json_access import get_bool, get_dict, get_int, get_str, get_str_dict, parse_time
-from memroll.clients.kube.pod_revisions import (
-    daemon_set_revisions,
-    describe_replacing_daemon_set,
-    describe_replacing_stateful_set,
-    stateful_set_revisions,
-)
+from memroll.clients.kube.json_access import get_dict, get_int, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE, get_controller, select_annotations
-from memroll.clients.kube.rollouts import (
-    describe_argo_restart,
-    describe_argo_rollout,
-    describe_daemon_set_rollout,
-    describe_deletion,
-    describe_deployment_rollout,
-    describe_stateful_set_rollout,
-    has_recreate_strategy,
-    is_current_of_deployment,
-    is_current_of_rollout,
-    must_not_surge_because,
-    replica_failure,
+from memroll.clients.kube.rollouts import describe_deletion
+from memroll.clients.kube.workload_decoding import (
+    APPS,
+    ARGO,
+    OWNER_KINDS,
+    decode_daemon_set,
+    decode_stateful_set,
+    get_selector,
+    kind_of,
+    of_revisions,
+    selector_of_all_revisions,
+    unsupported,
+    unsupported_message,
+    with_owner,
+    without_owner,
 )
-from memroll.clients.kube.selectors import selector_string
 from memroll.errors import MemrollError, NotFoundError, TerminalError
-from memroll.model.pods import HASH_LABELS, ROLLOUT_HASH, TEMPLATE_HASH, ObjectRef, Workload
+from memroll.model.pods import ObjectRef, Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Mapping
 
     from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.clients.kube.pods import KubePodReader
@@ -46,31 +41,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESTART_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
-
-_APPS = "apps/v1"
-_ARGO = "argoproj.io/v1alpha1"
+MAX_KNOWN_REPLICA_SETS = 5000
+"""Maximum number of ReplicaSets whose owner is remembered, 0.5 KiB each; chosen by hand."""
 PLURALS = {
-    (_APPS, "Deployment"): "deployments",
-    (_APPS, "ReplicaSet"): "replicasets",
-    (_APPS, "StatefulSet"): "statefulsets",
-    (_APPS, "DaemonSet"): "daemonsets",
-    (_ARGO, "Rollout"): "rollouts",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _OwnerKind:
-    """Kind of object that owns ReplicaSets: the label that ties pods to them, and how to read its rollout."""
-
-    hash_label: str
-    describe_rollout: Callable[[Json, Json, list[Json]], str]
-    is_current: Callable[[Json, Json], bool]
-
-
-_OWNER_KINDS = {
-    (_APPS, "Deployment"): _OwnerKind(TEMPLATE_HASH, describe_deployment_rollout, is_current_of_deployment),
-    (_ARGO, "Rollout"): _OwnerKind(ROLLOUT_HASH, describe_argo_rollout, is_current_of_rollout),
+    (APPS, "Deployment"): "deployments",
+    (APPS, "ReplicaSet"): "replicasets",
+    (APPS, "StatefulSet"): "statefulsets",
+    (APPS, "DaemonSet"): "daemonsets",
+    (ARGO, "Rollout"): "rollouts",
 }
 
 
@@ -80,6 +58,8 @@ class KubeWorkloadReader:
     def __init__(self, api: KubeApi, pods: KubePodReader) -> None:
         self._api = api
         self._pods = pods
+        self._known: dict[str, tuple[ObjectRef, str]] = {}
+        """Owner of each ReplicaSet and selector of all of its revisions, by uid: neither changes in its lifetime."""
 
     async def get_workload(self, pod: Pod) -> Workload | None:
         """Return the workload of a pod; None for a bare pod and for one whose controller no longer exists."""
@@ -103,9 +83,11 @@ class KubeWorkloadReader:
             raise TerminalError("Unreadable", message[:MAX_MESSAGE_CHARS]) from bug
 
     async def _find_workload(self, namespace: str, controller: ObjectRef, owner: ObjectRef | None) -> Workload | None:
-        kind = _kind(controller)
-        if kind not in PLURALS or kind == (_ARGO, "Rollout"):
-            return _unsupported(controller)
+        kind = kind_of(controller)
+        if kind not in PLURALS or kind == (ARGO, "Rollout"):
+            return unsupported(controller)
+        if controller.uid in self._known and (found := await self._of_known_replica_set(namespace, controller)):
+            return found
         raw = await self._read(namespace, controller)
         if raw is None:
             return await self._of_owner(namespace, controller, owner) if owner and owner != controller else None
@@ -113,37 +95,51 @@ class KubeWorkloadReader:
             case "ReplicaSet":
                 return await self._of_replica_set(namespace, controller, raw)
             case "StatefulSet":
-                return _stateful_set(controller, raw)
+                return decode_stateful_set(controller, raw)
             case _:
-                return _daemon_set(controller, raw)
+                return decode_daemon_set(controller, raw)
 
     async def _of_replica_set(self, namespace: str, controller: ObjectRef, raw: Json) -> Workload:
         replicas = get_int(raw, "spec", "replicas", default=1)
         owner = get_controller(raw)
         if owner is None:
-            return _without_owner(controller, raw, replicas, describe_deletion(raw))
-        workload = replace(_without_owner(controller, raw, replicas, _unsupported_message(owner)), owner=owner)
-        owner_kind = _OWNER_KINDS.get(_kind(owner))
+            return without_owner(controller, raw, replicas, describe_deletion(raw))
+        workload = replace(without_owner(controller, raw, replicas, unsupported_message(owner)), owner=owner)
+        owner_kind = OWNER_KINDS.get(kind_of(owner))
         if owner_kind is None:
             return replace(workload, is_supported=False)
-        selector = _selector_of_all_revisions(raw)
-        owner_raw, replica_sets = await asyncio.gather(
-            self._read(namespace, owner), self._list_replica_sets(namespace, owner, selector)
-        )
-        workload = replace(workload, hash_label=owner_kind.hash_label)
-        if owner_raw is None:
-            return replace(workload, rollout_in_progress=f"{owner} no longer exists")
-        workload = _with_owner(workload, owner_raw, replica_sets, selector)
-        current = next((rs for rs in replica_sets if owner_kind.is_current(owner_raw, rs)), raw)
-        return replace(
-            workload,
-            rollout_in_progress=owner_kind.describe_rollout(owner_raw, raw, replica_sets),
-            owner_rollout_in_progress=owner_kind.describe_rollout(owner_raw, current, replica_sets),
-        )
+        selector = selector_of_all_revisions(raw)
+        owner_raw, replica_sets = await self._read_with_replica_sets(namespace, owner, selector)
+        if any(get_str(rs, "metadata", "uid") == controller.uid for rs in replica_sets):
+            self._remember(controller, owner, selector)
+        return of_revisions(workload, owner_kind, raw, owner_raw, (replica_sets, selector))
+
+    async def _of_known_replica_set(self, namespace: str, controller: ObjectRef) -> Workload | None:
+        """Return the workload without reading the ReplicaSet by itself; None if it is no longer in its owner's list."""
+        owner, selector = self._known[controller.uid]
+        owner_raw, replica_sets = await self._read_with_replica_sets(namespace, owner, selector)
+        raw = next((rs for rs in replica_sets if get_str(rs, "metadata", "uid") == controller.uid), None)
+        if raw is None:
+            self._known.pop(controller.uid, None)
+            return None
+        replicas = get_int(raw, "spec", "replicas", default=1)
+        workload = replace(without_owner(controller, raw, replicas, unsupported_message(owner)), owner=owner)
+        return of_revisions(workload, OWNER_KINDS[kind_of(owner)], raw, owner_raw, (replica_sets, selector))
+
+    def _remember(self, controller: ObjectRef, owner: ObjectRef, selector: str) -> None:
+        self._known[controller.uid] = owner, selector
+        while len(self._known) > MAX_KNOWN_REPLICA_SETS:
+            del self._known[next(iter(self._known))]
+
+    async def _read_with_replica_sets(
+        self, namespace: str, owner: ObjectRef, selector: str
+    ) -> tuple[Json | None, list[Json]]:
+        """Read the owner of ReplicaSets and list these."""
+        return await asyncio.gather(self._read(namespace, owner), self._list_replica_sets(namespace, owner, selector))
 
     async def _of_owner(self, namespace: str, controller: ObjectRef, owner: ObjectRef) -> Workload | None:
         """Return the workload of pods whose ReplicaSet no longer exists; None if its owner does not exist either."""
-        owner_kind = _OWNER_KINDS.get(_kind(owner))
+        owner_kind = OWNER_KINDS.get(kind_of(owner))
         raw = await self._read(namespace, owner) if owner_kind else None
         if raw is None or owner_kind is None:
             return None
@@ -151,7 +147,7 @@ class KubeWorkloadReader:
         replica_sets = await self._list_replica_sets(namespace, owner, selector)
         message = f"{controller} no longer exists"
         workload = Workload(owner, controller, 0, hash_label=owner_kind.hash_label, rollout_in_progress=message)
-        return _with_owner(workload, raw, replica_sets, selector)
+        return with_owner(workload, raw, replica_sets, selector)
 
     async def list_workload_pods(self, workload: Workload, namespace: str) -> tuple[Pod, ...]:
         """Return the pods of all of the workload's controllers, without released pods."""
@@ -179,7 +175,7 @@ class KubeWorkloadReader:
 
     async def _list_replica_sets(self, namespace: str, owner: ObjectRef, selector: str) -> list[Json]:
         """Return all ReplicaSets of one owner."""
-        path = build_path(f"/apis/{_APPS}", namespace, "replicasets")
+        path = build_path(f"/apis/{APPS}", namespace, "replicasets")
         items = self._api.list_items(path, {"labelSelector": selector})
         return [rs async for rs in items if (found := get_controller(rs)) and found.uid == owner.uid]
 
@@ -191,8 +187,8 @@ async def read_selector(api: KubeApi, namespace: str, kind: str, name: str, raw:
     """
     referenced = get_str(raw, "spec", "workloadRef", "name")
     if kind == "Rollout" and referenced and not get_dict(raw, "spec", "selector"):
-        raw = await api.request("GET", build_path(f"/apis/{_APPS}", namespace, "deployments", referenced))
-    selector = _selector(raw)
+        raw = await api.request("GET", build_path(f"/apis/{APPS}", namespace, "deployments", referenced))
+    selector = get_selector(raw)
     if not selector:
         raise TerminalError("Invalid", f"{kind}/{name} has an empty label selector")
     return selector
@@ -200,90 +196,4 @@ async def read_selector(api: KubeApi, namespace: str, kind: str, name: str, raw:
 
 def resource_of(ref: ObjectRef) -> tuple[str, str]:
     """Return the API prefix and the plural name of a workload's kind."""
-    return f"/apis/{ref.api_version}", PLURALS[_kind(ref)]
-
-
-def _kind(ref: ObjectRef) -> tuple[str, str]:
-    return ref.api_version, ref.kind
-
-
-def _selector(raw: Json) -> str:
-    return selector_string(get_dict(raw, "spec", "selector"))
-
-
-def _selector_of_all_revisions(raw: Json) -> str:
-    """Return the selector for the pods and ReplicaSets of all revisions: a ReplicaSet's without the template hash."""
-    own = {k: v for k, v in get_str_dict(raw, "spec", "selector", "matchLabels").items() if k not in HASH_LABELS}
-    return selector_string({**get_dict(raw, "spec", "selector"), "matchLabels": own})
-
-
-def _stateful_set(controller: ObjectRef, raw: Json) -> Workload:
-    replicas = get_int(raw, "spec", "replicas", default=1)
-    return replace(
-        _without_owner(controller, raw, replicas, describe_stateful_set_rollout(raw)),
-        rollout_in_progress=describe_replacing_stateful_set(raw),
-        pod_revisions=stateful_set_revisions(raw),
-    )
-
-
-def _daemon_set(controller: ObjectRef, raw: Json) -> Workload:
-    replicas = get_int(raw, "status", "desiredNumberScheduled")
-    return replace(
-        _without_owner(controller, raw, replicas, describe_daemon_set_rollout(raw)),
-        rollout_in_progress=describe_replacing_daemon_set(raw),
-        pod_revisions=daemon_set_revisions(raw),
-    )
-
-
-def _without_owner(controller: ObjectRef, raw: Json, replicas: int, rollout: str) -> Workload:
-    return Workload(
-        controller,
-        controller,
-        replicas,
-        replicas,
-        rollout_in_progress=rollout,
-        owner_rollout_in_progress=rollout,
-        selector=_selector(raw),
-        controller_uids=frozenset({controller.uid}),
-        replica_failure=replica_failure(raw),
-        restarted_at=_restarted_at(raw),
-        min_ready_s=_min_ready_s(raw),
-    )
-
-
-def _with_owner(workload: Workload, owner: Json, replica_sets: list[Json], selector: str) -> Workload:
-    """Add the fields that come from the owner and from all of its ReplicaSets."""
-    failures = [failure for rs in replica_sets if (failure := replica_failure(rs))]
-    return replace(
-        workload,
-        replicas=get_int(owner, "spec", "replicas", default=1),
-        selector=selector,
-        controller_uids=frozenset(get_str(rs, "metadata", "uid") for rs in replica_sets) | {workload.controller.uid},
-        replica_failure=workload.replica_failure or next(iter(failures), ""),
-        paused=get_bool(owner, "spec", "paused"),
-        restarted_at=_restarted_at(owner),
-        restart_in_progress=describe_argo_restart(owner),
-        min_ready_s=_min_ready_s(owner),
-        has_recreate_strategy=has_recreate_strategy(owner),
-        must_not_surge_because=must_not_surge_because(owner),
-    )
-
-
-def _min_ready_s(raw: Json) -> float:
-    return float(max(0, get_int(raw, "spec", "minReadySeconds")))
-
-
-def _restarted_at(raw: Json) -> datetime | None:
-    """Return the time of the last restart. kubectl writes it in the local time of the user."""
-    annotations = get_str_dict(raw, "spec", "template", "metadata", "annotations")
-    return parse_time(get_str(raw, "spec", "restartAt") or annotations.get(RESTART_ANNOTATION, ""))
-
-
-def _unsupported(controller: ObjectRef) -> Workload:
-    """Return a workload of an unsupported kind. Its message names the API group, for a known kind of another group."""
-    message = _unsupported_message(controller)
-    return Workload(controller, controller, controller_replicas=0, rollout_in_progress=message, is_supported=False)
-
-
-def _unsupported_message(ref: ObjectRef) -> str:
-    return f"memroll can't read rollouts of {ref}: {ref.api_version} {ref.kind} is not supported"
+    return f"/apis/{ref.api_version}", PLURALS[kind_of(ref)]

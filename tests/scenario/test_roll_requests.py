@@ -1,0 +1,99 @@
+"""A roll takes few requests to the API server: about 55 for its steps, and then less than one each five seconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.scenario.roll_requests import ROLL, RollRequests
+
+MAX_REQUESTS_OF_STEPS = 56
+"""Requests of a roll whose pods start and end at once; they were 131 when each roll was polled each second."""
+DRAIN = {"drain": {"mode": "Detach", "minDuration": "120s", "timeout": "300s"}}
+CLOSED: dict[str, Any] = {"maxUnavailable": 0}
+
+
+async def test_the_steps_of_a_roll_take_a_bounded_number_of_requests():
+    roll = await RollRequests(start_s=2, grace_s=2).run()
+    assert roll.status["phase"] == "Succeeded"
+    assert roll.requests <= MAX_REQUESTS_OF_STEPS, roll.api.by_phase
+
+
+@pytest.mark.parametrize(
+    ("case", "phase", "max_per_s"),
+    [
+        pytest.param({"start_s": 20, "grace_s": 30}, "Succeeded", 1.25, id="less than a minute"),
+        pytest.param({"start_s": 40, "grace_s": 30}, "Succeeded", 1.0, id="a common one"),
+        pytest.param({"start_s": 400, "grace_s": 600}, "Succeeded", 0.4, id="a model server"),
+        pytest.param({"start_s": 20, "grace_s": 30, "spec": DRAIN}, "Succeeded", 0.7, id="a drain"),
+        pytest.param(
+            {"budget_spec": CLOSED, "spec": {"strategy": "Evict"}}, "Failed", 0.5, id="a budget that allows none"
+        ),
+        pytest.param({"start_s": 9000}, "Failed", 0.4, id="a replacement that is never Ready"),
+        pytest.param({"start_s": 400, "grace_s": 60, "is_watched": False}, "Succeeded", 1.0, id="not watched"),
+    ],
+)
+async def test_a_roll_takes_at_most_one_request_each_second(case: dict[str, Any], phase: str, max_per_s: float):
+    roll = await RollRequests(**case).run()
+    assert roll.status["phase"] == phase
+    assert roll.per_s <= max_per_s, roll.api.by_phase
+
+
+@pytest.mark.parametrize("start_s", [2, 7, 33, 61, 300])
+async def test_a_watched_pod_is_evicted_as_soon_as_its_replacement_is_ready(start_s: float):
+    roll = await RollRequests(start_s=start_s, grace_s=5).run()
+    assert roll.evicted_at_s - roll.ready_at_s <= 1
+
+
+async def test_a_pod_that_is_not_watched_is_evicted_a_few_seconds_after_its_replacement_is_ready():
+    roll = await RollRequests(start_s=61, grace_s=5, is_watched=False).run()
+    assert roll.evicted_at_s - roll.ready_at_s <= 5
+
+
+@pytest.mark.parametrize(
+    ("case", "max_s"),
+    [
+        pytest.param({"start_s": 3, "grace_s": 17}, 3 + 17 + 4, id="it is gone"),
+        pytest.param({"start_s": 3, "grace_s": 600}, 3 + 30 + 4, id="it terminates for longer than that is waited for"),
+        pytest.param({"start_s": 3, "grace_s": 17, "spec": DRAIN}, 3 + 120 + 17 + 14, id="it was detached"),
+    ],
+)
+async def test_a_roll_ends_soon_after_its_pod(case: dict[str, Any], max_s: float):
+    """A cooldown begins with its end."""
+    roll = await RollRequests(**case).run()
+    assert roll.status["phase"] == "Succeeded"
+    assert roll.lasted_s <= max_s
+
+
+async def test_the_first_change_is_decided_from_a_fresh_observation():
+    """Evidence is captured with what the announcement has observed; then the pod may have become protected."""
+    roll = RollRequests(start_s=5, grace_s=5)
+    await roll.controller.reconcile(ROLL)
+    await roll.controller.reconcile(ROLL)
+    assert roll.status["phase"] == "CapturingEvidence"
+    note = {"metadata": {"annotations": {"memroll.dev/do-not-disrupt": "true"}}}
+    roll.server.update("pods", roll.cluster.list_pods()[0], note)
+    await roll.controller.reconcile(ROLL)
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Refused")
+
+
+async def test_a_record_that_was_changed_meanwhile_is_found_out_by_the_first_write():
+    roll = RollRequests(start_s=5, grace_s=5)
+    await roll.controller.reconcile(ROLL)
+    await roll.controller.reconcile(ROLL)
+    (raw,) = roll.server.list("podrolls")
+    roll.server.update("podrolls", raw, {"spec": {"cancel": True}})
+    await roll.run()
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Canceled")
+    assert "memroll.dev/roll" not in str(roll.cluster.list_pods())
+
+
+async def test_a_policy_that_is_suspended_while_evidence_is_captured_ends_the_roll():
+    roll = RollRequests(start_s=5, grace_s=5)
+    await roll.controller.reconcile(ROLL)
+    await roll.controller.reconcile(ROLL)
+    (policy,) = roll.server.list("memorypolicies")
+    roll.server.update("memorypolicies", policy, {"spec": {"suspend": True}})
+    await roll.controller.reconcile(ROLL)
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Withdrawn")
