@@ -92,7 +92,7 @@ def build(options: Options) -> Fleet:
 def assign_shapes(size: int, suspects_ratio: float) -> Iterator[Shape]:
     """Yield the shape of each pod.
 
-    Half of the leaking pods are whole Deployments that leak; the others are single pods, spread over the other Deployments.
+    Half of the leaking pods are whole Deployments, the others single pods, spread over the other Deployments.
     """
     whole, single = suspects_ratio / 2, (suspects_ratio / 2) / (1 - suspects_ratio / 2)
     others = suspected_whole = singles = 0

@@ -21,6 +21,8 @@ LAG_PERIOD_S = 0.2
 LEADER_PERIOD_S = 1.0
 SCRAPE_PERIOD_S = 15.0
 SUCCEEDED = "Succeeded"
+NO_ANSWER = (aiohttp.ClientError, TimeoutError, OSError)
+"""Errors of an operator that has just started, or has ended."""
 _LINE = re.compile(r"^(memroll_[a-z_]+)(?:\{(.*)\})? ([-+0-9.eE]+)$")
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -118,7 +120,7 @@ class Observer:
             before_s = time.monotonic()
             try:
                 await self.get("/healthz")
-            except aiohttp.ClientError:
+            except NO_ANSWER:
                 await asyncio.sleep(LAG_PERIOD_S)
                 continue
             self.lags_s.append(time.monotonic() - before_s)
@@ -130,7 +132,7 @@ class Observer:
         while True:
             try:
                 now_leads = not (await self.get("/leader")).startswith("nobody leads")
-            except aiohttp.ClientError:
+            except NO_ANSWER:
                 now_leads = False
             self.losses += leads and not now_leads
             self.leaderless_s += 0 if now_leads else LEADER_PERIOD_S
@@ -139,6 +141,6 @@ class Observer:
 
     async def _scrape_often(self) -> None:
         while True:
-            with suppress(aiohttp.ClientError):
+            with suppress(*NO_ANSWER):
                 await self.scrape()
             await asyncio.sleep(SCRAPE_PERIOD_S)

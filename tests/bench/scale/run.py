@@ -15,7 +15,7 @@ import aiohttp
 
 from tests.bench.scale import api, backfill, control_plane, fleet, operator_process, population, query_log
 from tests.bench.scale.edits import edit_some
-from tests.bench.scale.observer import Observer
+from tests.bench.scale.observer import NO_ANSWER, Observer
 from tests.bench.scale.operator_process import Servers
 from tests.bench.scale.processes import free_port, running, usage_of
 from tests.bench.scale.proxy import COUNTS_PATH
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 CRDS = operator_process.ROOT / "deploy/crds"
 READY_S = 60
 POLL_S = 1.0
+KILLED = -9
 
 
 class OperatorDiedError(Exception):
@@ -54,6 +55,7 @@ class Bench:
     observer: Observer
     api: BenchApi
     report: Reporter
+    observing: asyncio.Task[None] | None = None
 
     async def snapshot(self) -> Snapshot:
         pids = self.plane.pids | {"operator": self.operator.pid}
@@ -71,11 +73,13 @@ class Bench:
             return Traffic.from_dict(await response.json())
 
     def require_operator(self) -> None:
+        """Raise if the operator has ended, or the observer with an error."""
         code = self.operator.poll()
         if code is not None:
-            raise OperatorDiedError(
-                f"the operator ended with code {code}" + (" (out of memory?)" if code == -9 else "")
-            )
+            cause = ": out of memory" if code == KILLED else ""
+            raise OperatorDiedError(f"the operator ended with code {code}{cause}")
+        if self.observing is not None and self.observing.done():
+            self.observing.result()
 
 
 async def measure(options: Options, programs: Programs, folder: Path, report: Reporter) -> Figures:
@@ -114,13 +118,13 @@ async def _with_operator(
         observer = Observer(session, f"http://127.0.0.1:{servers.http_port}", process.pid)
         bench = Bench(options, built, plane, servers, process, observer, client, report)
         await _wait_ready(bench)
-        observing = asyncio.create_task(observer.run())
+        bench.observing = asyncio.create_task(observer.run())
         try:
             return await _observe(bench)
         finally:
-            observing.cancel()
+            bench.observing.cancel()
             with suppress(asyncio.CancelledError):
-                await observing
+                await bench.observing
 
 
 def _start_proxy(stack: AsyncExitStack, kind: str, upstream: str, folder: Path) -> str:
@@ -136,7 +140,7 @@ async def _wait_ready(bench: Bench) -> None:
     deadline_s = time.monotonic() + READY_S
     while time.monotonic() < deadline_s:
         bench.require_operator()
-        with suppress(aiohttp.ClientError):
+        with suppress(*NO_ANSWER):
             if (await bench.observer.get("/healthz")).startswith("ok"):
                 return
         await asyncio.sleep(0.2)
