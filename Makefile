@@ -93,7 +93,7 @@ bench-roll: $(STAMP) ## compare a roll with plain eviction and rollout restart, 
 SCALE_ARGUMENTS = $(if $(SIZE),--size $(SIZE)) $(if $(SUSPECTS),--suspects $(SUSPECTS)) $(if $(MONDAY),--monday) \
   $(if $(ROLLS),--rolls $(ROLLS)) $(if $(ONE_POLICY),--one-policy) $(if $(INTERVAL),--interval $(INTERVAL)) \
   $(if $(INTERVALS),--intervals $(INTERVALS)) $(if $(SCRAPE),--scrape $(SCRAPE)) $(if $(MEMORY),--memory $(MEMORY)) \
-  $(if $(JSON),--json $(JSON))
+  $(if $(PEER),--peer $(PEER)) $(if $(JSON),--json $(JSON))
 
 bench-scale: $(STAMP) ## one operator for SIZE pods, on a control plane of its own (docs/scale.md)
 	@PYTHONPATH=.:operator:deploy/local $(BIN)/python -m tests.bench.scale $(SCALE_ARGUMENTS)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localcluster.errors import ClusterError
 from localcluster.progress import Progress
-from tests.bench.scale import options, programs, run
+from tests.bench.scale import options, programs, recommender, run
 from tests.bench.scale.report import table
 
 LOGS = Path("build/bench-scale")
@@ -20,11 +20,12 @@ LOGS = Path("build/bench-scale")
 def main() -> int:
     given, report = options.parse(), Progress()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the servers would outlive it
+    measure = recommender.measure if given.peer else run.measure
     try:
         found = programs.prepare(report)
         with tempfile.TemporaryDirectory(prefix="memroll-bench-", ignore_cleanup_errors=True) as folder:
             try:
-                figures = asyncio.run(run.measure(given, found, Path(folder), report))
+                figures = asyncio.run(measure(given, found, Path(folder), report))
             finally:
                 _keep_logs(Path(folder))
     except KeyboardInterrupt:

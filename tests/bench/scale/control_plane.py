@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -12,9 +13,11 @@ from ssl import CERT_NONE, create_default_context
 from typing import TYPE_CHECKING
 
 from tests.bench.scale.processes import free_port, running
+from tests.bench.scale.traffic import COUNTS_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AsyncExitStack
     from pathlib import Path
 
     from tests.bench.scale.programs import Programs
@@ -134,3 +137,13 @@ def wait_ready(url: str, process: subprocess.Popen[bytes], log: Path, seconds: f
                 end = log.read_text(errors="replace")[-2000:]
                 raise RuntimeError(f"{url} is not ready; the end of {log.name}:\n{end}") from None
             time.sleep(0.2)
+
+
+def start_proxy(stack: ExitStack | AsyncExitStack, kind: str, upstream: str, folder: Path, *usage: Path) -> str:
+    """Start a counting proxy in front of a server, and return its URL."""
+    port, log = free_port(), folder / f"proxy-{kind}.log"
+    argv = [sys.executable, "-m", "tests.bench.scale.proxy", kind, upstream, str(port), *map(str, usage)]
+    process = stack.enter_context(running(argv, log))
+    url = f"http://127.0.0.1:{port}"
+    wait_ready(url + COUNTS_PATH, process, log)
+    return url

@@ -28,6 +28,7 @@ class Options:
     scrape_s: int = 30
     edits: int = 10
     memory: str = "none"
+    peer: str = ""
     json_file: Path | None = None
 
     @property
@@ -61,6 +62,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--scrape", type=_count, default=Options.scrape_s, metavar="SECONDS")
     parser.add_argument("--edits", type=int, default=Options.edits, help="policies that are edited meanwhile")
     parser.add_argument("--memory", default="none", help="limit of a control group: chart, none or a number of MiB")
+    parser.add_argument("--peer", choices=["vpa"], default="", help="measure another controller on the same fleet")
     parser.add_argument("--json", type=Path, help="file for the figures")
     given = parser.parse_args(arguments)
     if not 0 <= given.suspects <= 100:
@@ -75,6 +77,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         scrape_s=given.scrape,
         edits=given.edits,
         memory=given.memory,
+        peer=given.peer,
         json_file=given.json,
     )
 

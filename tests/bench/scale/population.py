@@ -40,18 +40,19 @@ async def write_definitions(api: BenchApi, files: list[Path]) -> None:
     for file in files:
         await api.send("POST", CRDS, yaml.safe_load(file.read_text()))
     for plural in ("memorypolicies", "podrolls"):
-        await _wait_served(api, plural)
+        await wait_served(api, f"{MEMROLL}/{plural}")
 
 
-async def _wait_served(api: BenchApi, plural: str) -> None:
+async def wait_served(api: BenchApi, path: str) -> None:
+    """Wait until the API server serves a list."""
     for _ in range(SERVED_TRIES):
         try:
-            await api.send("GET", f"{MEMROLL}/{plural}?limit=1")
+            await api.send("GET", f"{path}?limit=1")
         except (RuntimeError, ValueError, OSError):
             await asyncio.sleep(0.3)
         else:
             return
-    raise RuntimeError(f"the API server does not serve {plural}")
+    raise RuntimeError(f"the API server does not serve {path}")
 
 
 async def write_fleet(api: BenchApi, fleet: Fleet, rolls: int, now: datetime) -> None:

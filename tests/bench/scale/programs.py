@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from localcluster import go_build
 from localcluster.cache import Cache
 from localcluster.paths import ClusterPaths
+from localcluster.run import run
 from tests.contract.prometheus import build_servers
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ETCD = go_build.Program("etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3")
+VPA = "k8s.io/autoscaler/vertical-pod-autoscaler"
+RECOMMENDER = go_build.Program("vpa", f"{VPA}/pkg/recommender", VPA)
 TSDB = go_build.Program("tsdb", ".", "github.com/prometheus/prometheus")
 
 
@@ -38,6 +41,15 @@ def prepare(report: Reporter) -> Programs:
         prometheus=build_servers.build(build_servers.PROMETHEUS_3, os.environ),
         tsdb=_build(TSDB, HERE / "tsdb", paths, report) / "tsdb",
     )
+
+
+def prepare_recommender(report: Reporter) -> tuple[Path, str]:
+    """Return the recommender, and the definitions of its resources, which are a file of the same Go module."""
+    paths = ClusterPaths.from_environment(os.environ, Path.home())
+    program = _build(RECOMMENDER, HERE / "vpa", paths, report) / RECOMMENDER.name
+    command = ["go", "list", "-m", "-mod=readonly", "-f", "{{.Dir}}", VPA]
+    module = Path(run(command, cwd=HERE / "vpa", env=go_build.ENVIRONMENT).strip())
+    return program, (module / "deploy/vpa-v1-crd-gen.yaml").read_text()
 
 
 def _build(program: go_build.Program, folder: Path, paths: ClusterPaths, report: Reporter) -> Path:

@@ -172,8 +172,10 @@ def table(figures: Figures) -> str:
     width = max(map(len, figures.figures))
     lines = [f"{name:<{width}}  {'-' if value is None else value}" for name, value in figures.figures.items()]
     verdicts = ", ".join(f"{count} {verdict}" for verdict, count in figures.pods_by_verdict.items())
-    lines += ["", f"pods: {verdicts}", ""]
+    lines += ["", f"pods: {verdicts}", ""] if verdicts else [""]
     for title, kinds in (("API server", figures.api), ("Prometheus", figures.prometheus)):
+        if not kinds:
+            continue
         lines.append(f"{title:<40} {'requests':>9} {'failed':>7} {'sent kB':>9} {'wire kB':>10} {'decoded kB':>11}")
         lines += [_row(kind, count) for kind, count in kinds.items()]
     return "\n".join(lines)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -17,10 +16,9 @@ from tests.bench.scale import api, backfill, control_plane, fleet, operator_proc
 from tests.bench.scale.edits import edit_some
 from tests.bench.scale.observer import NO_ANSWER, Observer
 from tests.bench.scale.operator_process import Servers
-from tests.bench.scale.processes import free_port, running, usage_of
-from tests.bench.scale.proxy import COUNTS_PATH
+from tests.bench.scale.processes import free_port, usage_of
 from tests.bench.scale.report import Figures, Observed, Snapshot, compute
-from tests.bench.scale.traffic import Traffic
+from tests.bench.scale.traffic import COUNTS_PATH, Traffic
 
 if TYPE_CHECKING:
     import subprocess
@@ -108,8 +106,8 @@ async def _with_operator(
 ) -> Figures:
     async with AsyncExitStack() as stack:
         servers = Servers(
-            _start_proxy(stack, "api", plane.api_url, folder),
-            _start_proxy(stack, "prometheus", plane.prometheus_url, folder),
+            control_plane.start_proxy(stack, "api", plane.api_url, folder),
+            control_plane.start_proxy(stack, "prometheus", plane.prometheus_url, folder),
             free_port(),
         )
         limit = operator_process.limit_bytes(options.memory)
@@ -125,15 +123,6 @@ async def _with_operator(
             bench.observing.cancel()
             with suppress(asyncio.CancelledError):
                 await bench.observing
-
-
-def _start_proxy(stack: AsyncExitStack, kind: str, upstream: str, folder: Path) -> str:
-    port, log = free_port(), folder / f"proxy-{kind}.log"
-    argv = [sys.executable, "-m", "tests.bench.scale.proxy", kind, upstream, str(port)]
-    process = stack.enter_context(running(argv, log))
-    url = f"http://127.0.0.1:{port}"
-    control_plane.wait_ready(url + COUNTS_PATH, process, log)
-    return url
 
 
 async def _wait_ready(bench: Bench) -> None:

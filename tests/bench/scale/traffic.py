@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
 OTHER = "other"
+COUNTS_PATH = "/bench/counts"
+"""Path under which a proxy returns its counts."""
 
 
 @dataclass(frozen=True)
