@@ -25,7 +25,7 @@ UNIT_SUBPROCESS := tests/unit/probe tests/unit/demo tests/unit/systems
 UNIT_CPU := $(UNIT) $(UNIT_SUBPROCESS:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-roll fuzz soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-roll bench-scale fuzz soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,14 @@ bench-probe: $(STAMP) ## the cost of the probe for a service
 bench-roll: $(STAMP) ## compare a roll with plain eviction and rollout restart, on a real cluster
 	@mkdir -p build
 	@PYTHONPATH=.:operator:examples/demo:deploy/local hack/with-cluster $(BIN)/python -m tests.bench.roll
+
+SCALE_ARGUMENTS = $(if $(SIZE),--size $(SIZE)) $(if $(SUSPECTS),--suspects $(SUSPECTS)) $(if $(MONDAY),--monday) \
+  $(if $(ROLLS),--rolls $(ROLLS)) $(if $(ONE_POLICY),--one-policy) $(if $(INTERVAL),--interval $(INTERVAL)) \
+  $(if $(INTERVALS),--intervals $(INTERVALS)) $(if $(SCRAPE),--scrape $(SCRAPE)) $(if $(MEMORY),--memory $(MEMORY)) \
+  $(if $(PEER),--peer $(PEER)) $(if $(JSON),--json $(JSON))
+
+bench-scale: $(STAMP) ## one operator for SIZE pods, on a control plane of its own (docs/scale.md)
+	@PYTHONPATH=.:operator:deploy/local $(BIN)/python -m tests.bench.scale $(SCALE_ARGUMENTS)
 
 $(FUZZ_STAMP): requirements-fuzz.txt
 	@hack/venv "$(PYTHON)" "$(FUZZ_VENV)" "$(FUZZ_STAMP)" requirements-fuzz.txt
