@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from memroll.model.pod_names import PodPattern
 
@@ -90,6 +90,14 @@ class ReadRequest:
     """Counter of requests to read as the load; None: CPU."""
     detailed: Sequence[str] = ()
     """Names of those pods whose active page cache and swap are read as well: the candidates."""
+    containers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the containers that are read, by pod; of a pod that is not in it, and of the patterns' pods: all."""
+    running: frozenset[str] = frozenset()
+    """Names of pods that no pattern includes, besides `pods`: they are running."""
+    memory_only: bool = False
+    """True if neither the load nor the number of OOM kills is read."""
+    incremental: bool = False
+    """True if steps that an earlier read returned, and that no longer change, are not read again."""
 
     @property
     def start_s(self) -> float:

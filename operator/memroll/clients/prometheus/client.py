@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING, TypeVar
 from memroll.clients.prometheus import errors, long_history, promql, query_plan
 from memroll.clients.prometheus.config import Connections
 from memroll.clients.prometheus.credentials import Version, read_version
+from memroll.clients.prometheus.incremental_read import IncrementalRead
 from memroll.clients.prometheus.long_history import LongHistoryCache
 from memroll.clients.prometheus.response import BadResponseError, iter_series, parse_number
 from memroll.clients.prometheus.rows import SeriesRowBuilder, StatisticRowBuilder
 from memroll.clients.prometheus.session import Limits, PrometheusSession
+from memroll.clients.prometheus.step_cache import StepCache
 from memroll.clients.prometheus.timeout import Timeout
 from memroll.detection.extremes import Extremes
 from memroll.detection.samples import NO_SLOW_BINS, PrefilterResult, QueryResult
@@ -93,8 +95,11 @@ class PrometheusClient:
         Raises PrometheusUnavailableError, or TerminalError for an invalid connection.
         """
         request = replace(request, at_s=round(request.at_s, 3))  # the resolution of Prometheus' timestamps
+        steps = self._pool(connection).steps_of(self._current().get(connection))
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> QueryResult:
+            if request.incremental and request.sample_range.step_s is not None:
+                return IncrementalRead(session, steps, request, timeout).run()
             rows, has_series = SeriesRowBuilder(request.namespace), True
             for query in query_plan.plan_read(request, session.match_labels, session.max_names_bytes):
                 if query.is_rest and not has_series:
@@ -197,12 +202,19 @@ class _ConnectionPool:
         self._session: PrometheusSession | None = None
         self._version: tuple[Connection, Version] | None = None
         self._cache: tuple[Connection, LongHistoryCache] | None = None
+        self._steps: tuple[Connection, StepCache] | None = None
 
     def cache_of(self, connection: Connection) -> LongHistoryCache:
         """Return the cache of the long histories; a new one if the connection changed, which may be another store."""
         if self._cache is None or self._cache[0] != connection:
             self._cache = (connection, LongHistoryCache())
         return self._cache[1]
+
+    def steps_of(self, connection: Connection) -> StepCache:
+        """Return the cache of the steps; a new one likewise."""
+        if self._steps is None or self._steps[0] != connection:
+            self._steps = (connection, StepCache())
+        return self._steps[1]
 
     def session(self, connection: Connection) -> PrometheusSession:
         """Return the open session, or a new one if the connection or one of its files changed."""

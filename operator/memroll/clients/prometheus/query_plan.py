@@ -53,13 +53,11 @@ class SeriesKind(StrEnum):
     MAXIMA = "maxima"
 
 
-_AGGREGATION = {
-    SeriesKind.RSS: "min_over_time",
-    SeriesKind.WORKING_SET: "max_over_time",
-    SeriesKind.OOMS: "max_over_time",
-}
+MEMORY_KINDS = {SeriesKind.RSS: "min_over_time", SeriesKind.WORKING_SET: "max_over_time"}
 """Aggregation of the samples of one step: the minimum excludes garbage, the maximum is what hits the limit."""
-_DETAILS = {SeriesKind.ACTIVE_FILE: "max_over_time", SeriesKind.SWAP: "max_over_time"}
+OOM_KINDS = {SeriesKind.OOMS: "max_over_time"}
+"""The same for the number of OOM kills."""
+DETAIL_KINDS = {SeriesKind.ACTIVE_FILE: "max_over_time", SeriesKind.SWAP: "max_over_time"}
 """The same for the further series of candidates. The maximum of the page cache: the difference of the two maxima lies
 between the least and the greatest unreclaimable memory of the step, whatever the cache does (design note 0005)."""
 _EXTREMES = {SeriesKind.MINIMA: "min_over_time", SeriesKind.MAXIMA: "max_over_time"}
@@ -157,11 +155,11 @@ def plan_read(
     scope = QueryScope(request.namespace, match_labels)
     named = _by_name(request.pods, max_pods_per_query(request.sample_range), max_names_bytes // NAMES_PER_READ)
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
-        for kind, aggregation in _AGGREGATION.items():
+        for kind, aggregation in (MEMORY_KINDS | OOM_KINDS).items():
             yield from _memory_queries(request, scope, (kind, aggregation), pods)
         yield from _load_queries(request, scope, pods)
     for pods in _by_name(request.detailed, max_pods_per_query(request.sample_range), max_names_bytes):
-        for kind, aggregation in _DETAILS.items():
+        for kind, aggregation in DETAIL_KINDS.items():
             first, *rest = _memory_queries(request, scope, (kind, aggregation), pods)
             yield first
             yield from (replace(query, is_rest=True) for query in rest)
@@ -216,7 +214,7 @@ def _memory_queries(
     raw_from_s = request.start_s
     if step_s is not None:
         aggregated = promql.over_time(function, selector, step_s)
-        complete_steps = TimeRange(request.start_s + step_s - TICK_S, _steps_end_s(request.at_s, step_s))
+        complete_steps = TimeRange(request.start_s + step_s - TICK_S, steps_end_s(request.at_s, step_s))
         for query in _stepped(aggregated, step_s, kind, complete_steps, pods):
             raw_from_s = query.at_s
             yield query
@@ -233,7 +231,7 @@ def _stepped(
         yield Query(*found, kind, time_range, pods)
 
 
-def _steps_end_s(at_s: float, step_s: float) -> float:
+def steps_end_s(at_s: float, step_s: float) -> float:
     """Return the end of the second to last complete step. Later samples are read raw, with exact timestamps.
 
     Prometheus aligns the steps of a subquery to the epoch, regardless of the query's time.

@@ -67,6 +67,13 @@ class SeriesRowBuilder:
                 added = True
         return added
 
+    def add_known(self, kind: SeriesKind, key: InstanceKey, samples: Series) -> None:
+        """Add samples of one instance that were selected already."""
+        if not len(samples):
+            return
+        parts = self._pod_load[key.pod] if kind is SeriesKind.POD_LOAD else self._found[key][kind]
+        parts.append(samples)
+
     def _series(self, kind: SeriesKind, labels: dict[str, str]) -> list[Series]:
         return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[instance_key(labels)][kind]
 
