@@ -92,8 +92,6 @@ class ReadRequest:
     """Names of those pods whose active page cache and swap are read as well: the candidates."""
     containers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Names of the containers that are read, by pod; of a pod that is not in it, and of the patterns' pods: all."""
-    running: frozenset[str] = frozenset()
-    """Names of pods that no pattern includes, besides `pods`: they are running."""
     memory_only: bool = False
     """True if neither the load nor the number of OOM kills is read."""
     incremental: bool = False

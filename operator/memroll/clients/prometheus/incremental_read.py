@@ -96,7 +96,8 @@ class IncrementalRead:
 
     @property
     def _running(self) -> frozenset[str]:
-        return self.request.running | frozenset(self.request.pods)
+        """Names of the pods that no pattern includes: those that are read by name."""
+        return frozenset(self.request.pods)
 
     def _memory_metrics(self, kinds: Mapping[SeriesKind, str]) -> Iterator[Metric]:
         scope, step_s = self._scope, self._step_s

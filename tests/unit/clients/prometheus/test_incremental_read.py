@@ -141,20 +141,19 @@ async def test_a_pod_that_has_ended_is_found_by_its_pattern_from_then_on(
     store: SampleStore, client: PrometheusClient
 ) -> None:
     """While it runs, the pattern excludes it; then all of its samples are read, not only the new ones."""
-    running = frozenset(RUNNING)
-    await read(client, store, request_at(4800.0, running=running))
-    pods = (RUNNING[0], RUNNING[2])
-    request = request_at(5100.0, pods=pods, running=frozenset(pods))
+    await read(client, store, request_at(4800.0))
+    request = request_at(5100.0, pods=(RUNNING[0], RUNNING[2]))
     found, _ = await read(client, store, request)
     full, _ = await read(client, store, replace(request, incremental=False))
     assert listed(found) == listed(full)
     assert RUNNING[1] in {r.pod for r in found.rows}
 
 
-async def test_running_pods_are_not_read_by_pattern(store: SampleStore, client: PrometheusClient) -> None:
-    request = request_at(4200.0, pods=RUNNING[:1], running=frozenset(RUNNING), detailed=())
-    found, _ = await read(client, store, request)
-    assert {r.pod for r in found.rows} == {RUNNING[0], *EARLIER}
+async def test_pods_that_are_read_by_name_are_not_read_by_pattern(store: SampleStore, client: PrometheusClient) -> None:
+    await read(client, store, request_at(4200.0))
+    by_pattern = [q for q in store.queries if "pod!~" in q]
+    assert len(by_pattern) == 7, "steps and raw samples of RSS, working set and OOM kills, steps of the load"
+    assert all(f'pod!~"{RUNNING[0]}|{RUNNING[1]}"' in q for q in by_pattern)
 
 
 async def test_many_patterns_are_read_with_one_query(store: SampleStore, client: PrometheusClient) -> None:
