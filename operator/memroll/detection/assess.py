@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from memroll.detection.assessment import Assessment
@@ -21,10 +21,10 @@ from memroll.detection.long_history import needs_long_history
 from memroll.detection.parameters import build_parameters
 from memroll.detection.peer_rows import PeerRows
 from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
-from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
+from memroll.detection.prefilter import prefilter_verdict
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
-from memroll.detection.slow_slopes import slow_bins
+from memroll.detection.staged_prefilter import run_prefilter
 from memroll.detection.verdict import (
     ContainerVerdict,
     Verdict,
@@ -132,14 +132,17 @@ class Assessor:
         """Assess every watched container. Without pods nothing is queried."""
         if not self.pods:
             return ()
-        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
-        parameters = build_parameters(self.policy, None)
-        names, windows_s = [p.key.name for p in self.pods], prefilter_windows_s(parameters)
-        slow = slow_bins(parameters)
-        result = await prometheus.prefilter(connection, namespace, names, windows_s, self.now_s, slow)
+        prefilter = partial(self._query_statistics, prometheus)
+        result = await run_prefilter(prefilter, self.pods, build_parameters(self.policy, None))
         shared = SharedLimits.find(self.pods, result, self.now_s)
         assessor = replace(self, shared_limits=shared)
         return await assessor._assess_all(prometheus, shared.in_statistics(result))  # noqa: SLF001 - the same class
+
+    async def _query_statistics(
+        self, prometheus: SampleReader, pods: Sequence[str], windows_s: Sequence[float], slow: SlowBins
+    ) -> PrefilterResult:
+        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
+        return await prometheus.prefilter(connection, namespace, pods, windows_s, self.now_s, slow)
 
     async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
         """Assess every watched container, given the statistics of all.

@@ -51,6 +51,7 @@ class SeriesKind(StrEnum):
     SWAP = promql.SWAP
     MINIMA = "minima"
     MAXIMA = "maxima"
+    MEANS = "means"
 
 
 MEMORY_KINDS = {SeriesKind.RSS: "min_over_time", SeriesKind.WORKING_SET: "max_over_time"}
@@ -127,15 +128,16 @@ def plan_prefilter(
     slow: SlowBins = NO_SLOW_BINS,
     max_names_bytes: int = MAX_NAMES_BYTES,
 ) -> Iterator[PrefilterQuery]:
-    """Yield the queries for the statistics of all containers of these pods.
+    """Yield the queries for the statistics of all containers of these pods, but for the means of blocks.
 
-    Samples are counted in one window only: each count costs as many samples as a slope (design note 0005).
+    Without blocks, samples are counted in one window only: each count costs as many samples as a slope (note 0005).
     """
     for chunk in _by_name(pods, MAX_PREFILTER_PODS, max_names_bytes):
         rss = promql.container_selector(StatisticKind.RSS, scope, chunk.matcher)
         working_set = promql.container_selector(StatisticKind.WORKING_SET, scope, chunk.matcher)
-        windowed = [(StatisticKind.SLOPE, window_s) for window_s in windows_s]
-        windowed += [(StatisticKind.SAMPLES, window_s) for window_s in counted_windows_s(windows_s)]
+        windowed = [(StatisticKind.SLOPE, window_s) for window_s in windows_s if not slow.is_by_blocks(window_s)]
+        if not slow.block_s:
+            windowed += [(StatisticKind.SAMPLES, window_s) for window_s in counted_windows_s(windows_s)]
         for kind, window_s in windowed:
             yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
         for offset_s in (0.0, *slow.offsets_s) if slow.offsets_s else ():
@@ -182,10 +184,10 @@ def plan_extremes(
             yield from _stepped(steps, request.step_s, kind, time_range, chunk)
 
 
-def max_pods_per_query(sample_range: SampleRange) -> int:
+def max_pods_per_query(sample_range: SampleRange, max_pods: int = MAX_READ_PODS) -> int:
     """Return the number of pods for which one query is expected to return at most `MAX_POINTS`."""
     points = sample_range.lookback_s / (sample_range.step_s or MIN_SCRAPE_INTERVAL_S) * ESTIMATED_CONTAINERS
-    return max(1, min(MAX_READ_PODS, int(MAX_POINTS / max(points, 1.0))))
+    return max(1, min(max_pods, int(MAX_POINTS / max(points, 1.0))))
 
 
 def _by_name(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[PodFilter]:

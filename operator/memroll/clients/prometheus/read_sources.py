@@ -89,8 +89,8 @@ def _size_bytes(sources: Sequence[Source], running: frozenset[str]) -> int:
 class FoundSeries:
     """Series of one kind, by source and instance."""
 
-    def __init__(self, request: ReadRequest, sources: Sequence[Source], running: frozenset[str]) -> None:
-        self._namespace = request.namespace
+    def __init__(self, namespace: str, sources: Sequence[Source], running: frozenset[str]) -> None:
+        self._namespace = namespace
         self._running = running
         self._named = {(s.pods, s.container): s for s in sources if s.pattern is None}
         self._earlier = [s for s in sources if s.pattern is not None]
