@@ -111,7 +111,7 @@ def pods_of(shape: str) -> tuple[Pod, ...]:
 
 
 async def measure(url: str, shape: str) -> tuple[list[float], list[float], float]:
-    """Return what the first pass and an hour cost for each container, and the CPU seconds of a pass."""
+    """Return what the first pass and an hour cost for each container, and the CPU seconds of a reconcile."""
     costs: list[QueryCost] = []
     connections = Connections(connections={"default": Connection(url=url, timeout_seconds=120)})
     client = PrometheusClient(connections, observe=lambda _, cost: costs.append(cost))

@@ -147,7 +147,7 @@ class Assessor:
     async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
         """Assess every watched container, given the statistics of all.
 
-        A candidate is judged by its own memory first. Peers, load and page cache can only explain growth, so they are
+        A candidate is assessed by its own memory first. Peers, load and page cache can only explain growth, so they are
         read where there is some to explain (design note 0025).
         """
         verdicts = {w.key: self._prefilter(w, result) for w in self.containers}

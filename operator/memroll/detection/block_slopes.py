@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from memroll.detection.samples import SlowBins
 
+PAGE_BYTES = 4096
+"""Size of a page, in bytes."""
 MIN_KNOWN_BLOCKS = 3
 """Minimum number of blocks for a slope: two points always fit a line."""
 
@@ -32,7 +34,12 @@ def block_means(series: Series, block_s: float) -> Series:
     counts = np.diff(np.append(first, len(series)))
     means = np.add.reduceat(series.values - series.values[0], first) / counts + series.values[0]
     complete = ends <= series.last_s
-    return Series(ends[complete], means[complete])
+    return in_pages(Series(ends[complete], means[complete]))
+
+
+def in_pages(means: Series) -> Series:
+    """Return the means rounded to pages, in which the kernel counts memory."""
+    return Series(means.times_s, np.round(means.values / PAGE_BYTES) * PAGE_BYTES)
 
 
 def block_window_s(window_s: float, blocks: SlowBins) -> float:

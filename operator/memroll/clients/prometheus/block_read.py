@@ -6,6 +6,7 @@ Most of them are known from earlier reads (design note 0025).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from sys import intern
 from typing import TYPE_CHECKING
 
 from memroll.clients.prometheus import promql
@@ -44,7 +45,7 @@ class BlockRead:
             rss = promql.container_selector(promql.RSS, scope, *matchers)
             return promql.over_time("avg_over_time", rss, block_s)
 
-        sources = tuple(Source(pod, ALL_CONTAINERS) for pod in dict.fromkeys(pods))
+        sources = tuple(Source(intern(pod), ALL_CONTAINERS) for pod in dict.fromkeys(pods))
         reader = StepReader(self.session, self.cache, self.timeout, self.namespace, block_s, self.at_s, frozenset(pods))
         steps = TimeRange(self.at_s - block_window_s(window_s, blocks), self.at_s)
         found, _ = reader.read(Metric(SeriesKind.MEANS, promql.RSS, mean), sources, steps)

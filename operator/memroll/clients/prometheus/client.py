@@ -198,7 +198,7 @@ class PrometheusClient:
 
 @dataclass(frozen=True, slots=True)
 class _Caches:
-    """What is known of one store."""
+    """Known steps of one store."""
 
     long: LongHistoryCache = field(default_factory=LongHistoryCache)
     steps: StepCache = field(default_factory=StepCache)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from memroll.detection.block_slopes import PAGE_BYTES
 from memroll.detection.series import EMPTY, Series
 
-PAGE_BYTES = 4096
-"""Size of a page, in which the kernel counts memory."""
 MAX_INDEX = 2**16 - 1
 """Maximum index of a step, and maximum number of pages, in two bytes."""
 

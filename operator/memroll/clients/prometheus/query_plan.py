@@ -128,7 +128,7 @@ def plan_prefilter(
     slow: SlowBins = NO_SLOW_BINS,
     max_names_bytes: int = MAX_NAMES_BYTES,
 ) -> Iterator[PrefilterQuery]:
-    """Yield the queries for the statistics of all containers of these pods, but for the means of blocks.
+    """Yield the queries for the statistics of all containers of these pods, except the means of blocks.
 
     Without blocks, samples are counted in one window only: each count costs as many samples as a slope (note 0005).
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from memroll.clients.prometheus import promql
@@ -35,7 +36,7 @@ class Source(NamedTuple):
 def named_sources(request: ReadRequest, pods: Sequence[str]) -> tuple[Source, ...]:
     """Return the sources of these pods of a request."""
     every = frozenset((ALL_CONTAINERS,))
-    return tuple(Source(p, c) for p in dict.fromkeys(pods) for c in sorted(request.containers.get(p, every)))
+    return tuple(Source(intern(p), c) for p in dict.fromkeys(pods) for c in sorted(request.containers.get(p, every)))
 
 
 def earlier_sources(request: ReadRequest) -> tuple[Source, ...]:
@@ -98,7 +99,7 @@ class FoundSeries:
 
     def add_known(self, source: Source, known: KnownSteps) -> None:
         """Add known steps, without those of pods that are running by now."""
-        for key, packed in known.instances.items():
+        for key, packed in known.instances:
             if source.pattern is None or key.pod not in self._running:
                 self._parts[source][key].append(packed.unpack())
 

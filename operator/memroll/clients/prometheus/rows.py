@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -183,7 +184,9 @@ def instance_key(labels: dict[str, str]) -> InstanceKey:
     """Return the identity of the container instance that a series belongs to."""
     container_id = parse_container_id(labels)
     rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] not in _METRIC_LABELS)
-    return InstanceKey(labels["pod"], labels.get("container", ""), container_id, rest)
+    # Interned: kept steps refer to the same few names for a long time.
+    pod, container = intern(labels["pod"]), intern(labels.get("container", ""))
+    return InstanceKey(pod, container, intern(container_id), rest)
 
 
 def parse_container_id(labels: dict[str, str]) -> str:

@@ -1,7 +1,7 @@
 """Steps of series that an earlier read returned and that no longer change, in bounded memory.
 
 The cache decides how much is read, never what is returned: where it has no room, or after a restart, the steps are read
-again. What was used lately is never dropped for something new, so that more candidates than have room don't make it
+again. What was used recently is never dropped for something new, so that more candidates than have room don't make it
 useless for all.
 """
 
@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from memroll.clients.prometheus.packed_steps import PackedSteps
     from memroll.clients.prometheus.query_plan import SeriesKind
     from memroll.clients.prometheus.rows import InstanceKey
@@ -44,7 +42,7 @@ class StepKey(NamedTuple):
 class KnownSteps:
     """Steps that are known of all instances, in (start_s, end_s]."""
 
-    instances: Mapping[InstanceKey, PackedSteps]
+    instances: tuple[tuple[InstanceKey, PackedSteps], ...]
     start_s: float
     end_s: float
     running: frozenset[str] = frozenset()
@@ -53,7 +51,7 @@ class KnownSteps:
     @property
     def size_bytes(self) -> int:
         """Estimated size in memory."""
-        return ENTRY_BYTES + sum(INSTANCE_BYTES + packed.size_bytes for packed in self.instances.values())
+        return ENTRY_BYTES + sum(INSTANCE_BYTES + packed.size_bytes for _, packed in self.instances)
 
 
 class StepCache:

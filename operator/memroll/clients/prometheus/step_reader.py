@@ -1,6 +1,6 @@
 """Reads of steps of which most is known already: only those that are new, or may still change, are queried.
 
-Pure but for the session and the cache. `incremental_read` builds the series of candidates from it, `block_read` the
+`incremental_read` builds the series of candidates from it, `block_read` the
 slopes of all containers.
 """
 
@@ -11,17 +11,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from memroll.clients.prometheus import promql, query_plan
 from memroll.clients.prometheus.packed_steps import PackedSteps
 from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
 from memroll.clients.prometheus.read_sources import FoundSeries, Source, matchers_of, split_sources
 from memroll.clients.prometheus.response import iter_series, parse_labels, parse_samples
 from memroll.clients.prometheus.step_cache import KnownSteps, StepKey
+from memroll.detection.block_slopes import in_pages
 from memroll.detection.extremes import last_step_end_s
 from memroll.detection.samples import TICK_S, SampleRange
-from memroll.detection.series import Series
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from memroll.clients.prometheus.session import PrometheusSession
     from memroll.clients.prometheus.step_cache import StepCache
     from memroll.clients.prometheus.timeout import Timeout
+    from memroll.detection.series import Series
 
 LATE_S = 300.0
 """Time after the end of a step in which samples of it may still arrive, in seconds, as of a long history."""
@@ -56,12 +55,9 @@ class Metric(NamedTuple):
         return self.kind is SeriesKind.RSS
 
     def parse(self, values: object) -> Series:
-        """Return the samples; means in single precision, so that they are packed without loss."""
+        """Return the samples; means in pages, so that they are packed without loss."""
         samples = parse_samples(values)
-        if self.kind is not SeriesKind.MEANS:
-            return samples
-        with np.errstate(over="ignore"):
-            return Series(samples.times_s, samples.values.astype(np.float32).astype(np.float64))
+        return in_pages(samples) if self.kind is SeriesKind.MEANS else samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,7 @@ class StepReader:
     def _find(self, metric: Metric, source: Source, steps: TimeRange) -> KnownSteps:
         named = self.named if source.pattern else NOBODY
         found = self.cache.find(self._key(metric, source), steps.start_s, steps.end_s, named)
-        return found or KnownSteps({}, steps.start_s, steps.start_s)
+        return found or KnownSteps((), steps.start_s, steps.start_s)
 
     def _store(self, metric: Metric, source: Source, instances: Mapping[InstanceKey, Series], steps: TimeRange) -> None:
         """Keep the steps that no longer change."""
@@ -118,7 +114,7 @@ class StepReader:
         if final.end_s <= final.start_s:
             return
         kept = {key: within for key, samples in instances.items() if len(within := _within(samples, final))}
-        packed = {key: PackedSteps.pack(samples, self.step_s) for key, samples in kept.items()}
+        packed = tuple((key, PackedSteps.pack(samples, self.step_s)) for key, samples in kept.items())
         known = KnownSteps(packed, final.start_s, final.end_s, self.named if source.pattern else NOBODY)
         self.cache.store(self._key(metric, source), known, self.at_s)
 

@@ -68,7 +68,7 @@ def key_of(pod: str) -> StepKey:
 
 def known_of(pod: str, count: int = 1000) -> KnownSteps:
     packed = PackedSteps.pack(steps([4096.0 * n for n in range(count)]), STEP_S)
-    return KnownSteps({InstanceKey(pod, "app", "a" * 64, frozenset()): packed}, T0, T0 + count * STEP_S)
+    return KnownSteps(((InstanceKey(pod, "app", "a" * 64, frozenset()), packed),), T0, T0 + count * STEP_S)
 
 
 def test_the_cache_is_bounded_and_keeps_what_is_in_use() -> None:
