@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from memroll.model.pods import Pod
     from memroll.model.roll_duration import RollDurations
 
+    Verdicts = dict[tuple[str, str], ContainerVerdict | None]
+    """Verdicts by container; None: it is not known yet."""
+
 logger = logging.getLogger(__name__)
 
 NO_SAMPLES = ContainerVerdict(
@@ -134,9 +137,22 @@ class Assessor:
             return ()
         prefilter = partial(self._query_statistics, prometheus)
         result = await run_prefilter(prefilter, self.pods, build_parameters(self.policy, None))
+        # In a thread: thousands of containers would block the event loop.
+        assessor, verdicts, near = await asyncio.to_thread(self._screen, result)
+        return await assessor._assess_candidates(prometheus, verdicts, near)  # noqa: SLF001 - the same class
+
+    def _screen(self, result: PrefilterResult) -> tuple[Assessor, Verdicts, AbstractSet[str]]:
+        """Return this assessor with the shared limits, the verdicts of the prefilter, and the candidates near theirs.
+
+        The verdict of a candidate is None; those near their limit are names of pods.
+        """
         shared = SharedLimits.find(self.pods, result, self.now_s)
-        assessor = replace(self, shared_limits=shared)
-        return await assessor._assess_all(prometheus, shared.in_statistics(result))  # noqa: SLF001 - the same class
+        found = replace(self, shared_limits=shared)
+        result = shared.in_statistics(result)
+        verdicts = {w.key: found._prefilter(w, result) for w in found.containers}  # noqa: SLF001 - the same class
+        candidates = (w for w in found.containers if verdicts[w.key] is None)
+        near = {w.pod.key.name for w in candidates if found._is_near_limit(w, result)}  # noqa: SLF001 - the same class
+        return found, verdicts, near
 
     async def _query_statistics(
         self, prometheus: SampleReader, pods: Sequence[str], windows_s: Sequence[float], slow: SlowBins
@@ -144,14 +160,14 @@ class Assessor:
         connection, namespace = self.policy.spec.prometheus, self.policy.namespace
         return await prometheus.prefilter(connection, namespace, pods, windows_s, self.now_s, slow)
 
-    async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
-        """Assess every watched container, given the statistics of all.
+    async def _assess_candidates(
+        self, prometheus: SampleReader, verdicts: Verdicts, near: AbstractSet[str]
+    ) -> tuple[Assessment, ...]:
+        """Assess every watched container, given the verdicts of the prefilter.
 
         A candidate is assessed by its own memory first. Peers, load and page cache can only explain growth, so they are
         read where there is some to explain (design note 0025).
         """
-        verdicts = {w.key: self._prefilter(w, result) for w in self.containers}
-        near = {w.pod.key.name for w in self.containers if verdicts[w.key] is None and self._is_near_limit(w, result)}
         for stage, split in ((Stage.ALONE, split_alone), (Stage.IN_CONTEXT, split_into_batches)):
             undecided: dict[str, list[WatchedContainer]] = defaultdict(list)
             for w in self.containers:
@@ -225,7 +241,7 @@ class Assessor:
             return without_samples_of(missing)
         return prefilter_verdict(row, watched.parameters, container.limit_bytes, started_at_s, self.now_s)
 
-    def _assess_batch(self, work: BatchWork, data: BatchData) -> dict[tuple[str, str], ContainerVerdict | None]:
+    def _assess_batch(self, work: BatchWork, data: BatchData) -> Verdicts:
         """Assess the containers of a batch; None if one must be assessed in its context."""
         limits = self.shared_limits
         data = BatchData(limits.in_series(data.samples), limits.in_extremes(data.extremes))

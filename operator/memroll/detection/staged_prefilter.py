@@ -6,6 +6,7 @@ of their limit or more (`prefilter.is_candidate`). Called by `assess`.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -36,13 +37,18 @@ async def run_prefilter(prefilter: Prefilter, pods: Sequence[Pod], parameters: D
     if not slow.block_s:
         return await prefilter(names, windows_s, slow)
     far = await prefilter(names, windows_s[:FAR_WINDOWS], SlowBins(slow.bin_s, (), (), slow.block_s))
-    near = {p.key.name for p in pods if is_near_limit(p, far)}
+    near = await asyncio.to_thread(near_limit, pods, far)
     found = await prefilter([n for n in names if n in near], windows_s, slow) if near else None
     unknown = (None,) * (len(windows_s) - FAR_WINDOWS)
     rows = (
         replace(row, slopes_bytes_per_s=(*row.slopes_bytes_per_s, *unknown)) for row in far.rows if row.pod not in near
     )
     return PrefilterResult((*rows, *(found.rows if found else ())), windows_s, far.at_s, slow)
+
+
+def near_limit(pods: Sequence[Pod], result: PrefilterResult) -> frozenset[str]:
+    """Return the names of the pods near their limit."""
+    return frozenset(p.key.name for p in pods if is_near_limit(p, result))
 
 
 def is_near_limit(pod: Pod, result: PrefilterResult) -> bool:

@@ -177,7 +177,7 @@ async def test_slow_slopes_compare_minima_of_half_open_bins(prefilter: RunsPrefi
 
 @pytest.mark.parametrize("pod", ["every-15", "every-60", "cliff", "gaps", "nameless", "restarted"])
 async def test_slopes_of_blocks_are_those_of_the_backtest(prefilter: RunsPrefilter, pod: str) -> None:
-    """Prometheus 2 includes a sample exactly at the start of a block, which changes the slope of a few blocks by 1 %."""
+    """Prometheus 2 includes a sample exactly at the start of a block, which changes a slope by 1 %."""
     blocks = SlowBins(600.0, (), (), 100.0)
     for at_s in (END - 1803.25, END - 300, END):
         for row in (await prefilter(pod, at_s=at_s, slow=blocks)).rows:
