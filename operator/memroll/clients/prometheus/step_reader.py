@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 LATE_S = 300.0
 """Time after the end of a step in which samples of it may still arrive, in seconds, as of a long history."""
+MISSING_STEPS = 2
+"""Number of newest steps without samples that is no outage, if that is longer; chosen by hand."""
+WHOLE_S = 3600.0
+"""Length of the whole parts that are kept of series whose newest steps are missing, in seconds; chosen by hand."""
 NOBODY = frozenset[str]()
 
 Expression = Callable[[Sequence["Matcher"]], str]
@@ -110,13 +114,26 @@ class StepReader:
 
     def _store(self, metric: Metric, source: Source, instances: Mapping[InstanceKey, Series], steps: TimeRange) -> None:
         """Keep the steps that no longer change."""
-        final = TimeRange(steps.start_s, last_step_end_s(self.at_s - LATE_S, self.step_s))
+        final = self._final(instances, steps)
         if final.end_s <= final.start_s:
             return
         kept = {key: within for key, samples in instances.items() if len(within := _within(samples, final))}
         packed = tuple((key, PackedSteps.pack(samples, self.step_s)) for key, samples in kept.items())
         known = KnownSteps(packed, final.start_s, final.end_s, self.named if source.pattern else NOBODY)
         self.cache.store(self._key(metric, source), known, self.at_s)
+
+    def _final(self, instances: Mapping[InstanceKey, Series], steps: TimeRange) -> TimeRange:
+        """Return the range in which steps no longer change.
+
+        Where the newest are missing, the store may be filled later, after an outage: it ends with the last whole hour
+        that is known. Not with the last step, so that few queries suffice for many sources.
+        """
+        end_s = last_step_end_s(self.at_s - LATE_S, self.step_s)
+        last_s = max((s.last_s for s in instances.values()), default=float("-inf"))
+        if last_s < end_s - max(LATE_S, MISSING_STEPS * self.step_s):
+            whole_s = max(WHOLE_S, self.step_s)
+            end_s = last_step_end_s(max(last_s, steps.start_s), whole_s)
+        return TimeRange(steps.start_s, end_s)
 
     def _key(self, metric: Metric, source: Source) -> StepKey:
         return StepKey(self.namespace, source.pods, source.container, metric.kind, metric.name, self.step_s)

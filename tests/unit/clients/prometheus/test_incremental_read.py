@@ -162,3 +162,17 @@ async def test_many_patterns_are_read_with_one_query(store: SampleStore, client:
     assert "other-7f9c-bcdfg" in {r.pod for r in found.rows}
     steps = [q for q in store.queries if q.startswith("min_over_time")]
     assert len(steps) == 2, "one for the named pods and one for all patterns"
+
+
+async def test_samples_that_a_store_gets_after_an_outage_are_read(store: SampleStore, client: PrometheusClient) -> None:
+    """For 40 minutes nothing arrives, and then all of it, as a remote write does."""
+    for series in store.series:
+        assert series.arrivals is not None or series.metric == "hits_total"
+        if series.arrivals is not None:
+            during = (series.times > T0 + 4000) & (series.times < T0 + 6400)
+            series.arrivals = np.where(during, T0 + 6400, series.arrivals)
+    for seconds in (3800.0, 4300.0, 4900.0, 6300.0, 6600.0, 7100.0):
+        request = request_at(seconds, sample_range=SampleRange(5400.0, 60.0))
+        found, _ = await read(client, store, request)
+        full, _ = await read(client, store, replace(request, incremental=False))
+        assert listed(found) == listed(full), seconds
