@@ -25,7 +25,7 @@ UNIT_SUBPROCESS := tests/unit/probe tests/unit/demo tests/unit/systems
 UNIT_CPU := $(UNIT) $(UNIT_SUBPROCESS:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-roll bench-scale fuzz soak crds requirements cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-reads bench-roll bench-scale fuzz soak crds requirements cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ bench-detect: $(STAMP) ## compare the detector with simpler rules, on labelled t
 
 bench-probe: $(STAMP) ## the cost of the probe for a service
 	@PYTHONPATH=.:probe $(BIN)/python -m tests.bench.probe
+
+bench-reads: $(STAMP) ## what a policy costs its Prometheus, by kind of container (SCRAPES=30,60; JSON=file)
+	@PYTHONPATH=.:operator:deploy/local $(BIN)/python -m tests.bench.reads
 
 bench-roll: $(STAMP) ## compare a roll with plain eviction and rollout restart, on a real cluster
 	@mkdir -p build

@@ -102,8 +102,7 @@ async def test_a_candidate_is_read_with_its_peers():
         FakeCluster(3), FakePrometheus({"id-leaky-1": line(0.5), "id-leaky-2": quiet, "id-leaky-3": quiet})
     )
     await sim.reconcile()
-    ((_, _, pods, _),) = sim.prometheus.reads
-    assert pods == ("leaky-1", "leaky-2", "leaky-3")
+    assert [pods for _, _, pods, _ in sim.prometheus.reads] == [("leaky-1",), ("leaky-1", "leaky-2", "leaky-3")]
 
 
 async def test_observe_never_rolls():

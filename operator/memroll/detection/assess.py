@@ -7,33 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 from memroll.detection.assessment import Assessment
-from memroll.detection.batches import by_peer_group, peer_group_of, split_into_batches
-from memroll.detection.container_history import ContainerHistory, build_history
+from memroll.detection.batch_work import BatchData, BatchWork, Stage, WatchedContainer
+from memroll.detection.batches import by_peer_group, split_alone, split_into_batches
+from memroll.detection.container_history import build_history
 from memroll.detection.extremes import NO_EXTREMES, Extremes, ExtremesRequest
 from memroll.detection.long_history import needs_long_history
 from memroll.detection.parameters import build_parameters
+from memroll.detection.peer_rows import PeerRows
 from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
-from memroll.detection.prefilter import prefilter_verdict, prefilter_windows_s
+from memroll.detection.prefilter import prefilter_verdict
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
-from memroll.detection.slow_slopes import slow_bins
-from memroll.detection.verdict import ContainerVerdict, Verdict, verdict_for
+from memroll.detection.staged_prefilter import run_prefilter
+from memroll.detection.verdict import ContainerVerdict, Verdict, is_final_alone, verdict_for, was_near_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
-    from memroll.detection.batches import Batch
-    from memroll.detection.parameters import DetectionParameters
-    from memroll.detection.samples import PrefilterResult, QueryResult, SeriesRow, SlowBins
-    from memroll.model.pods import Container, Pod
+    from memroll.detection.samples import PrefilterResult, QueryResult, SlowBins
+    from memroll.model.pod_names import WorkloadName
+    from memroll.model.pods import Pod
     from memroll.model.roll_duration import RollDurations
+
+    Verdicts = dict[tuple[str, str], ContainerVerdict | None]
+    """Verdicts by container; None: it is not known yet."""
 
 logger = logging.getLogger(__name__)
 
@@ -94,34 +100,6 @@ class SampleReader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class WatchedContainer:
-    """Container that the policy watches, with its pod and the parameters by which it is assessed."""
-
-    pod: Pod
-    container: Container
-    parameters: DetectionParameters
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """UID of the pod and name of the container."""
-        return self.pod.key.uid, self.container.name
-
-    def age_s(self, now_s: float) -> float:
-        """Return the seconds since the start of the container; infinity if it is not running."""
-        started = self.container.started_at
-        return float("inf") if started is None else now_s - started.timestamp()
-
-
-@dataclass(frozen=True, slots=True)
-class BatchData:
-    """Results of the reads of one batch."""
-
-    samples: QueryResult
-    extremes: Extremes
-    """Long histories of the candidates near their limit."""
-
-
 @dataclass(frozen=True)
 class Assessor:
     """Assesses the pods of one policy at one instant."""
@@ -149,30 +127,66 @@ class Assessor:
             if not watched or c.name in watched
         )
 
+    @cached_property
+    def _groups(self) -> dict[WorkloadName | None, list[Pod]]:
+        """Pods by workload."""
+        return by_peer_group(self.pods)
+
+    @cached_property
+    def _group_of(self) -> dict[str, WorkloadName | None]:
+        """Workload of each pod, by name."""
+        return {pod.key.name: group for group, pods in self._groups.items() for pod in pods}
+
     async def assess(self, prometheus: SampleReader) -> tuple[Assessment, ...]:
         """Assess every watched container. Without pods nothing is queried."""
         if not self.pods:
             return ()
-        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
-        parameters = build_parameters(self.policy, None)
-        names, windows_s = [p.key.name for p in self.pods], prefilter_windows_s(parameters)
-        slow = slow_bins(parameters)
-        result = await prometheus.prefilter(connection, namespace, names, windows_s, self.now_s, slow)
-        shared = SharedLimits.find(self.pods, result, self.now_s)
-        assessor = replace(self, shared_limits=shared)
-        return await assessor._assess_all(prometheus, shared.in_statistics(result))  # noqa: SLF001 - the same class
+        prefilter = partial(self._query_statistics, prometheus)
+        result = await run_prefilter(prefilter, self.pods, build_parameters(self.policy, None))
+        # In a thread: thousands of containers would block the event loop.
+        assessor, verdicts, near = await asyncio.to_thread(self._screen, result)
+        return await assessor._assess_candidates(prometheus, verdicts, near)  # noqa: SLF001 - the same class
 
-    async def _assess_all(self, prometheus: SampleReader, result: PrefilterResult) -> tuple[Assessment, ...]:
-        """Assess every watched container, given the statistics of all."""
-        verdicts = {w.key: self._prefilter(w, result) for w in self.containers}
-        candidates = [w for w in self.containers if verdicts[w.key] is None]
-        near = {w.pod.key.name for w in candidates if self._is_near_limit(w, result)}
-        for batch in split_into_batches(self.pods, {w.pod.key.uid for w in candidates}):
-            data = await self._read_batch(prometheus, batch, near)
-            # Milliseconds for each container: in a thread, so that the event loop is not blocked.
-            verdicts |= await asyncio.to_thread(self._assess_batch, batch, data, verdicts)
-        found = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
-        return tuple(Assessment(w.pod, w.container, excuse_young(v, w.age_s(self.now_s))) for w, v in found)
+    def _screen(self, result: PrefilterResult) -> tuple[Assessor, Verdicts, AbstractSet[str]]:
+        """Return this assessor with the shared limits, the verdicts of the prefilter, and the candidates near theirs.
+
+        The verdict of a candidate is None; those near their limit are names of pods.
+        """
+        shared = SharedLimits.find(self.pods, result, self.now_s)
+        found = replace(self, shared_limits=shared)
+        result = shared.in_statistics(result)
+        verdicts = {w.key: found._prefilter(w, result) for w in found.containers}  # noqa: SLF001 - the same class
+        candidates = (w for w in found.containers if verdicts[w.key] is None)
+        near = {w.pod.key.name for w in candidates if found._is_near_limit(w, result)}  # noqa: SLF001 - the same class
+        return found, verdicts, near
+
+    async def _query_statistics(
+        self, prometheus: SampleReader, pods: Sequence[str], windows_s: Sequence[float], slow: SlowBins
+    ) -> PrefilterResult:
+        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
+        return await prometheus.prefilter(connection, namespace, pods, windows_s, self.now_s, slow)
+
+    async def _assess_candidates(
+        self, prometheus: SampleReader, verdicts: Verdicts, near: AbstractSet[str]
+    ) -> tuple[Assessment, ...]:
+        """Assess every watched container, given the verdicts of the prefilter.
+
+        A candidate is assessed by its own memory first. Peers, load and page cache can only explain growth, so they are
+        read where there is some to explain (design note 0025).
+        """
+        for stage, split in ((Stage.ALONE, split_alone), (Stage.IN_CONTEXT, split_into_batches)):
+            undecided: dict[str, list[WatchedContainer]] = defaultdict(list)
+            for w in self.containers:
+                if verdicts[w.key] is None:
+                    undecided[w.pod.key.uid].append(w)
+            for batch in split(self.pods, set(undecided)):
+                own = tuple(w for uid, found in undecided.items() if uid in batch.candidates for w in found)
+                work = BatchWork(stage, batch, own, near)
+                data = await self._read_batch(prometheus, work)
+                # Milliseconds for each container: in a thread, so that the event loop is not blocked.
+                verdicts |= await asyncio.to_thread(self._assess_batch, work, data)
+        judged = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
+        return tuple(Assessment(w.pod, w.container, excuse_young(v, w.age_s(self.now_s))) for w, v in judged)
 
     def _is_near_limit(self, watched: WatchedContainer, result: PrefilterResult) -> bool:
         """Return whether a running container needs its long history."""
@@ -182,11 +196,11 @@ class Assessor:
         usage = None if row is None else row.working_set_bytes
         return usage is not None and needs_long_history(usage, container.limit_bytes)
 
-    async def _read_batch(self, prometheus: SampleReader, batch: Batch, near: Collection[str]) -> BatchData:
-        """Read the samples of a batch, and the long histories of its candidates near their limit (`near`: names)."""
-        connection, namespace = self.policy.spec.prometheus, self.policy.namespace
+    async def _read_batch(self, prometheus: SampleReader, work: BatchWork) -> BatchData:
+        """Read the samples of a batch, and the long histories of its candidates near their limit."""
+        connection, namespace, batch = self.policy.spec.prometheus, self.policy.namespace, work.batch
         parameters, load = build_parameters(self.policy, None), self.policy.spec.load
-        own = [p.key.name for p in self.pods if p.key.uid in batch.candidates]
+        near = [name for name in work.pods if name in work.near]
         request = ReadRequest(
             namespace,
             batch.pods,
@@ -194,13 +208,30 @@ class Assessor:
             self.now_s,
             batch.patterns,
             None if load is None else load.metric,
-            detailed=own,
+            detailed=near if work.stage is Stage.ALONE else work.pods,
+            containers=self._containers_read(work),
+            memory_only=work.stage is Stage.ALONE,
+            incremental=True,
         )
-        samples, wanted = await prometheus.read(connection, request), [name for name in own if name in near]
-        if not wanted:
+        samples = await prometheus.read(connection, request)
+        if not near:
             return BatchData(samples, NO_EXTREMES)
-        long = ExtremesRequest(namespace, wanted, parameters.long_step_s, parameters.long_lookback_s, self.now_s)
+        long = ExtremesRequest(namespace, near, parameters.long_step_s, parameters.long_lookback_s, self.now_s)
         return BatchData(samples, await prometheus.read_extremes(connection, long))
+
+    def _containers_read(self, work: BatchWork) -> dict[str, frozenset[str]]:
+        """Return the names of the containers to read, by pod: those of the candidates, also of their peers.
+
+        A pod whose containers share a limit is read whole.
+        """
+        names: dict[WorkloadName | str, set[str]] = defaultdict(set)
+        keys = {
+            pod: (self._group_of[pod] if work.stage is Stage.IN_CONTEXT else None) or pod for pod in work.batch.pods
+        }
+        for w in work.containers:
+            names[keys[w.pod.key.name]].add(w.container.name)
+        found = {pod: frozenset(names[key]) for pod, key in keys.items()}
+        return {pod: containers for pod, containers in found.items() if pod not in self.shared_limits.shared}
 
     def _prefilter(self, watched: WatchedContainer, result: PrefilterResult) -> ContainerVerdict | None:
         """Return the verdict of a container whose samples need not be read, or None."""
@@ -216,29 +247,27 @@ class Assessor:
             return without_samples_of(missing)
         return prefilter_verdict(row, watched.parameters, container.limit_bytes, started_at_s, self.now_s)
 
-    def _assess_batch(
-        self, batch: Batch, data: BatchData, verdicts: Mapping[tuple[str, str], ContainerVerdict | None]
-    ) -> dict[tuple[str, str], ContainerVerdict | None]:
-        """Assess the batch's containers that have no verdict of the prefilter."""
-        limits, groups = self.shared_limits, by_peer_group(self.pods)
+    def _assess_batch(self, work: BatchWork, data: BatchData) -> Verdicts:
+        """Assess the containers of a batch; None if one must be assessed in its context."""
+        limits = self.shared_limits
         data = BatchData(limits.in_series(data.samples), limits.in_extremes(data.extremes))
-        return {
-            w.key: self._assess_safely(w, data, groups[peer_group_of(w.pod)])
-            for w in self.containers
-            if w.pod.key.uid in batch.candidates and verdicts[w.key] is None
-        }
+        peers = PeerRows(data.samples, self._groups) if work.stage is Stage.IN_CONTEXT else None
+        return {w.key: self._assess_safely(w, data, peers, work.near) for w in work.containers}
 
-    def _assess_safely(self, watched: WatchedContainer, data: BatchData, group: Sequence[Pod]) -> ContainerVerdict:
+    def _assess_safely(
+        self, watched: WatchedContainer, data: BatchData, peers: PeerRows | None, near: AbstractSet[str]
+    ) -> ContainerVerdict | None:
         """Assess one container; an exception must not keep other containers from being assessed."""
         try:
-            return self._assess_container(watched, data, group)
+            return self._assess_container(watched, data, peers, near)
         except Exception:
             name, pod = watched.container.name, watched.pod.key
             logger.exception("a bug: assessing container %s of pod %s/%s failed", name, pod.namespace, pod.name)
             return FAILED
 
-    def _assess_container(self, watched: WatchedContainer, data: BatchData, group: Sequence[Pod]) -> ContainerVerdict:
-        """Assess one container. `group`: the pods of its workload, its own among them."""
+    def _assess_container(
+        self, watched: WatchedContainer, data: BatchData, peers: PeerRows | None, near: AbstractSet[str]
+    ) -> ContainerVerdict | None:
         pod, container = watched.pod, watched.container
         assert container.started_at is not None, "dropped by the prefilter"
         started_at_s = container.started_at.timestamp()
@@ -249,32 +278,9 @@ class Assessor:
         long = data.extremes.row_for(pod.key.name, container.name, container.id, started_at_s)
         if long is not None:
             history = replace(history, minima=long.minima, maxima=long.maxima)
-        peers = tuple(peer_histories(group, pod, container, data.samples, row))
-        return verdict_for(history, watched.parameters, self.now_s, peers)
-
-
-def peer_histories(
-    group: Sequence[Pod], pod: Pod, container: Container, samples: QueryResult, own: SeriesRow
-) -> Iterator[ContainerHistory]:
-    """Yield the other instances of this container in its workload: of running pods, and of earlier ones."""
-    workload = peer_group_of(pod)
-    if workload is None:
-        return
-    starts_s = _starts_s(group, container.name)
-    names = {p.key.name for p in group}
-    rows = [
-        r
-        for r in samples.rows
-        if r.container == container.name
-        and (r.pod, r.container_id) != (own.pod, own.container_id)
-        and (r.pod in names or (workload.pattern is not None and workload.pattern.matches(r.pod)))
-        and len(r.rss)
-    ]
-    for row in rows:
-        yield build_history(row, starts_s.get(row.container_id, row.rss.first_s), container.limit_bytes)
-
-
-def _starts_s(pods: Sequence[Pod], name: str) -> Mapping[str, float]:
-    """Return the start of each running instance of this container, by its ID."""
-    running = [c for p in pods for c in p.containers if c.name == name and c.id]
-    return {c.id: c.started_at.timestamp() for c in running if c.started_at}
+        if peers is not None:
+            return verdict_for(history, watched.parameters, self.now_s, peers.peers_of(pod, container, row))
+        if pod.key.name not in near and was_near_limit(history):
+            return None  # its page cache, which was not read, may count
+        verdict = verdict_for(history, watched.parameters, self.now_s, ())
+        return verdict if is_final_alone(verdict) else None

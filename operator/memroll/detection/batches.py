@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memroll.detection.peers import MAX_PEERS
 from memroll.model.pod_names import workload_of
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
 MAX_BATCH_PODS = 100
 """Maximum number of pods that are read at once (design note 0005)."""
-MAX_PEERS_READ = 30
-"""Maximum number of peers that are read with the candidates of a workload. Chosen by hand."""
-MAX_PODS_WITH_PREDECESSORS = 100
-"""Maximum number of pods of a workload for its earlier pods to be read as well. Chosen by hand.
+MAX_PEERS_READ = MAX_PEERS
+"""Maximum number of peers that are read with the candidates of a workload: as many as are compared."""
+MAX_PODS_WITH_PREDECESSORS = MAX_PEERS
+"""Maximum number of pods of a workload for its earlier pods to be read as well.
 
-Earlier pods are read by a pattern of names, and the number of matches is not known beforehand.
+With more, the running ones are compared: their samples are newer.
 """
 
 
@@ -55,6 +56,14 @@ class Batch:
 
 EMPTY_BATCH = Batch(frozenset(), ())
 """Batch without pods."""
+
+
+def split_alone(pods: Sequence[Pod], candidates: set[str]) -> Iterator[Batch]:
+    """Split the reads of candidates without peers likewise."""
+    own = [p for p in pods if p.key.uid in candidates]
+    for i in range(0, len(own), MAX_BATCH_PODS):
+        chunk = own[i : i + MAX_BATCH_PODS]
+        yield Batch(frozenset(p.key.uid for p in chunk), tuple(p.key.name for p in chunk))
 
 
 def split_into_batches(pods: Sequence[Pod], candidates: set[str]) -> Iterator[Batch]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.api.quantity import format_rate
+from memroll.detection.block_slopes import block_means, block_window_s, has_few_blocks
 from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
 from memroll.detection.reasons import VerdictReason
-from memroll.detection.samples import counted_windows_s
-from memroll.detection.slow_slopes import slow_slopes, usage_slopes
+from memroll.detection.samples import NO_SLOW_BINS, counted_windows_s
+from memroll.detection.slow_slopes import slow_bins, slow_slopes, usage_slopes
 from memroll.detection.verdict import MAX_SAMPLE_AGE_WINDOWS, ContainerVerdict, Verdict, no_rss, warming_up
 from memroll.detection.window import MIN_COVERED_RATIO
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from memroll.detection.container_history import ContainerHistory
     from memroll.detection.parameters import DetectionParameters
-    from memroll.detection.samples import PrefilterRow
+    from memroll.detection.samples import PrefilterRow, SlowBins
     from memroll.detection.series import Series
 
 
@@ -57,6 +58,10 @@ MAX_USAGE_PREDICTED_WINDOWS = 1.5
 """Time within which a working set must reach the limit for its container to be a candidate, in windows: 9 h."""
 MIN_SAMPLES = 3
 """Minimum number of samples in a window for a slope: a line through two of them is no evidence. Chosen by hand."""
+
+
+FAR_WINDOWS = sum(not w.near_limit_only for w in PREFILTER_WINDOWS)
+"""Number of windows, the first ones, that count whatever the usage is."""
 
 
 def prefilter_windows_s(parameters: DetectionParameters) -> tuple[float, ...]:
@@ -120,7 +125,7 @@ def candidate_mask(
     history: ContainerHistory, parameters: DetectionParameters, times_s: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
     """Return at which of these times a container is a candidate. Shape of the result: that of `times_s`."""
-    slopes = window_slopes(history.rss, prefilter_windows_s(parameters), times_s)
+    slopes = window_slopes(history.rss, prefilter_windows_s(parameters), times_s, slow_bins(parameters))
     slow = slow_slopes(history.rss, parameters, times_s)
     rising = usage_slopes(history.working_set, parameters, times_s)
     usage = np.nan_to_num(history.working_set.at(times_s))
@@ -137,16 +142,31 @@ def _known(slopes: NDArray[np.float64]) -> list[float | None]:
     return [None if np.isnan(x) else float(x) for x in slopes]
 
 
-def window_slopes(series: Series, windows_s: Sequence[float], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+def window_slopes(
+    series: Series, windows_s: Sequence[float], times_s: NDArray[np.float64], slow: SlowBins = NO_SLOW_BINS
+) -> NDArray[np.float64]:
     """Return the slopes of the windows that end at each time, as a prefilter run. Shape: (windows, times).
 
-    All are NaN with fewer than `MIN_SAMPLES` in the window in which samples are counted: the container is a candidate.
+    All are NaN where too few samples of late are known: the container is a candidate.
     """
+    if slow.block_s:
+        means = block_means(series, slow.block_s)
+        few = has_few_blocks(means, slow, times_s)
+        slopes = np.array([_slopes_of(series, means, w, slow, times_s) for w in windows_s])
+        return np.where(few, np.nan, slopes)
     slopes = np.array([least_squares_slopes(series, window_s, times_s) for window_s in windows_s])
     for window_s in counted_windows_s(windows_s):
         first, end = (np.searchsorted(series.times_s, t, side="right") for t in (times_s - window_s, times_s))
         slopes[:, end - first < MIN_SAMPLES] = np.nan
     return slopes
+
+
+def _slopes_of(
+    series: Series, means: Series, window_s: float, slow: SlowBins, times_s: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    if slow.is_by_blocks(window_s):
+        return least_squares_slopes(means, block_window_s(window_s, slow), times_s)
+    return least_squares_slopes(series, window_s, times_s)
 
 
 def least_squares_slopes(series: Series, window_s: float, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from memroll.detection.series import EMPTY, Series
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from memroll.model.pod_names import PodPattern
 
@@ -25,6 +25,10 @@ MIN_STEP_S = 15.0
 """Minimum step, in seconds: a finer one is finer than usual scrapes, so every sample is read instead."""
 
 
+MIN_BLOCKS = 36
+"""Minimum number of blocks in a window for its slope to be that of their means; chosen by hand."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlowBins:
     """Bins whose minima the slow slopes compare (`slow_slopes`): the newest one, and those that ended before it."""
@@ -35,6 +39,17 @@ class SlowBins:
     """Seconds from the end of each earlier bin to now."""
     usage_offsets_s: tuple[float, ...] = ()
     """Seconds from each earlier time whose working set is compared with that of now."""
+    block_s: float = 0.0
+    """Length of the blocks whose means give the slopes of long windows (`block_slopes`), in seconds; 0: no blocks."""
+
+    def is_by_blocks(self, window_s: float) -> bool:
+        """Return whether the slope of a window is that of the means of its blocks."""
+        return 0 < MIN_BLOCKS * self.block_s <= window_s
+
+    @property
+    def known_by_blocks_s(self) -> float:
+        """Time before now in which blocks are counted, in seconds: with few of them, no slope is known."""
+        return MIN_BLOCKS * self.block_s / 3
 
 
 NO_SLOW_BINS = SlowBins(1.0, ())
@@ -90,6 +105,12 @@ class ReadRequest:
     """Counter of requests to read as the load; None: CPU."""
     detailed: Sequence[str] = ()
     """Names of those pods whose active page cache and swap are read as well: the candidates."""
+    containers: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Names of the containers that are read, by pod; of a pod that is not in it, and of the patterns' pods: all."""
+    memory_only: bool = False
+    """True if neither the load nor the number of OOM kills is read."""
+    incremental: bool = False
+    """True if steps that an earlier read returned, and that no longer change, are not read again."""
 
     @property
     def start_s(self) -> float:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.samples import SlowBins
+from memroll.detection.samples import MIN_BLOCKS, SlowBins
 from memroll.detection.series import Series
 
 if TYPE_CHECKING:
@@ -32,11 +32,17 @@ USAGE_OFFSET_RATIOS = (1 / 3, 1.0)
 """Times before now whose working set is compared with that of now, in windows. Chosen by hand."""
 
 
+MIN_BLOCK_S = 300.0
+"""Minimum length of a block, in seconds: in a shorter one there may be no scrape. Chosen by hand."""
+
+
 def slow_bins(parameters: DetectionParameters) -> SlowBins:
-    """Return the bin and the offsets, in seconds, of the slow slopes."""
+    """Return the bin and the offsets, in seconds, of the slow slopes, and the blocks of long windows."""
     window_s, day_s = parameters.window_s, parameters.day_s
     offsets_s, usage_offsets_s = (d * day_s for d in SLOW_WINDOWS), (r * window_s for r in USAGE_OFFSET_RATIOS)
-    return SlowBins(BIN_RATIO * window_s, tuple(offsets_s), tuple(usage_offsets_s))
+    block_s = round(window_s / MIN_BLOCKS, 3)
+    blocks = block_s if block_s >= MIN_BLOCK_S else 0.0
+    return SlowBins(BIN_RATIO * window_s, tuple(offsets_s), tuple(usage_offsets_s), blocks)
 
 
 def slow_slopes(series: Series, parameters: DetectionParameters, times_s: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from memroll.detection import other_memory, repeated_rises, stopped_growth
-from memroll.detection.exhaustion import Urgency, check_exhaustion
+from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD, Urgency, check_exhaustion
 from memroll.detection.growth_phase import measure_growth_phase
 from memroll.detection.lead_time import lead_time_s
 from memroll.detection.leak_checks import WindowResult, check_persistence
@@ -137,6 +137,21 @@ def verdict_for(
     message = f"above {parameters.usage_threshold:.0%} of the limit for {parameters.for_s:.0f} s"
     reason = VerdictReason.ABOVE_THRESHOLD
     return ContainerVerdict(found.verdict, reason, message, usage, time_to_limit_s=0.0, due=True)
+
+
+def is_final_alone(verdict: ContainerVerdict) -> bool:
+    """Return whether a verdict of `verdict_for` without peers, load and page cache is also that with all of them.
+
+    These can explain growth, but never add any: a container that does not grow without them does not grow with them.
+    """
+    return verdict.is_healthy or verdict.is_inconclusive
+
+
+def was_near_limit(history: ContainerHistory) -> bool:
+    """Return whether a container was so near its limit that its page cache counts (`with_unreclaimable`)."""
+    if history.limit_bytes is None or not len(history.working_set):
+        return False
+    return bool(history.working_set.values.max() >= MIN_USAGE_RATIO_LONG_LEAD * history.limit_bytes)
 
 
 def _from_trend(

@@ -13,7 +13,10 @@ import pytest
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.promql import RSS
+from memroll.detection.block_slopes import block_means, block_window_s, count_blocks
+from memroll.detection.prefilter import MIN_SAMPLES, least_squares_slopes
 from memroll.detection.samples import NO_SLOW_BINS, ReadRequest, SampleRange, SlowBins
+from memroll.detection.series import Series
 from tests.contract.prometheus.sample_history import T0, SampleHistory, Samples, labels, pairs, ramp, record, within
 from tests.contract.prometheus.scripted_server import Exchange, ScriptedServer
 
@@ -170,6 +173,23 @@ async def test_slow_slopes_compare_minima_of_half_open_bins(prefilter: RunsPrefi
     minima = zip(SLOW.offsets_s, before, strict=True)
     expected = [(min(v for _, v in now) - min(v for _, v in b)) / o if now and b else None for o, b in minima]
     assert row.slow_slopes_bytes_per_s == tuple(None if e is None else pytest.approx(e) for e in expected)
+
+
+@pytest.mark.parametrize("pod", ["every-15", "every-60", "cliff", "gaps", "nameless", "restarted"])
+async def test_slopes_of_blocks_are_those_of_the_backtest(prefilter: RunsPrefilter, pod: str) -> None:
+    """Prometheus 2 includes a sample exactly at the start of a block, which changes a slope by 1 %."""
+    blocks = SlowBins(600.0, (), (), 100.0)
+    for at_s in (END - 1803.25, END - 300, END):
+        for row in (await prefilter(pod, at_s=at_s, slow=blocks)).rows:
+            samples = KNOWN.get(pod) or (BEFORE if row.container_id == OLD else AFTER)
+            series = Series.of(within(samples, T0, at_s))
+            known = [np.nan if s is None else s for s in row.slopes_bytes_per_s]
+            ends = Series(np.append(series.times_s, at_s + 100), np.append(series.values, 0.0))
+            means = block_means(ends, 100.0)
+            assert blocks.is_by_blocks(WINDOWS[1])
+            expected = least_squares_slopes(means, block_window_s(WINDOWS[1], blocks), np.array([at_s]))
+            few = count_blocks(means, blocks, np.array([at_s]))[0] < MIN_SAMPLES
+            assert known[1] == pytest.approx(np.nan if few else expected[0], rel=0.02, nan_ok=True), (pod, at_s)
 
 
 async def test_many_pods_are_all_returned(prefilter: RunsPrefilter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -196,3 +197,20 @@ async def test_a_named_pod_that_also_matches_a_pattern_is_returned_once(client: 
     assert sorted(r.pod for r in reading.rows) == sorted(EARLIER)
     [named] = [r for r in reading.rows if r.pod == "chat-7f9c-bcdfg"]
     assert len(named.rss) == len(named.working_set) == 1 + 1000 // 30
+
+
+@pytest.mark.parametrize("like", [(), (PodPattern("chat", 2), PodPattern("chat-side", 2))])
+async def test_incremental_reads_return_what_full_ones_do(
+    client: PrometheusClient, like: tuple[PodPattern, ...]
+) -> None:
+    pods = (*KNOWN, "edge", "ended", "restarted", "twice")
+    for at_s in (T0 + 2000, T0 + 2300.5, T0 + 2300.5, T0 + 4300, END - END % STEP, END):
+        full = ReadRequest("ai", pods, SampleRange(3600, STEP), at_s, like, detailed=("every-15", "gaps"))
+        found = await client.read("default", replace(full, incremental=True))
+        assert listed(found) == listed(await client.read("default", full)), at_s
+
+
+def listed(found: QueryResult) -> list[tuple[object, ...]]:
+    columns = ("rss", "working_set", "load", "ooms", "active_file", "swap")
+    rows = [(r.pod, r.container_id, *(pairs(getattr(r, name)) for name in columns)) for r in found.rows]
+    return sorted(rows, key=str)

@@ -9,12 +9,19 @@ import numpy as np
 import pytest
 
 from memroll.detection import assess
-from memroll.detection.assess import Assessor, peer_histories
-from memroll.detection.batches import MAX_BATCH_PODS, MAX_PEERS_READ, peer_group_of, split_into_batches
+from memroll.detection.assess import Assessor
+from memroll.detection.batches import (
+    MAX_BATCH_PODS,
+    MAX_PEERS_READ,
+    by_peer_group,
+    peer_group_of,
+    split_into_batches,
+)
 from memroll.detection.container_history import build_history
 from memroll.detection.extremes import NO_EXTREMES
 from memroll.detection.long_history import step_extremes
 from memroll.detection.parameters import build_parameters
+from memroll.detection.peer_rows import PeerRows
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import PrefilterResult, PrefilterRow, QueryResult, SeriesRow
 from memroll.detection.series import EMPTY, Series
@@ -24,10 +31,12 @@ from memroll.model.pods import ObjectRef
 from memroll.model.roll_duration import RollDurations
 from memroll.reporting.event_builder import outcome_events
 from memroll.reporting.outcome import Outcome
-from tests.builders import LIMIT, MIB, NOW, at, container, line, pod, policy, roll
+from tests.builders import LIMIT, MIB, NOW, at, container, line, pod, policy, records, roll
 from tests.fakes import FakePrometheus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memroll.api.pod_roll import PodRoll
 
 
@@ -98,7 +107,8 @@ def test_peers_are_the_running_and_the_earlier_instances_of_the_same_container()
         row("web-5d-abcdd", "id-sidecar", container="proxy"),
         row("api-5d-abcdb", "id-other"),
     )
-    found = list(peer_histories(ours, ours[0], ours[0].containers[0], QueryResult(rows, NOW.timestamp()), rows[0]))
+    peers = PeerRows(QueryResult(rows, NOW.timestamp()), by_peer_group(ours))
+    found = peers.peers_of(ours[0], ours[0].containers[0], rows[0])
     assert len(found) == 3, "its predecessor, a running peer and an earlier pod"
     starts = sorted(p.started_at_s for p in found)
     assert starts[-1] == NOW.timestamp() - 100, "the start of a running one is that in its status, not its first sample"
@@ -112,7 +122,7 @@ def test_an_oom_kill_is_where_the_counter_rises():
 
 def durations(*rolls: PodRoll, **spec):
     made = policy(**spec)
-    return RollDurations.measure(made.name, made.spec.roll.drain, rolls)
+    return RollDurations.measure(made.name, made.spec.roll.drain, records(*rolls))
 
 
 def min_lead_s(*rolls: PodRoll) -> float:
@@ -146,7 +156,7 @@ def test_a_workload_s_own_rolls_count_before_those_of_the_policy():
 
 def test_rolls_of_other_policies_count_for_their_workload_only():
     others = took(30, name="web"), took(50, name="shop")
-    own = RollDurations.measure("another", policy().spec.roll.drain, others)
+    own = RollDurations.measure("another", policy().spec.roll.drain, records(*others))
     web = owned("web-5d-a", "ReplicaSet", "web-5d", **{"pod-template-hash": "5d"})
     assert [own.of_pod_s(p) for p in (web, pod())] == [30, 5 + 10]
 
@@ -239,7 +249,7 @@ async def test_only_candidates_near_their_limit_have_a_long_history(monkeypatch)
     prometheus = FakePrometheus({f"id-{n}": line(0.6) for n in limits})
     seen = await assess_with(prometheus, *pods, monkeypatch=monkeypatch)
     parameters = build_parameters(policy(**FAST), None)
-    assert prometheus.long_reads == [("default", "demo", ("near",), parameters.long_lookback_s)]
+    assert set(prometheus.long_reads) == {("default", "demo", ("near",), parameters.long_lookback_s)}
     near, far = seen[200 * MIB], seen[400 * MIB]
     assert near.minima.times_s.tolist() == step_extremes(line(0.6), 10.0)[0].times_s.tolist()
     assert len(near.maxima) == len(near.minima) > 10
@@ -257,11 +267,21 @@ async def test_without_a_long_history_the_assessment_goes_on(monkeypatch):
     assert len((await assess_with(prometheus, one, monkeypatch=monkeypatch))[200 * MIB].minima) == 0
 
 
-async def test_page_cache_and_swap_are_read_for_candidates_and_not_for_their_peers(monkeypatch):
-    hashed = {"pod-template-hash": "5d"}
-    growing, idle = (owned(f"web-5d-{n}", "ReplicaSet", "web-5d", **hashed) for n in ("abcdb", "abcdc"))
-    growing, idle = (replace(p, containers=(container(id=f"id-{p.key.name}"),)) for p in (growing, idle))
-    prometheus = FakePrometheus({f"id-{growing.key.name}": line(0.6), f"id-{idle.key.name}": line(0.0)})
+HASHED = {"pod-template-hash": "5d"}
+FAST_LIMIT = 400 * MIB
+"""Limit of which a usage of 128 MiB is less than 60 %."""
+
+
+def web(n: int):
+    name = f"web-5d-abcd{'bcdfghjklm'[n]}"
+    made = container(id=f"id-{name}", limit_bytes=FAST_LIMIT)
+    return replace(owned(name, "ReplicaSet", "web-5d", **HASHED), containers=(made, container(name="proxy", id="")))
+
+
+async def requests_of(monkeypatch, series: Sequence[Series], **spec):
+    """Assess one pod for each series; return the requests and the verdicts of the watched container."""
+    pods = tuple(web(n) for n in range(len(series)))
+    prometheus = FakePrometheus({f"id-{p.key.name}": s for p, s in zip(pods, series, strict=True)})
     requests = []
     read = prometheus.read
 
@@ -270,9 +290,33 @@ async def test_page_cache_and_swap_are_read_for_candidates_and_not_for_their_pee
         return await read(connection, request)
 
     monkeypatch.setattr(prometheus, "read", recording)
-    await Assessor(policy(**FAST), (growing, idle), durations(), NOW).assess(prometheus)
-    (request,) = requests
-    assert (sorted(request.pods), list(request.detailed)) == (["web-5d-abcdb", "web-5d-abcdc"], ["web-5d-abcdb"])
+    found = await Assessor(policy(**FAST, containers=["app"], **spec), pods, durations(), NOW).assess(prometheus)
+    return requests, [a.verdict for a in found]
+
+
+async def test_only_memory_is_read_of_a_candidate_that_does_not_grow(monkeypatch):
+    """It grew long ago: the steepest slope makes it a candidate, and its own memory shows that it has stopped."""
+    values = np.minimum(np.linspace(20, 100, 600), 90) * MIB
+    stopped = Series(NOW.timestamp() - np.arange(600)[::-1] * 1.0, values)
+    (request,), (verdict,) = await requests_of(monkeypatch, [stopped])
+    assert (verdict.is_healthy, verdict.reason) == (True, "NotGrowing")
+    assert (request.memory_only, request.incremental, list(request.detailed)) == (True, True, [])
+    assert dict(request.containers) == {"web-5d-abcdb": {"app"}}
+
+
+async def test_load_page_cache_and_peers_are_read_where_there_is_growth_to_explain(monkeypatch):
+    (alone, context), (growing, _) = await requests_of(monkeypatch, [line(0.6), line(0.0)])
+    assert growing.reason == "Suspected"
+    assert (alone.pods, alone.patterns, alone.memory_only) == (("web-5d-abcdb",), (), True)
+    assert (context.pods, context.memory_only) == (("web-5d-abcdb", "web-5d-abcdc"), False)
+    assert context.patterns == (PodPattern("web", 2),)
+    assert context.detailed == ("web-5d-abcdb",), "of peers, no page cache and swap"
+    assert dict(context.containers) == {pod: {"app"} for pod in context.pods}, "of peers, the same container"
+
+
+async def test_page_cache_is_read_at_once_near_the_limit(monkeypatch):
+    (alone, _), _ = await requests_of(monkeypatch, [line(1.4)])
+    assert alone.detailed == ["web-5d-abcdb"]
 
 
 def test_a_history_has_page_cache_and_swap():

@@ -13,17 +13,20 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from memroll.clients.prometheus import errors, long_history, promql, query_plan
+from memroll.clients.prometheus.block_read import BlockRead
 from memroll.clients.prometheus.config import Connections
 from memroll.clients.prometheus.credentials import Version, read_version
+from memroll.clients.prometheus.incremental_read import IncrementalRead
 from memroll.clients.prometheus.long_history import LongHistoryCache
 from memroll.clients.prometheus.response import BadResponseError, iter_series, parse_number
 from memroll.clients.prometheus.rows import SeriesRowBuilder, StatisticRowBuilder
 from memroll.clients.prometheus.session import Limits, PrometheusSession
+from memroll.clients.prometheus.step_cache import StepCache
 from memroll.clients.prometheus.timeout import Timeout
 from memroll.detection.extremes import Extremes
 from memroll.detection.samples import NO_SLOW_BINS, PrefilterResult, QueryResult
@@ -79,7 +82,7 @@ class PrometheusClient:
 
         Cheap enough for all pods. Raises as `read` does.
         """
-        windows = tuple(windows_s)
+        windows, caches = tuple(windows_s), self._pool(connection).caches_of(self._current().get(connection))
         at_s = round(at_s, 3)  # the resolution of Prometheus' timestamps
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> PrefilterResult:
@@ -88,6 +91,10 @@ class PrometheusClient:
             for query in query_plan.plan_prefilter(scope, pods, windows, slow, session.max_names_bytes):
                 response = session.query(query.expression, at_s, timeout)
                 rows.add(query.statistic, iter_series(response, "vector"), query.pods.matches)
+            by_blocks = [w for w in windows if slow.is_by_blocks(w)]
+            if by_blocks:
+                means = BlockRead(session, caches.blocks, timeout, namespace, at_s).means(pods, max(by_blocks), slow)
+                rows.add_means(means, at_s)
             return PrefilterResult(rows.build(), windows, at_s, slow)
 
         return await self._run(connection, fetch)
@@ -98,8 +105,11 @@ class PrometheusClient:
         Raises PrometheusUnavailableError, or TerminalError for an invalid connection.
         """
         request = replace(request, at_s=round(request.at_s, 3))  # the resolution of Prometheus' timestamps
+        caches = self._pool(connection).caches_of(self._current().get(connection))
 
         def fetch(session: PrometheusSession, timeout: Timeout) -> QueryResult:
+            if request.incremental and request.sample_range.step_s is not None:
+                return IncrementalRead(session, caches.steps, request, timeout).run()
             rows, has_series = SeriesRowBuilder(request.namespace), True
             for query in query_plan.plan_read(request, session.match_labels, session.max_names_bytes):
                 if query.is_rest and not has_series:
@@ -116,7 +126,7 @@ class PrometheusClient:
         Each step is read once, or a few times soon after its end. After an error none is read for a while.
         """
         request = replace(request, at_s=round(request.at_s, 3))
-        cache = self._pool(connection).cache_of(self._current().get(connection))
+        cache = self._pool(connection).caches_of(self._current().get(connection)).long
         if not request.pods or not cache.may_read(request):
             return Extremes((), request.step_s)
 
@@ -210,6 +220,17 @@ async def _wait_for(reading: asyncio.Future[T], limit: Timeout, host: str) -> T:
             raise errors.queue_error(host, MAX_QUEUED_TIMEOUTS * limit.timeout_s)
 
 
+@dataclass(frozen=True, slots=True)
+class _Caches:
+    """Known steps of one store."""
+
+    long: LongHistoryCache = field(default_factory=LongHistoryCache)
+    steps: StepCache = field(default_factory=StepCache)
+    """Steps of candidates and their peers."""
+    blocks: StepCache = field(default_factory=StepCache)
+    """Means of all containers."""
+
+
 class _ConnectionPool:
     """Threads of one connection, its session, and its cache, which are reused until the connection changes."""
 
@@ -220,13 +241,13 @@ class _ConnectionPool:
         self._lock = threading.Lock()
         self._session: PrometheusSession | None = None
         self._version: tuple[Connection, Version] | None = None
-        self._cache: tuple[Connection, LongHistoryCache] | None = None
+        self._caches: tuple[Connection, _Caches] | None = None
 
-    def cache_of(self, connection: Connection) -> LongHistoryCache:
-        """Return the cache of the long histories; a new one if the connection changed, which may be another store."""
-        if self._cache is None or self._cache[0] != connection:
-            self._cache = (connection, LongHistoryCache())
-        return self._cache[1]
+    def caches_of(self, connection: Connection) -> _Caches:
+        """Return what is known of the store; nothing if the connection changed, which may be another one."""
+        if self._caches is None or self._caches[0] != connection:
+            self._caches = (connection, _Caches())
+        return self._caches[1]
 
     def session(self, connection: Connection) -> PrometheusSession:
         """Return the open session, or a new one if the connection or one of its files changed."""

@@ -105,8 +105,8 @@ def series_selector(metric: str, matchers: Sequence[Matcher], scope: QueryScope)
     return f"{metric}{{{','.join(map(str, (*matchers, *scope.matchers)))}}}"
 
 
-def container_selector(metric: str, scope: QueryScope, pods: Matcher) -> str:
-    return series_selector(metric, [*_CONTAINERS, pods], scope)
+def container_selector(metric: str, scope: QueryScope, *matchers: Matcher) -> str:
+    return series_selector(metric, [*_CONTAINERS, *matchers], scope)
 
 
 def raw_samples(selector: str, window_s: float) -> str:
@@ -141,14 +141,14 @@ def at_offset(selector: str, offset_s: float) -> str:
     return f"{selector} offset {format_duration(offset_s)}" if offset_s else selector
 
 
-def cpu_rate(scope: QueryScope, pods: Matcher, step_s: float) -> str:
-    rate, before = _rate(container_selector(CPU, scope, pods), step_s)
+def cpu_rate(scope: QueryScope, pods: Matcher, step_s: float, *more: Matcher) -> str:
+    rate, before = _rate(container_selector(CPU, scope, pods, *more), step_s)
     return f"({rate} and {before})"
 
 
-def pod_rate(metric: str, scope: QueryScope, pods: Matcher, step_s: float) -> str:
+def pod_rate(metric: str, scope: QueryScope, pods: Matcher, step_s: float, *more: Matcher) -> str:
     """Return the rate of a counter of requests, summed by pod."""
-    parts = _rate(series_selector(metric, [pods], scope), step_s)
+    parts = _rate(series_selector(metric, [pods, *more], scope), step_s)
     by_pod = (f"sum by (namespace, pod) ({part})" for part in parts)
     return f"({' and '.join(by_pod)})"
 
@@ -174,6 +174,11 @@ def format_duration(seconds: float) -> str:
     if millis <= 0:
         raise ValueError(f"not a positive duration: {seconds}")
     return f"{millis // 1000}s" if millis % 1000 == 0 else f"{millis}ms"
+
+
+def encoded_size(matcher: Matcher) -> int:
+    """Return the size of a matcher as a form or a URL contains it, in bytes."""
+    return len(quote_plus(str(matcher)))
 
 
 def chunk_pods(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[tuple[str, ...]]:

@@ -51,15 +51,14 @@ class SeriesKind(StrEnum):
     SWAP = promql.SWAP
     MINIMA = "minima"
     MAXIMA = "maxima"
+    MEANS = "means"
 
 
-_AGGREGATION = {
-    SeriesKind.RSS: "min_over_time",
-    SeriesKind.WORKING_SET: "max_over_time",
-    SeriesKind.OOMS: "max_over_time",
-}
+MEMORY_KINDS = {SeriesKind.RSS: "min_over_time", SeriesKind.WORKING_SET: "max_over_time"}
 """Aggregation of the samples of one step: the minimum excludes garbage, the maximum is what hits the limit."""
-_DETAILS = {SeriesKind.ACTIVE_FILE: "max_over_time", SeriesKind.SWAP: "max_over_time"}
+OOM_KINDS = {SeriesKind.OOMS: "max_over_time"}
+"""The same for the number of OOM kills."""
+DETAIL_KINDS = {SeriesKind.ACTIVE_FILE: "max_over_time", SeriesKind.SWAP: "max_over_time"}
 """The same for the further series of candidates. The maximum of the page cache: the difference of the two maxima lies
 between the least and the greatest unreclaimable memory of the step, whatever the cache does (design note 0005)."""
 _EXTREMES = {SeriesKind.MINIMA: "min_over_time", SeriesKind.MAXIMA: "max_over_time"}
@@ -129,15 +128,16 @@ def plan_prefilter(
     slow: SlowBins = NO_SLOW_BINS,
     max_names_bytes: int = MAX_NAMES_BYTES,
 ) -> Iterator[PrefilterQuery]:
-    """Yield the queries for the statistics of all containers of these pods.
+    """Yield the queries for the statistics of all containers of these pods, except the means of blocks.
 
-    Samples are counted in one window only: each count costs as many samples as a slope (design note 0005).
+    Without blocks, samples are counted in one window only: each count costs as many samples as a slope (note 0005).
     """
     for chunk in _by_name(pods, MAX_PREFILTER_PODS, max_names_bytes):
         rss = promql.container_selector(StatisticKind.RSS, scope, chunk.matcher)
         working_set = promql.container_selector(StatisticKind.WORKING_SET, scope, chunk.matcher)
-        windowed = [(StatisticKind.SLOPE, window_s) for window_s in windows_s]
-        windowed += [(StatisticKind.SAMPLES, window_s) for window_s in counted_windows_s(windows_s)]
+        windowed = [(StatisticKind.SLOPE, window_s) for window_s in windows_s if not slow.is_by_blocks(window_s)]
+        if not slow.block_s:
+            windowed += [(StatisticKind.SAMPLES, window_s) for window_s in counted_windows_s(windows_s)]
         for kind, window_s in windowed:
             yield PrefilterQuery(promql.over_time(kind, rss, window_s), Statistic(kind, window_s), chunk)
         for offset_s in (0.0, *slow.offsets_s) if slow.offsets_s else ():
@@ -157,11 +157,11 @@ def plan_read(
     scope = QueryScope(request.namespace, match_labels)
     named = _by_name(request.pods, max_pods_per_query(request.sample_range), max_names_bytes // NAMES_PER_READ)
     for pods in (*named, *_by_pattern(request.patterns, request.pods)):
-        for kind, aggregation in _AGGREGATION.items():
+        for kind, aggregation in (MEMORY_KINDS | OOM_KINDS).items():
             yield from _memory_queries(request, scope, (kind, aggregation), pods)
         yield from _load_queries(request, scope, pods)
     for pods in _by_name(request.detailed, max_pods_per_query(request.sample_range), max_names_bytes):
-        for kind, aggregation in _DETAILS.items():
+        for kind, aggregation in DETAIL_KINDS.items():
             first, *rest = _memory_queries(request, scope, (kind, aggregation), pods)
             yield first
             yield from (replace(query, is_rest=True) for query in rest)
@@ -184,10 +184,10 @@ def plan_extremes(
             yield from _stepped(steps, request.step_s, kind, time_range, chunk)
 
 
-def max_pods_per_query(sample_range: SampleRange) -> int:
+def max_pods_per_query(sample_range: SampleRange, max_pods: int = MAX_READ_PODS) -> int:
     """Return the number of pods for which one query is expected to return at most `MAX_POINTS`."""
     points = sample_range.lookback_s / (sample_range.step_s or MIN_SCRAPE_INTERVAL_S) * ESTIMATED_CONTAINERS
-    return max(1, min(MAX_READ_PODS, int(MAX_POINTS / max(points, 1.0))))
+    return max(1, min(max_pods, int(MAX_POINTS / max(points, 1.0))))
 
 
 def _by_name(pods: Sequence[str], max_pods: int, max_bytes: int) -> Iterator[PodFilter]:
@@ -216,7 +216,7 @@ def _memory_queries(
     raw_from_s = request.start_s
     if step_s is not None:
         aggregated = promql.over_time(function, selector, step_s)
-        complete_steps = TimeRange(request.start_s + step_s - TICK_S, _steps_end_s(request.at_s, step_s))
+        complete_steps = TimeRange(request.start_s + step_s - TICK_S, steps_end_s(request.at_s, step_s))
         for query in _stepped(aggregated, step_s, kind, complete_steps, pods):
             raw_from_s = query.at_s
             yield query
@@ -233,7 +233,7 @@ def _stepped(
         yield Query(*found, kind, time_range, pods)
 
 
-def _steps_end_s(at_s: float, step_s: float) -> float:
+def steps_end_s(at_s: float, step_s: float) -> float:
     """Return the end of the second to last complete step. Later samples are read raw, with exact timestamps.
 
     Prometheus aligns the steps of a subquery to the epoch, regardless of the query's time.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from sys import intern
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,10 +13,12 @@ from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, Statist
 from memroll.clients.prometheus.response import parse_labels, parse_number, parse_samples
 from memroll.clients.prometheus.row_joining import join_series_rows, join_statistic_rows
 from memroll.clients.prometheus.series_merging import merge_series
+from memroll.detection.block_slopes import block_window_s, count_blocks
+from memroll.detection.prefilter import least_squares_slopes
 from memroll.detection.samples import NO_SLOW_BINS, TICK_S, PrefilterRow, SeriesRow, counted_windows_s
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from memroll.clients.prometheus.query_plan import TimeRange
     from memroll.detection.samples import SlowBins
@@ -67,6 +70,13 @@ class SeriesRowBuilder:
                 added = True
         return added
 
+    def add_known(self, kind: SeriesKind, by_instance: Mapping[InstanceKey, Series]) -> None:
+        """Add samples of instances that were selected already."""
+        for key, samples in by_instance.items():
+            if len(samples):
+                parts = self._pod_load[key.pod] if kind is SeriesKind.POD_LOAD else self._found[key][kind]
+                parts.append(samples)
+
     def _series(self, kind: SeriesKind, labels: dict[str, str]) -> list[Series]:
         return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[instance_key(labels)][kind]
 
@@ -88,6 +98,8 @@ class SeriesRowBuilder:
 _MEMORY = frozenset({SeriesKind.RSS, SeriesKind.WORKING_SET})
 
 
+_KNOWN_BLOCKS = Statistic(StatisticKind.SAMPLES)
+"""Number of blocks known of late, which is counted instead of samples."""
 _COMPARED = (StatisticKind.MINIMUM, StatisticKind.WORKING_SET)
 """Statistics that are compared with those of an earlier time."""
 
@@ -114,11 +126,23 @@ class StatisticRowBuilder:
                 extreme = min if is_earlier else max
                 statistics[statistic] = extreme(number, statistics.get(statistic, number))
 
+    def add_means(self, means: Mapping[InstanceKey, Series], at_s: float) -> None:
+        """Add the slopes of the long windows, which follow from the means of blocks."""
+        windows_s = [w for w in self._windows_s if self._slow.is_by_blocks(w)]
+        now = np.array([at_s])
+        for key, series in means.items():
+            statistics = self._found[key]
+            statistics[_KNOWN_BLOCKS] = float(count_blocks(series, self._slow, now)[0])
+            for window_s in windows_s:
+                slope = float(least_squares_slopes(series, block_window_s(window_s, self._slow), now)[0])
+                if np.isfinite(slope):
+                    statistics[Statistic(StatisticKind.SLOPE, window_s)] = slope
+
     def build(self) -> tuple[PrefilterRow, ...]:
         return join_statistic_rows(self._row(key, statistics) for key, statistics in self._found.items())
 
     def _row(self, key: InstanceKey, statistics: dict[Statistic, float]) -> PrefilterRow:
-        counted = (Statistic(StatisticKind.SAMPLES, w) for w in counted_windows_s(self._windows_s))
+        counted = (_KNOWN_BLOCKS, *(Statistic(StatisticKind.SAMPLES, w) for w in counted_windows_s(self._windows_s)))
         samples = int(max((statistics.get(s, 0) for s in counted), default=0))
         slopes = tuple(statistics.get(Statistic(StatisticKind.SLOPE, w)) for w in self._windows_s)
         is_rss_known = any(s is not None for s in slopes)
@@ -160,7 +184,9 @@ def instance_key(labels: dict[str, str]) -> InstanceKey:
     """Return the identity of the container instance that a series belongs to."""
     container_id = parse_container_id(labels)
     rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] not in _METRIC_LABELS)
-    return InstanceKey(labels["pod"], labels.get("container", ""), container_id, rest)
+    # Interned: kept steps refer to the same few names for a long time.
+    pod, container = intern(labels["pod"]), intern(labels.get("container", ""))
+    return InstanceKey(pod, container, intern(container_id), rest)
 
 
 def parse_container_id(labels: dict[str, str]) -> str:
