@@ -60,8 +60,9 @@ MIN_SAMPLES = 3
 """Minimum number of samples in a window for a slope: a line through two of them is no evidence. Chosen by hand."""
 
 
-FAR_WINDOWS = sum(not w.near_limit_only for w in PREFILTER_WINDOWS)
-"""Number of windows, the first ones, that count whatever the usage is."""
+def far_windows() -> int:
+    """Return the number of windows, the first ones, that count whatever the usage is."""
+    return sum(not w.near_limit_only for w in PREFILTER_WINDOWS)
 
 
 def prefilter_windows_s(parameters: DetectionParameters) -> tuple[float, ...]:

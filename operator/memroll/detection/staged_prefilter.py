@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
-from memroll.detection.prefilter import FAR_WINDOWS, prefilter_windows_s
+from memroll.detection.prefilter import far_windows, prefilter_windows_s
 from memroll.detection.samples import PrefilterResult, SlowBins
 from memroll.detection.slow_slopes import slow_bins
 
@@ -36,10 +36,10 @@ async def run_prefilter(prefilter: Prefilter, pods: Sequence[Pod], parameters: D
     names = [p.key.name for p in pods]
     if not slow.block_s:
         return await prefilter(names, windows_s, slow)
-    far = await prefilter(names, windows_s[:FAR_WINDOWS], SlowBins(slow.bin_s, (), (), slow.block_s))
+    far = await prefilter(names, windows_s[: far_windows()], SlowBins(slow.bin_s, (), (), slow.block_s))
     near = await asyncio.to_thread(near_limit, pods, far)
     found = await prefilter([n for n in names if n in near], windows_s, slow) if near else None
-    unknown = (None,) * (len(windows_s) - FAR_WINDOWS)
+    unknown = (None,) * (len(windows_s) - far_windows())
     rows = (
         replace(row, slopes_bytes_per_s=(*row.slopes_bytes_per_s, *unknown)) for row in far.rows if row.pod not in near
     )
