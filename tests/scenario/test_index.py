@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memroll import clock
-from memroll.controller import manager as manager_module
+from memroll.controller import resync as resync_module
 from memroll.controller.workqueue import Key
 from tests.builders import at, policy_json, roll_json
 from tests.fakes import FakeCluster, FakePrometheus
@@ -92,7 +92,7 @@ async def test_when_the_lease_comes_back_only_what_was_due_is_reconciled():
         return [read("memroll_reconcile_total", labels | {"policy": name}) for name in ("a", "b")]
 
     async with running(made) as manager:
-        await manager_module._resync_once(manager)
+        await resync_module._resync_once(manager)
         await settle()
         assert reconciles() == [1, 1]
         lease.is_held = False
@@ -100,7 +100,7 @@ async def test_when_the_lease_comes_back_only_what_was_due_is_reconciled():
         await settle()
         assert Key("demo", "b") not in manager.policy_queue
         lease.is_held = True
-        await manager_module._resync_once(manager)
+        await resync_module._resync_once(manager)
         await settle()
     assert reconciles() == [1, 2]
 
@@ -124,7 +124,7 @@ async def test_a_restart_reads_no_finished_podroll_by_its_name():
     cluster.rolls_json = {f"old-{n}": finished(f"old-{n}", 1) for n in range(90)}
     cluster.rolls_json["active"] = roll_json("Draining") | {"metadata": finished("active", 0)["metadata"]}
     async with running(controllers(cluster, FakePrometheus({}))) as manager:
-        await manager_module._resync_once(manager)
+        await resync_module._resync_once(manager)
         await settle()
     assert {name for name in cluster.read if name not in ("rolls", "policies", "leaky")} == {"active"}
 
@@ -136,7 +136,7 @@ async def test_expired_podrolls_are_deleted_without_a_policy_but_in_no_excluded_
         for name, age_days in ((f"old-{namespace}", 8), (f"young-{namespace}", 6)):
             cluster.rolls_json[name] = finished(name, age_days, namespace)
     made = controllers(cluster, FakePrometheus({}), excluded=("closed",))
-    await manager_module._resync_once(manager_of(made))
+    await resync_module._resync_once(manager_of(made))
     assert cluster.writes == ["delete old-demo", "delete old-without-policy"]
 
 
@@ -145,13 +145,13 @@ async def test_a_clock_that_is_years_ahead_of_the_api_server_deletes_nothing():
     cluster.rolls_json["young"] = finished("young", 1)
     cluster.server_time = at(0)
     made = controllers(cluster, FakePrometheus({}), now=lambda: at(3650 * DAY_S))
-    await manager_module._resync_once(manager_of(made))
+    await resync_module._resync_once(manager_of(made))
     assert cluster.writes == []
 
 
 async def confirmed(sim: Simulation) -> None:
     """Let the resync confirm the indexes of a simulated process."""
-    await manager_module._resync_once(manager_of(sim.controllers))
+    await resync_module._resync_once(manager_of(sim.controllers))
     assert sim.controllers.context.rolls.is_current(clock.elapsed_s())
 
 
@@ -202,21 +202,21 @@ async def test_a_created_podroll_is_known_before_the_watch_reports_it():
 @pytest.mark.parametrize("kind", ["memorypolicies", "podrolls"])
 async def test_the_age_and_the_size_of_the_index_are_metrics(kind):
     sim = leaking()
-    manager_module._observe_indexes(sim.controllers.context)
+    resync_module._observe_indexes(sim.controllers.context)
     assert sim.metrics.registry.get_sample_value("memroll_index_age_seconds", {"kind": kind}) == float("inf")
     sim.cluster.rolls_json["old"] = finished("old", 1)
     await confirmed(sim)
-    manager_module._observe_indexes(sim.controllers.context)
+    resync_module._observe_indexes(sim.controllers.context)
     assert sim.metrics.registry.get_sample_value("memroll_index_age_seconds", {"kind": kind}) < 60
     assert sim.metrics.registry.get_sample_value("memroll_index_objects", {"kind": kind}) == 1
 
 
 async def test_the_resync_follows_when_the_watch_lists_again(monkeypatch):
-    monkeypatch.setattr(manager_module, "TICK_S", 0.0)
-    monkeypatch.setattr(manager_module, "MIN_RESYNC_PAUSE_S", 0.0)
+    monkeypatch.setattr(resync_module, "TICK_S", 0.0)
+    monkeypatch.setattr(resync_module, "MIN_RESYNC_PAUSE_S", 0.0)
     cluster = CountedCluster()
     made = controllers(cluster, FakePrometheus({}))
-    task = asyncio.create_task(manager_module.resync(manager_of(made)))
+    task = asyncio.create_task(resync_module.resync(manager_of(made)))
     await settle()
     listed = cluster.read.count("rolls")
     assert listed == 1

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from memroll.cli import cleanup
-from memroll.controller import manager as manager_module
 from memroll.controller import orphan_sweep
-from memroll.controller.manager import resync
+from memroll.controller import resync as resync_module
 from memroll.controller.orphan_sweep import OrphanSweep
+from memroll.controller.resync import resync
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
 from memroll.controller.workqueue import Key, WorkQueue
@@ -27,8 +27,8 @@ from tests.scenario.test_orphans import INVALID_ANNOTATIONS, UNUSABLE_RECORDS
 
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch):
-    monkeypatch.setattr(manager_module, "TICK_S", 0.01)
-    monkeypatch.setattr(manager_module, "RESYNC_INTERVAL_S", 0.01)
+    monkeypatch.setattr(resync_module, "TICK_S", 0.01)
+    monkeypatch.setattr(resync_module, "RESYNC_INTERVAL_S", 0.01)
     monkeypatch.setattr(orphan_sweep, "GATHER_S", 0.01)
     monkeypatch.setattr(cleanup, "PAUSE_S", 0.01)
 
@@ -181,7 +181,7 @@ async def test_a_namespace_that_can_t_be_listed_does_not_stop_the_resync_of_the_
     cluster.policies_json["leaky"] = policy_json(FAST)
     close_namespace(monkeypatch, cluster)
     manager = manager_of(uninstalling(cluster).changed(namespaces=("closed", "demo")))
-    await manager_module._resync_once(manager)
+    await resync_module._resync_once(manager)
     assert Key("demo", "leaky") in manager.policy_queue
     assert Key("demo", "even") in manager.roll_queue
     for plural in ("podrolls", "memorypolicies"):

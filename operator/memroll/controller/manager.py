@@ -30,20 +30,19 @@ from memroll.controller import http_server, wake_limits, watch
 from memroll.controller.capture_slots import CaptureSlots
 from memroll.controller.connection_lanes import ConnectionLanes
 from memroll.controller.context import ControllerContext, bounds_from, permissions_from
-from memroll.controller.index_resync import resync_index
 from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.orphan_sweep import OrphanSweep
 from memroll.controller.pod_watches import PodWatches
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.requeue import MIN_REPEAT_S
+from memroll.controller.resync import resync
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
 from memroll.controller.wake_limits import WakeLimits
 from memroll.controller.watch import WatchedKind
 from memroll.controller.workqueue import Key, Pace, WorkQueue
-from memroll.errors import MemrollError, NotFoundError, TerminalError
+from memroll.errors import NotFoundError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
-from memroll.reconcile.retention import delete_expired
 from memroll.reporting.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -58,12 +57,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RESYNC_INTERVAL_S = 300.0
-"""Time between two resyncs in seconds, chosen by hand. It bounds the delay caused by a lost watch event."""
-MIN_RESYNC_PAUSE_S = 10.0
-"""Minimum time in seconds between two resyncs because the watch lists again, chosen by hand."""
 TICK_S = 1.0
-"""Period in seconds of the loop lag measurement and of the check for a new leadership, chosen by hand."""
+"""Period in seconds of the measurement of the loop lag, chosen by hand."""
 MAX_LOOP_LAG_S = 30.0
 """Maximum time in seconds without a tick of the event loop before `/healthz` fails, chosen by hand."""
 DRAIN_TIMEOUT_S = 5.0
@@ -253,67 +248,6 @@ async def wait_for_signal() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, received.set)
     await received.wait()
-
-
-async def resync(manager: Manager) -> None:
-    """Compare the indexes with the API server periodically, and right after this process became the leader."""
-    was_leader, begun_at_s = False, -RESYNC_INTERVAL_S
-    context = manager.policy_controller.context
-    while True:
-        is_leader = manager.elector.is_leader()
-        manager.metrics.leader.set(int(is_leader))
-        manager.metrics.events_dropped.set(manager.recorder.dropped)
-        _observe_indexes(context)
-        if is_leader and not was_leader:
-            manager.orphan_sweep.request()
-        if is_leader and (not was_leader or _is_due(context, time.monotonic() - begun_at_s)):
-            begun_at_s = time.monotonic()
-            try:
-                await _resync_once(manager)
-            except MemrollError as error:
-                logger.warning("resync failed: %s", error)
-            except Exception:  # the next resync may succeed
-                logger.exception("bug: the resync failed")
-        was_leader = is_leader
-        await asyncio.sleep(TICK_S)
-
-
-def _observe_indexes(context: ControllerContext) -> None:
-    for index in (context.policies, context.rolls):
-        context.metrics.index_objects.labels(index.kind).set(len(index))
-        context.metrics.index_age.labels(index.kind).set(index.age_s(clock.elapsed_s()))
-
-
-def _is_due(context: ControllerContext, since_last_s: float) -> bool:
-    """Return whether to resync: after the interval, or because the watch has listed and may have missed deletions."""
-    has_relisted = context.policies.was_relisted or context.rolls.was_relisted
-    return since_last_s >= (min(MIN_RESYNC_PAUSE_S, RESYNC_INTERVAL_S) if has_relisted else RESYNC_INTERVAL_S)
-
-
-async def _resync_once(manager: Manager) -> None:
-    """Resync the indexes, enqueue what no queue contains, delete expired PodRolls.
-
-    What is in a queue stays there: when the Lease comes back, nothing is reconciled before it is due.
-    """
-    context = manager.policy_controller.context
-    for index, queue in ((context.policies, manager.policy_queue), (context.rolls, manager.roll_queue)):
-        for error in await resync_index(index, context.kubernetes, context.namespaces, clock.elapsed_s):
-            logger.warning("resync failed for a namespace: %s", error)
-        for record in tuple(index.in_progress()):
-            key = Key(record.namespace, record.name)
-            if key not in queue:
-                queue.enqueue(key)
-    for namespace in context.rolls.namespaces:
-        manager.roll_controller.manual_rolls.note(context.rolls.of_namespace(namespace), context.now())
-    await _delete_expired(context)
-
-
-async def _delete_expired(context: ControllerContext) -> None:
-    """Delete expired PodRolls, but in no excluded namespace, and only if the index is current."""
-    rolls = context.rolls
-    if context.leads() and rolls.is_current(clock.elapsed_s()):
-        by_namespace = [rolls.of_namespace(ns) for ns in rolls.namespaces if ns not in context.excluded]
-        await delete_expired(by_namespace, context.kubernetes, context.now(), context.kubernetes.server_now())
 
 
 async def check_crds(api: KubeApi) -> None:

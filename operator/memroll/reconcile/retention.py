@@ -1,4 +1,4 @@
-"""Delete the PodRolls that are no longer retained, in every namespace: `controller.manager` does so at each resync.
+"""Delete the PodRolls that are no longer retained, in every namespace: `controller.resync` does so at each resync.
 
 Not in the reconcile of a policy: a namespace without a policy, or with a suspended one, has PodRolls as well.
 
