@@ -6,9 +6,10 @@ Usage, growth and the times of the ledger differ at each reconcile; they alone a
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from memroll.reporting.words import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +24,6 @@ MAX_AGE = timedelta(minutes=15)
 MAX_TIME_CHANGE_RATIO = 0.2
 """Maximum change of the shortest time to the limit that is not written, as a ratio of the written one. By hand."""
 HEALTHY = "Healthy"
-_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 
 
 def must_be_written(outcome: Outcome, new: PolicyStatus, written_at: datetime | None) -> bool:
@@ -42,7 +42,7 @@ def _has_changed(old: PolicyStatus, new: PolicyStatus) -> bool:
 
 def _facts(status: PolicyStatus) -> tuple[object, ...]:
     """Return the parts of a status of which each change is written."""
-    conditions = {(c.type, c.status, c.reason, _words(c.message), c.observed_generation) for c in status.conditions}
+    conditions = {(c.type, c.status, c.reason, words_of(c.message), c.observed_generation) for c in status.conditions}
     ledger = tuple(_without_measurements(entry) for entry in status.ledger)
     counts = status.pods, status.rolls, status.last_rolls, status.observed_generation
     return conditions, ledger, counts, status.autoscalers, status.suggestions, status.exits
@@ -67,10 +67,6 @@ def _verdicts(pods: Iterable[AtRiskPod]) -> dict[tuple[str, str], tuple[str, str
 def _verdict(pod: AtRiskPod) -> tuple[str, str, str]:
     gate = pod.blocked_by.gate if pod.blocked_by else ""
     return pod.verdict, "" if pod.verdict == HEALTHY and not gate else pod.reason, gate
-
-
-def _words(message: str) -> str:
-    return _NUMBER.sub("#", message)
 
 
 def _without_measurements(entry: LedgerEntry) -> LedgerEntry:

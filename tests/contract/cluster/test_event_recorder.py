@@ -100,9 +100,23 @@ async def test_repeats_within_a_minute_are_counted_with_the_next_write(
         clock.seconds += 5
     assert len(server.requests) == 1
     clock.seconds += 60
-    recorder.publish([blocked_event()])
+    recorder.publish([blocked_event("another reason")])
     await recorder.drain(5)
     assert (stored(server)[0]["count"], len(server.requests)) == (11, 2)
+
+
+async def test_an_event_with_other_numbers_only_is_written_each_half_hour(
+    server: FakeApi, recorder: EventRecorder, clock: Clock
+) -> None:
+    """A leak is reported at each reconcile, and its Event would be written each time."""
+    for minute in range(61):
+        recorder.publish([blocked_event(f"the limit is reached in {90 - minute}m")])
+        await recorder.drain(5)
+        clock.seconds += 60
+    assert (stored(server)[0]["count"], len(server.requests)) == (61, 3)
+    recorder.publish([blocked_event("the cooldown lasts until 12:00")])
+    await recorder.drain(5)
+    assert stored(server)[0]["message"] == "the cooldown lasts until 12:00"
 
 
 async def test_another_reason_or_subject_is_another_event(server: FakeApi, recorder: EventRecorder) -> None:
@@ -130,11 +144,11 @@ async def test_an_event_that_has_expired_is_created_again(
     recorder.publish([blocked_event()])
     await recorder.drain(5)
     server.remove(f"{EVENTS}/{event_name(blocked_event())}")
-    clock.seconds += 61
+    clock.seconds += 3600
     recorder.publish([blocked_event()])
     await recorder.drain(5)
     (event,) = stored(server)
-    assert (event["count"], event["firstTimestamp"]) == (1, "2026-01-01T00:01:01Z")
+    assert (event["count"], event["firstTimestamp"]) == (1, "2026-01-01T01:00:00Z")
 
 
 async def test_an_event_on_a_cluster_scoped_object_goes_to_the_default_namespace(

@@ -1,8 +1,9 @@
 """Event recorder: takes `Event` values from a bounded queue and writes core/v1 Events.
 
 Repeats increment `count` instead of creating new Events, and publishing never blocks: `publish` only queues, one worker
-writes. Repeats within a minute are counted and written with the next one; a token bucket limits the Events of each
-object, but not those of rolls; a full queue drops the least important events.
+writes. Repeats within a minute, or within half an hour with other numbers only, are counted and written with the next
+one; a token bucket limits the Events of each object, but not those of rolls; a full queue drops the least important
+events.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from memroll.clients.kube.pods import CORE
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.errors import ConflictError, NotFoundError, RetryableError
 from memroll.reporting.events import MAX_MESSAGE_BYTES, EventPriority
+from memroll.reporting.words import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,6 +42,9 @@ MAX_REMEMBERED = 4096
 """Maximum number of cached Events, and of objects with a rate limit. Chosen by hand."""
 MIN_REPEAT_S = 60.0
 """Minimum time between two writes of the same Event, in seconds. Chosen by hand."""
+MIN_SAME_WORDS_S = {EventPriority.ROLL: MIN_REPEAT_S, EventPriority.POLICY: 900.0, EventPriority.POD: 1800.0}
+"""The same, of an Event whose message has changed in its numbers only. Chosen by hand: a leak is reported at each
+reconcile, and the API server keeps an Event for an hour after its last write by default."""
 BURST = 25.0
 """Maximum number of Events of one object at once. Chosen by hand."""
 REFILL_S = 10.0
@@ -64,6 +69,8 @@ class _EventState:
     unwritten: int = 0
     queued_at: float = NEVER
     pending: bool = False
+    words: str = ""
+    """Message that was queued last, without its numbers."""
 
 
 class EventRecorder:
@@ -93,11 +100,13 @@ class EventRecorder:
         for event in events:
             state = _get_or_create(self._states, event.key, _EventState)
             state.unwritten += 1
-            if state.pending or self._monotonic() - state.queued_at < MIN_REPEAT_S:
+            words = words_of(truncate_message(event.message))
+            min_repeat_s = MIN_SAME_WORDS_S[event.priority] if words == state.words else MIN_REPEAT_S
+            if state.pending or self._monotonic() - state.queued_at < min_repeat_s:
                 continue
             if event.priority is not EventPriority.ROLL and not self._take_token(event.regarding.uid):
                 continue
-            state.pending, state.queued_at = True, self._monotonic()
+            state.pending, state.queued_at, state.words = True, self._monotonic(), words
             dropped = self._queue.put(event)
             if dropped is not None:
                 self.dropped += 1
