@@ -70,7 +70,7 @@ def test_the_pod_is_probed_scraped_and_limited(helm: Helm) -> None:
     assert ours["args"] == ["operator"]
     assert ours["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert ours["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
-    assert ours["resources"] == {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "192Mi"}}
+    assert ours["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
     pod = template(manifests)
     scraped = {k: v for k, v in pod["metadata"]["annotations"].items() if k.startswith("prometheus.io/")}
     assert scraped == {
