@@ -10,7 +10,8 @@ import pytest
 
 from memroll import clock
 from memroll.controller import resync as resync_module
-from memroll.controller.workqueue import Key
+from memroll.controller.workqueue import Key, WorkQueue
+from memroll.errors import ClusterUnavailableError
 from tests.builders import at, policy_json, roll_json
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import FAST, Controllers, Simulation, controllers, leaking
@@ -213,7 +214,7 @@ async def test_the_age_and_the_size_of_the_index_are_metrics(kind):
 
 async def test_the_resync_follows_when_the_watch_lists_again(monkeypatch):
     monkeypatch.setattr(resync_module, "TICK_S", 0.0)
-    monkeypatch.setattr(resync_module, "MIN_RESYNC_PAUSE_S", 0.0)
+    monkeypatch.setattr(resync_module, "MIN_PAUSE_S", 0.0)
     cluster = CountedCluster()
     made = controllers(cluster, FakePrometheus({}))
     task = asyncio.create_task(resync_module.resync(manager_of(made)))
@@ -224,3 +225,41 @@ async def test_the_resync_follows_when_the_watch_lists_again(monkeypatch):
     await settle()
     task.cancel()
     assert cluster.read.count("rolls") == 2
+
+
+async def test_a_loss_of_the_lease_between_two_looks_at_it_leaves_no_roll_behind(monkeypatch):
+    """A key that was due meanwhile has left its queue, and the next resync would follow minutes later."""
+    monkeypatch.setattr(resync_module, "TICK_S", 0.0)
+    cluster = CountedCluster()
+    cluster.rolls_json["active"] = roll_json("Draining") | {"metadata": finished("active", 0)["metadata"]}
+    manager = manager_of(controllers(cluster, FakePrometheus({})))
+    task = asyncio.create_task(resync_module.resync(manager))
+    await settle()
+    assert Key("demo", "active") in manager.roll_queue
+    manager.roll_queue = WorkQueue(manager.roll_controller.reconcile, 1)
+    await settle()
+    assert Key("demo", "active") not in manager.roll_queue
+    manager.elector.term += 1
+    await settle()
+    task.cancel()
+    assert Key("demo", "active") in manager.roll_queue
+
+
+async def test_a_failed_resync_is_repeated_soon(monkeypatch):
+    monkeypatch.setattr(resync_module, "TICK_S", 0.0)
+    monkeypatch.setattr(resync_module, "MIN_PAUSE_S", 0.0)
+    cluster = CountedCluster()
+    manager = manager_of(controllers(cluster, FakePrometheus({})))
+    lists, tries = cluster.list_versions, []
+
+    async def fail_once(plural, namespace):
+        tries.append(plural)
+        if len(tries) == 1:
+            raise ClusterUnavailableError("Unreachable", "down")
+        return await lists(plural, namespace)
+
+    monkeypatch.setattr(cluster, "list_versions", fail_once)
+    task = asyncio.create_task(resync_module.resync(manager))
+    await settle()
+    task.cancel()
+    assert len(tries) == 4, "both kinds, twice"

@@ -44,7 +44,7 @@ def manager_of(made: Controllers) -> SimpleNamespace:
         roll_controller=made.rolls,
         metrics=made.context.metrics,
         recorder=SimpleNamespace(dropped=0),
-        elector=SimpleNamespace(is_leader=lambda: True),
+        elector=SimpleNamespace(is_leader=lambda: True, term=1),
         policy_queue=WorkQueue(made.policies.reconcile, 1),
         roll_queue=WorkQueue(made.rolls.reconcile, 1),
         orphan_sweep=OrphanSweep(),

@@ -25,33 +25,43 @@ logger = logging.getLogger(__name__)
 
 RESYNC_INTERVAL_S = 300.0
 """Time between two resyncs in seconds, chosen by hand. It bounds the delay caused by a lost watch event."""
-MIN_RESYNC_PAUSE_S = 10.0
-"""Minimum time in seconds between two resyncs because the watch lists again, chosen by hand."""
+MIN_PAUSE_S = 10.0
+"""Minimum time in seconds between two resyncs, after a failure or because the watch lists again, chosen by hand."""
 TICK_S = 1.0
 """Period in seconds of the check for a new leadership, chosen by hand."""
 
 
 async def resync(manager: Manager) -> None:
-    """Compare the indexes with the API server periodically, and right after this process became the leader."""
-    was_leader, begun_at_s = False, -RESYNC_INTERVAL_S
-    context = manager.policy_controller.context
+    """Compare the indexes with the API server periodically, and right after this process became the leader.
+
+    Keys that were due without the Lease have left their queues, so none of these moments may be missed: terms are
+    compared, because the Lease may be lost and acquired between two looks at it. A failed resync is repeated soon.
+    """
+    term, next_at_s = 0, 0.0
+    context, elector = manager.policy_controller.context, manager.elector
     while True:
-        is_leader = manager.elector.is_leader()
+        is_leader, is_new_term = elector.is_leader(), elector.term != term
         manager.metrics.leader.set(int(is_leader))
         manager.metrics.events_dropped.set(manager.recorder.dropped)
         _observe_indexes(context)
-        if is_leader and not was_leader:
+        if is_leader and is_new_term:
             manager.orphan_sweep.request()
-        if is_leader and (not was_leader or _is_due(context, time.monotonic() - begun_at_s)):
-            begun_at_s = time.monotonic()
-            try:
-                await _resync_once(manager)
-            except MemrollError as error:
-                logger.warning("resync failed: %s", error)
-            except Exception:  # the next resync may succeed
-                logger.exception("bug: the resync failed")
-        was_leader = is_leader
+        if is_leader and (is_new_term or _is_due(context, next_at_s)):
+            term, begun_at_s = elector.term, time.monotonic()
+            has_succeeded = await _resync_safely(manager)
+            next_at_s = begun_at_s + (RESYNC_INTERVAL_S if has_succeeded else min(MIN_PAUSE_S, RESYNC_INTERVAL_S))
         await asyncio.sleep(TICK_S)
+
+
+async def _resync_safely(manager: Manager) -> bool:
+    """Resync once; return whether it succeeded."""
+    try:
+        return await _resync_once(manager)
+    except MemrollError as error:
+        logger.warning("resync failed: %s", error)
+    except Exception:  # the next resync may succeed
+        logger.exception("bug: the resync failed")
+    return False
 
 
 def _observe_indexes(context: ControllerContext) -> None:
@@ -60,20 +70,22 @@ def _observe_indexes(context: ControllerContext) -> None:
         context.metrics.index_age.labels(index.kind).set(index.age_s(clock.elapsed_s()))
 
 
-def _is_due(context: ControllerContext, since_last_s: float) -> bool:
+def _is_due(context: ControllerContext, next_at_s: float) -> bool:
     """Return whether to resync: after the interval, or because the watch has listed and may have missed deletions."""
     has_relisted = context.policies.was_relisted or context.rolls.was_relisted
-    return since_last_s >= (min(MIN_RESYNC_PAUSE_S, RESYNC_INTERVAL_S) if has_relisted else RESYNC_INTERVAL_S)
+    early_s = max(RESYNC_INTERVAL_S - MIN_PAUSE_S, 0.0) if has_relisted else 0.0
+    return time.monotonic() >= next_at_s - early_s
 
 
-async def _resync_once(manager: Manager) -> None:
-    """Resync the indexes, enqueue what no queue contains, delete expired PodRolls.
+async def _resync_once(manager: Manager) -> bool:
+    """Resync the indexes, enqueue what no queue contains, delete expired PodRolls; return whether all was listed.
 
     What is in a queue stays there: when the Lease comes back, nothing is reconciled before it is due.
     """
-    context = manager.policy_controller.context
+    context, has_errors = manager.policy_controller.context, False
     for index, queue in ((context.policies, manager.policy_queue), (context.rolls, manager.roll_queue)):
         for error in await resync_index(index, context.kubernetes, context.namespaces, clock.elapsed_s):
+            has_errors = True
             logger.warning("resync failed for a namespace: %s", error)
         for record in tuple(index.in_progress()):
             key = Key(record.namespace, record.name)
@@ -82,6 +94,7 @@ async def _resync_once(manager: Manager) -> None:
     for namespace in context.rolls.namespaces:
         manager.roll_controller.manual_rolls.note(context.rolls.of_namespace(namespace), context.now())
     await _delete_expired(context)
+    return not has_errors
 
 
 async def _delete_expired(context: ControllerContext) -> None:

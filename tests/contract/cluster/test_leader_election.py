@@ -94,6 +94,18 @@ async def test_leadership_ends_after_two_thirds_of_the_lease(
     assert not lease.is_leader()
 
 
+async def test_a_short_loss_of_the_lease_begins_another_term(
+    elector: Callable[..., LeaderElector], clock: Clock
+) -> None:
+    lease = elector()
+    terms = [lease.term]
+    for seconds in (0.0, 5.0, 9.9, 10.1):
+        clock.seconds += seconds
+        await lease.step()
+        terms.append(lease.term)
+    assert terms == [0, 1, 1, 1, 2]
+
+
 async def test_leadership_is_measured_from_the_sending_of_the_renewal(
     elector: Callable[..., LeaderElector], clock: Clock
 ) -> None:

@@ -53,6 +53,8 @@ class LeaderElector:
         self._retry_s = settings.lease_seconds / 3
         self._monotonic, self._now = monotonic, now
         self._leader_until = NEVER
+        self.term = 0
+        """Number of times that this process became the leader: also after a loss too short for `is_leader` to show."""
         self._was_leader = False
         self._became_leader = asyncio.Event()
         self._seen: Json = {}
@@ -86,6 +88,8 @@ class LeaderElector:
         except MemrollError as error:
             _log.warning("can't renew lease %s: %s", self._name, error)
         else:
+            if held and not self.is_leader():
+                self.term += 1
             self._leader_until = sent_at + self._lease_s * 2 / 3 if held else NEVER
             if held:
                 self._logged_holder = None

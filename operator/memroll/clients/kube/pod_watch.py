@@ -1,7 +1,7 @@
 """Watch of pods: one request that stays open in, a `PodChange` for each pod that is added, changed or deleted out.
 
-`controller.pod_watches` calls it, as a hint of when to look: what a roll does is decided from fresh reads. So the watch
-needs no resourceVersion. Each one begins with all pods as they are, and a change that is missed costs only time.
+`controller.pod_watches` calls it, as a hint of when to look: what a roll does is decided from fresh reads. So each
+watch begins with all pods as the API server's cache has them, and a change that is missed costs only time.
 """
 
 from __future__ import annotations
@@ -74,6 +74,7 @@ class KubePodWatcher:
             "watch": "true",
             "labelSelector": selector,
             "timeoutSeconds": SERVER_TIMEOUT_S,
+            "resourceVersion": "0",  # without it, etcd must be able to report progress (3.4.31, 3.5.13)
             "allowWatchBookmarks": "true",
         }
         request = ApiRequest("GET", build_path(CORE, namespace, "pods"), query)
