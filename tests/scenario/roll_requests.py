@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.pod_watch import PodChange
 from memroll.clients.kube.pods import decode_pod
+from memroll.controller.key import Key
 from memroll.controller.pod_watches import PodWatches, Watched
-from memroll.controller.workqueue import Key
 from tests.builders import at, policy_json
 from tests.fakes import FakePrometheus
 from tests.model.api_client import ModelApi

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from memroll.controller.context import ControllerContext
+from memroll.controller.key import Key
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.roll_controller import RollController
-from memroll.controller.workqueue import Key
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
 from memroll.reporting.metrics import Metrics
 from tests.builders import at, line, policy_json

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from memroll.controller.capture_slots import CaptureSlots
 from memroll.controller.connection_lanes import ConnectionLanes
+from memroll.controller.key import Key
 from memroll.controller.manager import build_policy_queue, build_roll_queue
 from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.policy_controller import PolicyController
 from memroll.controller.roll_controller import RollController
-from memroll.controller.workqueue import Key
 from memroll.errors import PrometheusUnavailableError
 from memroll.model.pods import PodKey
 from tests.builders import at, line, pod, policy_json, roll_json

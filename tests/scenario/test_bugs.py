@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from memroll.controller.workqueue import AFTER_BUG_S, Key
+from memroll.controller.key import Key
+from memroll.controller.workqueue import AFTER_BUG_S
 from tests.builders import line, pod, policy_json
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import FAST, Simulation

@@ -13,8 +13,9 @@ from statistics import mean
 
 import pytest
 
+from memroll.controller.key import Key
 from memroll.controller.wake_limits import POLICIES, WakeLimits
-from memroll.controller.workqueue import Key, Pace, WorkQueue
+from memroll.controller.workqueue import Pace, WorkQueue
 from memroll.errors import MemrollError
 from tests.scenario import virtual_time
 from tests.scenario.tenants import HOSTILE, Measured, Operator

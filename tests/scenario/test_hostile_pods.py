@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from memroll.clients.probe import ProbeClient
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from tests.builders import line, policy_json
 from tests.fakes import FakeCluster, FakeEventRecorder, FakePrometheus
 from tests.hostile_pods import HOSTILE_RESPONSES, REPORT, HostilePod, respond, respond_with_report, serve_pod

@@ -10,7 +10,8 @@ import pytest
 
 from memroll import clock
 from memroll.controller import resync as resync_module
-from memroll.controller.workqueue import Key, WorkQueue
+from memroll.controller.key import Key
+from memroll.controller.workqueue import WorkQueue
 from memroll.errors import ClusterUnavailableError
 from tests.builders import at, policy_json, roll_json
 from tests.fakes import FakeCluster, FakePrometheus
@@ -227,7 +228,7 @@ async def test_the_resync_follows_when_the_watch_lists_again(monkeypatch):
     assert cluster.read.count("rolls") == 2
 
 
-async def test_a_loss_of_the_lease_between_two_looks_at_it_leaves_no_roll_behind(monkeypatch):
+async def test_a_loss_of_the_lease_between_two_checks_leaves_no_roll_behind(monkeypatch):
     """A key that was due meanwhile has left its queue, and the next resync would follow minutes later."""
     monkeypatch.setattr(resync_module, "TICK_S", 0.0)
     cluster = CountedCluster()

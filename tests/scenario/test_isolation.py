@@ -22,7 +22,8 @@ import pytest
 
 from memroll import logs
 from memroll.api.policy import MemoryPolicy
-from memroll.controller.workqueue import Key, WorkQueue
+from memroll.controller.key import Key
+from memroll.controller.workqueue import WorkQueue
 from memroll.errors import PrometheusUnavailableError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
 from memroll.reporting.metrics import Metrics

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from memroll.detection.assess import Assessor
 from memroll.detection.assessment import Assessment
 from memroll.errors import ClusterUnavailableError

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from memroll.api.policy_bounds import PolicyBounds
+from memroll.controller.key import Key
 from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.requeue import REFUSED_S
 from memroll.controller.roll_controller import RollController
-from memroll.controller.workqueue import Key
 from tests.builders import at, line, policy_json, roll_json, stamp
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import FAST, Simulation, controllers

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from memroll.planning.rate_limit import RollRateLimit
 from tests.builders import at, roll_json
 from tests.scenario.test_planning import DefectiveOperator, LargeCluster

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from memroll.controller.key import Key
 from memroll.controller.requeue import MIN_REPEAT_S
-from memroll.controller.workqueue import Key
 from memroll.errors import ClusterUnavailableError, NotFoundError, PrometheusUnavailableError, TerminalError
 from memroll.logs import add_context
 from tests.builders import at, line, policy_json

@@ -12,11 +12,12 @@ import pytest
 from memroll.cli import cleanup
 from memroll.controller import orphan_sweep
 from memroll.controller import resync as resync_module
+from memroll.controller.key import Key
 from memroll.controller.orphan_sweep import OrphanSweep
 from memroll.controller.resync import resync
 from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
-from memroll.controller.workqueue import Key, WorkQueue
+from memroll.controller.workqueue import WorkQueue
 from memroll.errors import TerminalError
 from memroll.model.pods import HASH_ANNOTATION, OWNER_ANNOTATION, RELEASED_HASH, ROLL_ANNOTATION
 from tests.builders import OUT_OF_RANGE_TIMES, policy_json, roll_json

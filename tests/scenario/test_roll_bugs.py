@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from memroll.api.pod_roll import PodRoll
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from memroll.model.pods import RELEASED_HASH
 from memroll.reconcile import roll as roll_step
 from memroll.reporting import event_builder

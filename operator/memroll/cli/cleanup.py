@@ -30,7 +30,7 @@ from memroll.settings import from_environment
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memroll.controller.workqueue import Key
+    from memroll.controller.key import Key
     from memroll.settings import Settings
 
 logger = logging.getLogger(__name__)

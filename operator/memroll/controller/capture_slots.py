@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from memroll.controller.fair_turns import FairTurns
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

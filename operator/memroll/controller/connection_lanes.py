@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memroll.controller.workqueue import Key
+    from memroll.controller.key import Key
 
 NO_LANE = ""
 """Lane of policies that were not read yet, and of those whose connection does not exist: they query nothing."""

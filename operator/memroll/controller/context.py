@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
     from datetime import datetime
 
-    from memroll.controller.workqueue import Key
+    from memroll.controller.key import Key
     from memroll.errors import MemrollError
     from memroll.evidence.capture import ReportFetcher
     from memroll.reporting.events import Event

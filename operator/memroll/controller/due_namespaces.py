@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from memroll.planning.gate_result import Gate
 
 if TYPE_CHECKING:

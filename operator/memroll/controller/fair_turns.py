@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from memroll.controller.workqueue import Key
+    from memroll.controller.key import Key
 
 MAX_FIRSTS_IN_A_ROW = 3
 """Maximum number of starts one after the other of keys that wait `first` while others wait in turn. Chosen by hand."""

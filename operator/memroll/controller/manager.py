@@ -30,6 +30,7 @@ from memroll.controller import http_server, wake_limits, watch
 from memroll.controller.capture_slots import CaptureSlots
 from memroll.controller.connection_lanes import ConnectionLanes
 from memroll.controller.context import ControllerContext, bounds_from, permissions_from
+from memroll.controller.key import Key
 from memroll.controller.manual_rolls import ManualRolls
 from memroll.controller.orphan_sweep import OrphanSweep
 from memroll.controller.pod_watches import PodWatches
@@ -40,7 +41,7 @@ from memroll.controller.roll_controller import RollController
 from memroll.controller.supervisor import supervise
 from memroll.controller.wake_limits import WakeLimits
 from memroll.controller.watch import WatchedKind
-from memroll.controller.workqueue import Key, Pace, WorkQueue
+from memroll.controller.workqueue import Pace, WorkQueue
 from memroll.errors import NotFoundError, TerminalError
 from memroll.planning.rate_limit import RollRateLimit
 from memroll.reporting.metrics import Metrics

@@ -22,9 +22,10 @@ from memroll.api.policy import DEFAULT_CONNECTION, MemoryPolicy, read_status
 from memroll.clients.kube.json_access import get_int, get_str
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE
 from memroll.controller.due_namespaces import DueNamespaces
+from memroll.controller.key import Key
 from memroll.controller.requeue import MAX_RETRY_S, MIN_REPEAT_S, after_error, after_reconcile
 from memroll.controller.shared_pods import NamespacePods, SharedPods
-from memroll.controller.workqueue import AFTER_BUG_S, Key
+from memroll.controller.workqueue import AFTER_BUG_S
 from memroll.errors import (
     BoundExceededError,
     ConflictError,

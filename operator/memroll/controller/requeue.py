@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memroll.errors import BoundExceededError, InternalError, RetryableError
 
 if TYPE_CHECKING:
-    from memroll.controller.workqueue import Key
+    from memroll.controller.key import Key
     from memroll.errors import MemrollError
     from memroll.reporting.outcome import Outcome
 

@@ -9,17 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from memroll import clock
 from memroll.controller.index_resync import resync_index
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from memroll.errors import MemrollError
 from memroll.reconcile.retention import delete_expired
 
 if TYPE_CHECKING:
+    from memroll.clients.kube.event_recorder import EventRecorder
+    from memroll.clients.kube.leader_election import LeaderElector
     from memroll.controller.context import ControllerContext
-    from memroll.controller.manager import Manager
+    from memroll.controller.orphan_sweep import OrphanSweep
+    from memroll.controller.policy_controller import PolicyController
+    from memroll.controller.roll_controller import RollController
+    from memroll.controller.workqueue import WorkQueue
+    from memroll.reporting.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +37,32 @@ TICK_S = 1.0
 """Period in seconds of the check for a new leadership, chosen by hand."""
 
 
-async def resync(manager: Manager) -> None:
+class Components(Protocol):
+    """Components of the process that the resync uses; `controller.manager` has them."""
+
+    @property
+    def metrics(self) -> Metrics: ...
+    @property
+    def elector(self) -> LeaderElector: ...
+    @property
+    def recorder(self) -> EventRecorder: ...
+    @property
+    def policy_controller(self) -> PolicyController: ...
+    @property
+    def roll_controller(self) -> RollController: ...
+    @property
+    def policy_queue(self) -> WorkQueue: ...
+    @property
+    def roll_queue(self) -> WorkQueue: ...
+    @property
+    def orphan_sweep(self) -> OrphanSweep: ...
+
+
+async def resync(manager: Components) -> None:
     """Compare the indexes with the API server periodically, and right after this process became the leader.
 
     Keys that were due without the Lease have left their queues, so none of these moments may be missed: terms are
-    compared, because the Lease may be lost and acquired between two looks at it. A failed resync is repeated soon.
+    compared, because the Lease may be lost and acquired between two of its checks. A failed resync is repeated soon.
     """
     term, next_at_s = 0, 0.0
     context, elector = manager.policy_controller.context, manager.elector
@@ -53,7 +80,7 @@ async def resync(manager: Manager) -> None:
         await asyncio.sleep(TICK_S)
 
 
-async def _resync_safely(manager: Manager) -> bool:
+async def _resync_safely(manager: Components) -> bool:
     """Resync once; return whether it succeeded."""
     try:
         return await _resync_once(manager)
@@ -77,7 +104,7 @@ def _is_due(context: ControllerContext, next_at_s: float) -> bool:
     return time.monotonic() >= next_at_s - early_s
 
 
-async def _resync_once(manager: Manager) -> bool:
+async def _resync_once(manager: Components) -> bool:
     """Resync the indexes, enqueue what no queue contains, delete expired PodRolls; return whether all was listed.
 
     What is in a queue stays there: when the Lease comes back, nothing is reconciled before it is due.

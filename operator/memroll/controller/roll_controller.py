@@ -18,9 +18,9 @@ from memroll.api.decode import decode_or_none, summarize
 from memroll.api.pod_roll import Phase, PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE, ListedKeys
+from memroll.controller.key import Key
 from memroll.controller.manual_rolls import TOO_MANY, ManualRolls
 from memroll.controller.requeue import AFTER_CONFLICT_S, after_error
-from memroll.controller.workqueue import Key
 from memroll.errors import ConflictError, MemrollError
 from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from math import ceil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from memroll.controller.fair_turns import FairTurns
 from memroll.controller.wake_limits import Wake
@@ -24,6 +24,7 @@ from memroll.controller.wake_limits import Wake
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from memroll.controller.key import Key
     from memroll.controller.wake_limits import WakeLimits
 
 logger = logging.getLogger(__name__)
@@ -31,13 +32,6 @@ logger = logging.getLogger(__name__)
 AFTER_BUG_S = 30.0
 """Delay in seconds until a key is handled again after an unexpected exception, chosen by hand. The policy controller
 uses the same."""
-
-
-class Key(NamedTuple):
-    """Namespace and name of a MemoryPolicy or a PodRoll."""
-
-    namespace: str
-    name: str
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import pytest
 
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.controller.index_resync import resync_index
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from tests.builders import NOW, at, line, policy_json, roll_json, stamp
 from tests.contract.cluster.fake_api import PATH, FakeApi
 from tests.fakes import FakePrometheus

@@ -9,7 +9,7 @@ import pytest
 from memroll.api.evidence import Evidence
 from memroll.controller import capture_slots
 from memroll.controller.capture_slots import CaptureSlots
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from tests.builders import NOW, roll
 
 DONE = Evidence(captured_at=NOW)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from memroll.controller.connection_lanes import NO_LANE, ConnectionLanes
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 from tests.builders import line, policy_json
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import FAST, POLICY, Simulation

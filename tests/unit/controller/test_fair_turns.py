@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memroll.controller.fair_turns import FairTurns
-from memroll.controller.workqueue import Key
+from memroll.controller.key import Key
 
 
 def order_of(turns: FairTurns) -> list[str]:

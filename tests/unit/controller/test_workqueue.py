@@ -5,8 +5,9 @@ import logging
 
 import pytest
 
+from memroll.controller.key import Key
 from memroll.controller.wake_limits import POLICIES, WakeLimits
-from memroll.controller.workqueue import Key, Pace, WorkQueue
+from memroll.controller.workqueue import Pace, WorkQueue
 
 A, B = Key("demo", "a"), Key("demo", "b")
 
