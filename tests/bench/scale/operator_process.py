@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 VALUES = ROOT / "deploy/helm/memroll/values.yaml"
+IMAGE = ROOT / "deploy/image/Dockerfile"
 GROUPS = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
 """Folders of the memory controller: version 1, version 2."""
 LIMIT_FILES = ("memory.limit_in_bytes", "memory.max")
@@ -39,6 +41,11 @@ def chart_limit_bytes(values: str) -> int:
     """Return the memory limit of the chart's default values."""
     text = str(yaml.safe_load(values)["resources"]["limits"]["memory"])
     return int(text[:-2]) * UNITS[text[-2:]]
+
+
+def allocator_settings(dockerfile: str) -> dict[str, str]:
+    """Return the environment variables of the image that configure malloc: they decide on the resident memory."""
+    return dict(re.findall(r"^\s+(MALLOC_\w+)=(\S+)", dockerfile, re.MULTILINE))
 
 
 def limit_bytes(memory: str) -> int | None:
@@ -80,6 +87,7 @@ def _environment(servers: Servers, folder: Path) -> dict[str, str]:
         "MEMROLL_HTTP_PORT": str(servers.http_port),
         "MEMROLL_IDENTITY": "memroll-bench",
         "MEMROLL_LOG_FORMAT": "text",
+        **allocator_settings(IMAGE.read_text()),
     }
 
 

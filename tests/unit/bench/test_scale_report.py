@@ -154,3 +154,9 @@ def test_monday_overrides_the_share_of_leaking_pods():
     assert options.parse(["--monday", "--suspects", "2"]).suspects_ratio == 1.0
     with pytest.raises(SystemExit):
         options.parse(["--suspects", "101"])
+
+
+def test_the_operator_has_the_allocator_settings_of_the_image():
+    settings = operator_process.allocator_settings(operator_process.IMAGE.read_text())
+    assert settings.keys() == {"MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"}
+    assert all(value.isdigit() for value in settings.values())
