@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from memroll.clients.kube.custom_resources import ObjectVersion
-    from memroll.controller.object_index import IndexedRecord, ObjectIndex
+    from memroll.controller.object_index import ObjectIndex
+    from memroll.model.object_record import ObjectRecord
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ async def _resync_namespace(index: ObjectIndex[Any], reader: ObjectReader, names
 
 
 def _find_restored(
-    index: ObjectIndex[IndexedRecord], before: Versions, listed: Sequence[ObjectVersion]
+    index: ObjectIndex[ObjectRecord], before: Versions, listed: Sequence[ObjectVersion]
 ) -> list[ObjectVersion]:
     """Return the listed objects whose version is older than the one that was known before the list began."""
     now = index.versions()
@@ -88,7 +89,7 @@ def _find_restored(
 
 
 def _remove_unlisted(
-    index: ObjectIndex[IndexedRecord],
+    index: ObjectIndex[ObjectRecord],
     before: Versions,
     listed: Sequence[ObjectVersion],
     namespace: str,

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from memroll.api.decode import decode_or_none
 from memroll.clients.kube.json_access import get_int, get_str
+from memroll.model.object_record import ObjectRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,39 +28,19 @@ MAX_AGE_S = 900.0
 """Maximum time in seconds since the index was compared with the API server, chosen by hand: two resyncs may fail."""
 
 
-class IndexedRecord(Protocol):
-    """Record of an object."""
-
-    @property
-    def namespace(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def uid(self) -> str: ...
-    @property
-    def resource_version(self) -> str: ...
-    @property
-    def generation(self) -> int: ...
-    @property
-    def deleting(self) -> bool: ...
-    @property
-    def has_ended(self) -> bool: ...
-
-
 @dataclass(frozen=True, slots=True)
-class InvalidRecord:
+class InvalidRecord(ObjectRecord):
     """Object that can't be decoded. It is known, so that it is not read at each resync."""
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    deleting: bool
-    has_ended: bool
+    is_ignored: bool
+    """True if nothing is to be done for it."""
+
+    @property
+    def has_ended(self) -> bool:
+        return self.is_ignored
 
 
-R = TypeVar("R", bound=IndexedRecord)
+R = TypeVar("R", bound=ObjectRecord)
 
 
 class ObjectIndex(Generic[R]):

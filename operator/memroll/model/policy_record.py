@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memroll.api.policy import MemoryPolicy
+from memroll.model.object_record import ObjectRecord
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -19,15 +20,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyRecord:
+class PolicyRecord(ObjectRecord):
     """One MemoryPolicy, without its settings for its own pods."""
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    deleting: bool
     created_at: datetime
     selector: LabelSelector | None
     target_ref: WorkloadRef | None
@@ -60,11 +55,6 @@ class PolicyRecord:
         """Parse the API server's JSON. Raises pydantic's ValidationError for an invalid object."""
         policy = MemoryPolicy.read(raw)
         return cls.of(policy, deleting=bool(raw["metadata"].get("deletionTimestamp")))
-
-    @property
-    def has_ended(self) -> bool:
-        """A policy never ends."""
-        return False
 
     @property
     def age_key(self) -> tuple[datetime, str]:

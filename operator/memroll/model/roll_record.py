@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from memroll.api.base import WorkloadRef, metadata_fields
 from memroll.api.leak_ledger import MAX_LEDGER_LINES
 from memroll.api.pod_roll import PodRoll
+from memroll.model.object_record import ObjectRecord
 from memroll.model.revisions import revision_of_roll
 from memroll.model.roll_duration import measured_duration_s
 
@@ -133,15 +134,9 @@ class RecordedStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class RollRecord:
+class RollRecord(ObjectRecord):
     """One PodRoll, without what only its own steps need."""
 
-    namespace: str
-    name: str
-    uid: str
-    resource_version: str
-    generation: int
-    deleting: bool
     created_at: datetime
     pod_uid: str
     spec: RecordedSpec
