@@ -17,14 +17,13 @@ from memroll.detection.batch_work import BatchData, BatchWork, Stage, WatchedCon
 from memroll.detection.batches import by_peer_group, split_alone, split_into_batches
 from memroll.detection.container_history import build_history
 from memroll.detection.extremes import NO_EXTREMES, Extremes, ExtremesRequest
-from memroll.detection.long_history import needs_long_history
 from memroll.detection.parameters import build_parameters
 from memroll.detection.peer_rows import PeerRows
 from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
 from memroll.detection.prefilter import prefilter_verdict
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.samples import ReadRequest, SampleRange
-from memroll.detection.staged_prefilter import run_prefilter
+from memroll.detection.staged_prefilter import is_near_limit, run_prefilter
 from memroll.detection.verdict import ContainerVerdict, Verdict, is_final_alone, verdict_for, was_near_limit
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ class Assessor:
         result = shared.in_statistics(result)
         verdicts = {w.key: found._prefilter(w, result) for w in found.containers}  # noqa: SLF001 - the same class
         candidates = (w for w in found.containers if verdicts[w.key] is None)
-        near = {w.pod.key.name for w in candidates if found._is_near_limit(w, result)}  # noqa: SLF001 - the same class
+        near = {w.pod.key.name for w in candidates if is_near_limit(w.pod, w.container, result)}
         return found, verdicts, near
 
     async def _query_statistics(
@@ -187,14 +186,6 @@ class Assessor:
                 verdicts |= await asyncio.to_thread(self._assess_batch, work, data)
         judged = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
         return tuple(Assessment(w.pod, w.container, excuse_young(v, w.age_s(self.now_s))) for w, v in judged)
-
-    def _is_near_limit(self, watched: WatchedContainer, result: PrefilterResult) -> bool:
-        """Return whether a running container needs its long history."""
-        pod, container = watched.pod, watched.container
-        assert container.started_at is not None, "dropped by the prefilter"
-        row = result.row_for(pod.key.name, container.name, container.id, container.started_at.timestamp())
-        usage = None if row is None else row.working_set_bytes
-        return usage is not None and needs_long_history(usage, container.limit_bytes)
 
     async def _read_batch(self, prometheus: SampleReader, work: BatchWork) -> BatchData:
         """Read the samples of a batch, and the long histories of its candidates near their limit."""

@@ -10,7 +10,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from memroll.detection.exhaustion import MIN_USAGE_RATIO_LONG_LEAD
+from memroll.detection.long_history import needs_long_history
 from memroll.detection.prefilter import far_windows, prefilter_windows_s
 from memroll.detection.samples import PrefilterResult, SlowBins
 from memroll.detection.slow_slopes import slow_bins
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
     from memroll.detection.parameters import DetectionParameters
-    from memroll.model.pods import Pod
+    from memroll.model.pods import Container, Pod
 
 
 class Prefilter(Protocol):
@@ -47,20 +47,19 @@ async def run_prefilter(prefilter: Prefilter, pods: Sequence[Pod], parameters: D
 
 
 def near_limit(pods: Sequence[Pod], result: PrefilterResult) -> frozenset[str]:
-    """Return the names of the pods near their limit."""
-    return frozenset(p.key.name for p in pods if is_near_limit(p, result))
+    """Return the names of the pods with a container near its limit, or several that may share that of the pod."""
+    return frozenset(
+        p.key.name
+        for p in pods
+        if (p.limit_bytes is not None and len(p.containers) > 1)
+        or any(is_near_limit(p, c, result) for c in p.containers)
+    )
 
 
-def is_near_limit(pod: Pod, result: PrefilterResult) -> bool:
-    """Return whether a container of a pod is near its limit, or several may share that of the pod."""
-    if pod.limit_bytes is not None and len(pod.containers) > 1:
-        return True
-    for container in pod.containers:
-        started, limit = container.started_at, container.limit_bytes
-        if limit is None or started is None:
-            continue
-        row = result.row_for(pod.key.name, container.name, container.id, started.timestamp())
-        usage = None if row is None else row.working_set_bytes
-        if usage is not None and usage >= MIN_USAGE_RATIO_LONG_LEAD * limit:
-            return True
-    return False
+def is_near_limit(pod: Pod, container: Container, result: PrefilterResult) -> bool:
+    """Return whether a running container is so near its limit that it is assessed with its long history."""
+    if container.limit_bytes is None or container.started_at is None:
+        return False
+    row = result.row_for(pod.key.name, container.name, container.id, container.started_at.timestamp())
+    usage = None if row is None else row.working_set_bytes
+    return usage is not None and needs_long_history(usage, container.limit_bytes)
