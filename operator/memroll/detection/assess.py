@@ -202,6 +202,7 @@ class Assessor:
             detailed=near if work.stage is Stage.ALONE else work.pods,
             containers=self._containers_read(work),
             memory_only=work.stage is Stage.ALONE,
+            load_pods=work.pods,  # the load of a peer explains nothing
             incremental=True,
         )
         samples = await prometheus.read(connection, request)

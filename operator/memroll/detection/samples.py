@@ -109,6 +109,8 @@ class ReadRequest:
     """Names of the containers that are read, by pod; of a pod that is not in it, and of the patterns' pods: all."""
     memory_only: bool = False
     """True if neither the load nor the number of OOM kills is read."""
+    load_pods: Sequence[str] | None = None
+    """Names of those pods whose load is read: the candidates. None: all pods, also those of the patterns."""
     incremental: bool = False
     """True if steps that an earlier read returned, and that no longer change, are not read again."""
 

@@ -67,6 +67,9 @@ class IncrementalRead:
         return Metric(SeriesKind.POD_LOAD, metric, lambda m: promql.pod_rate(metric, scope, m[0], step_s, *m[1:]))
 
     def _load_sources(self, sources: Sequence[Source]) -> Sequence[Source]:
+        """Return the sources of the load. It is the largest series: a step takes up to eight bytes."""
+        if self.request.load_pods is not None:
+            sources = named_sources(self.request, self.request.load_pods)
         if self.request.load_metric is None:
             return sources
         return tuple(dict.fromkeys(s._replace(container=ALL_CONTAINERS) for s in sources))

@@ -137,6 +137,16 @@ async def test_containers_and_columns_that_are_not_requested_are_not_read(
     assert not any(name in q for q in store.queries for name in (promql.CPU, promql.OOMS, promql.ACTIVE_FILE))
 
 
+async def test_the_load_of_the_named_pods_only_is_read(store: SampleStore, client: PrometheusClient) -> None:
+    """That of peers explains nothing, and it is the largest of the series that are kept."""
+    whole, _ = await read(client, store, request_at(5000.0))
+    found, _ = await read(client, store, request_at(5000.0, load_pods=RUNNING[:1]))
+    load = 5
+    expected = [row if row[0] == RUNNING[0] else (*row[:load], [], *row[load + 1 :]) for row in listed(whole)]
+    assert listed(found) == expected
+    assert any(row[load] for row in expected)
+
+
 async def test_a_pod_that_has_ended_is_found_by_its_pattern_from_then_on(
     store: SampleStore, client: PrometheusClient
 ) -> None:
