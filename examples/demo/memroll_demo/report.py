@@ -35,7 +35,7 @@ def format_assertions(assertions: list[Assertion]) -> str:
 def build_figures(
     services: dict[str, ServiceObservations],
     assertions: list[Assertion],
-    **more: Any,  # noqa: ANN401 - JSON
+    **more: Any,
 ) -> dict[str, Any]:
     """Return the content of build/demo.json."""
     figures = {name: {k: asdict(s)[k] for k in FIGURES} | {"failure_kinds": s.kinds} for name, s in services.items()}

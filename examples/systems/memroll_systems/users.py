@@ -79,7 +79,7 @@ VISITS: dict[str, Callable[[str, int], None]] = {
 }  # fmt: skip
 
 
-def post(url: str, **body: Any) -> str:  # noqa: ANN401 - JSON
+def post(url: str, **body: Any) -> str:
     """Send JSON, and return the text of the response."""
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310 - the load's own targets
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310 - the same

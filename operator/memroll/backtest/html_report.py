@@ -57,7 +57,7 @@ $numbers
 def check(file: Path) -> None:
     """Raise an error if the report can't be written. Called first, because a replay may take hours."""
     if find_spec("matplotlib") is None:
-        raise TerminalError("ReportInvalid", "--report draws with matplotlib: pip install 'memroll[report]'")
+        raise TerminalError("ReportInvalid", "--report draws with matplotlib: pip install '.[report]' in a checkout")
     if not file.parent.is_dir() or file.is_dir():
         raise TerminalError("ReportInvalid", f"--report {file}: must be a file in a folder that exists")
 

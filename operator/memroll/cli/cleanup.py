@@ -10,11 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
 
+import click
+
 from memroll import clock, logs
+from memroll.cli.command import DurationSeconds
+from memroll.cli.command import command as define
 from memroll.clients.kube.api_client import KubeApi
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.event_recorder import EventRecorder
@@ -43,6 +48,13 @@ DRAIN_EVENTS_S = 5.0
 """Time limit in seconds for publishing the last Events, chosen by hand."""
 PAUSE_S = 1.0
 """Pause in seconds between two steps of a roll that names no time, chosen by hand."""
+
+
+@define("cleanup", examples=["cleanup", "cleanup --timeout 10m"])
+@click.option("--timeout", type=DurationSeconds(), metavar="4m", default="4m", help="time limit (default: 4m)")
+def command(timeout: float) -> int:
+    """Roll back all rolls in progress, before memroll is uninstalled. The chart's pre-delete hook runs it."""
+    return run(os.environ, timeout)
 
 
 def run(environment: Mapping[str, str], timeout_s: float) -> int:

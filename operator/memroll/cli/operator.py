@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from memroll import logs
+from memroll.cli.command import command as define
 from memroll.clients.kube.api_client import KubeApi
 from memroll.clients.prometheus.credentials import ConnectionsFile
 from memroll.controller.manager import Manager, check_crds
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from memroll.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+
+@define("operator", examples=["operator", "MEMROLL_LOG_FORMAT=text memroll operator"])
+def command() -> int:
+    """Run the operator until SIGTERM. Settings come from MEMROLL_* variables."""
+    return run(os.environ)
 
 
 def run(environment: Mapping[str, str]) -> int:

@@ -1,28 +1,28 @@
-"""`memroll report`: reads policies and PodRolls, and writes a report of the leaks."""
+"""Command `memroll report`: read policies and PodRolls, and write a report of the leaks."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from memroll import clock
 from memroll.api.decode import decode_valid
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
-from memroll.cli import USAGE_ERROR
-from memroll.clients.kube.api_client import KubeApi
-from memroll.clients.kube.cluster import KubeCluster
-from memroll.clients.kube.kubeconfig import current_namespace
-from memroll.errors import MemrollError, TerminalError
+from memroll.cli import errors
+from memroll.cli.command import ClusterOptions, Days, cluster_options, namespace_options, output_option
+from memroll.cli.command import command as define
+from memroll.cli.connection import default_namespace, open_cluster
+from memroll.errors import TerminalError
 from memroll.report import html, text
 from memroll.report.leaks import build_report
 
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from memroll.report.leaks import LeakReport
 
@@ -35,26 +35,38 @@ WRITERS: dict[str, Callable[[LeakReport], str]] = {
     "json": text.to_json,
     "html": html.render_page,
 }
+SUFFIXES = {"html": "html", "htm": "html", "json": "json", "txt": "table", "": "table"}
+"""Output format by the suffix of a file's name."""
 
 
-def command(arguments: argparse.Namespace) -> int:
-    """Write the report. Return 0, 1 if the cluster can't be read, or 2 for invalid arguments."""
-    try:
-        _check(arguments.write)
-        namespace = "" if arguments.all_namespaces else arguments.namespace or current_namespace()
-        policies, rolls = asyncio.run(_read(namespace))
-        found = build_report(policies, rolls, clock.now(), timedelta(seconds=arguments.since))
-        _write(WRITERS[_format(arguments)](found), arguments.write)
-    except MemrollError as error:
-        print(f"memroll report: {error.message}", file=sys.stderr)
-        return USAGE_ERROR if error.reason == "ReportInvalid" else 1
-    return 0
+@define(
+    "report",
+    examples=["report -n ai", "report -A -o json", "report -n ai --since 7d --write leaks.html"],
+)
+@namespace_options
+@click.option("--since", type=Days(), metavar="30d", default="30d", help="only leaks of this time (default: 30d)")
+@output_option("table", "json", "html", default=None)
+@click.option("--write", type=click.Path(path_type=Path), metavar="FILE", help="write to FILE instead of the terminal")
+@cluster_options
+def command(
+    namespace: str | None, since: float, output: str | None, write: Path | None, cluster: ClusterOptions
+) -> None:
+    """Write a report of all leaks: the policies' ledgers and the evidence of their rolls."""
+    _check(write)
+    written = output or _format_of(write)
+    namespace = default_namespace(cluster) if namespace is None else namespace
+    policies, rolls = asyncio.run(_read(cluster, namespace))
+    found = build_report(policies, rolls, clock.now(), timedelta(seconds=since))
+    _write(WRITERS[written](found), write)
 
 
-def _format(arguments: argparse.Namespace) -> str:
-    """Return the output format: the argument, else the file's suffix, else a table."""
-    suffix = arguments.write.suffix[1:] if arguments.write else ""
-    return str(arguments.output or (suffix if suffix in WRITERS else "table"))
+def _format_of(file: Path | None) -> str:
+    """Return the output format by the file's suffix; a table without a file."""
+    suffix = file.suffix[1:].lower() if file else ""
+    if suffix not in SUFFIXES:
+        allowed = ", ".join(f".{known}" for known in SUFFIXES if known)
+        raise errors.InvalidArgumentError(f"--write {file}: the format of .{suffix} is not known: use {allowed}, or -o")
+    return SUFFIXES[suffix]
 
 
 def _check(file: Path | None) -> None:
@@ -65,7 +77,7 @@ def _check(file: Path | None) -> None:
 
 def _write(content: str, file: Path | None) -> None:
     if file is None:
-        print(content)
+        click.echo(content)
         return
     try:
         file.write_text(f"{content}\n", encoding="utf-8")
@@ -73,14 +85,10 @@ def _write(content: str, file: Path | None) -> None:
         raise TerminalError("ReportInvalid", f"--write {file}: {error.strerror}") from error
 
 
-async def _read(namespace: str) -> PoliciesAndRolls:
+async def _read(options: ClusterOptions, namespace: str) -> PoliciesAndRolls:
     """Read policies and PodRolls; print the number of invalid objects to standard error."""
-    api = await KubeApi.connect()
-    try:
-        cluster = KubeCluster(api)
+    async with open_cluster(options) as cluster:
         policies, rolls = await cluster.list_policies((namespace,)), await cluster.list_rolls(namespace)
-    finally:
-        await api.close()
     return _parse_valid("MemoryPolicies", policies, MemoryPolicy.read), _parse_valid("PodRolls", rolls, PodRoll.read)
 
 
@@ -88,5 +96,5 @@ def _parse_valid(kind: str, raws: Iterable[dict[str, Any]], parse: Callable[[dic
     invalid: list[dict[str, Any]] = []
     valid = list(decode_valid(raws, parse, invalid.append))
     if invalid:
-        print(f"memroll report: skipped invalid {kind}: {len(invalid)}", file=sys.stderr)
+        errors.warn(f"skipped invalid {kind}: {len(invalid)}")
     return valid

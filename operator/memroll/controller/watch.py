@@ -91,11 +91,11 @@ def build_registry(kinds: Mapping[str, WatchedKind]) -> kopf.OperatorRegistry:
         _register(registry, plural, kind)
 
     @kopf.on.startup(registry=registry)
-    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN401 - kopf's handler protocol
+    def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         _configure(settings)
 
     @kopf.on.login(registry=registry)
-    def login(**given: Any) -> kopf.ConnectionInfo | None:  # noqa: ANN401 - kopf's handler protocol
+    def login(**given: Any) -> kopf.ConnectionInfo | None:
         # With the client's own configuration: kopf's login for service accounts needs cluster DNS to start.
         return kopf.login_via_client(**given)
 
@@ -104,7 +104,7 @@ def build_registry(kinds: Mapping[str, WatchedKind]) -> kopf.OperatorRegistry:
 
 def _register(registry: kopf.OperatorRegistry, plural: str, kind: WatchedKind) -> None:
     @kopf.on.event(GROUP, VERSION, plural, id=f"observe-{plural}", registry=registry)
-    async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002, ANN401 - kopf's names
+    async def changed(type: str | None, body: kopf.Body, **_: Any) -> None:  # noqa: A002 - kopf's names
         meta = body["metadata"]
         record = None if type == "DELETED" else kind.decode({part: body[part] for part in PARTS if part in body})
         kind.observe(WatchEvent(meta["namespace"], meta["name"], meta["uid"], record, is_listed=type is None))

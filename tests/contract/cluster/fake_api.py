@@ -70,6 +70,8 @@ class FakeApi:
         self.requests: list[tuple[str, str, Json]] = []
         self.tokens: list[str] = []
         self.agents: set[str] = set()
+        self.users: set[str] = set()
+        """Users that requests impersonate."""
         self.evictions: dict[str, str] = {}
         """Obstacle of the eviction by pod name (blocked, throttled, two-budgets)."""
         self.evicted: list[str] = []
@@ -124,6 +126,7 @@ class FakeApi:
         self.requests.append((request.method, f"{request.path}?{request.query_string}", body))
         self.tokens.append(request.headers.get("Authorization", ""))
         self.agents.add(request.headers.get("User-Agent", ""))
+        self.users |= {request.headers["Impersonate-User"]} if "Impersonate-User" in request.headers else set()
         fault = next((f for f in self.faults if f.hits(request)), None)
         if fault and not fault.after:
             return await self._fail(request, fault)

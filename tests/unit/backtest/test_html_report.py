@@ -163,7 +163,7 @@ def test_without_matplotlib_the_error_names_the_remedy(tmp_path, monkeypatch, ca
     monkeypatch.setattr("memroll.backtest.html_report.find_spec", lambda _: None)
     file = tmp_path / "r.html"
     assert command(["memroll", "backtest", "--traces", str(tmp_path), "--report", str(file)]) == 2
-    assert "pip install 'memroll[report]'" in capsys.readouterr().err
+    assert "pip install '.[report]'" in capsys.readouterr().err
 
 
 def test_a_report_that_can_t_be_written_is_an_error_before_the_replay(tmp_path, capsys):

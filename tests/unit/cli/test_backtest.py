@@ -98,7 +98,11 @@ def test_invalid_input_ends_with_2_and_prints_to_standard_error_only(tmp_path, c
     ],
 )
 def test_invalid_arguments_end_with_2(arguments, words, capsys):
-    with pytest.raises(SystemExit) as caught:
-        backtest(*arguments)
-    assert caught.value.code == 2
+    assert backtest(*arguments) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", [("--since", "3d"), ("-n", "ai"), ("--workload", "web"), ("--match-label", "a=b")])
+def test_an_option_of_prometheus_is_refused_with_a_folder_of_traces(option, history, capsys):
+    assert backtest("--traces", history, *option) == 2
+    assert "applies to --prometheus only" in capsys.readouterr().err

@@ -119,14 +119,18 @@ class KubeApi:
         self._server_clock = ServerClock()
 
     @classmethod
-    async def connect(cls, kubeconfig: str | None = None) -> KubeApi:
+    async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> KubeApi:
         """Connect with the given kubeconfig; default: the pod's service account, outside of a pod `KUBECONFIG`."""
-        configuration = await load_configuration(kubeconfig)
+        configuration = await load_configuration(kubeconfig, context)
         try:
             return cls(ApiClient(configuration))
         except OSError as error:  # a certificate's file can't be read
             message = f"no service account and no usable kubeconfig: {error}"
             raise TerminalError("NoCluster", message[:MAX_MESSAGE_CHARS]) from error
+
+    def impersonate(self, user: str) -> None:
+        """Send all requests in the name of another user, which the API server permits to few."""
+        self._client.set_default_header("Impersonate-User", user)
 
     def server_now(self) -> datetime | None:
         """Return the time by the API server's clock, from its last response; None if that had no valid date."""

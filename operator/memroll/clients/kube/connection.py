@@ -6,6 +6,9 @@ at each request.
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -15,25 +18,73 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from memroll.clients.kube.kubeconfig import missing_kubeconfig
 from memroll.errors import TerminalError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+KUBE_CONFIG_LOGGER = "kubernetes.aio.config.kube_config"
+"""Logger of the library's reader of kubeconfigs."""
 MAX_ERROR_CHARS = 300
 """Maximum length of an error message, in characters; chosen by hand."""
 
 
-async def load_configuration(kubeconfig: str | None = None) -> Configuration:
-    """Return the configuration by the given kubeconfig; default: the pod's service account, else `KUBECONFIG`."""
+async def load_configuration(kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+    """Return the configuration by the given kubeconfig; default: the pod's service account, else `KUBECONFIG`.
+
+    A context is one of the kubeconfig, so it is used instead of the service account.
+    """
     configuration = Configuration()
-    try:
-        if kubeconfig or not _load_service_account(configuration):
-            if problem := missing_kubeconfig(kubeconfig):
-                raise TerminalError("NoCluster", f"no service account, and no kubeconfig: {problem}"[:MAX_ERROR_CHARS])
-            await load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-    except (ConfigException, OSError) as error:
-        message = f"no service account and no usable kubeconfig: {error}"
-        raise TerminalError("NoCluster", message[:MAX_ERROR_CHARS]) from error
+    if kubeconfig or context or not _load_service_account(configuration):
+        await _load_kubeconfig(configuration, kubeconfig, context)
     configuration.retries = None  # None means no retries; the client would read False as the number 0
     configuration.client_session_kwargs = {"trust_env": False}
     configuration.proxy = configuration.proxy or environment_proxy(configuration.host)
     return configuration
+
+
+async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None, context: str | None) -> None:
+    """Fill in the cluster and the user of a kubeconfig; raise TerminalError for a file that can't be used.
+
+    The library raises any exception for a malformed file, and only logs an error of a credential plugin: the requests
+    would then be sent without credentials.
+    """
+    if problem := missing_kubeconfig(kubeconfig):
+        raise TerminalError("NoCluster", f"no service account, and no kubeconfig: {problem}"[:MAX_ERROR_CHARS])
+    with _errors_of_library() as logged:
+        try:
+            await load_kube_config(
+                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+            )
+        except Exception as error:
+            is_bare = not isinstance(error, ConfigException | OSError)
+            text = f"{type(error).__name__}: {error}" if is_bare else str(error)
+            raise _unusable(text) from error
+    if logged:
+        raise _unusable(logged[0])
+
+
+def _unusable(text: str) -> TerminalError:
+    message = f"no service account and no usable kubeconfig: {' '.join(text.split())}"
+    return TerminalError("NoCluster", message[:MAX_ERROR_CHARS])
+
+
+@contextmanager
+def _errors_of_library() -> Iterator[list[str]]:
+    """Collect the errors that the library logs, instead of having them logged."""
+    found: list[str] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if record.levelno >= logging.ERROR:
+                found.append(record.getMessage())
+
+    library, collector = logging.getLogger(KUBE_CONFIG_LOGGER), Collector()
+    before, library.propagate = library.propagate, False
+    library.addHandler(collector)
+    try:
+        yield found
+    finally:
+        library.removeHandler(collector)
+        library.propagate = before
 
 
 def environment_proxy(url: str) -> str | None:

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
-from kubernetes.aio.config import ConfigException, list_kube_config_contexts
+import yaml
 from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
+
+from memroll.clients.kube.json_access import get_dicts, get_str
 
 POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "default"
 
 
-def current_namespace() -> str:
-    """Return the pod's own namespace, else that of the kubeconfig's current context, as kubectl does."""
-    if POD_NAMESPACE_FILE.exists():
+def current_namespace(kubeconfig: str | None = None, context: str | None = None) -> str:
+    """Return the pod's own namespace, else that of the kubeconfig's context, as kubectl does.
+
+    That of an unusable kubeconfig is the default one: connecting with it raises the error. The library's reader of
+    contexts is not used, because it requires a valid current context even if another one is chosen.
+    """
+    if kubeconfig is None and context is None and POD_NAMESPACE_FILE.exists():
         return POD_NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    contents = [content for path in _paths(kubeconfig) if (content := _read(path))]
+    name = context or next((found for c in contents if (found := get_str(c, "current-context"))), "")
+    contexts = (entry for content in contents for entry in get_dicts(content, "contexts"))
+    chosen = next((entry for entry in contexts if get_str(entry, "name") == name), {})
+    return get_str(chosen, "context", "namespace") or DEFAULT_NAMESPACE
+
+
+def _paths(kubeconfig: str | None) -> list[Path]:
+    """Return the files of a kubeconfig, which `KUBECONFIG` may have several of."""
+    paths = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
+    return [Path(path).expanduser() for path in paths.split(os.pathsep) if path]
+
+
+def _read(path: Path) -> dict[str, Any]:
     try:
-        _, active = list_kube_config_contexts()
-    except (ConfigException, OSError):
-        return DEFAULT_NAMESPACE
-    return str(active["context"].get("namespace") or DEFAULT_NAMESPACE)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def missing_kubeconfig(paths: str | None) -> str:
@@ -28,7 +49,6 @@ def missing_kubeconfig(paths: str | None) -> str:
 
     `paths` may hold several, separated as in `KUBECONFIG`; None means the default ones.
     """
-    paths = paths or KUBE_CONFIG_DEFAULT_LOCATION
-    if any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
+    if any(path.exists() for path in _paths(paths)):
         return ""
-    return f"{paths} does not exist: set KUBECONFIG to the file that names your cluster"
+    return f"{paths or KUBE_CONFIG_DEFAULT_LOCATION} does not exist: set KUBECONFIG to the file that names your cluster"

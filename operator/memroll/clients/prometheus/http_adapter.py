@@ -48,6 +48,6 @@ class PrometheusHttpAdapter(HTTPAdapter):
         self._tls = {"server_hostname": server_name} if server_name else {}
         super().__init__(pool_connections=1, pool_maxsize=connections, max_retries=NO_RETRY)
 
-    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:  # noqa: ANN401, FBT001, FBT002 - the base's signature
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **options: Any) -> None:  # noqa: FBT001, FBT002 - the base's signature
         super().init_poolmanager(connections, maxsize, block, **self._tls, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}

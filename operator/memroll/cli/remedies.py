@@ -1,0 +1,79 @@
+"""Errors as one line for a person at a terminal: the cause, and the remedy.
+
+The operator has other remedies for the same errors, so they are found here by the reason of the error.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from memroll.errors import ClusterUnavailableError, NotFoundError
+
+if TYPE_CHECKING:
+    from memroll.errors import MemrollError
+
+MAX_ERROR_CHARS = 500
+"""Maximum length of an error message, in characters; chosen by hand."""
+OF_THE_USER = frozenset(
+    {
+        "ConnectionInvalid",
+        "ConnectionNotFound",
+        "InvalidArgument",
+        "NoHistory",
+        "NoNamespace",
+        "PolicyInvalid",
+        "ReportInvalid",
+        "SettingsInvalid",
+        "TraceInvalid",
+    }
+)
+"""Reasons of errors in an argument, or in a file that the user gave."""
+REMEDIES = {
+    "NoCluster": "set KUBECONFIG, or --kubeconfig and --context, to those of your cluster",
+    "Timeout": "check that the cluster runs and that its address is reachable from here",
+    "Unreachable": "check that the cluster runs and that its address is reachable from here",
+    "ServerError": "the API server is overloaded or broken: try again",
+    "TooManyRequests": "the API server is overloaded: try again",
+    "Conflict": "someone else has changed the object: try again",
+}
+"""Remedy by the reason of an error."""
+NOT_INSTALLED = "memroll is not installed in this cluster: install its chart, or 'memroll crds | kubectl apply -f -'"
+NOT_LOGGED_IN = "the API server does not accept your credentials: log in again, or use another --context"
+REQUEST = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (\S+): ")
+"""Beginning of the message of a request that failed."""
+NO_RESOURCE = "could not find the requested resource"
+"""Part of the API server's message for a kind that it does not serve."""
+FORBIDDEN = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[\w./-]+)"(?: in API group "(?P<group>[\w.-]*)")?')
+
+
+def describe(error: MemrollError) -> str:
+    """Return the message of an error, with the remedy if there is one."""
+    if isinstance(error, NotFoundError) and "memroll.dev" in error.message and NO_RESOURCE in error.message:
+        return NOT_INSTALLED
+    request = REQUEST.match(error.message)
+    text = error.message[request.end() :] if request else error.message
+    remedy = _remedy(error, text)
+    return f"{text}: {remedy}"[:MAX_ERROR_CHARS] if remedy else text[:MAX_ERROR_CHARS]
+
+
+def _remedy(error: MemrollError, text: str) -> str:
+    if error.reason == "Forbidden":
+        return _rights(text)
+    remedy = REMEDIES.get(error.reason, "")
+    if error.reason == "NoCluster" and "set KUBECONFIG" in text:
+        return ""
+    if error.reason in ("Timeout", "Unreachable") and not isinstance(error, ClusterUnavailableError):
+        return ""  # of Prometheus: its messages have their own remedies
+    return remedy
+
+
+def _rights(text: str) -> str:
+    """Return the remedy for status 401 or 403."""
+    if "unauthorized" in text.lower():
+        return NOT_LOGGED_IN
+    found = FORBIDDEN.search(text)
+    if not found:
+        return "your user lacks a permission: use another --context, or request it from an administrator"
+    name = ".".join(part for part in (found["resource"], found["group"]) if part)
+    return f"'kubectl auth can-i {found['verb']} {name}' must answer yes: request it from an administrator"
