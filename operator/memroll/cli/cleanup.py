@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ import click
 from memroll import clock, logs
 from memroll.cli.command import DurationSeconds
 from memroll.cli.command import command as define
+from memroll.cli.settings_options import settings_options
 from memroll.clients.kube.api_client import KubeApi
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.event_recorder import EventRecorder
@@ -30,13 +30,10 @@ from memroll.controller.context import ControllerContext, permissions_from
 from memroll.controller.roll_controller import RollController
 from memroll.errors import MemrollError
 from memroll.reporting.metrics import Metrics
-from memroll.settings import from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from memroll.controller.key import Key
-    from memroll.settings import Settings
+    from memroll.settings import LoadedSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -52,18 +49,14 @@ PAUSE_S = 1.0
 
 @define("cleanup", examples=["cleanup", "cleanup --timeout 10m"])
 @click.option("--timeout", type=DurationSeconds(), metavar="4m", default="4m", help="time limit (default: 4m)")
-def command(timeout: float) -> int:
+@settings_options
+def command(timeout: float, loaded: LoadedSettings) -> int:
     """Roll back all rolls in progress, before memroll is uninstalled. The chart's pre-delete hook runs it."""
-    return run(os.environ, timeout)
+    return run(loaded.settings, timeout)
 
 
-def run(environment: Mapping[str, str], timeout_s: float) -> int:
-    """Run the command. Return 0 if no roll and no released pod is left, 1 if some are left, 2 for invalid settings."""
-    try:
-        settings = from_environment(environment)
-    except ValueError as error:
-        print(f"memroll cleanup: {error}", file=sys.stderr)
-        return 2
+def run(settings: Settings, timeout_s: float) -> int:
+    """Run the command. Return 0 if no roll and no released pod is left, 1 if some are left."""
     logs.configure(settings.log_format, settings.log_level)
     try:
         return asyncio.run(_run(settings, timeout_s))
