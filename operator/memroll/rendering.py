@@ -69,7 +69,7 @@ svg { max-width: 100%; height: auto; }
 
 def printable(text: str) -> str:
     """Return a text in one line without control characters, which could change what a terminal shows."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
+    return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
 def console(file: IO[str] | None = None, *, is_error: bool = False) -> Console:

@@ -19,7 +19,7 @@ def test_a_row_may_be_shorter_than_the_header():
 
 
 def test_control_characters_are_replaced():
-    assert printable("a\x1b[31mred\x07\n\tb") == "a\ufffd[31mred\ufffd b"
+    assert printable("a\x1b[31mred\x07\n\tb") == "a\ufffd[31mred\ufffd  b"
     assert "\x1b" not in format_text_table([("A",), ("\x1b]0;title\x07",)])
 
 

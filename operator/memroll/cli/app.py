@@ -27,6 +27,9 @@ class Entry:
 
 
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
+    "See and explain": {
+        "explain": Entry("explain", "Explain a pod: its verdict, all checks, all gates, what happens next"),
+    },
     "Analyze": {
         "backtest": Entry("backtest", "Replay a policy over recorded history"),
         "report": Entry("report", "Write a report of all leaks for the teams that can fix them"),

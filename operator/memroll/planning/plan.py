@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING
 from memroll.api.policy import Mode
 from memroll.planning import holds
 from memroll.planning.gate_result import Gate
-from memroll.planning.gates import first_blocking_gate
+from memroll.planning.gates import explain, first_blocking_gate
 from memroll.planning.keep_up import find_shortfall
 from memroll.planning.plan_index import index_of, with_index
 from memroll.planning.rate_gates import budget_state
 from memroll.planning.schedule import is_queued, schedule_candidates
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from memroll.errors import MemrollError
     from memroll.planning.candidate import Candidate, Context
+    from memroll.planning.gate_result import GateResult
     from memroll.planning.keep_up import Shortfall
 
 PACE_GATES = frozenset(
@@ -85,7 +86,7 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     context = with_index(context, candidates)
     index = index_of(context)
     spent_budget = budget_state(context).message if context.spec.mode is Mode.ENFORCE else ""
-    for candidate in (_complete(c, context) for c in schedule_candidates(candidates, context)):
+    for candidate in _in_order(candidates, context):
         blocking = first_blocking_gate(candidate, context)
         if blocking is None:
             index.plan(candidate)
@@ -95,6 +96,29 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     waiting = [b.candidate for b in blocked if b.gate in PACE_GATES and is_queued(b.candidate)]
     shortfall = find_shortfall([*index.planned, *waiting], context)
     return Plan(tuple(index.planned), tuple(blocked), shortfall, spent_budget)
+
+
+def explain_candidate(
+    candidates: Iterable[Candidate], context: Context, pod_uid: str
+) -> tuple[Candidate, dict[Gate, GateResult]] | None:
+    """Return a candidate and the results of all gates, evaluated at its place in the plan; None if it is none.
+
+    The rolls that the plan makes before it count, as in `make_plan`.
+    """
+    candidates = list(candidates)
+    context = with_index(context, candidates)
+    index = index_of(context)
+    for candidate in _in_order(candidates, context):
+        if candidate.pod.key.uid == pod_uid:
+            return candidate, explain(candidate, context)
+        if first_blocking_gate(candidate, context) is None:
+            index.plan(candidate)
+    return None
+
+
+def _in_order(candidates: Iterable[Candidate], context: Context) -> Iterator[Candidate]:
+    """Yield the candidates as they are planned: scheduled and completed, the most urgent first."""
+    return (_complete(c, context) for c in schedule_candidates(candidates, context))
 
 
 def _complete(candidate: Candidate, context: Context) -> Candidate:

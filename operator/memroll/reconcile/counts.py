@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
     from memroll.reconcile.snapshot import PolicySnapshot
-    from memroll.rolling.protocols import PodRollStore
+    from memroll.rolling.protocols import PodRollReader
 
 
-async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollStore) -> tuple[tuple[RollRecord, ...], RecentRolls]:
+async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollReader) -> tuple[tuple[RollRecord, ...], RecentRolls]:
     """Return the PodRolls of the policy's namespace, and those of all namespaces that count for the rate limit.
 
     The PodRolls are read again, under the planning lock: since the snapshot another reconcile may have created some.

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from memroll.errors import TerminalError
+from memroll.rolling.protocols import NetworkReader, WorkloadReader
 from memroll.rolling.strategy_choice import would_release
 
 if TYPE_CHECKING:
     from memroll.model.pods import ObjectRef, Pod, Workload
     from memroll.planning.candidate import Candidate
     from memroll.reconcile.snapshot import PolicySnapshot
-    from memroll.rolling.protocols import KubernetesClient
+
+
+class WorkloadClient(WorkloadReader, NetworkReader, Protocol):
+    """Roles of the Kubernetes API that the lookup needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class WorkloadLookup:
     """
 
     snapshot: PolicySnapshot
-    kubernetes: KubernetesClient
+    kubernetes: WorkloadClient
     _workloads: dict[ObjectRef, Workload | TerminalError | None] = field(default_factory=dict)
     _selectors: dict[tuple[ObjectRef, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
 

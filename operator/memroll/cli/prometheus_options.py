@@ -1,0 +1,84 @@
+"""Options that select the settings of the operator and its Prometheus, for commands that assess pods."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from pydantic import ValidationError
+
+from memroll.cli.errors import InvalidArgumentError
+from memroll.cli.settings_options import load_settings
+from memroll.clients.prometheus.client import PrometheusClient
+from memroll.clients.prometheus.config import Connection, Connections
+from memroll.clients.prometheus.credentials import ConnectionsFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from memroll.settings import Settings
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+NO_PROMETHEUS = (
+    "no connection to Prometheus: give --prometheus URL (see 'kubectl port-forward') or --connections FILE, "
+    "or run the command in the operator's pod: kubectl exec -n memroll-system deploy/memroll -- memroll ..."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorOptions:
+    """Settings of the operator, and the Prometheus that the command queries instead of the operator's."""
+
+    settings: Settings
+    prometheus: str | None = None
+    """URL; None: the connections file."""
+
+
+def operator_options(function: F) -> F:
+    """Add the options that a command needs to assess pods as the operator does, as the argument `operator`."""
+
+    @click.option("--prometheus", metavar="URL", help="Prometheus to query (default: that of the connections file)")
+    @click.option("--connections", metavar="FILE", help="the operator's file with the connections to Prometheus")
+    @click.option("--settings-file", metavar="FILE", help="the operator's settings (default: its defaults)")
+    @wraps(function)
+    def wrapped(
+        *args: Any, prometheus: str | None, connections: str | None, settings_file: str | None, **kwargs: Any
+    ) -> Any:  # noqa: ANN401 - passed on
+        if prometheus and connections:
+            raise click.UsageError("--prometheus is not allowed with --connections: choose one of the two")
+        flags = {"connections_file": connections, "settings_file": settings_file}
+        settings = load_settings(os.environ, {name: text for name, text in flags.items() if text}).settings
+        return function(*args, operator=OperatorOptions(settings, prometheus), **kwargs)
+
+    return wrapped  # type: ignore[return-value] # the same function for its callers, which are in click
+
+
+def read_connections(options: OperatorOptions, names: Iterable[str]) -> Connections:
+    """Return the connections: those of the operator's file, or the given URL under all names that policies use."""
+    if options.prometheus is None:
+        file = Path(options.settings.connections_file)
+        if not file.exists() and options.settings.connections_file == type(options.settings)().connections_file:
+            raise InvalidArgumentError(NO_PROMETHEUS)
+        return ConnectionsFile(file)()
+    try:
+        connection = Connection(url=options.prometheus)
+    except ValidationError as error:
+        text = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
+        raise InvalidArgumentError(f"--prometheus {text}") from None  # the URL may hold a password
+    return Connections(connections=dict.fromkeys(names, connection))
+
+
+@contextmanager
+def open_prometheus(options: OperatorOptions, names: Iterable[str]) -> Iterator[PrometheusClient]:
+    """Return the client of Prometheus, and close it at the end."""
+    client = PrometheusClient(read_connections(options, names))
+    try:
+        yield client
+    finally:
+        client.close()

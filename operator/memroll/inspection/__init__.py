@@ -1,0 +1,1 @@
+"""Inspection of a cluster for the commands: what the operator would do, and why. Nothing is written."""

@@ -1,0 +1,121 @@
+"""Examine the pods of a policy: select them, assess them, find the candidates. Nothing is written.
+
+`reconcile.policy` makes the same steps and then creates PodRolls; commands such as `memroll explain` stop here, so that
+they report exactly what the operator would do.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from memroll.detection.assess import Assessor, SampleReader
+from memroll.detection.effective_limit import with_effective_limits
+from memroll.model.roll_duration import RollDurations
+from memroll.planning.budgets import are_scarce
+from memroll.planning.candidate import Candidate, Context
+from memroll.reconcile.counts import count_watched_pods, healthy_pods
+from memroll.reconcile.selection import DirectPods, Selection, select_pods
+from memroll.reconcile.workload_lookup import WorkloadLookup
+from memroll.rolling.protocols import NetworkReader, NodeReader, PodReader, WorkloadReader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from memroll.detection.assessment import Assessment
+    from memroll.model.pods import Pod
+    from memroll.reconcile.snapshot import PolicySnapshot
+
+
+class ClusterReader(PodReader, WorkloadReader, NetworkReader, NodeReader, Protocol):
+    """Roles of the Kubernetes API that an examination needs. None of them writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """Pods of a policy with their assessments, and what the gates need."""
+
+    selection: Selection
+    pods: tuple[Pod, ...]
+    """Watched pods, with the limits that count."""
+    assessments: tuple[Assessment, ...]
+    context: Context
+    candidates: tuple[Candidate, ...]
+    """Pods at risk."""
+
+
+async def examine(snapshot: PolicySnapshot, kubernetes: ClusterReader, samples: SampleReader) -> Examination:
+    """Examine the pods of a policy as a reconcile does; raise MemrollError if anything can't be read."""
+    selection = await select_pods(snapshot, snapshot.pod_source or DirectPods(kubernetes))
+    pods = await with_limits(snapshot, selection.pods, kubernetes)
+    policy = snapshot.policy
+    durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times)
+    assessments = await Assessor(policy, pods, durations, snapshot.now).assess(samples)
+    context = await build_context(snapshot, pods, assessments, durations, kubernetes)
+    candidates = await find_candidates(snapshot, assessments, context, kubernetes)
+    return Examination(selection, pods, assessments, context, tuple(candidates))
+
+
+async def with_limits(snapshot: PolicySnapshot, pods: Sequence[Pod], kubernetes: ClusterReader) -> tuple[Pod, ...]:
+    """Return the pods with the limits that count. Nodes are read only where that is permitted."""
+    allocatable = await kubernetes.list_node_memory() if pods and snapshot.permissions.nodes else {}
+    return with_effective_limits(pods, snapshot.policy.spec, allocatable)
+
+
+async def find_candidates(
+    snapshot: PolicySnapshot, assessments: Sequence[Assessment], context: Context, kubernetes: ClusterReader
+) -> list[Candidate]:
+    """Return the pods at risk. Workloads are looked up once each, and only for pods that may be due."""
+    urgent = _most_urgent_per_pod(assessments)
+    per_controller = Counter(c.pod.controller for c in urgent)
+    can_bring_forward = snapshot.policy.spec.roll.maintenance_windows is not None or are_scarce(len(urgent), context)
+    lookup = WorkloadLookup(snapshot, kubernetes)
+    found = []
+    for candidate in urgent:
+        ref = candidate.pod.controller
+        can_advance = candidate.can_advance and (per_controller[ref] > 1 or can_bring_forward)
+        if ref is not None and (candidate.verdict.due or can_advance):
+            candidate = await lookup.complete(candidate, ref)  # noqa: PLW2901 - the same, completed
+        found.append(candidate)
+    return found
+
+
+def _most_urgent_per_pod(assessments: Sequence[Assessment]) -> list[Candidate]:
+    """Return one container per pod at risk: one that is due, else the one that reaches its limit first."""
+    most_urgent: dict[str, Candidate] = {}
+    for a in assessments:
+        if not a.verdict.is_at_risk:
+            continue
+        candidate = Candidate(a.pod, a.container.name, a.verdict, a.container.limit_bytes)
+        most_urgent[a.pod.key.uid] = min(
+            (most_urgent.get(a.pod.key.uid, candidate), candidate), key=lambda c: (not c.due, c.verdict.remaining_s)
+        )
+    return list(most_urgent.values())
+
+
+async def build_context(
+    snapshot: PolicySnapshot,
+    pods: Sequence[Pod],
+    assessments: Sequence[Assessment],
+    durations: RollDurations,
+    kubernetes: ClusterReader,
+) -> Context:
+    """Build the context in which the gates evaluate the candidates."""
+    policy = snapshot.policy
+    any_at_risk = any(a.verdict.is_at_risk for a in assessments)
+    annotations = await kubernetes.get_namespace_annotations(policy.namespace) if any_at_risk else {}
+    return Context(
+        policy=policy.name,
+        spec=policy.spec,
+        rolls=snapshot.rolls,
+        roll_durations=durations,
+        now=snapshot.now,
+        namespace_annotations=annotations,
+        permissions=snapshot.permissions,
+        is_leader=snapshot.leads(),
+        healthy=healthy_pods(policy, assessments, snapshot.now),
+        rate_limit=snapshot.rate_limit,
+        watched_pods=count_watched_pods(snapshot, len(pods)),
+        policy_pods=len(pods),
+    )
