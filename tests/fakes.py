@@ -234,7 +234,7 @@ class FakeCluster:
     async def get_policy(self, namespace: str, name: str) -> dict[str, Any] | None:
         return self.policies_json.get(name)
 
-    async def list_policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    async def list_policies(self, namespaces: Sequence[str], selector: str = "") -> tuple[dict[str, Any], ...]:
         return tuple(self.policies_json.values())
 
     async def list_rolls(self, namespace: str) -> tuple[dict[str, Any], ...]:

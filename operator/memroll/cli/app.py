@@ -28,7 +28,10 @@ class Entry:
 
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "See and explain": {
+        "status": Entry("status", "Show policies, workloads and pods as a tree, and what blocks a roll"),
         "explain": Entry("explain", "Explain a pod: its verdict, all checks, all gates, what happens next"),
+        "plan": Entry("plan", "Show which pods would be rolled when, over the next hours"),
+        "events": Entry("events", "Show the Events that memroll has published"),
     },
     "Analyze": {
         "backtest": Entry("backtest", "Replay a policy over recorded history"),

@@ -43,9 +43,9 @@ class CustomResources:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    async def list_policies(self, namespaces: Sequence[str] = ()) -> tuple[Json, ...]:
-        """Return the policies of these namespaces; without any, those of all namespaces."""
-        found = [await self._list(POLICY_PLURAL, namespace) for namespace in namespaces or ("",)]
+    async def list_policies(self, namespaces: Sequence[str] = (), selector: str = "") -> tuple[Json, ...]:
+        """Return the policies of these namespaces that a label selector selects; without any, of all namespaces."""
+        found = [await self._list(POLICY_PLURAL, namespace, selector) for namespace in namespaces or ("",)]
         return tuple(raw for listed in found for raw in listed)
 
     async def get_policy(self, namespace: str, name: str) -> Json | None:
@@ -102,8 +102,9 @@ class CustomResources:
         """Return the time of the API server, by its last response; None before the first one."""
         return self._api.server_now()
 
-    async def _list(self, plural: str, namespace: str) -> tuple[Json, ...]:
-        items = self._api.list_items(build_path(PREFIX, namespace, plural), limit=PAGE_SIZE)
+    async def _list(self, plural: str, namespace: str, selector: str = "") -> tuple[Json, ...]:
+        query = {"labelSelector": selector} if selector else None
+        items = self._api.list_items(build_path(PREFIX, namespace, plural), query, limit=PAGE_SIZE)
         return tuple([raw async for raw in items])
 
     async def _get(self, plural: str, namespace: str, name: str) -> Json | None:
