@@ -38,6 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "report": Entry("report", "Write a report of all leaks for the teams that can fix them"),
     },
     "Set up": {
+        "check": Entry("check", "Check the cluster, the operator, its rights, and Prometheus"),
         "crds": Entry("crds", "Print the CustomResourceDefinitions, or write them to a folder"),
         "version": Entry("version", "Print the version"),
         "completion": Entry("completion", "Print the completion script of a shell"),

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memroll import logs
-from memroll.cli import remedies
 from memroll.errors import MemrollError, TerminalError
+from memroll.inspection import remedies
 from memroll.rendering import printable
 
 if TYPE_CHECKING:

@@ -79,6 +79,10 @@ class FakeApi:
         """Log by pod name."""
         self.user_uid = ""
         """Uid that a SelfSubjectReview returns: that of the caller's ServiceAccount."""
+        self.denied: set[tuple[str, str]] = set()
+        """Verbs and resources that a SelfSubjectAccessReview denies."""
+        self.documents: dict[str, Json] = {}
+        """Responses to GET requests for other paths, such as `/version`."""
         self.port = 0
         self._version = 0
         self._runner: web.AppRunner | None = None
@@ -132,6 +136,8 @@ class FakeApi:
             return await self._fail(request, fault)
         if request.path.endswith("/log"):
             return web.Response(body=self.logs.get(_at(request.path).name, b""), content_type="text/plain")
+        if request.path in self.documents:
+            return web.json_response(self.documents[request.path])
         try:
             response = self._respond(request, body)
             if "as=PartialObjectMetadataList" in request.headers.get("Accept", ""):
@@ -165,7 +171,7 @@ class FakeApi:
             case "GET", True, _:
                 return self._find(at)
             case "POST", False, _:
-                return self._review(body) if at.plural == "selfsubjectreviews" else self._create(at, body)
+                return self._review(body) if at.plural.endswith("reviews") else self._create(at, body)
             case "POST", True, "eviction":
                 return self._evict(at, body, dry_run=bool(request.query.get("dryRun")))
             case "PUT", True, _:
@@ -191,7 +197,10 @@ class FakeApi:
         return {"kind": "List", "metadata": rest, "items": found[start : start + limit]}
 
     def _review(self, body: Json) -> Json:
-        return {**body, "status": {"userInfo": {"uid": self.user_uid}}}
+        wanted = body.get("spec", {}).get("resourceAttributes", {})
+        resource = "/".join(part for part in (wanted.get("resource"), wanted.get("subresource")) if part)
+        allowed = (wanted.get("verb"), resource) not in self.denied
+        return {**body, "status": {"userInfo": {"uid": self.user_uid}, "allowed": allowed}}
 
     def _create(self, at: At, body: Json) -> Json:
         obj = copy.deepcopy(body)

@@ -79,3 +79,19 @@ def test_it_fails_with_the_reason_if_nobody_leads(helm: Helm, port: int, monkeyp
 def test_helm_prints_its_log(helm: Helm) -> None:
     annotations = ready_pod(helm)["metadata"]["annotations"]
     assert set(annotations["helm.sh/hook-output-log-policy"].split(",")) == {"hook-succeeded", "hook-failed"}
+
+
+def test_the_preflight_runs_with_the_settings_and_the_connections_of_the_operator(helm: Helm) -> None:
+    rendered = helm.render(
+        "prometheus.secrets[0].name=token",
+        "prometheus.connections.default.authorization.credentialsFile=/etc/memroll/secrets/token/t",
+    )
+    (pod,) = (m for m in of_kind(rendered, "Pod") if m["metadata"]["name"].endswith("-check"))
+    (deployment,) = of_kind(rendered, "Deployment")
+    template = deployment["spec"]["template"]["spec"]
+    (container,), (operator,) = pod["spec"]["containers"], template["containers"]
+    assert container["args"] == ["check"]
+    for field in ("env", "image", "volumeMounts", "securityContext"):
+        assert container[field] == operator[field]
+    for field in ("volumes", "serviceAccountName", "securityContext", "enableServiceLinks"):
+        assert pod["spec"][field] == template[field]

@@ -56,12 +56,12 @@ def test_all_pods_meet_the_restricted_standard(helm: Helm) -> None:
     manifests = helm.render(*EVERYTHING)
     ours = [template(manifests), template(manifests, "Job"), *of_kind(manifests, "Pod")]
     pods = [pod["spec"] for pod in ours]
-    assert len(pods) == 3
+    assert len(pods) == 4
     for pod in pods:
         assert RESTRICTED_POD.items() <= pod["securityContext"].items()
         assert [c["securityContext"] for c in pod["containers"]] == [RESTRICTED]
         assert all(volume.keys() & {"configMap", "secret", "emptyDir"} for volume in pod.get("volumes", []))
-    assert [pod["automountServiceAccountToken"] for pod in pods] == [True, True, False]
+    assert [pod["automountServiceAccountToken"] for pod in pods] == [True, True, True, False]
 
 
 def test_the_pod_is_probed_scraped_and_limited(helm: Helm) -> None:
@@ -159,6 +159,7 @@ def test_additional_labels_volumes_and_variables_are_rendered(helm: Helm) -> Non
 def test_the_service_selects_the_operator_and_not_the_test(helm: Helm) -> None:
     manifests = helm.render()
     selector = of_kind(manifests, "Service")[0]["spec"]["selector"]
-    labels = of_kind(manifests, "Pod")[0]["metadata"]["labels"]
-    assert not selector.items() <= labels.items()
-    compile(of_kind(manifests, "Pod")[0]["spec"]["containers"][0]["command"][2], "ready", "exec")
+    pods = of_kind(manifests, "Pod")
+    assert not any(selector.items() <= pod["metadata"]["labels"].items() for pod in pods)
+    (ready,) = (pod for pod in pods if pod["metadata"]["name"].endswith("-ready"))
+    compile(ready["spec"]["containers"][0]["command"][2], "ready", "exec")

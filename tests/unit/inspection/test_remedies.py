@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memroll.cli.remedies import describe
 from memroll.errors import NotFoundError, PrometheusUnavailableError, TerminalError
+from memroll.inspection.remedies import describe
 
 LISTED = "GET /apis/memroll.dev/v1alpha1/namespaces/ai/podrolls"
 

@@ -1,0 +1,208 @@
+"""Preflight of the cluster: version, CRDs, operator, rights, admission policy, policies and clock."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from memroll.api import API_VERSION, GROUP, POLICY_PLURAL, ROLL_PLURAL
+from memroll.api.conditions import ConditionStatus, ConditionType
+from memroll.api.decode import decode_valid
+from memroll.api.policy import MemoryPolicy
+from memroll.api.quantity import humanize_duration
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.json_access import get_bool, get_dicts, get_int, get_str, get_time
+from memroll.errors import MemrollError, NotFoundError
+from memroll.inspection.checks import failed, from_error, ok, skipped, warning
+from memroll.inspection.remedies import NOT_INSTALLED
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from memroll.clients.kube.api_client import KubeApi
+    from memroll.inspection.checks import CheckItem
+    from memroll.settings import Settings
+
+MIN_VERSION = (1, 30)
+"""Oldest supported minor version of Kubernetes, as in docs/compatibility.md."""
+MAX_CLOCK_SKEW_S = 30.0
+"""Maximum difference in seconds between two clocks; chosen by hand: the newest samples of a minute would be missing."""
+MAX_NAMED = 5
+"""Maximum number of objects that a message names; chosen by hand."""
+READING = (("list", GROUP, POLICY_PLURAL), ("list", GROUP, ROLL_PLURAL), ("list", "", "pods"))
+"""Permissions that the commands need: verb, API group and resource."""
+ADMISSION_POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
+OURS = {"labelSelector": "app.kubernetes.io/name=memroll"}
+"""Query of the objects of the chart."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPreflight:
+    """Checks of one cluster. None of them writes."""
+
+    api: KubeApi
+    settings: Settings
+    namespace: str
+    """Namespace of the policies to check; empty: those that the operator watches."""
+    now: Callable[[], datetime]
+    as_operator: bool
+    """True if the requests have the rights of the operator, so that these can be checked."""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Namespaces of the policies to check; an empty name stands for all."""
+        return (self.namespace,) if self.namespace else self.settings.watch_namespaces or ("",)
+
+    async def run(self) -> tuple[CheckItem, ...]:
+        """Return the results, in the order in which problems have to be solved."""
+        checks = {
+            "cluster": self._version,
+            "clock of the cluster": self._clock,
+            "CRDs": self._crds,
+            "operator": self._operator,
+            "rights": self._rights,
+            "admission policy": self._admission_policy,
+            "policies": self._policies,
+        }
+        return tuple([await self._safely(name, check) for name, check in checks.items()])
+
+    async def _safely(self, name: str, check: Callable[[str], Awaitable[CheckItem]]) -> CheckItem:
+        try:
+            return await check(name)
+        except MemrollError as error:
+            return from_error(name, error)
+
+    async def _version(self, name: str) -> CheckItem:
+        version = get_str(await self.api.request("GET", "/version"), "gitVersion")
+        parts = re.match(r"v?(\d+)\.(\d+)", version)
+        if parts is None:
+            return warning(name, f"the version {version!r} can't be read")
+        if (int(parts[1]), int(parts[2])) < MIN_VERSION:
+            return failed(name, f"Kubernetes {version}: memroll needs 1.30 or newer")
+        return ok(name, f"Kubernetes {version}")
+
+    async def _clock(self, name: str) -> CheckItem:
+        server = self.api.server_now()
+        if server is None:
+            return skipped(name, "the API server sends no date")
+        return clock_item(name, (server - self.now()).total_seconds())
+
+    async def _crds(self, name: str) -> CheckItem:
+        try:
+            served = await self.api.request("GET", f"/apis/{API_VERSION}")
+        except NotFoundError:
+            return failed(name, NOT_INSTALLED)
+        names = {get_str(resource, "name") for resource in get_dicts(served, "resources")}
+        missing = [plural for plural in (POLICY_PLURAL, ROLL_PLURAL) if plural not in names]
+        if missing:
+            return failed(name, f"not served: {', '.join(missing)}: 'memroll crds | kubectl apply --server-side -f -'")
+        return ok(name, f"{API_VERSION} is served")
+
+    async def _operator(self, name: str) -> CheckItem:
+        namespace, lease = self.settings.namespace, self.settings.lease_name
+        path = build_path("/apis/coordination.k8s.io/v1", namespace, "leases", lease)
+        try:
+            raw = await self.api.request("GET", path)
+        except NotFoundError:
+            message = f"no Lease {lease} in namespace {namespace}: install memroll, or give its --operator-namespace"
+            return failed(name, message)
+        holder, renewed = get_str(raw, "spec", "holderIdentity"), get_time(raw, "spec", "renewTime")
+        duration_s = get_int(raw, "spec", "leaseDurationSeconds", default=round(self.settings.lease_seconds))
+        age_s = None if renewed is None else (self.now() - renewed).total_seconds()
+        if not holder or age_s is None or age_s > duration_s:
+            ago = "" if age_s is None else f" for {humanize_duration(age_s)}"
+            where = f"kubectl get pods -n {namespace}"
+            return failed(name, f"nobody leads{ago}: see '{where}' and the logs of the operator")
+        return ok(name, f"{holder} leads")
+
+    async def _rights(self, name: str) -> CheckItem:
+        needed = [*READING, *(operator_rights(self.settings) if self.as_operator else ())]
+        denied = [
+            _right(right, namespace)
+            for namespace in self.namespaces
+            for right in needed
+            if not await self._is_allowed(right, namespace)
+        ]
+        if denied:
+            whose = "the operator may not" if self.as_operator else "you may not"
+            return failed(name, f"{whose} {', '.join(denied)}: request it from an administrator")
+        return ok(name, f"{'the operator has' if self.as_operator else 'you have'} the {len(needed)} that are needed")
+
+    async def _is_allowed(self, right: tuple[str, str, str], namespace: str) -> bool:
+        verb, group, resource = right
+        plural, _, subresource = resource.partition("/")
+        attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
+        body: dict[str, Any] = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes | ({"subresource": subresource} if subresource else {})},
+        }
+        path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+        return get_bool(await self.api.request("POST", path, body=body), "status", "allowed")
+
+    async def _admission_policy(self, name: str) -> CheckItem:
+        if not self.settings.allow_acting:
+            return ok(name, "not needed: memroll may not evict pods")
+        found = [get_str(raw, "metadata", "name") async for raw in self.api.list_items(ADMISSION_POLICIES, OURS)]
+        if not found:
+            return warning(name, "none: set enforcement.admissionPolicy in the chart, which restricts the operator")
+        return ok(name, ", ".join(found[:MAX_NAMED]))
+
+    async def _policies(self, name: str) -> CheckItem:
+        paths = [build_path(f"/apis/{API_VERSION}", namespace, POLICY_PLURAL) for namespace in self.namespaces]
+        raws = [raw for path in paths async for raw in self.api.list_items(path)]
+        invalid: list[dict[str, Any]] = []
+        policies = tuple(decode_valid(raws, MemoryPolicy.read, invalid.append))
+        not_ready = [f"{p.namespace}/{p.name}" for p in policies if not _is_ready(p)]
+        if not raws:
+            return warning(name, "none: nothing is watched until there is one, see README.md for a first policy")
+        if invalid:
+            names = (f"{get_str(r, 'metadata', 'namespace')}/{get_str(r, 'metadata', 'name')}" for r in invalid)
+            return warning(name, f"invalid: {_named(names)}: see 'kubectl describe mempol'")
+        if not_ready:
+            return warning(name, f"not Ready: {_named(not_ready)}: see 'memroll status'")
+        return ok(name, f"{len(policies)}, all Ready")
+
+
+def clock_item(name: str, skew_s: float) -> CheckItem:
+    """Return the result of a comparison of a clock with that of this machine."""
+    if abs(skew_s) > MAX_CLOCK_SKEW_S:
+        direction = "ahead of" if skew_s > 0 else "behind"
+        message = f"{humanize_duration(abs(skew_s))} {direction} this machine: synchronize both (NTP)"
+        return warning(name, message)
+    return ok(name, f"{abs(skew_s):.0f} s off this machine")
+
+
+def operator_rights(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Yield the permissions that the operator needs with these settings: verb, API group and resource."""
+    yield from (("watch", GROUP, POLICY_PLURAL), ("watch", GROUP, ROLL_PLURAL), ("create", GROUP, ROLL_PLURAL))
+    yield from (("update", GROUP, f"{POLICY_PLURAL}/status"), ("update", GROUP, f"{ROLL_PLURAL}/status"))
+    yield from (("watch", "", "pods"), ("list", "apps", "replicasets"), ("create", "", "events"))
+    if settings.allow_acting:
+        yield ("create", "", "pods/eviction")
+    if settings.allow_surge:
+        yield ("patch", "", "pods")
+    if settings.allow_restart:
+        yield ("patch", "apps", "deployments")
+    if settings.allow_logs:
+        yield ("get", "", "pods/log")
+    if settings.allow_nodes:
+        yield ("list", "", "nodes")
+
+
+def _right(right: tuple[str, str, str], namespace: str) -> str:
+    verb, group, resource = right
+    scope = f" in {namespace}" if namespace else ""
+    return f"{verb} {resource}{'.' + group if group else ''}{scope}"
+
+
+def _named(names: Iterable[str]) -> str:
+    listed: Sequence[str] = tuple(names)
+    more = f" and {len(listed) - MAX_NAMED} more" if len(listed) > MAX_NAMED else ""
+    return f"{', '.join(listed[:MAX_NAMED])}{more}"
+
+
+def _is_ready(policy: MemoryPolicy) -> bool:
+    return any(c.type is ConditionType.READY and c.status is ConditionStatus.TRUE for c in policy.status.conditions)
