@@ -33,6 +33,12 @@ SECTIONS: Mapping[str, Mapping[str, Entry]] = {
         "plan": Entry("plan", "Show which pods would be rolled when, over the next hours"),
         "events": Entry("events", "Show the Events that memroll has published"),
     },
+    "Act": {
+        "roll": Entry("roll", "Roll a pod now, by hand"),
+        "cancel": Entry("cancel", "Cancel a roll in progress and restore its pod"),
+        "suspend": Entry("suspend", "Suspend policies: nothing is assessed or rolled"),
+        "resume": Entry("resume", "Resume suspended policies"),
+    },
     "Analyze": {
         "backtest": Entry("backtest", "Replay a policy over recorded history"),
         "report": Entry("report", "Write a report of all leaks for the teams that can fix them"),

@@ -46,7 +46,7 @@ MIN_SAMPLES = MIN_BINS * SAMPLES_PER_BIN
 
 @dataclass(frozen=True, slots=True)
 class WatchedScope:
-    """What the policies of a connection watch."""
+    """Namespaces and windows of the policies of a connection."""
 
     namespaces: tuple[str, ...] = ()
     min_window_s: float | None = None

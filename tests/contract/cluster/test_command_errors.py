@@ -14,8 +14,18 @@ from tests.contract.cluster.fake_api import Fault
 if TYPE_CHECKING:
     from tests.contract.cluster.fake_api import FakeApi
 
-READING = ("report -n ai", "status -n ai", "explain chat-1 -n ai", "plan -n ai", "events -n ai")
-"""Commands that read the cluster."""
+COMMANDS = (
+    "report -n ai",
+    "status -n ai",
+    "explain chat-1 -n ai",
+    "plan -n ai",
+    "events -n ai",
+    "roll chat-1 -n ai",
+    "cancel chat-1 -n ai",
+    "suspend chat -n ai",
+    "resume chat -n ai",
+)
+"""Commands that use the cluster."""
 CLUSTER = {
     "apiVersion": "v1",
     "kind": "Config",
@@ -64,14 +74,14 @@ async def test_an_unusable_kubeconfig_is_named(name: str, tmp_path: Path, capsys
     assert "set KUBECONFIG, or --kubeconfig and --context" in ended.err
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", COMMANDS)
 async def test_a_missing_kubeconfig_has_a_remedy(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     ended = await execute(capsys, *command.split(), "--kubeconfig", "/nowhere/config")
     assert_one_line(ended, 1, command.split(maxsplit=1)[0])
     assert "/nowhere/config does not exist: set KUBECONFIG" in ended.err
 
 
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", COMMANDS)
 async def test_a_cluster_that_does_not_respond(
     command: str, kubeconfig: str, server: FakeApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -94,13 +104,13 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-@pytest.mark.parametrize("command", READING)
+@pytest.mark.parametrize("command", COMMANDS)
 async def test_a_refusal_of_the_api_server_has_a_remedy(
     command: str, status: str, kubeconfig: str, server: FakeApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
     message, remedy = REFUSALS[status]
-    if (command, status) == ("events -n ai", "404"):
-        return  # Events are of Kubernetes
+    if status == "404" and command.startswith(("events", "roll")):
+        return  # the first request is for Events or for a pod, which every cluster has
     server.faults.append(Fault(status, times=99, message=message))
     ended = await execute(capsys, *command.split(), "--kubeconfig", kubeconfig)
     assert_one_line(ended, 1, command.split(maxsplit=1)[0])

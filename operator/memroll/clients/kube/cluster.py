@@ -48,4 +48,4 @@ class KubeCluster:
         self.list_versions, self.iterate_objects = resources.list_versions, resources.iterate_objects
         self.server_now = resources.server_now
         self.create_roll, self.delete_roll = resources.create_roll, resources.delete_roll
-        self.write_status = resources.write_status
+        self.write_status, self.patch_spec = resources.write_status, resources.patch_spec

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll.api import API_VERSION, POLICY_PLURAL, ROLL_PLURAL
-from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.api_client import MERGE_PATCH, build_path
 from memroll.clients.kube.json_access import get_str
 from memroll.errors import NotFoundError
 
@@ -83,6 +83,14 @@ class CustomResources:
         metadata = {"namespace": namespace, "name": name, "resourceVersion": resource_version}
         body = {"apiVersion": API_VERSION, "kind": KINDS[plural], "metadata": metadata, "status": status}
         return await self._api.request("PUT", build_path(PREFIX, namespace, plural, name, "status"), body=body)
+
+    async def patch_spec(
+        self, plural: str, namespace: str, name: str, spec: Json, *, resource_version: str = ""
+    ) -> Json:
+        """Change fields of a spec; raise ConflictError if the object has another resource version by now."""
+        version = {"metadata": {"resourceVersion": resource_version}} if resource_version else {}
+        path = build_path(PREFIX, namespace, plural, name)
+        return await self._api.request("PATCH", path, body={**version, "spec": spec}, content_type=MERGE_PATCH)
 
     async def list_versions(self, plural: str, namespace: str) -> tuple[ObjectVersion, ...]:
         """Return the versions of the objects of a namespace; if it is empty, those of all namespaces."""
