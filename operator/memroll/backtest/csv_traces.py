@@ -1,24 +1,26 @@
 """Read a folder of traces: MANIFEST.csv and one CSV file per container.
 
 Called by `memroll backtest --traces` and `make bench-detect`. Strict: an invalid line is an error that names it, and is
-never skipped, because a backtest over some of the data could be mistaken for one over all of it.
+never skipped, because a backtest over some of the data could be mistaken for one over all of it. Times may be ISO 8601,
+memory may be quantities.
 """
 
 from __future__ import annotations
 
 import csv
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import numpy as np
 
+from memroll.backtest.cells import MIN_MILLISECONDS, parse_memory_bytes, parse_time_s
 from memroll.backtest.trace import Trace
 from memroll.detection.container_history import ContainerHistory
 from memroll.detection.series import EMPTY, Series
 from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,6 +45,8 @@ Columns = dict[str, list[str]]
 def read(folder: Path) -> tuple[Trace, ...]:
     """Return the traces in the manifest's order."""
     manifest = folder / MANIFEST
+    if not folder.is_dir():
+        raise _invalid(f"{folder}: no such folder")
     columns = _columns(manifest, {"name", "limit_bytes"})
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     if not rows:
@@ -58,7 +62,7 @@ def _invalid(text: str) -> TerminalError:
 
 
 def _check_name(manifest: Path, line: int, name: str, known: set[str]) -> None:
-    if not name or "/" in name or "\\" in name or name in {".", ".."}:
+    if not name or name.endswith(".csv") or "/" in name or "\\" in name or name in {".", ".."}:
         raise _invalid_cell(manifest, line, "name", name, "the name of a file in this folder, without .csv")
     if name in known:
         raise _invalid_cell(manifest, line, "name", name, "a name that no other line has")
@@ -70,18 +74,20 @@ def _invalid_cell(path: Path, line: int, field: str, value: str, allowed: str) -
 
 
 def _columns(path: Path, needed: set[str]) -> Columns:
-    """Read a CSV file. Blank lines are rejected: they would shift the line numbers in error messages."""
+    """Read a CSV file. Blank lines before the last one are rejected: they would shift the numbers in messages."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            lines = list(csv.reader(file, strict=True))
+            lines = list(csv.reader(file, strict=True, delimiter=_delimiter(file)))
     except OSError as error:
         raise _invalid(f"{path}: {error.strerror}") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise _invalid(f"{path}: not CSV in UTF-8: {error}") from error
+    while lines and not any(lines[-1]):
+        lines.pop()
     header = [name.strip() for name in lines[0]] if lines else []
     missing = sorted(needed - set(header))
     if missing or len(set(header)) != len(header):
-        defect = f"no column {missing[0]!r}" if missing else "two columns of one name"
+        defect = f"no column {' and no '.join(map(repr, missing))}" if missing else "two columns of one name"
         raise _invalid(f"{path}: line 1: {defect}; there are: {', '.join(header) or 'none'}")
     for number, cells in enumerate(lines[1:], 2):
         if len(cells) != len(header):
@@ -91,7 +97,8 @@ def _columns(path: Path, needed: set[str]) -> Columns:
 
 
 def _trace(manifest: Path, line: int, row: Mapping[str, str]) -> Trace:
-    limit = _number(manifest, line, row, "limit_bytes", "a number of bytes above 0, or empty: no limit")
+    allowed = "a number of bytes above 0 or a quantity such as 512Mi, or empty: no limit"
+    limit = _number(manifest, line, row, "limit_bytes", allowed)
     if limit is not None and limit < 1:
         raise _invalid_cell(manifest, line, "limit_bytes", row["limit_bytes"], "above 0, or empty: no limit")
     limit_bytes = None if limit is None else int(limit)
@@ -127,13 +134,17 @@ def _number(path: Path, line: int, row: Mapping[str, str], field: str, allowed: 
     text = row.get(field, "").strip()
     if not text:
         return None
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
+    number = parse_memory_bytes(text) if field == "limit_bytes" else _parse_number(text)
     if not math.isfinite(number):
         raise _invalid_cell(path, line, field, text, allowed)
     return number
+
+
+def _parse_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def read_subject(path: Path, limit_bytes: int | None) -> ContainerHistory:
@@ -175,12 +186,18 @@ def _within_working_set(path: Path, columns: Columns, series: Mapping[str, Serie
 
 
 def _check_times(path: Path, columns: Columns, times: NDArray[np.float64]) -> None:
+    check_seconds(path, times)
     invalid = np.flatnonzero(~np.isfinite(times) | np.append(False, np.diff(times) <= 0))
     if invalid.size:
         n = int(invalid[0])
-        raise _invalid_cell(
-            path, n + 2, TIME, columns[TIME][n], "a number of seconds, above the one of the line before"
-        )
+        allowed = "a number of seconds or a time such as 2026-03-01T12:00:00Z, above the one of the line before"
+        raise _invalid_cell(path, n + 2, TIME, columns[TIME][n], allowed)
+
+
+def check_seconds(path: Path, times: NDArray[np.float64]) -> None:
+    """Raise an error for times in milliseconds: minutes would become days."""
+    if times.size and float(np.nanmax(times, initial=0.0)) >= MIN_MILLISECONDS:
+        raise _invalid(f"{path}: the times are milliseconds, must be seconds: divide them by 1000")
 
 
 def _series(path: Path, columns: Columns, name: str, times: NDArray[np.float64]) -> Series:
@@ -203,12 +220,16 @@ def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
-        return np.fromiter(_parse_cells(cells), np.float64, len(cells))
+        parse = PARSERS.get(name, parse_memory_bytes)
+        return np.fromiter(map(parse, cells), np.float64, len(cells))
 
 
-def _parse_cells(cells: list[str]) -> Iterator[float]:
-    for cell in cells:
-        try:
-            yield float(cell)
-        except ValueError:
-            yield math.nan
+PARSERS: Mapping[str, Callable[[str], float]] = {TIME: parse_time_s, LOAD: _parse_number}
+"""Parser of the cells of each column that is not memory; NaN for a cell that is invalid."""
+
+
+def _delimiter(file: TextIO) -> str:
+    """Return the delimiter of the first line, which is read again afterwards: spreadsheets also use semicolons."""
+    first = file.readline()
+    file.seek(0)
+    return ";" if ";" in first and "," not in first else ","

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from memroll import __version__
 from memroll.api.quantity import format_mib, format_rate, humanize_duration
 from memroll.backtest import table_output
-from memroll.backtest.baselines.rules import RULES
+from memroll.backtest.baselines.rules import rules_named
 from memroll.backtest.json_output import time_to_limit_s
 from memroll.errors import TerminalError
 from memroll.rendering import EMPTY_CELL, STYLE, format_html_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from pathlib import Path
 
     from memroll.api.policy import MemoryPolicy
@@ -58,18 +58,22 @@ def check(file: Path) -> None:
     """Raise an error if the report can't be written. Called first, because a replay may take hours."""
     if find_spec("matplotlib") is None:
         raise TerminalError("ReportInvalid", "--report draws with matplotlib: pip install '.[report]' in a checkout")
+    if file.suffix.lower() not in (".html", ".htm"):
+        raise TerminalError("ReportInvalid", f"--report {file}: the report is a page: use a name that ends with .html")
     if not file.parent.is_dir() or file.is_dir():
         raise TerminalError("ReportInvalid", f"--report {file}: must be a file in a folder that exists")
 
 
-def write(file: Path, results: Sequence[BacktestResult], policy: MemoryPolicy, *, rules: bool, plots: int) -> None:
+def write(
+    file: Path, results: Sequence[BacktestResult], policy: MemoryPolicy, *, rules: Collection[str], plots: int
+) -> None:
     try:
         file.write_text(render_page(results, policy, rules=rules, plots=plots), encoding="utf-8")
     except OSError as error:
         raise TerminalError("ReportInvalid", f"--report {file}: {error.strerror}") from error
 
 
-def render_page(results: Sequence[BacktestResult], policy: MemoryPolicy, *, rules: bool, plots: int) -> str:
+def render_page(results: Sequence[BacktestResult], policy: MemoryPolicy, *, rules: Collection[str], plots: int) -> str:
     """Return the page, with a plot of each of the first `plots` containers, sorted by urgency."""
     ordered = table_output.sort_by_urgency(results)
     growth = policy.spec.growth
@@ -87,7 +91,7 @@ def render_page(results: Sequence[BacktestResult], policy: MemoryPolicy, *, rule
         comparison=format_html_table(
             [table_output.COMPARISON_HEADER, *table_output.comparison_rows(results, rules=rules)]
         ),
-        rules=_rule_descriptions() if rules else "",
+        rules=_rule_descriptions(rules) if rules else "",
         containers=format_html_table([table_output.TRACE_HEADER, *map(table_output.trace_row, ordered)]),
         sections="".join(_section(r) for r in ordered[:plots]) + rest,
     )
@@ -98,8 +102,8 @@ def _not_assessed(results: Sequence[BacktestResult]) -> str:
     return f"; {count} more could not be assessed, and are no healthy ones" if count else ""
 
 
-def _rule_descriptions() -> str:
-    rows = "".join(f"<li><b>{escape(rule.name)}</b>: {escape(rule.description)}</li>" for rule in RULES)
+def _rule_descriptions(rules: Collection[str]) -> str:
+    rows = "".join(f"<li><b>{escape(rule.name)}</b>: {escape(rule.description)}</li>" for rule in rules_named(rules))
     return f'<ul class="quiet">{rows}</ul>'
 
 

@@ -7,21 +7,21 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from memroll.backtest import summary
-from memroll.backtest.baselines.rules import RULES
+from memroll.backtest.baselines.rules import rules_named
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from memroll.backtest.replay import Evaluation
     from memroll.backtest.runner import BacktestResult
 
 
-def to_json(results: Sequence[BacktestResult], *, rules: bool) -> str:
+def to_json(results: Sequence[BacktestResult], *, rules: Collection[str]) -> str:
     """Return one JSON object. Its key `rules` is empty unless the baseline rules were evaluated."""
     content = {
         "traces": [_trace(r) for r in results],
         "summary": summary.to_dict(summary.policy_alerts(results)),
-        "rules": {rule.name: _rule(rule.name, results) for rule in RULES} if rules else {},
+        "rules": {rule.name: _rule(rule.name, results) for rule in rules_named(rules)},
     }
     return json.dumps(content, indent=1, allow_nan=False)
 

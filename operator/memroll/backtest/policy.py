@@ -9,6 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from memroll.api.base import ApiModel
+from memroll.api.cel_checks import violations
 from memroll.api.policy import MemoryPolicy, PolicySpec
 from memroll.detection.effective_limit import effective_limit
 from memroll.detection.parameters import build_parameters
@@ -42,12 +43,7 @@ def parameters_for(policy: MemoryPolicy, limit_bytes: int | None) -> DetectionPa
 
 def load(path: Path) -> MemoryPolicy:
     """Read a file with one MemoryPolicy. Mode and selector may be missing: a replay uses neither."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise _invalid(path, str(error.strerror)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _invalid(path, f"not one document of YAML in UTF-8: {error}") from error
+    content = _read_one(path)
     kind = content.get("kind") if isinstance(content, dict) else None
     if kind != "MemoryPolicy":
         raise _invalid(path, f"kind: {kind!r} must be MemoryPolicy")
@@ -55,6 +51,28 @@ def load(path: Path) -> MemoryPolicy:
     if not isinstance(spec, dict):
         raise _invalid(path, f"spec: {spec!r} must be an object with the policy's fields")
     return _policy(path, spec)
+
+
+def _read_one(path: Path) -> Any:  # noqa: ANN401 - YAML can have any content
+    """Read a file with one document, or a List with one item."""
+    try:
+        documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d is not None]
+    except OSError as error:
+        raise _invalid(path, str(error.strerror)) from error
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise _invalid(path, f"{line}not YAML: {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _invalid(path, "not YAML in UTF-8") from error
+    if len(documents) != 1:
+        raise _invalid(path, f"{len(documents)} documents, must be one MemoryPolicy: split the file")
+    (found,) = documents
+    items = found.get("items") if isinstance(found, dict) and found.get("kind") == "List" else None
+    if not isinstance(items, list):
+        return found
+    if len(items) != 1:
+        raise _invalid(path, f"a List of {len(items)} objects, must have one MemoryPolicy: split the file")
+    return items[0]
 
 
 def _invalid(source: object, text: str) -> TerminalError:
@@ -70,6 +88,9 @@ def _policy(source: object, raw: dict[str, Any]) -> MemoryPolicy:
         spec = PolicySpec.model_validate({"mode": "Observe", **target, **raw})
     except ValidationError as error:
         raise _invalid(source, "; ".join(_describe_errors(error))) from error
+    refused = "; ".join(violations(spec))
+    if refused:
+        raise _invalid(source, f"the API server would refuse this policy: {refused}")
     return _without_cluster(spec)
 
 

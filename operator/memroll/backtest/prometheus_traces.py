@@ -49,12 +49,15 @@ class HistoryScope:
     """Selection of the history to read."""
 
     url: str
+    """Address; not used with a connection."""
     namespace: str
     lookback_s: float
     workload: str = ""
     """Prefix of the pods' names; empty: all pods."""
     match_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels that every queried series must have."""
+    connection: Connection | None = None
+    """Connection of the operator's file, with its credentials; None: the URL."""
 
     @property
     def pods(self) -> Matcher:
@@ -82,6 +85,9 @@ def read(scope: HistoryScope, policy: MemoryPolicy, now_s: float, progress: Call
 
 
 def _connection(scope: HistoryScope) -> Connection:
+    if scope.connection is not None:
+        labels = {**scope.connection.match_labels, **scope.match_labels}
+        return scope.connection.model_copy(update={"match_labels": labels, "timeout_seconds": TIMEOUT_S})
     try:
         return Connection(url=scope.url, match_labels=dict(scope.match_labels), timeout_seconds=TIMEOUT_S)
     except ValidationError as error:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
+import signal
+import threading
+from concurrent.futures import InvalidStateError, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from memroll.backtest.baselines.rules import RULES, first_alert_s
+from memroll.backtest.baselines.rules import first_alert_s, rules_named
 from memroll.backtest.policy import limit_for, parameters_for
 from memroll.backtest.replay import ReplayResult, replay
 
@@ -38,8 +41,8 @@ class BacktestJob:
 
     traces: Sequence[Trace]
     policy: MemoryPolicy
-    rules: bool
-    """True to evaluate the baseline rules as well."""
+    rules: tuple[str, ...]
+    """Names of the baseline rules that are evaluated as well."""
     every: int = 1
     """One of this many intervals is evaluated."""
 
@@ -54,7 +57,7 @@ class BacktestJob:
             if n != number and t.workload and t.workload == trace.workload
         ]
         replayed = replay(limited, parameters, peers, self.every)
-        return replayed, {r.name: first_alert_s(r, trace, parameters) for r in RULES} if self.rules else {}
+        return replayed, {r.name: first_alert_s(r, trace, parameters) for r in rules_named(self.rules)}
 
     def with_limit(self, trace: Trace) -> Trace:
         """Return the trace with the limit that counts for the policy."""
@@ -70,11 +73,28 @@ _worker_state: list[BacktestJob] = []
 
 
 def _init_worker(job: BacktestJob) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     _worker_state[:] = [job]
 
 
 def _run_trace(number: int) -> TraceResult:
     return _worker_state[0].run(number)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Drop the error of the executor's own thread after Ctrl-C, which ends its workers and cancels its work at once."""
+    report = threading.excepthook
+
+    def report_others(raised: threading.ExceptHookArgs) -> None:
+        if not isinstance(raised.exc_value, InvalidStateError):
+            report(raised)
+
+    threading.excepthook = report_others
+    try:
+        yield
+    finally:
+        threading.excepthook = report
 
 
 def run(job: BacktestJob, processes: int, progress: Callable[[int], None]) -> tuple[BacktestResult, ...]:
@@ -83,7 +103,7 @@ def run(job: BacktestJob, processes: int, progress: Callable[[int], None]) -> tu
     if processes == 1:
         done = list(_report_progress(map(job.run, numbers), progress))
     else:
-        with ProcessPoolExecutor(processes, initializer=_init_worker, initargs=(job,)) as pool:
+        with _interruptible(), ProcessPoolExecutor(processes, initializer=_init_worker, initargs=(job,)) as pool:
             done = list(_report_progress(pool.map(_run_trace, numbers), progress))
     results = zip(job.traces, done, strict=True)
     return tuple(BacktestResult(job.with_limit(trace), *result) for trace, result in results)

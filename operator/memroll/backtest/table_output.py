@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from memroll.api.quantity import humanize_duration
 from memroll.backtest import summary
-from memroll.backtest.baselines.rules import RULES
+from memroll.backtest.baselines.rules import rules_named
 from memroll.backtest.json_output import time_to_limit_s
 from memroll.rendering import EMPTY_CELL, format_text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from memroll.backtest.replay import Evaluation
     from memroll.backtest.runner import BacktestResult
@@ -27,7 +27,7 @@ POLICY_ROW = "memroll"
 """Name of the replayed policy in the column RULE."""
 
 
-def to_text(results: Sequence[BacktestResult], *, rules: bool) -> str:
+def to_text(results: Sequence[BacktestResult], *, rules: Collection[str]) -> str:
     """Return a table of the traces that were suspected or not assessed, and the comparison with the rules."""
     shown = [r for r in sort_by_urgency(results) if r.replay.suspected or not r.replay.assessed]
     not_assessed = sum(not r.replay.assessed for r in results)
@@ -67,10 +67,10 @@ def trace_row(result: BacktestResult) -> Row:
     )
 
 
-def comparison_rows(results: Sequence[BacktestResult], *, rules: bool) -> Iterator[Row]:
+def comparison_rows(results: Sequence[BacktestResult], *, rules: Collection[str]) -> Iterator[Row]:
     """Yield one row per label for the policy, then for each baseline rule."""
     yield from _rows_of(POLICY_ROW, summary.policy_alerts(results))
-    for rule in RULES if rules else ():
+    for rule in rules_named(rules):
         yield from _rows_of(rule.name, summary.baseline_alerts(rule.name, results))
 
 

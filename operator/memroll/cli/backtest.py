@@ -10,16 +10,34 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memroll import clock
-from memroll.backtest import csv_traces, html_report, json_output, policy, prometheus_traces, table_output
+from memroll.api.policy import DEFAULT_CONNECTION
+from memroll.backtest import (
+    csv_traces,
+    exported_traces,
+    html_report,
+    json_output,
+    policy,
+    prometheus_traces,
+    table_output,
+)
+from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.runner import BacktestJob, run
-from memroll.cli.command import Count, Days, Label
+from memroll.cli import errors
+from memroll.cli.command import Bytes, Count, Days, Label, RuleNames
 from memroll.cli.command import command as define
 from memroll.cli.errors import InvalidArgumentError
 from memroll.cli.progress import progress
+from memroll.clients.prometheus.credentials import ConnectionsFile
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from memroll.api.policy import MemoryPolicy
+    from memroll.backtest.runner import BacktestResult
     from memroll.backtest.trace import Trace
+
+OF_PROMETHEUS = ("namespace", "since", "workload", "match_label", "connection")
+"""Options that apply to the history of a Prometheus server only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +45,10 @@ class HistorySource:
     """Options that select the history."""
 
     traces: Path | None
+    limit: int | None
     prometheus: str | None
+    connections: Path | None
+    connection: str
     namespace: str | None
     since: float
     workload: str
@@ -38,25 +59,37 @@ class HistorySource:
     "backtest",
     examples=[
         "backtest --prometheus http://localhost:9090 -n ai --since 7d",
+        "backtest --connections connections.yaml --connection eu -n ai",
         "backtest --traces history/ --policy policy.yaml --report history.html",
-        "backtest --traces history/ -o json --rules none",
+        "backtest --traces query_range.json --limit 1Gi -o json --rules none",
     ],
 )
 @click.option(
-    "--traces", type=click.Path(path_type=Path), metavar="DIR", help="read DIR/MANIFEST.csv and the files that it lists"
+    "--traces",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="read a folder with MANIFEST.csv, a response of query_range (.json), or a CSV file of Grafana",
 )
+@click.option("--limit", type=Bytes(), metavar="1Gi", help="with --traces: memory limit where a file has none")
 @click.option("--prometheus", metavar="URL", help="read the history of a Prometheus server; needs -n")
-@click.option("-n", "--namespace", metavar="NAME", help="with --prometheus: namespace of the pods")
 @click.option(
-    "--since", type=Days(), metavar="14d", default="14d", help="with --prometheus: length of history (default: 14d)"
+    "--connections",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="the same, by the operator's file with credentials",
 )
-@click.option("--workload", metavar="PREFIX", default="", help="with --prometheus: prefix of the pods' names")
+@click.option("--connection", metavar="NAME", default=DEFAULT_CONNECTION, help="with --connections (default: default)")
+@click.option("-n", "--namespace", metavar="NAME", help="of Prometheus: namespace of the pods")
+@click.option(
+    "--since", type=Days(), metavar="14d", default="14d", help="of Prometheus: length of history (default: 14d)"
+)
+@click.option("--workload", metavar="PREFIX", default="", help="of Prometheus: prefix of the pods' names")
 @click.option(
     "--match-label",
     type=Label(),
     multiple=True,
     metavar="NAME=VALUE",
-    help="with --prometheus: label of all series, such as the cluster's in a store of several; repeatable",
+    help="of Prometheus: label of all series, such as the cluster's in a store of several; repeatable",
 )
 @click.option(
     "--policy",
@@ -75,51 +108,73 @@ class HistorySource:
 @click.option("--plots", type=Count(), metavar="N", default=200, help="number of plots in the report (default: 200)")
 @click.option(
     "--rules",
-    type=click.Choice(("all", "none")),
+    type=RuleNames(RULE_NAMES),
     default="all",
-    help="also replay simpler rules for comparison (default: all)",
+    metavar="all|none|NAME,...",
+    help=f"simpler rules to compare with: {', '.join(RULE_NAMES)} (default: all)",
 )
 @click.option(
     "--jobs", type=Count(), metavar="N", default=os.cpu_count() or 1, help="number of processes (default: one per core)"
 )
+@click.option("--exit-code", is_flag=True, help="exit with 3 if a pod would be rolled, with 4 if none can be assessed")
 def command(
-    policy_file: Path | None, output: str, report: Path | None, plots: int, rules: str, jobs: int, **source: Any
-) -> None:
+    policy_file: Path | None, report: Path | None, plots: int, rules: tuple[str, ...], jobs: int, **given: Any
+) -> int:
     """Replay a policy over recorded history: when it would have reported and rolled each pod."""
-    chosen = _checked(HistorySource(**source))
+    output, with_exit_code = given.pop("output"), given.pop("exit_code")
+    source = _checked(HistorySource(**given))
     replayed = policy.default_policy() if policy_file is None else policy.load(policy_file)
     if report is not None:
         html_report.check(report)
-    traces, with_rules = _traces(chosen, replayed), rules == "all"
+    traces = _traces(source, replayed)
     with progress("replaying traces", len(traces)) as show:
-        results = run(BacktestJob(traces, replayed, with_rules), jobs, show)
+        results = run(BacktestJob(traces, replayed, rules), jobs, show)
     if report is not None:
-        html_report.write(report, results, replayed, rules=with_rules, plots=plots)
+        html_report.write(report, results, replayed, rules=rules, plots=plots)
     write = json_output.to_json if output == "json" else table_output.to_text
-    click.echo(write(results, rules=with_rules))
+    click.echo(write(results, rules=rules))
+    return _exit_code(results) if with_exit_code else errors.DONE
+
+
+def _exit_code(results: Sequence[BacktestResult]) -> int:
+    if any(result.replay.rolled for result in results):
+        return errors.FOUND
+    return errors.DONE if any(result.replay.assessed for result in results) else errors.NO_DATA
 
 
 def _checked(source: HistorySource) -> HistorySource:
     """Return the options; raise an error for those that do not apply to the source."""
-    if (source.traces is None) == (source.prometheus is None):
-        raise InvalidArgumentError("either --traces DIR or --prometheus URL is needed, and not both")
-    if source.prometheus is not None:
-        return source
+    chosen = [name for name in ("traces", "prometheus", "connections") if getattr(source, name) is not None]
+    if len(chosen) != 1:
+        raise InvalidArgumentError("exactly one of --traces PATH, --prometheus URL and --connections FILE is needed")
+    refused = {
+        "traces": (OF_PROMETHEUS, "--prometheus and --connections"),
+        "prometheus": (("limit", "connection"), "--traces and --connections"),
+        "connections": (("limit",), "--traces"),
+    }
+    names, others = refused[chosen[0]]
     ctx = click.get_current_context()
-    for name in ("namespace", "since", "workload", "match_label"):
+    for name in names:
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise InvalidArgumentError(f"--{name.replace('_', '-')} applies to --prometheus only: leave it out")
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidArgumentError(f"{option} applies to {others} only, not to --{chosen[0]}: leave it out")
     return source
 
 
 def _traces(source: HistorySource, replayed: MemoryPolicy) -> tuple[Trace, ...]:
     if source.traces is not None:
+        if exported_traces.can_read(source.traces):
+            return exported_traces.read(source.traces, source.limit)
+        if source.limit is not None:
+            raise InvalidArgumentError("--limit applies to exported files only: limits are in MANIFEST.csv")
         return csv_traces.read(source.traces)
     if not source.namespace:
         raise InvalidArgumentError("--prometheus needs -n NAME: the namespace of the pods")
-    assert source.prometheus is not None, "checked before"
+    file = source.connections
+    connection = None if file is None else ConnectionsFile(file)().get(source.connection)
+    labels = dict(source.match_label)
     scope = prometheus_traces.HistoryScope(
-        source.prometheus, source.namespace, source.since, source.workload, dict(source.match_label)
+        source.prometheus or "", source.namespace, source.since, source.workload, labels, connection
     )
     with progress("reading history", round(source.since)) as show:
         return prometheus_traces.read(scope, replayed, clock.now().timestamp(), show)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from memroll.api.quantity import parse_duration
+from memroll.api.quantity import parse_bytes, parse_duration
 from memroll.cli import errors
 
 if TYPE_CHECKING:
@@ -93,6 +94,42 @@ class Count(click.ParamType[int]):
         if not value.isdecimal() or int(value) < 1:
             self.fail(f"{value!r} must be a count of at least 1", param, ctx)
         return int(value)
+
+
+class Bytes(click.ParamType[int]):
+    """Quantity of bytes in the grammar of Kubernetes."""
+
+    name = "bytes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401 - click's own
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_bytes(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class RuleNames(click.ParamType[tuple[str, ...]]):
+    """Names of baseline rules, separated by commas; `all` or `none`."""
+
+    name = "rules"
+
+    def __init__(self, known: tuple[str, ...]) -> None:
+        self._known = known
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:  # noqa: ANN401 - click's own
+        if isinstance(value, tuple):
+            return value
+        if value in ("all", "none"):
+            return self._known if value == "all" else ()
+        names = tuple(value.split(","))
+        for name in names:
+            if name not in self._known:
+                similar = get_close_matches(name, self._known, 1)
+                hint = f". Did you mean {similar[0]!r}?" if similar else ""
+                self.fail(f"{name!r} is not all, none, or one of {', '.join(self._known)}{hint}", param, ctx)
+        return names
 
 
 class Label(click.ParamType[tuple[str, str]]):

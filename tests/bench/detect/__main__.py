@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from memroll.backtest import csv_traces, policy
+from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.summary import policy_alerts
 from tests.bench.detect import curve, sensitivity, sets
@@ -63,7 +64,7 @@ def main() -> None:
 def _run_rules(report: BenchReport, first: int, size: str, only: Collection[str], jobs: int) -> None:
     counts = {n: _number(n.upper(), RULE_SET_SIZES[n][SIZES.index(size)]) if n in only else 0 for n in RULE_SETS}
     cases = [*sets.fleets_of(first, counts["fleets"]), *sets.singles_of(first, counts["singles"])]
-    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=True, every=_number("EVERY", 1))
+    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=RULE_NAMES, every=_number("EVERY", 1))
     report.add(cases, run(job, jobs, _progress(len(cases))))
     report.print_rolls()
     report.print_reports()
@@ -92,7 +93,7 @@ def _number(name: str, default: int) -> int:
 
 def _print_recorded(directory: Path, jobs: int) -> None:
     traces = csv_traces.read(directory)
-    alerts = policy_alerts(run(BacktestJob(traces, policy.default_policy(), rules=False), jobs, lambda _: None))
+    alerts = policy_alerts(run(BacktestJob(traces, policy.default_policy(), rules=()), jobs, lambda _: None))
     print(f"\nRecorded traces of {directory.name}")
     for label in sorted({t.label for t in traces}):
         some = [a for a in alerts if a.trace.label == label]

@@ -53,7 +53,7 @@ def replayed(
     cases: Sequence[Case], every: int, jobs: int, progress: Callable[[int], None] = lambda _: None
 ) -> list[Outcome]:
     """Return the outcome of each case under the default policy."""
-    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=False, every=every)
+    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=(), every=every)
     return [outcome_of(c, r) for c, r in zip(cases, run(job, jobs, progress), strict=True)]
 
 

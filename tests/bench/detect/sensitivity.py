@@ -65,7 +65,7 @@ def evaluated(cases: Sequence[Case]) -> list[int]:
 
 
 def _outcomes(cases: Sequence[Case]) -> list[Outcome]:
-    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=False, every=EVERY)
+    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=(), every=EVERY)
     chosen = evaluated(cases)
     return [outcome.outcome_of(cases[n], BacktestResult(cases[n].trace, *job.run(n))) for n in chosen]
 

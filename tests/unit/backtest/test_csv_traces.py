@@ -30,6 +30,15 @@ def test_the_working_set_falls_back_to_bytes(tmp_path):
     assert len(a.history.load) == 0
 
 
+def test_times_may_be_iso_8601_and_memory_quantities(tmp_path):
+    text = "t_s;bytes;working_set_bytes\n2026-03-01T12:00:00Z;10Mi;1.5 GiB\n2026-03-01 12:01:00;20Mi;\n\n"
+    (a,) = csv_traces.read(make(tmp_path, "name,limit_bytes\na,2Gi\n\n", a=text))
+    assert a.history.limit_bytes == 2 * 2**30
+    assert a.history.rss.times_s.tolist() == [1772366400, 1772366460]
+    assert a.history.rss.values.tolist() == [10 * 2**20, 20 * 2**20]
+    assert a.history.working_set.values.tolist() == [1.5 * 2**30]
+
+
 @pytest.mark.parametrize(("last", "oom_s"), [(990, 60.0), (1000, 60.0), (989, None)])
 def test_a_trace_that_ends_within_one_percent_of_its_limit_was_killed(tmp_path, last, oom_s):
     (a,) = csv_traces.read(make(tmp_path, MANIFEST, a=f"t_s,bytes\n0,10\n60,{last}\n"))
@@ -86,6 +95,7 @@ BAD_MANIFESTS = {
     "name,limit_bytes\n": ["no traces"],
     "name,limit_bytes\na,1000,5\n": ["line 2", "3 cells, must be 2"],
     "name,limit_bytes\n,1000\n": ["line 2, name: ''", "must be the name of a file"],
+    "name,limit_bytes\na.csv,1000\n": ["line 2, name: 'a.csv'", "without .csv"],
     "name,limit_bytes\n../a,1000\n": ["line 2, name: '../a'", "must be the name of a file"],
     "name,limit_bytes\na,1000\na,1000\n": ["line 3, name: 'a'", "no other line"],
     "name,limit_bytes\na,lots\n": ["line 2, limit_bytes: 'lots'", "or empty: no limit"],
@@ -105,10 +115,12 @@ def test_a_bad_manifest_is_named_by_line_field_value_and_what_is_allowed(tmp_pat
 
 
 BAD_TRACES = {
-    "": ["line 1", "'bytes'"],
+    "": ["line 1", "'bytes'", "'t_s'"],
     "t_s,value\n0,1\n": ["line 1", "'bytes'", "t_s, value"],
     "t_s,bytes\n": ["no samples"],
-    "t_s,bytes\n0,1\n\n": ["line 3", "0 cells, must be 2"],
+    "t_s,bytes\n0,1\n\n60,1\n": ["line 3", "0 cells, must be 2"],
+    "t_s,bytes\n1772366400000,1\n1772366460000,2\n": ["the times are milliseconds, must be seconds"],
+    "t_s,bytes\n0,1\n60,12 parsecs\n": ["line 3, bytes: '12 parsecs'", "at least 0"],
     "t_s,bytes\n0,1\nsoon,2\n": ["line 3, t_s: 'soon'", "a number of seconds"],
     "t_s,bytes\n0,1\n0,2\n": ["line 3, t_s: '0'", "above the one of the line before"],
     "t_s,bytes\n0,1\n60,-2\n": ["line 3, bytes: '-2'", "at least 0"],
@@ -137,8 +149,11 @@ def test_a_bad_trace_is_named_by_line_field_value_and_what_is_allowed(tmp_path, 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TerminalError, match=r"a\.csv: No such file"):
         csv_traces.read(make(tmp_path, MANIFEST))
-    with pytest.raises(TerminalError, match=r"MANIFEST\.csv: No such file"):
+    with pytest.raises(TerminalError, match="nowhere: no such folder"):
         csv_traces.read(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(TerminalError, match=r"MANIFEST\.csv: No such file"):
+        csv_traces.read(tmp_path / "empty")
 
 
 def test_a_file_that_is_not_text_is_rejected(tmp_path):

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from memroll.backtest import html_report, policy
+from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.replay import Evaluation
 from memroll.backtest.runner import BacktestJob, BacktestResult, run
 from memroll.cli import run as command
@@ -61,12 +62,12 @@ def results():
         trace(*line(12), name="free", limit=None),
         trace(*line(1), name="young"),
     ]
-    return run(BacktestJob(traces, policy.default_policy(), rules=True), 1, lambda _: None)
+    return run(BacktestJob(traces, policy.default_policy(), rules=RULE_NAMES), 1, lambda _: None)
 
 
 @pytest.fixture(scope="module")
 def page(results):
-    return html_report.render_page(results, policy.default_policy(), rules=True, plots=200)
+    return html_report.render_page(results, policy.default_policy(), rules=RULE_NAMES, plots=200)
 
 
 def test_the_page_is_well_formed_and_loads_nothing(page):
@@ -92,11 +93,11 @@ def test_every_trace_is_named_and_no_data_becomes_markup(page):
 
 
 def test_the_same_results_make_the_same_page(results, page):
-    assert html_report.render_page(results, policy.default_policy(), rules=True, plots=200) == page
+    assert html_report.render_page(results, policy.default_policy(), rules=RULE_NAMES, plots=200) == page
 
 
 def test_rolled_traces_come_first_and_plots_are_bounded(results):
-    one = html_report.render_page(results[::-1], policy.default_policy(), rules=True, plots=1)
+    one = html_report.render_page(results[::-1], policy.default_policy(), rules=RULE_NAMES, plots=1)
     assert one.count("<svg") == 1
     assert re.findall(r"<h3>(.*?)</h3>", one) == ["leaking"]
     assert "3 more containers are not drawn: --plots 1." in one
@@ -108,15 +109,15 @@ def test_traces_that_were_not_assessed_are_counted_apart(page, results):
     assert "; 2 more could not be assessed, and are no healthy ones" in words
     assert "not assessed: WarmingUp" in words
     assert "not assessed: NoMemoryLimit" in words
-    only = html_report.render_page(results[:1], policy.default_policy(), rules=True, plots=0)
+    only = html_report.render_page(results[:1], policy.default_policy(), rules=RULE_NAMES, plots=0)
     assert "could not be assessed" not in only
 
 
 def test_a_trace_without_an_rss_is_drawn_as_well(results):
     [whole] = (r.trace for r in results if r.trace.name == "leaking")
     bare = replace(whole, history=replace(whole.history, rss=EMPTY, working_set=replace(whole.history.rss)))
-    found = run(BacktestJob([bare], policy.default_policy(), rules=True), 1, lambda _: None)
-    page = html_report.render_page(found, policy.default_policy(), rules=True, plots=1)
+    found = run(BacktestJob([bare], policy.default_policy(), rules=RULE_NAMES), 1, lambda _: None)
+    page = html_report.render_page(found, policy.default_policy(), rules=RULE_NAMES, plots=1)
     assert "not assessed: NoRss" in checked(page).description
     assert page.count("<svg") == 1
 
@@ -139,7 +140,7 @@ def test_the_figures_of_each_evaluation_are_shown(results):
 
 
 def test_without_rules_the_page_compares_nothing(results):
-    assert "working-set-80" not in html_report.render_page(results, policy.default_policy(), rules=False, plots=1)
+    assert "working-set-80" not in html_report.render_page(results, policy.default_policy(), rules=(), plots=1)
 
 
 def test_a_verdict_without_a_trend_is_drawn_as_well(results):
@@ -147,7 +148,7 @@ def test_a_verdict_without_a_trend_is_drawn_as_well(results):
     rolled = Evaluation(bare.replay.rolled.at_s, replace(bare.replay.rolled.verdict, trend=None))
     found = replace(bare.replay, rolled=rolled)
     checked(
-        html_report.render_page([BacktestResult(bare.trace, found, {})], policy.default_policy(), rules=False, plots=1)
+        html_report.render_page([BacktestResult(bare.trace, found, {})], policy.default_policy(), rules=(), plots=1)
     )
 
 

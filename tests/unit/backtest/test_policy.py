@@ -40,8 +40,15 @@ def test_a_file_needs_neither_mode_nor_selector(tmp_path):
         ),
         (f"{SPEC}  growht: {{window: 6h}}\n", ["spec.growht", "no such field", "growth"]),
         (f"{SPEC}  selector: {{}}\n", ["spec.selector", "at least one of"]),
-        ("a: b: c\n", ["not one document of YAML"]),
-        ("kind: MemoryPolicy\n---\nkind: MemoryPolicy\n", ["not one document of YAML"]),
+        ("a: b: c\n", ["line 1: not YAML: mapping values are not allowed here"]),
+        ("kind: MemoryPolicy\n---\nkind: MemoryPolicy\n", ["2 documents, must be one MemoryPolicy: split the file"]),
+        ("", ["0 documents, must be one MemoryPolicy"]),
+        ("kind: List\nitems: [{}, {}]\n", ["a List of 2 objects, must have one MemoryPolicy"]),
+        (f"{SPEC}  interval: 1s\n", ["the API server would refuse this policy: `interval` must be from 5s to 1h"]),
+        (
+            f"{SPEC}  targetRef: {{apiVersion: v1, kind: Pod, name: x}}\n",
+            ["the API server would refuse this policy: `targetRef` must be an apps/v1 Deployment"],
+        ),
     ],
 )
 def test_an_error_names_field_value_and_what_is_allowed(tmp_path, text, parts):
@@ -51,6 +58,12 @@ def test_an_error_names_field_value_and_what_is_allowed(tmp_path, text, parts):
         policy.load(file)
     for part in (str(file), *parts):
         assert part in caught.value.message
+
+
+def test_a_list_of_one_policy_is_read_as_kubectl_prints_it(tmp_path):
+    file = tmp_path / "p.yaml"
+    file.write_text("kind: List\nitems: [{kind: MemoryPolicy, spec: {interval: 1m}}]\n")
+    assert policy.load(file).spec.interval.total_seconds() == 60
 
 
 def test_a_missing_file_is_named(tmp_path):

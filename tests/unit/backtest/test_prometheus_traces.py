@@ -109,6 +109,19 @@ def test_the_command_replays_it(url, monkeypatch, capsys):
     assert by_name["db-0/app"]["first_roll_s"] is None
 
 
+def test_the_operator_s_connections_file_is_used(url, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("memroll.clock.now", lambda: _At(NOW_S))
+    file = tmp_path / "connections.yaml"
+    (tmp_path / "token").write_text("s3cret-token")
+    credentials = f"authorization: {{credentialsFile: '{tmp_path}/token'}}"
+    file.write_text(f"connections: {{eu: {{url: '{url}', {credentials}}}}}")
+    options = ["-n", "ai", "--since", "59h", "-o", "json", "--jobs", "1", "--rules", "none"]
+    assert run(["memroll", "backtest", "--connections", str(file), "--connection", "eu", *options]) == 0
+    assert len(json.loads(capsys.readouterr().out)["traces"]) > 1
+    assert run(["memroll", "backtest", "--connections", str(file), *options]) == 2
+    assert "'default'" in capsys.readouterr().err
+
+
 class _At:
     def __init__(self, seconds):
         self.timestamp = lambda: seconds

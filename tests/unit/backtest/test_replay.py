@@ -9,6 +9,7 @@ import pytest
 
 from memroll.api.policy import PolicySpec
 from memroll.backtest import csv_traces, json_output, policy
+from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.replay import Evaluation, ReplayResult, replay
 from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.trace import Trace
@@ -180,7 +181,7 @@ def traces(tmp_path_factory):
 def test_the_number_of_processes_changes_nothing(traces):
     one, three_at_once = (
         json_output.to_json(
-            run(BacktestJob(traces, policy.default_policy(), rules=True), jobs, lambda _: None), rules=True
+            run(BacktestJob(traces, policy.default_policy(), rules=RULE_NAMES), jobs, lambda _: None), rules=RULE_NAMES
         )
         for jobs in (1, 3)
     )
@@ -189,7 +190,7 @@ def test_the_number_of_processes_changes_nothing(traces):
 
 def test_progress_is_reported_after_each_trace(traces):
     calls = []
-    run(BacktestJob(traces, policy.default_policy(), rules=False), 1, calls.append)
+    run(BacktestJob(traces, policy.default_policy(), rules=()), 1, calls.append)
     assert calls == [1, 2, 3]
 
 
@@ -201,7 +202,7 @@ def test_traces_of_one_workload_are_peers(monkeypatch):
     monkeypatch.setattr(
         "memroll.backtest.runner.replay", lambda t, rule, peers, every: seen.update({t.name: list(peers)})
     )
-    job = BacktestJob(shared, policy.default_policy(), rules=False)
+    job = BacktestJob(shared, policy.default_policy(), rules=())
     for n in range(5):
         job.run(n)
     subjects = [t.history for t in shared]
@@ -210,7 +211,7 @@ def test_traces_of_one_workload_are_peers(monkeypatch):
 
 def test_the_threshold_is_relative_to_the_limit():
     small, large = (
-        BacktestJob([trace(np.arange(3) * 300.0, [1, 1, 1], limit=limit)], policy.default_policy(), rules=False)
+        BacktestJob([trace(np.arange(3) * 300.0, [1, 1, 1], limit=limit)], policy.default_policy(), rules=())
         for limit in (1000, 2000)
     )
     rules = [
@@ -229,7 +230,7 @@ def test_a_replay_counts_to_the_limit_of_the_policy():
     times, values = line(40, per_hour_mib=8)
     dies = trace(times[values < 512 * MIB], values[values < 512 * MIB], name="v8")
     (own,), (half,) = (
-        run(BacktestJob([dies], limited(**given), rules=False), 1, lambda _: None) for given in ({}, {"limit": "50%"})
+        run(BacktestJob([dies], limited(**given), rules=()), 1, lambda _: None) for given in ({}, {"limit": "50%"})
     )
     assert own.replay.rolled is None
     assert half.replay.rolled is not None
@@ -239,13 +240,13 @@ def test_a_replay_counts_to_the_limit_of_the_policy():
 
 def test_a_replay_of_a_trace_without_a_limit_counts_to_that_of_the_policy():
     free = trace(*line(40, per_hour_mib=8), limit=None)
-    (found,) = run(BacktestJob([free], limited(limit="500Mi"), rules=False), 1, lambda _: None)
+    (found,) = run(BacktestJob([free], limited(limit="500Mi"), rules=()), 1, lambda _: None)
     assert found.replay.rolled is not None
 
 
 def test_peers_have_the_limit_of_the_policy_as_well(monkeypatch):
     seen = {}
     monkeypatch.setattr("memroll.backtest.runner.replay", lambda t, rule, peers, every: seen.update({t.name: peers}))
-    job = BacktestJob([replace(leak(), name=n, workload="web") for n in "ab"], limited(limit="50%"), rules=False)
+    job = BacktestJob([replace(leak(), name=n, workload="web") for n in "ab"], limited(limit="50%"), rules=())
     job.run(0)
     assert [p.limit_bytes for p in seen["a"]] == [LIMIT // 2]

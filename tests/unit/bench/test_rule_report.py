@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memroll.backtest import policy
-from memroll.backtest.baselines.rules import RULES
+from memroll.backtest.baselines.rules import RULE_NAMES, RULES
 from memroll.backtest.runner import BacktestJob, run
 from tests.bench.detect.rule_report import REPORT_COLUMNS, ROLL_COLUMNS, BenchReport
 from tests.bench.detect.sets import case_of, rng_of
@@ -14,7 +14,7 @@ def test_all_rules_have_figures(capsys):
     steady, flat = (single(kind, rng_of(4)) for kind in ("steady", "flat"))
     cases = [case_of(flat, "tight", "daily"), case_of(steady, "leaking", "alone"), case_of(steady, "single", "steady")]
     report = BenchReport()
-    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=True, every=6)
+    job = BacktestJob([c.trace for c in cases], policy.default_policy(), rules=RULE_NAMES, every=6)
     report.add(cases, run(job, 1, lambda _: None))
     report.print_rolls()
     report.print_reports()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
 from memroll.backtest.baselines.rules import RULES
 from memroll.cli import run
-from tests.unit.backtest.histories import HOUR, folder, three
+from tests.texts import ROOT
+from tests.unit.backtest.histories import HOUR, csv_of, folder, line, three
 
 TRACE_KEYS = {
     "assessed",
@@ -105,4 +112,78 @@ def test_invalid_arguments_end_with_2(arguments, words, capsys):
 @pytest.mark.parametrize("option", [("--since", "3d"), ("-n", "ai"), ("--workload", "web"), ("--match-label", "a=b")])
 def test_an_option_of_prometheus_is_refused_with_a_folder_of_traces(option, history, capsys):
     assert backtest("--traces", history, *option) == 2
-    assert "applies to --prometheus only" in capsys.readouterr().err
+    assert "applies to --prometheus and --connections only, not to --traces" in capsys.readouterr().err
+
+
+def test_one_rule_can_be_chosen(history, capsys):
+    assert backtest("--traces", history, "--output", "json", "--rules", "deriv,working-set-95") == 0
+    assert list(json.loads(capsys.readouterr().out)["rules"]) == ["working-set-95", "deriv"]
+    assert backtest("--traces", history, "--rules", "derive") == 2
+    assert "Did you mean 'deriv'?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--traces", "x", "--prometheus", "http://h"], "exactly one of --traces PATH, --prometheus URL and"),
+        (["--prometheus", "http://h", "-n", "ai", "--limit", "1Gi"], "--limit applies to --traces and"),
+        (["--prometheus", "http://h", "-n", "ai", "--connection", "eu"], "--connection applies to"),
+        (["--connections", "c.yaml"], "needs -n NAME"),
+        (["--connections", "nowhere.yaml", "-n", "ai"], "nowhere.yaml: No such file"),
+        (["--traces", "x", "--limit", "much"], "'much' is not a quantity of bytes"),
+        (["--traces", "x", "--report", "out.pdf"], "a name that ends with .html"),
+        (["--traces", "nowhere"], "nowhere: no such folder"),
+    ],
+)
+def test_options_that_do_not_fit_together_end_with_2(arguments, words, capsys):
+    assert backtest(*arguments) == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.count("\n")) == ("", 1)
+    assert words in printed.err
+
+
+def test_the_exit_code_is_that_of_the_result_on_request(history, tmp_path, capsys):
+    assert backtest("--traces", history, "--rules", "none") == 0
+    assert backtest("--traces", history, "--rules", "none", "--exit-code") == 3
+    assert backtest("--traces", folder(tmp_path, "name,limit_bytes\na,1Gi\n", a=FLAT), "--exit-code") == 4
+    times = "".join(f"{n * 60},{2**20}\n" for n in range(2000))
+    assert (
+        backtest("--traces", folder(tmp_path, "name,limit_bytes\na,1Gi\n", a=f"t_s,bytes\n{times}"), "--exit-code") == 0
+    )
+    capsys.readouterr()
+
+
+FLAT = "t_s,bytes\n0,10\n60,10\n"
+
+
+def test_an_exported_file_is_replayed_with_a_limit(tmp_path, capsys):
+    values = [[n * 60, str(2**20)] for n in range(2000)]
+    result = [{"metric": {"pod": "web-1", "container": "app"}, "values": values}]
+    file = tmp_path / "query_range.json"
+    file.write_text(json.dumps({"data": {"resultType": "matrix", "result": result}}))
+    assert backtest("--traces", file, "--limit", "1Gi", "-o", "json", "--rules", "none") == 0
+    (trace,) = json.loads(capsys.readouterr().out)["traces"]
+    assert (trace["name"], trace["limit_bytes"], trace["assessed"]) == ("web-1/app", 2**30, True)
+
+
+def test_ctrl_c_ends_all_processes_with_one_line(tmp_path):
+    times, values = line(600)
+    names = [f"t{n}" for n in range(40)]
+    manifest = "name,limit_bytes\n" + "".join(f"{name},1Gi\n" for name in names)
+    traces = folder(tmp_path, manifest, **dict.fromkeys(names, csv_of(times, values)))
+    command = [sys.executable, "-m", "memroll", "backtest", "--traces", str(traces), "--jobs", "2"]
+    with subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "operator")},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        while len(children.read_text().split()) < 2:
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5)  # until the workers have begun
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err.decode()) == (130, b"", "memroll backtest: interrupted\n")

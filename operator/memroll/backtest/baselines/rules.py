@@ -15,7 +15,7 @@ from memroll.backtest.baselines.resin import resin_alerts
 from memroll.detection.prefilter import least_squares_slopes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from numpy.typing import NDArray
 
@@ -145,3 +145,9 @@ RULES: tuple[BaselineRule, ...] = (
         "precogmf-like", "a linear trend since a change point that exceeds the trends of the first day", precogmf_alerts
     ),
 )
+RULE_NAMES = tuple(rule.name for rule in RULES)
+
+
+def rules_named(names: Collection[str]) -> tuple[BaselineRule, ...]:
+    """Return the rules of these names, in their own order."""
+    return tuple(rule for rule in RULES if rule.name in names)
