@@ -123,7 +123,7 @@ requirements: $(STAMP) ## pin all dependencies again, by hash and without an ind
 	@hack/pin $(BIN)
 
 dist: $(STAMP) ## memroll in one file, for this platform and this Python, and its krew manifest (PYTHON=..., RELEASE_URL=...)
-	@hack/dist $(BIN) "$(RELEASE_URL)"
+	@hack/dist $(BIN) "$(PYTHON)" "$(RELEASE_URL)"
 
 cluster-up: $(STAMP) ## start the local one-node cluster
 	@$(LOCAL) up

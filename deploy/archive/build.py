@@ -1,7 +1,8 @@
 """Build the self-extracting archive of `memroll` and the krew manifest for it; called by `hack/dist`.
 
-Arguments: the folder with the installed packages, the folder of the result, and the address from which the result is
-going to be served. The archive is built by shiv; its start is replaced by one that checks the Python.
+Arguments: the folder with the installed packages, the folder of the result, the minor version of Python, and the
+address from which the result is going to be served. The archive is built by shiv; its start is replaced by one that
+checks the Python.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 """Name of a machine in krew by that in Python."""
 
 
-def main(packages: Path, folder: Path, address: str) -> Path:
+def main(packages: Path, folder: Path, python: str, address: str) -> Path:
     """Build everything; return the path of the archive."""
     version = read_version()
-    name = f"memroll-{version}-{sysconfig.get_platform()}-py{sys.version_info[0]}{sys.version_info[1]}"
+    name = f"memroll-{version}-{sysconfig.get_platform()}-py{python.replace('.', '')}"
     archive = folder / f"{name}.pyz"
     subprocess.run(
         [
@@ -37,12 +38,12 @@ def main(packages: Path, folder: Path, address: str) -> Path:
         ],
         check=True,
     )
-    add_check(archive, check_text(sys.version_info[:2], sysconfig.get_platform()))
+    add_check(archive, check_text(python, sysconfig.get_platform()))
     packed = folder / f"{name}.tar.gz"
     with tarfile.open(packed, "w:gz") as tar:
         tar.add(archive, "memroll.pyz")
         tar.add(ROOT / "LICENSE", "LICENSE")
-    (folder / "memroll.yaml").write_text(krew_manifest(packed, version, address), encoding="utf-8")
+    (folder / "memroll.yaml").write_text(krew_manifest(packed, version, python, address), encoding="utf-8")
     return archive
 
 
@@ -52,10 +53,10 @@ def read_version() -> str:
     return found[1]
 
 
-def check_text(version: tuple[int, ...], platform: str) -> str:
+def check_text(python: str, platform: str) -> str:
     """Return the check for one minor version of Python and one platform."""
     text = (HERE / "python_check.py").read_text(encoding="utf-8")
-    text = text.replace("BUILT_FOR = (3, 11)", f"BUILT_FOR = {tuple(version)}")
+    text = text.replace("BUILT_FOR = (3, 11)", f"BUILT_FOR = ({python.replace('.', ', ')})")
     return text.replace('BUILT_ON = "linux-x86_64"', f'BUILT_ON = "{platform}"')
 
 
@@ -74,7 +75,7 @@ def add_check(archive: Path, check: str) -> None:
     changed.replace(archive)
 
 
-def krew_manifest(packed: Path, version: str, address: str) -> str:
+def krew_manifest(packed: Path, version: str, python: str, address: str) -> str:
     """Return the manifest of the plugin for kubectl's plugin manager."""
     system, _, machine = sysconfig.get_platform().partition("-")
     return Template((HERE / "krew.yaml").read_text(encoding="utf-8")).substitute(
@@ -83,9 +84,9 @@ def krew_manifest(packed: Path, version: str, address: str) -> str:
         sha256=hashlib.sha256(packed.read_bytes()).hexdigest(),
         os="darwin" if system == "macosx" else system,
         arch=MACHINES.get(machine.rpartition("-")[2], machine),
-        python=f"{sys.version_info[0]}.{sys.version_info[1]}",
+        python=python,
     )
 
 
 if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]))
+    print(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]))

@@ -16,8 +16,7 @@ import yaml
 from memroll import __version__
 from tests.texts import ROOT
 
-HERE, PLATFORM = sys.version_info[:2], sysconfig.get_platform()
-THIS = f"python{HERE[0]}.{HERE[1]}"
+HERE, PLATFORM = f"{sys.version_info[0]}.{sys.version_info[1]}", sysconfig.get_platform()
 
 
 @pytest.fixture(scope="module")
@@ -55,10 +54,10 @@ def test_the_python_that_it_was_built_for_starts_it(build, tmp_path):
 
 
 def test_another_python_is_named_with_the_remedy(build, tmp_path):
-    ended = start(archive(build, tmp_path, (3, 99)), PATH="")
+    ended = start(archive(build, tmp_path, "3.99"), PATH="")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
-        f"memroll: this file needs python3.99, and this is Python {HERE[0]}.{HERE[1]}: install python3.99, "
+        f"memroll: this file needs python3.99, and this is Python {HERE}: install python3.99, "
         "or build one for your Python: make dist PYTHON=/path/to/python3\n"
     )
 
@@ -67,7 +66,7 @@ def test_the_right_python_is_started_if_it_is_there(build, tmp_path):
     other = tmp_path / "python3.99"
     other.write_text('#!/bin/sh\necho "other $@"\n')
     other.chmod(0o755)
-    path = archive(build, tmp_path, (3, 99))
+    path = archive(build, tmp_path, "3.99")
     assert start(path, PATH=f"{tmp_path}:/usr/bin:/bin").stdout == f"other {path} status -A\n"
 
 
@@ -79,10 +78,10 @@ def test_another_platform_is_named(build, tmp_path):
 def test_the_krew_manifest_has_the_address_and_the_digest_of_the_file(build, tmp_path):
     packed = tmp_path / "memroll-1-x.tar.gz"
     packed.write_bytes(b"content")
-    manifest = yaml.safe_load(build.krew_manifest(packed, build.read_version(), "https://host/releases/"))
+    manifest = yaml.safe_load(build.krew_manifest(packed, build.read_version(), "3.12", "https://host/releases/"))
     assert manifest["spec"]["version"] == f"v{__version__}"
     (platform,) = manifest["spec"]["platforms"]
     assert platform["uri"] == "https://host/releases/memroll-1-x.tar.gz"
     assert platform["sha256"] == hashlib.sha256(b"content").hexdigest()
     assert platform["bin"] in {file["from"] for file in platform["files"]}
-    assert THIS.removeprefix("python") in manifest["spec"]["caveats"]
+    assert "Needs Python 3.12 " in manifest["spec"]["caveats"]
