@@ -156,11 +156,17 @@ class ClusterOptions:
     """User to impersonate."""
 
 
+def _complete_contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's own
+    from memroll.clients.kube.kubeconfig import context_names  # noqa: PLC0415 - loads the client of Kubernetes
+
+    return [name for name in context_names(ctx.params.get("kubeconfig")) if name.startswith(incomplete)]
+
+
 def cluster_options(function: F) -> F:
     """Add kubectl's options of the cluster, as the argument `cluster`."""
 
     @click.option("--kubeconfig", metavar="FILE", help="kubeconfig to use (default: KUBECONFIG, ~/.kube/config)")
-    @click.option("--context", metavar="NAME", help="context of the kubeconfig")
+    @click.option("--context", metavar="NAME", shell_complete=_complete_contexts, help="context of the kubeconfig")
     @click.option("--as", "as_user", metavar="USER", help="user to impersonate")
     @wraps(function)
     def wrapped(

@@ -104,6 +104,8 @@ def _usage_message(program: str, error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else program
+    if isinstance(error, click.NoSuchOption) and ctx is not None and ctx.parent is None:
+        return f"{message.rstrip('.')}: options follow the name of a command: {path} COMMAND {error.option_name} ..."
     separator = " " if message.endswith(("?", ")")) else ": "
     return f"{message.rstrip('.')}{separator}see '{path} --help'"
 

@@ -33,9 +33,11 @@ T = TypeVar("T")
 WRITERS: dict[str, Callable[[LeakReport], str]] = {
     "table": text.to_text,
     "json": text.to_json,
+    "yaml": text.to_yaml,
+    "csv": text.to_csv,
     "html": html.render_page,
 }
-SUFFIXES = {"html": "html", "htm": "html", "json": "json", "txt": "table", "": "table"}
+SUFFIXES = {"html": "html", "htm": "html", "json": "json", "yaml": "yaml", "csv": "csv", "txt": "table", "": "table"}
 """Output format by the suffix of a file's name."""
 
 
@@ -45,7 +47,7 @@ SUFFIXES = {"html": "html", "htm": "html", "json": "json", "txt": "table", "": "
 )
 @namespace_options
 @click.option("--since", type=Days(), metavar="30d", default="30d", help="only leaks of this time (default: 30d)")
-@output_option("table", "json", "html", default=None)
+@output_option(*WRITERS, default=None)
 @click.option("--write", type=click.Path(path_type=Path), metavar="FILE", help="write to FILE instead of the terminal")
 @cluster_options
 def command(

@@ -1,9 +1,13 @@
-"""Write the leak report as a table for the terminal, and as JSON for programs."""
+"""Write the leak report as a table for the terminal, and as JSON, YAML or CSV for programs."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 from memroll.api.base import rfc3339
 from memroll.rendering import format_text_table
@@ -23,13 +27,34 @@ def to_text(report: LeakReport) -> str:
     return "\n".join([table, *([""] if comparisons else []), *comparisons])
 
 
+def to_csv(report: LeakReport) -> str:
+    """Return the table as CSV, with a line for each leak."""
+    text = io.StringIO()
+    rows = [describe.HEADER, *describe.table_rows(report)]
+    csv.writer(text, lineterminator="\n").writerows([_as_text(cell) for cell in row] for row in rows)
+    return text.getvalue().rstrip("\n")
+
+
+def _as_text(cell: str) -> str:
+    """Return a cell that no spreadsheet takes for a formula: names are those of the tenants."""
+    return f"'{cell}" if cell.startswith(("=", "@", "\t", "\r")) else cell
+
+
 def to_json(report: LeakReport) -> str:
-    content = {
+    return json.dumps(to_document(report), indent=1, allow_nan=False)
+
+
+def to_yaml(report: LeakReport) -> str:
+    return yaml.safe_dump(to_document(report), sort_keys=False, width=120).rstrip("\n")
+
+
+def to_document(report: LeakReport) -> dict[str, Any]:
+    """Return the report as a document for programs."""
+    return {
         "generated_at": rfc3339(report.now),
         "since": rfc3339(report.since),
         "services": [_service(s) for s in report.services],
     }
-    return json.dumps(content, indent=1, allow_nan=False)
 
 
 def _service(service: ServiceLeaks) -> dict[str, Any]:

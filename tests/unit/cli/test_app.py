@@ -45,6 +45,7 @@ def test_every_command_has_help_that_fits_its_summary_and_examples(name, capsys)
     [
         (["reprot"], "memroll: No such command 'reprot'. Did you mean 'report'? see 'memroll --help'"),
         (["nothing-like-it"], "memroll: No such command 'nothing-like-it': see 'memroll --help'"),
+        (["-n", "ai", "status"], "No such option '-n': options follow the name of a command: memroll COMMAND -n ..."),
         (["report", "--sinse", "3d"], "Did you mean"),
         (["report", "extra"], "memroll report: Got unexpected extra argument (extra)"),
         (["backtest", "-o", "xml"], "'xml' is not one of 'table', 'json'"),

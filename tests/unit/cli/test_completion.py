@@ -49,3 +49,13 @@ def test_kubectl_s_script_is_a_program(capsys):
 def test_hidden_commands_are_not_completed(capsys):
     run(["memroll", "__complete", "_"])
     assert "__complete" not in capsys.readouterr().out
+
+
+def test_contexts_of_the_kubeconfig_are_completed(tmp_path, monkeypatch, capsys):
+    file = tmp_path / "config"
+    file.write_text("contexts: [{name: prod-eu}, {name: prod-us}, {name: dev}]")
+    run(["memroll", "__complete", "report", "--kubeconfig", str(file), "--context", "prod"])
+    assert capsys.readouterr().out.splitlines() == ["prod-eu", "prod-us", ":4"]
+    file.write_text("[")
+    run(["memroll", "__complete", "report", "--kubeconfig", str(file), "--context", ""])
+    assert capsys.readouterr().out.splitlines() == [":4"]

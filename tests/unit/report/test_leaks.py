@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from datetime import timedelta
@@ -9,6 +10,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+import yaml
 
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
@@ -227,3 +229,15 @@ def test_a_plot_shows_the_limit_and_stays_within_its_frame():
 )
 def test_bytes_are_formatted_in_the_largest_fitting_unit(count, expected):
     assert format_bytes(count) == expected
+
+
+def test_yaml_is_the_same_document_as_json():
+    assert yaml.safe_load(text.to_yaml(found())) == json.loads(text.to_json(found()))
+
+
+def test_csv_has_a_line_for_each_leak_and_no_formula():
+    lines = list(csv.reader(text.to_csv(found()).splitlines()))
+    assert lines[0] == list(describe.HEADER)
+    assert [line[:2] for line in lines[1:]] == [list(row[:2]) for row in describe.table_rows(found())]
+    hostile = report_objects.entry("=HYPERLINK(1)", "a", "x", 5.0)
+    assert "'=HYPERLINK(1)" in text.to_csv(found(with_ledger(hostile), []))

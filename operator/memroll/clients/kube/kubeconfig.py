@@ -30,6 +30,12 @@ def current_namespace(kubeconfig: str | None = None, context: str | None = None)
     return get_str(chosen, "context", "namespace") or DEFAULT_NAMESPACE
 
 
+def context_names(kubeconfig: str | None = None) -> list[str]:
+    """Return the names of the contexts of a kubeconfig, as far as it can be read."""
+    entries = [entry for path in _paths(kubeconfig) for entry in get_dicts(_read(path), "contexts")]
+    return [name for entry in entries if (name := get_str(entry, "name"))]
+
+
 def _paths(kubeconfig: str | None) -> list[Path]:
     """Return the files of a kubeconfig, which `KUBECONFIG` may have several of."""
     paths = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION

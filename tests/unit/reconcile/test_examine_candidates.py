@@ -7,7 +7,7 @@ import pytest
 from memroll.detection.assessment import Assessment
 from memroll.errors import TerminalError
 from memroll.model.pods import ObjectRef
-from memroll.reconcile.policy import _find_candidates
+from memroll.reconcile.examine import find_candidates
 from memroll.reconcile.snapshot import PolicySnapshot
 from tests.builders import NOW, container, context, exhausting_verdict, leak_verdict, pod, policy, workload
 
@@ -37,7 +37,7 @@ class Lookup:
 async def find_in(cluster, assessments, **spec):
     watching = policy(**spec)
     around = context(spec=watching.spec, policy_pods=len(assessments))
-    return await _find_candidates(PolicySnapshot(watching, (), (), NOW), assessments, around, cluster)
+    return await find_candidates(PolicySnapshot(watching, (), (), NOW), assessments, around, cluster)
 
 
 async def find(*assessments, **spec):
