@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 from enum import StrEnum
 from html import escape
+from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ class Marked(str):
 
 UNLIMITED_WIDTH = 100_000
 """Width in characters of output that is not on a terminal: wider than any table."""
+MIN_LAST_COLUMN = 20
+"""Minimum width in characters of a last column that is wrapped; chosen by hand."""
 COLUMN_GAP = 2
 """Number of spaces between two columns, as in the tables of kubectl."""
 
@@ -102,6 +105,12 @@ def build_table(rows: Sequence[Row]) -> Table:
     for row in body:
         table.add_row(*map(styled, row))
     return table
+
+
+def min_table_width(rows: Sequence[Row]) -> int:
+    """Return the width at which no column but the last one must be wrapped, and that one keeps its minimum."""
+    *fixed, last = (max(map(len, column)) for column in zip_longest(*rows, fillvalue=""))
+    return sum(fixed) + COLUMN_GAP * len(fixed) + min(last, MIN_LAST_COLUMN)
 
 
 def styled(text: str) -> Text:

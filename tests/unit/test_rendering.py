@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from memroll.rendering import Marked, Severity, build_table, console, format_text_table, printable
+from memroll.rendering import Marked, Severity, build_table, console, format_text_table, min_table_width, printable
 
 
 def test_a_table_that_is_not_on_a_terminal_is_neither_cut_nor_wrapped():
@@ -38,3 +38,13 @@ def test_only_the_last_column_wraps_on_a_narrow_terminal():
     shown.print(build_table([("NAME", "WHY"), ("abcdefgh", "one two three four")]))
     assert file.getvalue().splitlines()[1].startswith("abcdefgh  one two")
     assert len(file.getvalue().splitlines()) > 2
+
+
+def test_the_columns_before_the_last_one_are_never_cut():
+    rows = [("NAME", "WHY"), ("x" * 30, "one two three four five six")]
+    assert min_table_width(rows) == 30 + 2 + 20
+    shown = console(file := io.StringIO())
+    shown.width = min_table_width(rows)
+    shown.print(build_table(rows))
+    assert file.getvalue().splitlines()[1] == f"{'x' * 30}  one two three four  "
+    assert min_table_width([("A", "B"), ("1", "2")]) == 4

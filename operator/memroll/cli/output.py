@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 
-from memroll.rendering import Marked, Severity, build_table, console, format_text_table, styled
+from memroll.rendering import Marked, Severity, build_table, console, format_text_table, min_table_width, styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +42,17 @@ def write_text(*parts: str | Sequence[Row]) -> None:
         if isinstance(part, str):
             shown.print(styled(part), soft_wrap=True)
         elif len(part) > 1:
-            shown.print(build_table(part) if shown.is_terminal else format_text_table(part), soft_wrap=True)
+            _write_table(part)
+
+
+def _write_table(rows: Sequence[Row]) -> None:
+    """Write a table. On a terminal that is too narrow for it, lines are wrapped as those of kubectl: nothing is cut."""
+    shown = console()
+    if not shown.is_terminal:
+        shown.print(format_text_table(rows), soft_wrap=True)
+        return
+    shown.width = max(shown.width, min_table_width(rows))
+    shown.print(build_table(rows))
 
 
 def without_empty(value: dict[str, Any]) -> dict[str, Any]:

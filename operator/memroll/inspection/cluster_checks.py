@@ -13,9 +13,9 @@ from memroll.api.policy import MemoryPolicy
 from memroll.api.quantity import humanize_duration
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_bool, get_dicts, get_int, get_str, get_time
-from memroll.errors import MemrollError, NotFoundError
+from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.inspection.checks import failed, from_error, ok, skipped, warning
-from memroll.inspection.remedies import NOT_INSTALLED
+from memroll.inspection.remedies import NOT_INSTALLED, is_unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -56,9 +56,11 @@ class ClusterPreflight:
         return (self.namespace,) if self.namespace else self.settings.watch_namespaces or ("",)
 
     async def run(self) -> tuple[CheckItem, ...]:
-        """Return the results, in the order in which problems have to be solved."""
+        """Return the results, in the order in which problems have to be solved.
+
+        Raise MemrollError if the cluster can't be reached, or does not accept the credentials.
+        """
         checks = {
-            "cluster": self._version,
             "clock of the cluster": self._clock,
             "CRDs": self._crds,
             "operator": self._operator,
@@ -66,7 +68,16 @@ class ClusterPreflight:
             "admission policy": self._admission_policy,
             "policies": self._policies,
         }
-        return tuple([await self._safely(name, check) for name, check in checks.items()])
+        reached = await self._reach("cluster")
+        return (reached, *[await self._safely(name, check) for name, check in checks.items()])
+
+    async def _reach(self, name: str) -> CheckItem:
+        try:
+            return await self._version(name)
+        except TerminalError as error:
+            if error.reason != "Forbidden" or is_unauthorized(error.message):
+                raise
+            return from_error(name, error)
 
     async def _safely(self, name: str, check: Callable[[str], Awaitable[CheckItem]]) -> CheckItem:
         try:

@@ -68,9 +68,14 @@ def _remedy(error: MemrollError, text: str) -> str:
     return remedy
 
 
+def is_unauthorized(text: str) -> bool:
+    """Return whether the API server has refused the credentials, rather than a permission."""
+    return "unauthorized" in text.lower()
+
+
 def _rights(text: str) -> str:
     """Return the remedy for status 401 or 403."""
-    if "unauthorized" in text.lower():
+    if is_unauthorized(text):
         return NOT_LOGGED_IN
     found = FORBIDDEN.search(text)
     if not found:
