@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Tree = tuple[PolicyNode, ...]
 
 HEADER: Row = ("NAME", "VERDICT", "USAGE", "GROWTH", "TIME-TO-LIMIT", "STATE")
-NO_POLICIES = "no policy: see 'memroll check' for whether memroll runs, and README.md for a first policy"
+NO_POLICIES = "no policy here: see 'memroll check' for whether memroll runs, and README.md for a first policy"
 
 
 @define(

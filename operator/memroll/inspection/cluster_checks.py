@@ -205,8 +205,9 @@ def operator_rights(settings: Settings) -> Iterator[tuple[str, str, str]]:
 
 def _right(right: tuple[str, str, str], namespace: str) -> str:
     verb, group, resource = right
+    plural, slash, subresource = resource.partition("/")
     scope = f" in {namespace}" if namespace else ""
-    return f"{verb} {resource}{'.' + group if group else ''}{scope}"
+    return f"{verb} {plural}{'.' + group if group else ''}{slash}{subresource}{scope}"
 
 
 def _named(names: Iterable[str]) -> str:

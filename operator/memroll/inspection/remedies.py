@@ -42,17 +42,19 @@ NOT_INSTALLED = "memroll is not installed in this cluster: install its chart, or
 NOT_LOGGED_IN = "the API server does not accept your credentials: log in again, or use another --context"
 REQUEST = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (\S+): ")
 """Beginning of the message of a request that failed."""
-NO_RESOURCE = "could not find the requested resource"
-"""Part of the API server's message for a kind that it does not serve."""
+OWN_PATH = "/memroll.dev/"
+"""Part of the path of every request for memroll's kinds."""
+OBJECT = re.compile(r'"[^"]+" not found')
+"""Part of the API server's message for an object that does not exist. A kind that it does not serve has another one."""
 FORBIDDEN = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[\w./-]+)"(?: in API group "(?P<group>[\w.-]*)")?')
 
 
 def describe(error: MemrollError) -> str:
     """Return the message of an error, with the remedy if there is one."""
-    if isinstance(error, NotFoundError) and "memroll.dev" in error.message and NO_RESOURCE in error.message:
-        return NOT_INSTALLED
     request = REQUEST.match(error.message)
-    text = error.message[request.end() :] if request else error.message
+    if isinstance(error, NotFoundError) and request and OWN_PATH in request[2] and not OBJECT.search(error.message):
+        return NOT_INSTALLED
+    text = (error.message[request.end() :] if request else error.message).strip()
     remedy = _remedy(error, text)
     return f"{text}: {remedy}"[:MAX_ERROR_CHARS] if remedy else text[:MAX_ERROR_CHARS]
 

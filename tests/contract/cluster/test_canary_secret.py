@@ -76,6 +76,7 @@ def cluster(server: FakeApi) -> FakeApi:
         "status": {"phase": "Running"},
     }
     server.add("/api/v1/namespaces/demo/pods", pod)
+    server.documents["/version"] = {"gitVersion": "v1.35.4"}
     return server
 
 

@@ -167,6 +167,9 @@ async def test_the_rights_of_the_operator_are_checked_with_its_service_account(
     ended, found = await check(capsys, kubeconfig, *account)
     assert ended.code == 1
     assert found["rights"][1].startswith("the operator may not create pods/eviction, patch pods: request it")
+    installed.denied = {("update", "podrolls/status")}
+    _, found = await check(capsys, kubeconfig, *account)
+    assert found["rights"][1].startswith("the operator may not update podrolls.memroll.dev/status: request it")
 
 
 async def test_what_may_not_be_read_is_skipped(

@@ -19,6 +19,16 @@ LISTED = "GET /apis/memroll.dev/v1alpha1/namespaces/ai/podrolls"
             id="no CRDs",
         ),
         pytest.param(
+            NotFoundError("NotFound", f"{LISTED}: 404 page not found\n"),
+            "memroll is not installed in this cluster: install its chart, or 'memroll crds | kubectl apply -f -'",
+            id="no kind of the group",
+        ),
+        pytest.param(
+            NotFoundError("NotFound", "GET /api/v1/namespaces/ai/pods: 404 page not found\n"),
+            "404 page not found",
+            id="not a path of memroll",
+        ),
+        pytest.param(
             NotFoundError("NotFound", f'{LISTED}/x: podrolls.memroll.dev "x" not found'),
             'podrolls.memroll.dev "x" not found',
             id="an object that does not exist",
