@@ -15,6 +15,7 @@ from memroll.cli.command import ClusterOptions, cluster_options, output_option
 from memroll.cli.command import command as define
 from memroll.cli.output import PLAIN_FORMATS, verdict_cell, without_empty, write_document, write_text
 from memroll.cli.prometheus_options import OperatorOptions, operator_options
+from memroll.clients.prometheus import promql
 from memroll.detection.assessment import describe_growth
 from memroll.inspection.operator_view import read_namespace
 from memroll.inspection.pod_explanation import PodExplanation, explain_pod
@@ -25,13 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memroll.detection.assessment import Assessment
-    from memroll.detection.explain import CheckResult, ContainerExplanation
+    from memroll.detection.explain import ContainerExplanation, WindowExplanation
     from memroll.rendering import Row
 
 CHECK_HEADER: Row = ("WINDOW", "CHECK", "RESULT", "OBSERVED", "REQUIRED", "STATISTIC")
 GATE_HEADER: Row = ("GATE", "RESULT", "OBSERVED", "REQUIRED", "MESSAGE")
-SHOWN_QUERIES = 2
-"""Number of queries that a table shows: those of the two memory series."""
 
 
 @define(
@@ -80,18 +79,25 @@ def _text(found: PodExplanation, *, is_wide: bool) -> Iterator[str | list[Row]]:
     explained = {c.container: c for c in found.containers}
     for assessment in found.assessments:
         yield ""
-        yield from _container_text(assessment, explained.get(assessment.container.name))
+        yield from _container_text(assessment, explained.get(assessment.container.name), is_wide=is_wide)
     if found.gates:
         yield ""
         yield [GATE_HEADER, *_gate_rows(found)]
     yield ""
     yield f"Next: {found.next_step}"
-    queries = found.queries if is_wide else found.queries[:SHOWN_QUERIES]
     yield f"Queries of its samples{'' if is_wide else ' (all: -o wide)'}:"
-    yield from (f"  {query}" for query in queries)
+    yield from (f"  {query}" for query in (found.queries if is_wide else _memory_queries(found)))
 
 
-def _container_text(assessment: Assessment, explained: ContainerExplanation | None) -> Iterator[str | list[Row]]:
+def _memory_queries(found: PodExplanation) -> Iterator[str]:
+    """Yield the first query of each of the two memory series."""
+    for metric in (promql.RSS, promql.WORKING_SET):
+        yield from [query for query in found.queries if metric in query][:1]
+
+
+def _container_text(
+    assessment: Assessment, explained: ContainerExplanation | None, *, is_wide: bool
+) -> Iterator[str | list[Row]]:
     verdict = assessment.verdict
     title = f"Container {assessment.container.name}: {verdict.verdict} ({verdict.reason}): {assessment.message}"
     yield Marked(title, verdict_cell(verdict.verdict).severity)  # type: ignore[attr-defined] # a marked text
@@ -103,18 +109,26 @@ def _container_text(assessment: Assessment, explained: ContainerExplanation | No
         due = explained.urgency
         state = "due: it reaches its limit within the lead time" if due.due else f"not due: {due.reason}: {due.message}"
         yield f"  {state}"
-    rows = [row for window in explained.windows for row in _window_rows(window.window_s, window.checks)]
-    yield [CHECK_HEADER, *rows]
+    shown = (_window_rows(w, is_whole=is_wide or w is explained.windows[0]) for w in explained.windows if w.checks)
+    yield [CHECK_HEADER, *(row for rows in shown for row in rows)]
     for window in explained.windows:
         if window.insufficient_data:
             yield f"  window of {humanize_duration(window.window_s)} not checked: {window.insufficient_data}"
 
 
-def _window_rows(window_s: float, checks: tuple[CheckResult, ...]) -> Iterator[Row]:
+def _window_rows(window: WindowExplanation, *, is_whole: bool) -> Iterator[Row]:
+    """Yield all checks of a window, or only the failed ones."""
+    checks = [check for check in window.checks if is_whole or not check.passed]
+    title = humanize_duration(window.window_s)
+    if not checks:
+        yield title, f"all {len(window.checks)}", _result(passed=True), "", "", ""
     for number, check in enumerate(checks):
-        result = Marked("passed", Severity.WARNING) if check.passed else Marked("failed", Severity.GOOD)
-        window = "" if number else humanize_duration(window_s)
-        yield window, check.reason.value, result, check.observed, check.required, check.name
+        row = check.reason.value, _result(passed=check.passed), check.observed, check.required, check.name
+        yield ("" if number else title, *row)
+
+
+def _result(*, passed: bool) -> str:
+    return Marked("passed", Severity.WARNING) if passed else Marked("failed", Severity.GOOD)
 
 
 def _gate_rows(found: PodExplanation) -> Iterator[Row]:

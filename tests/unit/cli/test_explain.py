@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 
+from memroll.clients.prometheus import promql
 from memroll.planning.gates import GATES
-from tests.builders import line
+from tests.builders import at, line
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.scenario.simulation import Simulation, leaking
 
@@ -66,3 +68,22 @@ def test_a_missing_pod_is_one_line_with_similar_names(execute):
     ended = execute(leaking(), "explain", "leaky-2")
     assert (ended.code, ended.out) == (1, "")
     assert ended.err == "memroll explain: there is no pod leaky-2 in namespace demo. Did you mean leaky-1?\n"
+
+
+def test_of_the_other_windows_the_failed_checks_are_shown(execute):
+    sim = healthy()
+    old = sim.cluster.pods["leaky-1"]
+    sim.cluster.pods["leaky-1"] = replace(old, containers=(replace(old.containers[0], started_at=at(-900)),))
+    sim.prometheus.by_container["id-leaky-1"] = line(0.0, base_mib=110, age_s=900)
+    short, wide = (execute(sim, "explain", "leaky-1", "-o", output).out.splitlines() for output in ("table", "wide"))
+    windows = [next(n for n, found in enumerate(lines) if found.startswith("4m ")) for lines in (short, wide)]
+    assert [lines[n].split()[1:3] for lines, n in zip((short, wide), windows, strict=True)] == [
+        ["NotGrowing", "failed"],
+        ["NotGrowing", "failed"],
+    ]
+    assert sum("passed" in found for found in short) < sum("passed" in found for found in wide)
+
+
+def test_the_queries_of_a_table_are_those_of_the_two_memory_series(execute):
+    shown = execute(leaking(), "explain", "leaky-1").out.partition("Queries of its samples (all: -o wide):\n")[2]
+    assert [query.split("{")[0].strip() for query in shown.splitlines()] == [promql.RSS, promql.WORKING_SET]
