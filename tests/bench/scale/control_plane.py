@@ -42,14 +42,14 @@ class ControlPlane:
 def started(programs: Programs, folder: Path, samples: Path) -> Iterator[ControlPlane]:
     """Start the servers; stop them, the last first, at the end."""
     with ExitStack() as stack:
-        etcd_url, etcd = _start_etcd(stack, programs.etcd, folder)
-        api_url, api_server = _start_api_server(stack, programs.api_server, folder, etcd_url)
+        etcd_url, etcd = start_etcd(stack, programs.etcd, folder)
+        api_url, api_server = start_api_server(stack, programs.api_server, folder, etcd_url)
         prometheus_url, prometheus = _start_prometheus(stack, programs.prometheus, folder, samples)
         pids = {"etcd": etcd.pid, "kube-apiserver": api_server.pid, "prometheus": prometheus.pid}
         yield ControlPlane(api_url, prometheus_url, folder / QUERY_LOG, pids)
 
 
-def _start_etcd(stack: ExitStack, program: Path, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+def start_etcd(stack: ExitStack, program: Path, folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
     client, peer = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
     argv: list[str | Path] = [
         program,
@@ -68,7 +68,7 @@ def _start_etcd(stack: ExitStack, program: Path, folder: Path) -> tuple[str, sub
     return client, process
 
 
-def _start_api_server(
+def start_api_server(
     stack: ExitStack, program: Path, folder: Path, etcd_url: str
 ) -> tuple[str, subprocess.Popen[bytes]]:
     port, key, public = free_port(), folder / "sa.key", folder / "sa.pub"
