@@ -13,6 +13,7 @@ from memroll.api.pod_roll import PodRoll
 from memroll.cli import connection
 from memroll.cli.command import ClusterOptions, cluster_options
 from memroll.cli.command import command as define
+from memroll.cli.completions import complete_rolls
 from memroll.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @define("cancel", examples=["cancel chat-7d4b9c5f6-x7k2p-3871cc1c -n ai", "cancel chat-7d4b9c5f6-x7k2p"])
-@click.argument("names", metavar="ROLL | POD...", nargs=-1, required=True)
+@click.argument("names", metavar="ROLL | POD...", nargs=-1, required=True, shell_complete=complete_rolls)
 @click.option("-n", "--namespace", metavar="NAME", help="namespace (default: that of the kubeconfig's context)")
 @cluster_options
 def command(names: tuple[str, ...], namespace: str | None, cluster: ClusterOptions) -> None:

@@ -13,6 +13,7 @@ from memroll.api.quantity import humanize_duration
 from memroll.cli import connection, errors, prometheus_options
 from memroll.cli.command import ClusterOptions, cluster_options, output_option
 from memroll.cli.command import command as define
+from memroll.cli.completions import complete_pods
 from memroll.cli.output import PLAIN_FORMATS, verdict_cell, without_empty, write_document, write_text
 from memroll.cli.prometheus_options import OperatorOptions, operator_options
 from memroll.clients.prometheus import promql
@@ -41,7 +42,7 @@ GATE_HEADER: Row = ("GATE", "RESULT", "OBSERVED", "REQUIRED", "MESSAGE")
         "explain chat-7d4b9c5f6-x7k2p -o json",
     ],
 )
-@click.argument("pod")
+@click.argument("pod", shell_complete=complete_pods)
 @click.option("-n", "--namespace", metavar="NAME", help="namespace (default: that of the kubeconfig's context)")
 @click.option("--exit-code", is_flag=True, help="exit with 3 if the pod is at risk, with 4 if it can't be assessed")
 @output_option(*PLAIN_FORMATS)

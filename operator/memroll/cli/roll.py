@@ -19,6 +19,7 @@ from memroll.api.roll_spec import Strategy
 from memroll.cli import connection, errors
 from memroll.cli.command import ClusterOptions, DurationSeconds, cluster_options
 from memroll.cli.command import command as define
+from memroll.cli.completions import complete_pods
 from memroll.errors import NotFoundError, TerminalError
 from memroll.planning.pod_roll_manifest import MAX_POD_NAME_CHARS, MAX_REASON_CHARS
 
@@ -52,7 +53,7 @@ class RollRequest:
         "roll chat-7d4b9c5f6-x7k2p --dry-run > podroll.yaml",
     ],
 )
-@click.argument("pod")
+@click.argument("pod", shell_complete=complete_pods)
 @click.option("-n", "--namespace", metavar="NAME", help="namespace (default: that of the kubeconfig's context)")
 @click.option("--reason", metavar="TEXT", default="rolled by hand", help="reason in the record of the roll")
 @click.option(

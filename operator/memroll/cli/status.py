@@ -15,6 +15,7 @@ from memroll.api.policy import MemoryPolicy
 from memroll.cli import connection, errors
 from memroll.cli.command import ClusterOptions, cluster_options, namespace_options, output_option
 from memroll.cli.command import command as define
+from memroll.cli.completions import complete_policies
 from memroll.cli.output import LIST_FORMATS, verdict_cell, write_document, write_names, write_text
 from memroll.cli.watching import repeat
 from memroll.errors import TerminalError
@@ -39,7 +40,7 @@ NO_POLICIES = "no policy here: see 'memroll check' for whether memroll runs, and
     "status",
     examples=["status", "status -A", "status chat -n ai -o wide", "status -l team=search -w", "status -A -o json"],
 )
-@click.argument("policies", metavar="[POLICY]...", nargs=-1)
+@click.argument("policies", metavar="[POLICY]...", nargs=-1, shell_complete=complete_policies)
 @namespace_options
 @click.option("-l", "--selector", metavar="LABELS", default="", help="label selector of the policies")
 @click.option("-w", "--watch", is_flag=True, help="show the state again whenever it changes")

@@ -198,3 +198,26 @@ async def test_without_the_right_to_write_there_is_one_line(
     assert ended.err.endswith(
         "'kubectl auth can-i patch podrolls.memroll.dev' must answer yes: request it from an administrator\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("explain", ["alone", "chat-1", "chat-2"]),
+        ("roll", ["alone", "chat-1", "chat-2"]),
+        ("status", ["chat", "web"]),
+        ("suspend", ["chat", "web"]),
+        ("resume", ["chat", "web"]),
+        ("cancel", ["chat-1-old", "chat-2-old", "chat-2-x"]),
+    ],
+)
+async def test_names_of_the_cluster_are_completed(
+    command: str, names: list[str], cluster: FakeApi, kubeconfig: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("__complete", command, "-n", "ai", "--kubeconfig", kubeconfig)
+    for incomplete in ("", "chat"):
+        ended = await execute(capsys, *words, incomplete)
+        assert ended.out.splitlines() == [*(n for n in names if n.startswith(incomplete)), ":4"]
+    cluster.faults.append(Fault("hang", times=9))
+    ended = await execute(capsys, *words, "")
+    assert ended == (0, ":4\n", ""), "without an answer nothing is completed, and nothing else is printed"
