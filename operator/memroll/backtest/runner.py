@@ -74,6 +74,7 @@ _worker_state: list[BacktestJob] = []
 
 def _init_worker(job: BacktestJob) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _worker_state[:] = [job]
 
 
@@ -104,7 +105,10 @@ def run(job: BacktestJob, processes: int, progress: Callable[[int], None]) -> tu
         done = list(_report_progress(map(job.run, numbers), progress))
     else:
         with _interruptible(), ProcessPoolExecutor(processes, initializer=_init_worker, initargs=(job,)) as pool:
-            done = list(_report_progress(pool.map(_run_trace, numbers), progress))
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until each worker handles it
+            pending = pool.map(_run_trace, numbers)  # starts the workers
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            done = list(_report_progress(pending, progress))
     results = zip(job.traces, done, strict=True)
     return tuple(BacktestResult(job.with_limit(trace), *result) for trace, result in results)
 

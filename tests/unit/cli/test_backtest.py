@@ -183,7 +183,6 @@ def test_ctrl_c_ends_all_processes_with_one_line(tmp_path):
         while len(children.read_text().split()) < 2:
             assert process.poll() is None
             time.sleep(0.05)
-        time.sleep(0.5)  # until the workers have begun
         os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err.decode()) == (130, b"", "memroll backtest: interrupted\n")
