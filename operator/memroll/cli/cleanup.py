@@ -63,6 +63,9 @@ def run(settings: Settings, timeout_s: float) -> int:
     except MemrollError:
         logger.exception("cleanup failed")
         return 1
+    except Exception:  # the traceback belongs into the log, which nobody can request again
+        logger.exception("cleanup failed: a bug of memroll")
+        return 1
 
 
 async def _run(settings: Settings, timeout_s: float) -> int:

@@ -43,6 +43,9 @@ def run(loaded: LoadedSettings) -> int:
     except MemrollError:
         logger.exception("stopped")
         return 1
+    except Exception:  # the traceback belongs into the log, which nobody can request again
+        logger.exception("stopped by a bug of memroll")
+        return 1
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 
 import pytest
@@ -105,3 +106,17 @@ def test_an_invalid_file_is_refused_without_its_secrets(name, content, tmp_path,
     printed = capfd.readouterr()
     assert str(file) in printed.err
     assert CANARY not in printed.out + printed.err
+
+
+@pytest.mark.parametrize("command", ["operator", "cleanup"])
+def test_a_bug_is_logged_with_its_traceback(command, tmp_path, capfd, monkeypatch):
+    async def fail(*_):
+        raise ZeroDivisionError("odd")
+
+    monkeypatch.setattr(importlib.import_module(f"memroll.cli.{command}"), "_run", fail)
+    monkeypatch.setenv("MEMROLL_CONNECTIONS_FILE", connections(tmp_path, VALID))
+    assert run(["memroll", command]) == 1
+    logged = capfd.readouterr().err
+    assert "bug of memroll" in logged
+    assert "ZeroDivisionError: odd" in logged
+    assert "Traceback" in logged
