@@ -19,6 +19,7 @@ from memroll.detection.container_history import build_history
 from memroll.detection.extremes import NO_EXTREMES, Extremes, ExtremesRequest
 from memroll.detection.parameters import build_parameters
 from memroll.detection.peer_rows import PeerRows
+from memroll.detection.peer_steps import step_of
 from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
 from memroll.detection.prefilter import prefilter_verdict
 from memroll.detection.reasons import VerdictReason
@@ -173,6 +174,7 @@ class Assessor:
         A candidate is assessed by its own memory first. Peers, load and page cache can only explain growth, so they are
         read where there is some to explain (design note 0025).
         """
+        candidates = {w.pod.key.name for w in self.containers if verdicts[w.key] is None}
         for stage, split in ((Stage.ALONE, split_alone), (Stage.IN_CONTEXT, split_into_batches)):
             undecided: dict[str, list[WatchedContainer]] = defaultdict(list)
             for w in self.containers:
@@ -180,7 +182,7 @@ class Assessor:
                     undecided[w.pod.key.uid].append(w)
             for batch in split(self.pods, set(undecided)):
                 own = tuple(w for uid, found in undecided.items() if uid in batch.candidates for w in found)
-                work = BatchWork(stage, batch, own, near)
+                work = BatchWork(stage, batch, own, candidates, near)
                 data = await self._read_batch(prometheus, work)
                 # Milliseconds for each container: in a thread, so that the event loop is not blocked.
                 verdicts |= await asyncio.to_thread(self._assess_batch, work, data)
@@ -203,6 +205,8 @@ class Assessor:
             containers=self._containers_read(work),
             memory_only=work.stage is Stage.ALONE,
             load_pods=work.pods,  # the load of a peer explains nothing
+            peers=[p for p in batch.pods if p not in work.candidates and p not in self.shared_limits.shared],
+            peer_step_s=step_of(parameters),
             incremental=True,
         )
         samples = await prometheus.read(connection, request)
