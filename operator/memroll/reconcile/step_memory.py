@@ -35,12 +35,13 @@ class Recent(Generic[K, V]):
     """Values by key, each until it is too old; without the oldest ones when there are too many."""
 
     max_age_s: float
+    max_values: int = MAX_REMEMBERED
     _values: dict[K, tuple[datetime, V]] = field(default_factory=dict)
 
     def put(self, key: K, value: V, now: datetime) -> None:
         self._values.pop(key, None)
         self._values[key] = now, value
-        while len(self._values) > MAX_REMEMBERED:
+        while len(self._values) > self.max_values:
             del self._values[next(iter(self._values))]
 
     def get(self, key: K, now: datetime) -> V | None:

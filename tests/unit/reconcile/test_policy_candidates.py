@@ -9,6 +9,7 @@ from memroll.errors import TerminalError
 from memroll.model.pods import ObjectRef
 from memroll.reconcile.policy import _find_candidates
 from memroll.reconcile.snapshot import PolicySnapshot
+from memroll.reconcile.workload_lookup import WorkloadLookup
 from tests.builders import NOW, container, context, exhausting_verdict, leak_verdict, pod, policy, workload
 
 FAR = leak_verdict(90_000, lead_s=3600, due=False)
@@ -37,7 +38,14 @@ class Lookup:
 async def find_in(cluster, assessments, **spec):
     watching = policy(**spec)
     around = context(spec=watching.spec, policy_pods=len(assessments))
-    return await _find_candidates(PolicySnapshot(watching, (), (), NOW), assessments, around, cluster)
+    snapshot = PolicySnapshot(watching, (), (), NOW)
+    return await _find_candidates(snapshot, assessments, around, WorkloadLookup(snapshot, cluster))
+
+
+async def complete_in(cluster, assessments, **spec):
+    """Find the candidates, and complete them as those that are due."""
+    lookup = WorkloadLookup(PolicySnapshot(policy(**spec), (), (), NOW), cluster)
+    return [await lookup.complete(c) for c in await find_in(cluster, assessments, **spec)]
 
 
 async def find(*assessments, **spec):
@@ -86,7 +94,7 @@ async def test_workloads_that_share_a_scarce_budget_are_looked_up(rolls, asked):
 async def looked_up(strategy: str = "Auto", **changes):
     cluster = Lookup(**changes)
     two = [Assessment(pod(f"p{i}"), container(), EXHAUSTING) for i in range(2)]
-    return await find_in(cluster, two, roll={"strategy": strategy}), cluster.services_asked
+    return await complete_in(cluster, two, roll={"strategy": strategy}), cluster.services_asked
 
 
 async def test_the_hash_selector_is_looked_up_once_per_workload():
@@ -104,7 +112,7 @@ async def test_the_hash_selector_is_that_of_the_pod_s_own_labels():
 
     cluster = ByLabels()
     pods = [pod("p0"), pod("p1", labels={**pod().labels, "track": "canary"}), pod("p2")]
-    found = await find_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
+    found = await complete_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
     selectors = {c.pod.key.name: c.hash_selector for c in found}
     assert selectors == {"p0": "", "p1": BY_HASH, "p2": ""}
     assert cluster.services_asked == 2, "once for all pods that have the same labels"
