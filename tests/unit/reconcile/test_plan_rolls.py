@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from memroll.detection.assessment import Assessment
 from memroll.planning.gate_result import Gate
-from memroll.planning.plan import Plan
 from memroll.reconcile.plan_rolls import RollPlanner
 from memroll.reconcile.policy import _find_candidates
 from memroll.reconcile.snapshot import PolicySnapshot
@@ -21,6 +20,9 @@ from memroll.reconcile.workload_lookup import (
 )
 from tests.builders import NOW, container, context, exhausting_verdict, leak_verdict, pod, policy
 from tests.fakes import FakeCluster
+
+if TYPE_CHECKING:
+    from memroll.planning.plan import Plan
 
 FAR = leak_verdict(90_000, lead_s=3600, due=False)
 NEAR = leak_verdict(3700, lead_s=3600, due=False)
