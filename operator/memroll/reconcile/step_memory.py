@@ -1,7 +1,7 @@
 """Memory of the steps of rolls: what a step need not read again, because an earlier one has. Bounded in time and size.
 
 `reconcile.roll` remembers the last observation before anything is changed: the steps that only capture evidence need no
-newer one. The roll controller remembers policies, which no longer decide anything once a pod is released. Nothing that
+newer one. Nor does the step that verifies the result, right after the one that found the old pod gone. The roll controller remembers policies, which no longer decide anything once a pod is released. Nothing that
 is remembered decides on a change of the cluster.
 """
 
@@ -65,6 +65,8 @@ class StepMemory:
 
     observations: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
     """Observations by the uid of the roll."""
+    unchanged: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
+    """Observations of steps that changed nothing but the phase, to Verifying, for a next step that follows at once."""
     rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
     """Records as the last step wrote them, by namespace and name, for a next step that follows at once. A record that
     somebody has changed meanwhile is found out by the next write, which comes before each change of the cluster."""

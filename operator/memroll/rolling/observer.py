@@ -38,7 +38,7 @@ async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, 
     pod, workload, others = await _read_pods(roll, clients.kubernetes)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
-    return await _with_phase_details(StepInput(roll, observation, now, policy), clients)
+    return await add_phase_details(StepInput(roll, observation, now, policy), clients)
 
 
 async def _read_pods(
@@ -83,7 +83,7 @@ def _is_gone(pod: Pod) -> bool:
     return pod.has_ended and not pod.deleting
 
 
-async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
+async def add_phase_details(step: StepInput, clients: Clients) -> Observation:
     """Add to an observation what only one phase needs."""
     observation, status, drain = step.observation, step.status, step.roll.spec.drain
     pod, workload, kubernetes = observation.pod, observation.workload, clients.kubernetes
