@@ -12,6 +12,7 @@ from memroll.api.decode import decode_valid
 from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
 from memroll.api.quantity import parse_duration
 from memroll.clients.kube.json_access import get_str
+from memroll.controller.current_rolls import CurrentRolls
 from memroll.controller.index_resync import ObjectReader
 from memroll.controller.object_index import ObjectIndex
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
@@ -95,6 +96,11 @@ class ControllerContext:
     """Fetcher of the pods' own memory reports; None: no pod is contacted."""
     bounds: PolicyBounds = UNBOUNDED
     """Bounds of policies and of PodRolls by hand that the administrator set."""
+
+    @property
+    def current_rolls(self) -> CurrentRolls:
+        """Source of the PodRolls as they are now."""
+        return CurrentRolls(self.kubernetes, self.rolls)
 
     async def read_policies(self, namespace: str) -> tuple[PolicyRecord, ...]:
         """Return the records of the valid policies of a namespace."""

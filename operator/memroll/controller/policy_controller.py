@@ -176,6 +176,7 @@ class PolicyController:
             planning_lock=self.planning_lock,
             start_times=self.start_times.setdefault(Key(policy.namespace, policy.name), StartTimes()),
             workloads=self.workloads,
+            roll_source=context.current_rolls,
         )
 
     async def _record(self, outcome: Outcome, started_s: float, *, shares_pods: bool = False) -> float:

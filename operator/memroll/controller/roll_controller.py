@@ -126,7 +126,7 @@ class RollController:
             if refusal:
                 await self._fail(roll, TOO_MANY, refusal)
                 return None
-        clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures)
+        clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures, context.current_rolls)
         result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
         if result.wait_s == 0.0:
             self.memory.rolls.put(Key(roll.namespace, roll.name), result.roll, context.now())

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memroll.model.policy_record import PolicyRecord
     from memroll.model.roll_record import RollRecord
     from memroll.reconcile.selection import PodSource
+    from memroll.rolling.protocols import RollSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class PolicySnapshot:
     start_times: StartTimes = field(default_factory=StartTimes)
     """Start times of the policy's pods in earlier reconciles. The reconcile updates them."""
 
+    roll_source: RollSource | None = None
+    """Reads the PodRolls again, before a roll is created; None: they are listed with all that they contain."""
     workloads: Recent[ObjectRef, Workload] = field(default_factory=lambda: Recent(0.0))
     """Workloads that earlier reconciles have read. The reconcile updates them."""
 

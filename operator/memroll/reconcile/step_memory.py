@@ -1,8 +1,9 @@
 """Memory of the steps of rolls: what a step need not read again, because an earlier one has. Bounded in time and size.
 
 `reconcile.roll` remembers the last observation before anything is changed: the steps that only capture evidence need no
-newer one. Nor does the step that verifies the result, right after the one that found the old pod gone. The roll controller remembers policies, which no longer decide anything once a pod is released. Nothing that
-is remembered decides on a change of the cluster.
+newer one. Nor does the step that verifies the result, right after the one that found the old pod gone. The roll
+controller remembers policies, which no longer decide anything once a pod is released. Nothing that is remembered
+decides on a change of the cluster.
 """
 
 from __future__ import annotations

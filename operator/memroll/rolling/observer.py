@@ -7,14 +7,15 @@ server or to Prometheus for every roll and every second.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from memroll.api.decode import decode_valid
-from memroll.api.pod_roll import Phase, PodRoll
+from memroll.api.decode import decode_or_none
+from memroll.api.pod_roll import Phase
 from memroll.api.policy import DEFAULT_CONNECTION, Mode
 from memroll.api.roll_spec import DrainMode, Strategy
 from memroll.errors import MemrollError
 from memroll.model.pods import ObjectRef
+from memroll.model.roll_record import RollRecord
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
 from memroll.rolling.observation import RETRY_S, UNCHANGED_PHASES, Observation, StepInput
@@ -24,6 +25,7 @@ from memroll.rolling.strategy_choice import strategy_of, would_release
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.protocols import Clients, GaugeReader, KubernetesClient
@@ -88,14 +90,14 @@ async def add_phase_details(step: StepInput, clients: Clients) -> Observation:
     observation, status, drain = step.observation, step.status, step.roll.spec.drain
     pod, workload, kubernetes = observation.pod, observation.workload, clients.kubernetes
     if _may_record_replacement(step, observation):
-        observation = replace(observation, claimed=await _claimed(step.roll, kubernetes))
+        observation = replace(observation, claimed=await _claimed(step.roll, clients))
         step = replace(step, observation=observation)
     if pod is None:
         return observation
     if workload is not None and _may_release(step.roll, observation):
         observation = await _with_surge_obstacles(step.roll, pod, workload, observation, kubernetes)
     if status.phase in UNCHANGED_PHASES:
-        return await _with_obstacles(step, observation, kubernetes)
+        return await _with_obstacles(step, observation, clients)
     if status.phase is Phase.REPLACING and drain.mode is DrainMode.DETACH:
         if workload is not None and is_released(pod, status) and step.can_remove_old_pod:
             return await _with_detachment(observation, pod, kubernetes)
@@ -119,15 +121,14 @@ async def _with_surge_obstacles(
     return replace(observation, missing_room=await kubernetes.find_missing_room(pod, workload.hash_label))
 
 
-async def _with_obstacles(step: StepInput, observation: Observation, kubernetes: KubernetesClient) -> Observation:
+async def _with_obstacles(step: StepInput, observation: Observation, clients: Clients) -> Observation:
     """Add what forbids the first change: annotations, other rolls of the pod, and PodDisruptionBudgets."""
     roll, pod = step.roll, step.pod
-    observation = replace(
-        observation, must_not_roll_because=await _must_not_roll_because(roll, pod, kubernetes, step.now)
-    )
+    must_not_roll_because = await _must_not_roll_because(roll, pod, clients, step.now)
+    observation = replace(observation, must_not_roll_because=must_not_roll_because)
     if roll.status.phase is None or observation.must_not_roll_because:
         return observation
-    response = await kubernetes.dry_run_eviction(pod)
+    response = await clients.kubernetes.dry_run_eviction(pod)
     is_never = response.result is EvictionResult.MISCONFIGURED
     return replace(observation, never_evictable_because=response.message) if is_never else observation
 
@@ -154,20 +155,30 @@ def _may_record_replacement(step: StepInput, observation: Observation) -> bool:
     return status.phase in (Phase.REPLACING, Phase.VERIFYING) and step.can_remove_old_pod
 
 
-async def _claimed(roll: PodRoll, kubernetes: KubernetesClient) -> frozenset[str]:
+async def _claimed(roll: PodRoll, clients: Clients) -> frozenset[str]:
     """Return the uids of the replacements of other rolls; of two rolls with the same one, it is the older one's."""
     own = roll.status.replacement
     claimed = set()
-    for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):
+    for other in await _other_rolls(roll, clients):
         found = other.status.replacement
-        if found is None or other.uid == roll.uid:
+        if found is None:
             continue
         if own is None or own.uid != found.uid or _age(other) < _age(roll):
             claimed.add(found.uid)
     return frozenset(claimed)
 
 
-def _age(roll: PodRoll) -> tuple[datetime, str]:
+async def _other_rolls(roll: PodRoll, clients: Clients) -> list[RollRecord]:
+    """Return the other valid PodRolls of the namespace as they are now."""
+    if clients.rolls is None:
+        found: list[RollRecord | dict[str, Any]] = [*await clients.kubernetes.list_rolls(roll.namespace)]
+    else:
+        found = [item async for item in clients.rolls.iterate(roll.namespace, roll.uid)]
+    records = (item if isinstance(item, RollRecord) else decode_or_none(item, RollRecord.read) for item in found)
+    return [record for record in records if record is not None and record.uid != roll.uid]
+
+
+def _age(roll: PodRoll | RollRecord) -> tuple[datetime, str]:
     return roll.created_at, roll.name
 
 
@@ -194,24 +205,22 @@ def _owners(roll: PodRoll, pod: Pod | None) -> tuple[ObjectRef | None, ObjectRef
     return ObjectRef(controller.api_version, controller.kind, controller.name, controller.uid), owner
 
 
-async def _must_not_roll_because(roll: PodRoll, pod: Pod, kubernetes: KubernetesClient, now: datetime) -> str:
+async def _must_not_roll_because(roll: PodRoll, pod: Pod, clients: Clients, now: datetime) -> str:
     """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll of it."""
-    marked = do_not_disrupt(pod, await kubernetes.get_namespace_annotations(roll.namespace), now)
+    marked = do_not_disrupt(pod, await clients.kubernetes.get_namespace_annotations(roll.namespace), now)
     if marked:
         return marked
-    for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):
-        if other.uid == roll.uid or not other.active or not _is_of_pod(other, pod):
-            continue
-        if _precedence(other) < _precedence(roll):
+    for other in await _other_rolls(roll, clients):
+        if other.active and _is_of_pod(other, pod) and _precedence(other) < _precedence(roll):
             return f"PodRoll {other.name} of this pod is in progress"
     return ""
 
 
-def _is_of_pod(roll: PodRoll, pod: Pod) -> bool:
+def _is_of_pod(roll: RollRecord, pod: Pod) -> bool:
     return roll.pod_uid == pod.key.uid if roll.pod_uid else roll.spec.pod_name == pod.key.name
 
 
-def _precedence(roll: PodRoll) -> tuple[int, datetime, str]:
+def _precedence(roll: PodRoll | RollRecord) -> tuple[int, datetime, str]:
     """Return the sort key by which one of several rolls of a pod is carried out: by progress, then by age.
 
     Two rolls that begin at the same time can't see each other begin; but both look again right before their first
