@@ -81,6 +81,8 @@ class RollRequests:
     budget_spec: dict[str, Any] = field(default_factory=dict)
     replicas: int = 2
     is_watched: bool = True
+    is_planned: bool = True
+    """True if this process has planned the roll just before."""
 
     def __post_init__(self) -> None:
         self.cluster = ModelCluster.with_nodes(10)
@@ -102,6 +104,9 @@ class RollRequests:
         self.watches = PodWatches(NoSource(), self._wake, lambda: self.server.seconds)
         made = controllers(KubeCluster(self.api), FakePrometheus({}), now=lambda: at(self.server.seconds)).rolls
         self.controller = replace(made, watcher=Connected(self.watches) if self.is_watched else None)
+        (created,) = self.server.list("podrolls")
+        if self.is_planned:
+            self.controller.context.memory.planned.put(uid_of(created), "", at(self.server.seconds))
         self.seen: dict[str, Json] = {}
         self.due_s = self.server.seconds
         self.lasted_s = 0.0
@@ -122,7 +127,8 @@ class RollRequests:
 
     @property
     def status(self) -> Json:
-        return self.server.list("podrolls", NAMESPACE)[0].get("status", {})
+        found = next(r for r in self.server.list("podrolls", NAMESPACE) if name_of(r) == ROLL.name)
+        return found.get("status", {})
 
     @property
     def requests(self) -> int:

@@ -18,6 +18,7 @@ from memroll.controller.object_index import ObjectIndex
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.policy_record import PolicyRecord
 from memroll.model.roll_record import RollRecord
+from memroll.reconcile.step_memory import StepMemory
 from memroll.rolling.protocols import KubernetesClient
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class ControllerContext:
     """Index of the PodRolls. It is not used until the resync has confirmed it."""
     reports: ReportFetcher | None = None
     """Fetcher of the pods' own memory reports; None: no pod is contacted."""
+    memory: StepMemory = field(default_factory=StepMemory)
+    """Memory of the steps of rolls, and of what their plans have read."""
     bounds: PolicyBounds = UNBOUNDED
     """Bounds of policies and of PodRolls by hand that the administrator set."""
 

@@ -175,6 +175,7 @@ class PolicyController:
             is_due_elsewhere=lambda: self.due_namespaces.is_due_elsewhere(policy.namespace, context.now()),
             planning_lock=self.planning_lock,
             start_times=self.start_times.setdefault(Key(policy.namespace, policy.name), StartTimes()),
+            planned=context.memory.planned,
             workloads=self.workloads,
             roll_source=context.current_rolls,
         )

@@ -56,7 +56,15 @@ class RollPlanner:
         async with snapshot.planning_lock:
             rolls, recent_rolls = await count_pod_rolls(snapshot, self.kubernetes)
             self.context = replace(self.context, rolls=rolls, recent_rolls=recent_rolls, is_leader=snapshot.leads())
-            return await create_rolls(snapshot, await self._plan(), rolls, self.kubernetes)
+            plan, created = await create_rolls(snapshot, await self._plan(), rolls, self.kubernetes)
+        self._remember(plan, created)
+        return plan, created
+
+    def _remember(self, plan: Plan, created: Sequence[RollRecord]) -> None:
+        """Remember for the announcements of these rolls what was read for their plan."""
+        selectors = {c.pod.key.uid: c.hash_selector for c in plan.rolls}
+        for roll in created:
+            self.snapshot.planned.put(roll.uid, selectors.get(roll.pod_uid, ""), self.snapshot.now)
 
     async def _plan(self) -> Plan:
         """Make a plan, again with all that is needed as long as it decides on a pod of which not all is known."""

@@ -118,7 +118,7 @@ async def _observe(
     """Observe the cluster; the step that only verifies what a step just before it has observed reads no pods again."""
     remembered = context.memory.unchanged.take(roll.uid, now) if roll.status.phase is Phase.VERIFYING else None
     if remembered is None:
-        return await observe(roll, policy, clients, now)
+        return await observe(roll, policy, clients, now, context.memory.planned.take(roll.uid, now))
     return await add_phase_details(StepInput(roll, remembered, now, policy), clients)
 
 

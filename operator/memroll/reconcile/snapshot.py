@@ -54,6 +54,8 @@ class PolicySnapshot:
 
     roll_source: RollSource | None = None
     """Reads the PodRolls again, before a roll is created; None: they are listed with all that they contain."""
+    planned: Recent[str, str] = field(default_factory=lambda: Recent(0.0))
+    """As in `StepMemory`. The reconcile updates it."""
     workloads: Recent[ObjectRef, Workload] = field(default_factory=lambda: Recent(0.0))
     """Workloads that earlier reconciles have read. The reconcile updates them."""
 

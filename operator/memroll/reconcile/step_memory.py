@@ -71,5 +71,8 @@ class StepMemory:
     rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
     """Records as the last step wrote them, by namespace and name, for a next step that follows at once. A record that
     somebody has changed meanwhile is found out by the next write, which comes before each change of the cluster."""
+    planned: Recent[str, str] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    """Rolls that this process has planned, by uid: what selects their pods by the template hash, or empty. Their
+    announcements need not read that again, nor what else forbids a roll."""
     policies: Recent[tuple[str, str], MemoryPolicy] = field(default_factory=lambda: Recent(MAX_POLICY_AGE_S))
     """Policies by namespace and name."""

@@ -35,12 +35,31 @@ MIN_RETRY_S = 30.0
 Chosen by hand."""
 
 
-async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime) -> Observation:
-    """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
+async def observe(
+    roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, planned: str | None = None
+) -> Observation:
+    """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides.
+
+    `planned`: `hash_selector`, as it was read when the roll was planned just now, and nothing else forbade it. That
+    suffices to announce a roll: before the first change, all of it is read again.
+    """
     pod, workload, others = await _read_pods(roll, clients.kubernetes)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
-    return await add_phase_details(StepInput(roll, observation, now, policy), clients)
+    step = StepInput(roll, observation, now, policy)
+    if planned is not None and roll.status.phase is None and pod is not None:
+        return await _with_planned(step, planned, clients.kubernetes)
+    return await add_phase_details(step, clients)
+
+
+async def _with_planned(step: StepInput, hash_selector: str, kubernetes: KubernetesClient) -> Observation:
+    """Add to an observation what only the announcement needs, of which the plan has read the most."""
+    pod, workload = step.pod, step.observation.workload
+    observation = replace(step.observation, must_not_roll_because=do_not_disrupt(pod, {}, step.now))
+    if workload is None or not _may_release(step.roll, observation):
+        return observation
+    observation = replace(observation, hash_selector=hash_selector)
+    return await _with_missing_room(step.roll, pod, workload, observation, kubernetes)
 
 
 async def _read_pods(
@@ -109,14 +128,21 @@ async def add_phase_details(step: StepInput, clients: Clients) -> Observation:
 async def _with_surge_obstacles(
     roll: PodRoll, pod: Pod, workload: Workload, observation: Observation, kubernetes: KubernetesClient
 ) -> Observation:
-    """Add what prevents a release: a selector by the template hash and, for Auto, missing room.
-
-    Missing room is not looked up where the answer would change nothing: for a strategy that the spec requires, and once
-    the release is recorded.
-    """
+    """Add what prevents a release: a selector by the template hash and, for Auto, missing room."""
     hash_selector = await kubernetes.find_hash_selector(pod, workload.hash_label)
-    observation = replace(observation, hash_selector=hash_selector)
-    if hash_selector or roll.spec.strategy is not Strategy.AUTO or roll.status.phase not in UNCHANGED_PHASES:
+    return await _with_missing_room(roll, pod, workload, replace(observation, hash_selector=hash_selector), kubernetes)
+
+
+async def _with_missing_room(
+    roll: PodRoll, pod: Pod, workload: Workload, observation: Observation, kubernetes: KubernetesClient
+) -> Observation:
+    """Add, for strategy Auto, that no node has room for a second copy of the pod.
+
+    This is not looked up where the answer would change nothing: for a strategy that the spec requires, and once the
+    release is recorded.
+    """
+    is_open = roll.spec.strategy is Strategy.AUTO and roll.status.phase in UNCHANGED_PHASES
+    if observation.hash_selector or not is_open:
         return observation
     return replace(observation, missing_room=await kubernetes.find_missing_room(pod, workload.hash_label))
 

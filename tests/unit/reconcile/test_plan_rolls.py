@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from memroll.planning.gate_result import Gate
 from memroll.reconcile.plan_rolls import RollPlanner
 from memroll.reconcile.policy import _find_candidates
 from memroll.reconcile.snapshot import PolicySnapshot
+from memroll.reconcile.step_memory import StepMemory
 from memroll.reconcile.workload_lookup import (
     MAX_WORKLOAD_AGE_S,
     KnownWorkloads,
@@ -56,11 +58,13 @@ async def plan_for(
     verdicts: list[Any],
     known: KnownWorkloads | None = None,
     age_s: float = 0.0,
+    memory: StepMemory | None = None,
     **spec: Any,
 ) -> Plan:
     watching = policy(**({"mode": "Enforce"} | spec))
     now = NOW + timedelta(seconds=age_s)
     snapshot = PolicySnapshot(watching, (), (), now, workloads=known or new_known_workloads())
+    snapshot = replace(snapshot, planned=(memory or StepMemory()).planned)
     found = [Assessment(pod(f"leaky-{i + 1}"), container(), verdict) for i, verdict in enumerate(verdicts)]
     around = context(spec=watching.spec, policy_pods=len(found), watched_pods=len(found), now=now)
     lookup = WorkloadLookup(snapshot, cluster)
@@ -119,3 +123,10 @@ async def test_the_annotations_of_the_namespace_and_the_selectors_block_whoever_
     cluster.annotations, cluster.hash_selected_by = {}, "Service chat selects the pod by its label"
     blocked = await plan_for(cluster, verdicts, roll={"strategy": "Surge"})
     assert {b.gate for b in blocked.blocked if b.candidate.due} == {Gate.UNSUPPORTED}
+
+
+async def test_a_created_roll_is_remembered_for_its_announcement():
+    cluster, memory = CountingCluster(), StepMemory()
+    await plan_for(cluster, [DUE, FAR], memory=memory)
+    (created,) = cluster.rolls_json.values()
+    assert memory.planned.get(created["metadata"]["uid"], NOW) == ""
