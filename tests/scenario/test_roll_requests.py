@@ -95,7 +95,7 @@ async def test_a_planned_roll_of_a_protected_pod_is_refused_when_it_is_announced
     assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Refused")
 
 
-async def test_what_the_plan_of_a_roll_did_not_know_ends_it_before_its_first_change():
+async def test_what_began_after_the_plan_of_a_roll_ends_it_before_its_first_change():
     """Another process has begun a roll of the pod after this one was planned."""
     roll = RollRequests()
     other = {"metadata": {"name": "roll-0"}, "spec": roll.server.list("podrolls")[0]["spec"], "status": {}}

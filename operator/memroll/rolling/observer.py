@@ -40,8 +40,8 @@ async def observe(
 ) -> Observation:
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides.
 
-    `planned`: `hash_selector`, as it was read when the roll was planned just now, and nothing else forbade it. That
-    suffices to announce a roll: before the first change, all of it is read again.
+    `planned`: `hash_selector` of a roll that was planned a moment ago, which nothing else forbade. That suffices to
+    announce it: before the first change, all of it is read again.
     """
     pod, workload, others = await _read_pods(roll, clients.kubernetes)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())

@@ -108,7 +108,7 @@ async def test_the_policies_of_a_namespace_share_one_read_in_each_interval(serve
     assert len(server.requests) == 12
 
 
-async def test_a_kind_that_the_server_does_not_have_is_asked_for_each_ten_minutes_for_all_namespaces(
+async def test_a_kind_that_the_server_does_not_have_is_requested_each_ten_minutes_for_all_namespaces(
     server: FakeApi, api: KubeApi
 ) -> None:
     server.faults.append(Fault("404", path="scaledobjects", times=1))
@@ -125,7 +125,7 @@ async def test_a_kind_that_the_server_does_not_have_is_asked_for_each_ten_minute
     assert [a.kind for a in found or ()] == ["ScaledObject", "HorizontalPodAutoscaler", "VerticalPodAutoscaler"]
 
 
-async def test_a_fresh_read_asks_for_a_kind_that_the_server_did_not_have(server: FakeApi, api: KubeApi) -> None:
+async def test_a_fresh_read_requests_a_kind_that_the_server_did_not_have(server: FakeApi, api: KubeApi) -> None:
     add_all(server)
     server.faults.append(Fault("404", path="scaledobjects", times=1))
     reader = KubeAutoscalerReader(api, Clock())
@@ -133,7 +133,7 @@ async def test_a_fresh_read_asks_for_a_kind_that_the_server_did_not_have(server:
     assert len(await reader.list_autoscalers("ai", 0) or ()) == 3
 
 
-async def test_a_kind_that_may_not_be_read_in_one_namespace_is_asked_for_in_others(
+async def test_a_kind_that_may_not_be_read_in_one_namespace_is_requested_in_others(
     server: FakeApi, api: KubeApi
 ) -> None:
     add_all(server, "web")

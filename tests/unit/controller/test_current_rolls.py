@@ -96,7 +96,7 @@ async def test_one_that_vanishes_meanwhile_is_gone():
     assert await read(Vanishing(raw_roll("a"), raw_roll("b")), raw_roll("a")) == {"a": "Succeeded"}
 
 
-async def test_the_roll_that_asks_is_not_read_for_itself():
+async def test_the_roll_itself_is_left_out():
     server = Server(raw_roll("a", "2"), raw_roll("b"))
     assert await read(server, raw_roll("a"), raw_roll("b"), without="uid-a") == {"b": "Succeeded"}
     assert server.requests == ["versions podrolls demo"]

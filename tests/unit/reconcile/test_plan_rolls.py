@@ -114,7 +114,7 @@ async def test_a_pod_that_is_due_is_not_planned_by_a_remembered_workload(verdict
 
 
 @pytest.mark.parametrize("verdicts", [[DUE], [NEAR, NEAR]], ids=["due by itself", "due because of its peers"])
-async def test_the_annotations_of_the_namespace_and_the_selectors_block_whoever_is_due(verdicts):
+async def test_the_annotations_of_the_namespace_and_the_selectors_block_pods_that_are_due(verdicts):
     cluster = CountingCluster()
     assert (await plan_for(cluster, verdicts)).rolls
     cluster.annotations = PROTECTED

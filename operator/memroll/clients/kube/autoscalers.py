@@ -1,7 +1,7 @@
 """Autoscalers of a namespace: the HorizontalPodAutoscalers, VerticalPodAutoscalers and KEDA's ScaledObjects.
 
 A kind that is not installed, or that memroll may not read, counts as absent: autoscalers are named, and decide nothing.
-The API server has no such kind in any namespace then, so that it is asked again after `ABSENT_S` only. After a
+The API server has no such kind in any namespace then, so that it is requested again after `ABSENT_S`. After a
 temporary error none is known, so that a status keeps those that it names.
 """
 
@@ -33,7 +33,7 @@ MAX_SOURCES_NAMED = 5
 MAX_KNOWN = 20_000
 """Maximum number of autoscalers and namespaces that are kept together, a few MiB. Chosen by hand."""
 ABSENT_S = 600.0
-"""Time in seconds for which a kind that the API server does not have is not asked for again. Chosen by hand: an
+"""Time in seconds for which a kind that the API server does not have is not requested again. Chosen by hand: an
 installation of KEDA is noticed within that time and the next interval."""
 MAX_SOURCE_CHARS = 40
 """Maximum length of the name of a metric in that message, in characters. Chosen by hand."""
@@ -70,7 +70,7 @@ class KubeAutoscalerReader:
         """Return all autoscalers that change pods; None after a temporary error. Never raises memroll's errors.
 
         Three list requests, unless they are known already: then their age is at most `max_age_s`. With zero, kinds that
-        the API server did not have are asked for again as well.
+        the API server did not have are requested again as well.
         """
         lock = self._locks.setdefault(namespace, asyncio.Lock())
         async with lock:  # the policies of a namespace are often reconciled at once
