@@ -29,6 +29,14 @@ async def test_the_steps_of_a_roll_take_a_bounded_number_of_requests(planned: di
     assert roll.requests <= max_requests, roll.api.by_phase
 
 
+@pytest.mark.parametrize(("is_indexed", "lists"), [(True, 0), (False, 3)])
+async def test_the_other_rolls_of_a_namespace_are_listed_without_their_evidence(is_indexed: bool, lists: int):  # noqa: FBT001 - a parameter
+    roll = await RollRequests(start_s=2, grace_s=2, finished_rolls=30, is_indexed=is_indexed).run()
+    assert roll.status["phase"] == "Succeeded"
+    assert roll.requests <= MAX_REQUESTS_OF_STEPS, roll.api.by_phase
+    assert roll.api.lists_with_evidence == lists
+
+
 @pytest.mark.parametrize(
     ("case", "phase", "max_per_s"),
     [
