@@ -85,11 +85,9 @@ class RollPlanner:
         due_controllers = {c.pod.controller for c in due if c.pod.controller is not None}
         incomplete = due_controllers - self.lookup.completed
         if incomplete:
-            is_concerned = [c.pod.controller in incomplete for c in self.candidates]
-            self.candidates = [
-                await self.lookup.complete(c) if needed else c
-                for c, needed in zip(self.candidates, is_concerned, strict=True)
-            ]
+            completed = await self.lookup.complete(c for c in self.candidates if c.pod.controller in incomplete)
+            by_uid = {c.pod.key.uid: c for c in completed}
+            self.candidates = [by_uid.get(c.pod.key.uid, c) for c in self.candidates]
         return bool(incomplete) or not was_complete
 
     async def _without_foreign_pods(self) -> Sequence[Candidate]:

@@ -11,6 +11,8 @@ from memroll.reconcile.step_memory import Recent
 from memroll.rolling.strategy_choice import would_release
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from memroll.model.pods import Pod
     from memroll.planning.candidate import Candidate
     from memroll.reconcile.snapshot import PolicySnapshot
@@ -22,6 +24,7 @@ its replicas and whether it is recreated, none of which changes often."""
 MAX_WORKLOADS = 5000
 """Maximum number of remembered workloads, 1 KiB each. Chosen by hand."""
 
+SelectorKey = tuple[ObjectRef | None, frozenset[tuple[str, str]]]
 KnownWorkloads = Recent[ObjectRef, Workload]
 
 
@@ -42,7 +45,7 @@ class WorkloadLookup:
     completed: set[ObjectRef] = field(default_factory=set)
     """Controllers whose pods have been completed."""
     _read: dict[ObjectRef, Workload | TerminalError | None] = field(default_factory=dict)
-    _selectors: dict[tuple[ObjectRef, frozenset[tuple[str, str]]], str] = field(default_factory=dict)
+    _selectors: dict[SelectorKey, str] = field(default_factory=dict)
 
     async def schedule(self, candidate: Candidate) -> Candidate:
         """Return the candidate with its workload, which may be remembered: enough to find out when the pod is due."""
@@ -52,17 +55,20 @@ class WorkloadLookup:
         known = snapshot.workloads.get(controller, snapshot.now) if controller not in self._read else None
         return _with_workload(candidate, known or await self._find(controller))
 
-    async def complete(self, candidate: Candidate) -> Candidate:
-        """Return the candidate with its workload as it is now and what selects it, or why that can't be read."""
+    async def complete(self, candidates: Iterable[Candidate]) -> list[Candidate]:
+        """Return the candidates with their workloads and what selects them now, or why that can't be read."""
+        found = [await self._complete(candidate) for candidate in candidates]
+        releasable = [c for c in found if self._would_release(c)]
+        await self._find_selectors(releasable)
+        selectors = {c.pod.key.uid: self._selectors[_selector_key(c.pod)] for c in releasable}
+        return [replace(c, hash_selector=selectors.get(c.pod.key.uid, "")) for c in found]
+
+    async def _complete(self, candidate: Candidate) -> Candidate:
         controller = candidate.pod.controller
         if controller is None:
             return candidate
         self.completed.add(controller)
-        completed = _with_workload(candidate, await self._find(controller))
-        if completed.workload is None:
-            return completed
-        selector = await self._hash_selector(candidate.pod, controller, completed.workload)
-        return replace(completed, hash_selector=selector)
+        return _with_workload(candidate, await self._find(controller))
 
     async def _find(self, controller: ObjectRef) -> Workload | TerminalError | None:
         if controller not in self._read:
@@ -77,15 +83,26 @@ class WorkloadLookup:
         except TerminalError as error:
             return error
 
-    async def _hash_selector(self, pod: Pod, controller: ObjectRef, workload: Workload) -> str:
-        """Find the selector once for all pods of a controller that have the same labels."""
-        strategy = self.snapshot.policy.spec.roll.strategy
-        if not would_release(strategy, pod, workload, self.snapshot.permissions):
-            return ""
-        key = controller, frozenset(pod.labels.items())
-        if key not in self._selectors:
-            self._selectors[key] = await self.kubernetes.find_hash_selector(pod, workload.hash_label)
-        return self._selectors[key]
+    async def _find_selectors(self, candidates: Sequence[Candidate]) -> None:
+        """Find what selects these pods by one read, once for all pods of a controller that have the same labels."""
+        wanted: dict[SelectorKey, tuple[Pod, str]] = {}
+        for c in candidates:
+            key = _selector_key(c.pod)
+            if c.workload is not None and key not in self._selectors:
+                wanted.setdefault(key, (c.pod, c.workload.hash_label))
+        if wanted:
+            namespace = self.snapshot.policy.namespace
+            found = await self.kubernetes.find_hash_selectors(namespace, list(wanted.values()))
+            self._selectors.update(zip(wanted, found, strict=True))
+
+    def _would_release(self, candidate: Candidate) -> bool:
+        workload, snapshot = candidate.workload, self.snapshot
+        strategy = snapshot.policy.spec.roll.strategy
+        return workload is not None and would_release(strategy, candidate.pod, workload, snapshot.permissions)
+
+
+def _selector_key(pod: Pod) -> SelectorKey:
+    return pod.controller, frozenset(pod.labels.items())
 
 
 def _with_workload(candidate: Candidate, found: Workload | TerminalError | None) -> Candidate:

@@ -14,7 +14,7 @@ from memroll.detection.assess import SampleReader
 from memroll.evidence.capture import LogReader, ReportFetcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from memroll.api.evidence import Evidence
@@ -53,6 +53,7 @@ class NetworkReader(Protocol):
 
     async def find_detachment(self, pod: Pod) -> Detachment: ...
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str: ...
+    async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]: ...
 
 
 class PlacementReader(Protocol):

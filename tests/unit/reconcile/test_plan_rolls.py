@@ -44,9 +44,9 @@ class CountingCluster(FakeCluster):
         self.reads.append("workload")
         return await super().find_workload(*args)
 
-    async def find_hash_selector(self, *args: Any) -> str:
-        self.reads.append("selector")
-        return await super().find_hash_selector(*args)
+    async def find_hash_selectors(self, *args: Any) -> list[str]:
+        self.reads.append("selectors")
+        return await super().find_hash_selectors(*args)
 
     async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
         self.reads.append("namespace")
@@ -79,8 +79,8 @@ async def plan_for(
         pytest.param([FAR], {}, [], id="a leak far from its limit"),
         pytest.param([FAR, FAR], {}, ["workload"], id="two of one workload, which are scheduled"),
         pytest.param([DUE], {"mode": "Observe"}, ["workload"], id="a pod that is due, in mode Observe"),
-        pytest.param([DUE], {}, ["workload", "namespace", "selector"], id="a pod that is due"),
-        pytest.param([DUE, DUE, FAR], {}, ["workload", "namespace", "selector"], id="three of one workload: once"),
+        pytest.param([DUE], {}, ["workload", "namespace", "selectors"], id="a pod that is due"),
+        pytest.param([DUE, DUE, FAR], {}, ["workload", "namespace", "selectors"], id="three of one workload: once"),
     ],
 )
 async def test_only_a_pod_that_may_be_rolled_now_costs_more_than_its_workload(verdicts, spec, reads):

@@ -30,8 +30,11 @@ class Lookup:
         self.asked.append(controller.name)
         return self.workload
 
-    async def find_hash_selector(self, target, hash_label):
+    async def find_hash_selectors(self, namespace, pods):
         self.services_asked += 1
+        return [self.selector_of(target) for target, _ in pods]
+
+    def selector_of(self, target):
         return BY_HASH
 
 
@@ -45,7 +48,7 @@ async def find_in(cluster, assessments, **spec):
 async def complete_in(cluster, assessments, **spec):
     """Find the candidates, and complete them as those that are due."""
     lookup = WorkloadLookup(PolicySnapshot(policy(**spec), (), (), NOW), cluster)
-    return [await lookup.complete(c) for c in await find_in(cluster, assessments, **spec)]
+    return await lookup.complete(await find_in(cluster, assessments, **spec))
 
 
 async def find(*assessments, **spec):
@@ -106,16 +109,15 @@ async def test_the_hash_selector_is_that_of_the_pod_s_own_labels():
     """A Service may select by the hash and by a label that only one pod of the ReplicaSet has."""
 
     class ByLabels(Lookup):
-        async def find_hash_selector(self, target, hash_label):
-            found = await super().find_hash_selector(target, hash_label)
-            return found if "track" in target.labels else ""
+        def selector_of(self, target):
+            return BY_HASH if "track" in target.labels else ""
 
     cluster = ByLabels()
     pods = [pod("p0"), pod("p1", labels={**pod().labels, "track": "canary"}), pod("p2")]
     found = await complete_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
     selectors = {c.pod.key.name: c.hash_selector for c in found}
     assert selectors == {"p0": "", "p1": BY_HASH, "p2": ""}
-    assert cluster.services_asked == 2, "once for all pods that have the same labels"
+    assert cluster.services_asked == 1, "one read for all pods"
 
 
 async def test_a_workload_that_can_t_be_read_affects_only_its_own_pods():
