@@ -142,3 +142,15 @@ def test_nothing_is_kept_once_nobody_waits():
             turns.add(Key(f"gone-{i}", name))
     order_of(turns)
     assert (turns._owed, turns._left_in_turn) == (Counter(), {})
+
+
+def test_a_namespace_that_sits_out_starts_one_key_at_a_time_while_nobody_else_waits():
+    turns = FairTurns(1, 1, max_per_turn=3)
+    for i in range(6):
+        turns.add(Key("large", str(i)))
+    turns.add(Key("a", "x"))
+    for expected in (*(Key("large", str(i)) for i in range(3)), Key("a", "x"), Key("large", "3")):
+        assert turns.start_next() == expected
+        turns.finish(expected)
+    turns.add(Key("b", "x"))
+    assert turns.start_next() == Key("b", "x")
