@@ -36,7 +36,8 @@ class Source(NamedTuple):
 def named_sources(request: ReadRequest, pods: Sequence[str]) -> tuple[Source, ...]:
     """Return the sources of these pods of a request."""
     every = frozenset((ALL_CONTAINERS,))
-    return tuple(Source(intern(p), c) for p in dict.fromkeys(pods) for c in sorted(request.containers.get(p, every)))
+    containers = {p: sorted(request.containers.get(p, every)) for p in pods}
+    return tuple(Source(intern(p), intern(c)) for p, names in containers.items() for c in names)
 
 
 def earlier_sources(request: ReadRequest) -> tuple[Source, ...]:
