@@ -82,7 +82,10 @@ class SeriesRowBuilder:
         return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[instance_key(labels)][kind]
 
     def build(self) -> tuple[SeriesRow, ...]:
-        return join_series_rows(self._row(key, found) for key, found in self._found.items() if _MEMORY & found.keys())
+        """Return the rows, and forget the series: those of 40 candidates have 7 MB, and would be in memory twice."""
+        found, self._found = self._found, defaultdict(lambda: defaultdict(list))
+        instances = ((key, found.pop(key)) for key in tuple(found))
+        return join_series_rows(self._row(key, series) for key, series in instances if _MEMORY & series.keys())
 
     def _row(self, key: InstanceKey, found: dict[SeriesKind, list[Series]]) -> SeriesRow:
         rss, working_set = (
