@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 STEPS_PER_OCTAVE = 1024
 """Number of codes from a load to its double, chosen by hand: an error of 0.034 % at most."""
 MAX_CODE = 2**16 - 1
+"""Last code of two bytes."""
 LOWEST_EXPONENT = -24
 """Code 0 is a load of 0, code 1 the first one above 2 to the power of this; the last one is almost 2 to that of 40."""
 _STEPS = np.exp2(np.arange(STEPS_PER_OCTAVE) / STEPS_PER_OCTAVE - 1)

@@ -115,7 +115,7 @@ def test_an_entry_gives_back_what_was_stored(labels: frozenset[tuple[str, str]])
 
 
 def test_the_estimated_size_is_the_measured_one() -> None:
-    """As after many reads: strings of its own for each pod, and keys and steps that were made anew each time."""
+    """As after many reads: strings of its own for each pod, and keys and steps that no other entry has."""
     cache, count = StepCache(), 3000
     tracemalloc.start()
     try:
