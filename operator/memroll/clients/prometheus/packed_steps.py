@@ -9,12 +9,16 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from memroll.clients.prometheus.load_codes import decode_loads, encode_loads
 from memroll.detection.block_slopes import PAGE_BYTES
 from memroll.detection.series import EMPTY, Series
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAX_INDEX = 2**16 - 1
 """Maximum index of a step, and maximum number of pages, in two bytes."""
@@ -48,7 +52,6 @@ class ValueForm(IntEnum):
 
 
 _TIME_BYTES = {TimeForm.WITHOUT_GAP: 0, TimeForm.INDEX: 2, TimeForm.SECONDS: 8}
-_VALUE_TYPES = {ValueForm.PAGES: "<u2", ValueForm.LOAD: "<u2", ValueForm.FLOAT: "<f4", ValueForm.DOUBLE: "<f8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,28 +81,25 @@ class PackedSteps:
             return EMPTY
         if time_form == TimeForm.SECONDS:
             times_s = np.frombuffer(self.data, "<f8", count, HEADER_BYTES).copy()
-        elif time_form == TimeForm.INDEX:
-            times_s = (
-                start_ms + np.frombuffer(self.data, "<u2", count, HEADER_BYTES).astype(np.int64) * step_ms
-            ) / 1000
         else:
-            times_s = (start_ms + np.arange(count) * step_ms) / 1000
+            has_gap = time_form == TimeForm.INDEX
+            index = np.frombuffer(self.data, "<u2", count, HEADER_BYTES) if has_gap else np.arange(count)
+            times_s = (start_ms + index.astype(np.int64) * step_ms) / 1000
         if value_form == ValueForm.CONSTANT:
             return Series(times_s, np.full(count, base))
         offset = HEADER_BYTES + count * _TIME_BYTES[TimeForm(time_form)]
-        values = np.frombuffer(self.data, _VALUE_TYPES[ValueForm(value_form)], count, offset)
+        if value_form == ValueForm.PAGES:
+            return Series(times_s, _from_planes(self.data, count, offset).astype(np.float64) * PAGE_BYTES + base)
         if value_form == ValueForm.LOAD:
-            return Series(times_s, decode_loads(values))
-        values = values.astype(np.float64)
-        return Series(times_s, values * PAGE_BYTES + base if value_form == ValueForm.PAGES else values)
+            return Series(times_s, decode_loads(_from_planes(self.data, count, offset)))
+        code = "<f4" if value_form == ValueForm.FLOAT else "<f8"
+        return Series(times_s, np.frombuffer(self.data, code, count, offset).astype(np.float64))
 
 
 NO_STEPS = PackedSteps(_HEADER.pack(0, TimeForm.WITHOUT_GAP, ValueForm.CONSTANT, 0, 0, 0.0))
 
 
-def _pack_times(
-    series: Series, times_ms: np.ndarray[tuple[int], np.dtype[np.int64]], step_ms: int
-) -> tuple[TimeForm, bytes]:
+def _pack_times(series: Series, times_ms: NDArray[np.int64], step_ms: int) -> tuple[TimeForm, bytes]:
     index, rest = np.divmod(times_ms - times_ms[0], step_ms)
     if rest.any() or index[-1] > MAX_INDEX or not np.array_equal(times_ms / 1000, series.times_s):
         return TimeForm.SECONDS, series.times_s.astype("<f8").tobytes()
@@ -113,13 +113,28 @@ def _pack_values(series: Series, base: float) -> tuple[ValueForm, bytes]:
     values = series.values
     if not np.any(values != base):
         return ValueForm.CONSTANT, b""
-    with np.errstate(over="ignore"):
-        pages, short = (values - base) / PAGE_BYTES, values.astype("<f4")
-    if base % PAGE_BYTES == 0 and pages.max() <= MAX_INDEX and not np.any(pages % 1):
-        return ValueForm.PAGES, pages.astype("<u2").tobytes()
+    if base % PAGE_BYTES == 0:
+        with np.errstate(over="ignore"):
+            pages = (values - base) / PAGE_BYTES
+        if pages.max() <= MAX_INDEX and np.array_equal(np.floor(pages), pages):
+            return ValueForm.PAGES, _to_planes(pages.astype(np.uint16))
     codes = encode_loads(values)
     if codes is not None:
-        return ValueForm.LOAD, codes.astype("<u2").tobytes()
+        return ValueForm.LOAD, _to_planes(codes)
+    with np.errstate(over="ignore"):
+        short = values.astype("<f4")
     if np.array_equal(short, values):
         return ValueForm.FLOAT, short.tobytes()
     return ValueForm.DOUBLE, values.astype("<f8").tobytes()
+
+
+def _to_planes(numbers: NDArray[np.uint16]) -> bytes:
+    """Return the lower bytes of the differences, then the upper ones: most of those are equal, and compress well."""
+    differences = np.diff(numbers, prepend=np.uint16(0)).astype("<u2")
+    return differences.view(np.uint8).reshape(-1, 2).T.tobytes()
+
+
+def _from_planes(data: bytes, count: int, offset: int) -> NDArray[np.uint16]:
+    """Return the numbers. Differences and sums are modulo 2^16."""
+    planes = np.frombuffer(data, np.uint8, 2 * count, offset).reshape(2, -1)
+    return np.cumsum(planes.T.copy().view("<u2").ravel(), dtype=np.uint16)

@@ -4,7 +4,7 @@ The cache decides how much is read, never what is returned: where it has no room
 again. What was used recently is never dropped for something new, so that more candidates than have room don't make it
 useless for all.
 
-An entry is one object of bytes, compressed in some 20 microseconds. As tuples of strings, numbers and steps, it took
+An entry is one object of bytes, compressed in 10 to 40 microseconds. As tuples of strings, numbers and steps, it took
 twice as much memory.
 """
 
@@ -61,6 +61,15 @@ class KnownSteps:
         body = marshal.dumps((self.running, tuple((*key, packed.data) for key, packed in self.instances)))
         return _HEADER.pack(used_s, self.start_s, self.end_s) + zlib.compress(body, level=1)
 
+    def encode_again(self, before: bytes | None, used_s: float) -> bytes | None:
+        """Return what was stored before, used at another time; None if it does not contain all of this."""
+        if before is None or self.running:
+            return None
+        _, start_s, end_s = _HEADER.unpack_from(before)
+        if not start_s <= self.start_s <= end_s == self.end_s:
+            return None
+        return _HEADER.pack(used_s, start_s, end_s) + before[_HEADER.size :]
+
     @classmethod
     def decode(cls, data: bytes) -> KnownSteps:
         _, start_s, end_s = _HEADER.unpack_from(data)
@@ -96,9 +105,11 @@ class StepCache:
 
     def store(self, key: StepKey, known: KnownSteps, at_s: float) -> None:
         """Keep the steps if there is room for them."""
-        data = known.encode(at_s)
         with self._lock:
             self._drop_unused(at_s)
+            before = self._entries.get(key)
+        data = known.encode_again(before, at_s) or known.encode(at_s)
+        with self._lock:
             before = self._entries.get(key)
             free = self._max_bytes - self._size_bytes + (0 if before is None else _size(before))
             if _size(data) > free:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,7 +72,9 @@ def key_of(pod: str) -> StepKey:
 
 
 def known_of(pod: str, count: int = 1000) -> KnownSteps:
-    packed = PackedSteps.pack(steps([4096.0 * n for n in range(count)]), STEP_S)
+    """Return steps of random pages, which can't be compressed."""
+    pages = np.random.default_rng(1).integers(0, 2**16, count)
+    packed = PackedSteps.pack(steps([4096.0 * n for n in pages.tolist()]), STEP_S)
     return KnownSteps(((InstanceKey(pod, "app", "a" * 64, frozenset()), packed),), T0, T0 + count * STEP_S)
 
 
@@ -102,6 +105,19 @@ def test_what_has_no_room_is_not_known_even_if_it_was() -> None:
     cache.store(key_of("x"), known_of("x", 3000), 1.0)
     assert cache.find(key_of("x"), T0, T0 + 1e6, NOBODY) is None
     assert cache.size_bytes == 0
+
+
+def test_steps_without_a_new_one_are_not_packed_again_but_are_in_use() -> None:
+    """Most reads of blocks: half an interval or more passes until the next one is complete."""
+    cache, known = StepCache(), known_of("x")
+    cache.store(key_of("x"), known, 0.0)
+    later = replace(known, instances=known_of("x", 999).instances, start_s=T0 + 300)
+    cache.store(key_of("x"), later, UNUSED_S)
+    cache.store(key_of("y"), known, 2 * UNUSED_S)
+    assert cache.find(key_of("x"), T0 + 300, T0 + 1e6, NOBODY) == known
+    longer = replace(known_of("x", 1001), start_s=T0 + 300)
+    cache.store(key_of("x"), longer, 2 * UNUSED_S)
+    assert cache.find(key_of("x"), T0 + 300, T0 + 1e6, NOBODY) == longer
 
 
 @pytest.mark.parametrize("labels", [frozenset[tuple[str, str]](), frozenset({("node", "a"), ("zone", "\u00e9")})])
