@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from memroll.clients.prometheus import promql, query_plan
+from memroll.clients.prometheus.load_codes import round_load
 from memroll.clients.prometheus.packed_steps import PackedSteps
-from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
+from memroll.clients.prometheus.query_plan import LOAD_KINDS, SeriesKind, TimeRange
 from memroll.clients.prometheus.read_sources import FoundSeries, Source, matchers_of, split_sources
 from memroll.clients.prometheus.response import iter_series, parse_labels, parse_samples
 from memroll.clients.prometheus.step_cache import KnownSteps, StepKey
@@ -61,9 +62,11 @@ class Metric(NamedTuple):
         return self.kind is SeriesKind.RSS
 
     def parse(self, values: object) -> Series:
-        """Return the samples; means in pages, so that they are packed without loss."""
+        """Return the samples; means in pages and loads rounded, so that they are packed without loss."""
         samples = parse_samples(values)
-        return in_pages(samples) if self.kind is SeriesKind.MEANS else samples
+        if self.kind is SeriesKind.MEANS:
+            return in_pages(samples)
+        return round_load(samples) if self.kind in LOAD_KINDS else samples
 
 
 @dataclass(frozen=True, slots=True)
