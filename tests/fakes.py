@@ -210,6 +210,9 @@ class FakeCluster:
         assert hash_label == "pod-template-hash"
         return self.hash_selected_by
 
+    async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]:
+        return [await self.find_hash_selector(*pod) for pod in pods]
+
     async def find_missing_room(self, pod: Pod, hash_label: str) -> str:
         assert hash_label == "pod-template-hash"
         self.room_checks += 1

@@ -45,7 +45,7 @@ async def _plan_all(simulation: RollSimulation, cluster: KubeCluster) -> Plan:
     candidates = []
     for pod in await cluster.list_pods(NAMESPACE, ""):
         due = Candidate(pod, "chat", leak_verdict(), 1)
-        candidates.append(due if pod.controller is None else await lookup.complete(due, pod.controller))
+        candidates.append(due if pod.controller is None else (await lookup.complete([due]))[0])
     durations = RollDurations.measure(policy.name, policy.spec.roll.drain, rolls)
     return make_plan(candidates, Context(policy.name, policy.spec, rolls, simulation.server.now, durations))
 

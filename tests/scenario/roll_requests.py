@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from memroll.clients.kube.cluster import KubeCluster
+from memroll.clients.kube.custom_resources import METADATA_ONLY
 from memroll.clients.kube.pod_watch import PodChange
 from memroll.clients.kube.pods import decode_pod
 from memroll.controller.key import Key
@@ -23,6 +24,8 @@ from tests.model.objects import budget, deployment, is_deleting, labels_of, name
 from tests.scenario.simulation import controllers
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
     from memroll.clients.kube.api_client import ApiRequest, ApiResponse
     from tests.model.objects import Json
 
@@ -39,12 +42,21 @@ class CountingApi(ModelApi):
         super().__init__(cluster.server)
         self.by_phase: Counter[str] = Counter()
         self.by_kind: Counter[str] = Counter()
+        self.lists_with_evidence = 0
+        """Number of lists of PodRolls that contain more than metadata."""
 
     async def send(self, request: ApiRequest) -> ApiResponse:
         rolls = self._server.list("podrolls")
         self.by_phase[rolls[0].get("status", {}).get("phase", "") if rolls else ""] += 1
         self.by_kind[f"{request.method} {request.path.split(NAMESPACE + '/')[-1].split('/')[0]}"] += 1
         return await super().send(request)
+
+    async def list_items(
+        self, path: str, query: Mapping[str, str | int] | None = None, limit: int = 500, *, accept: str = ""
+    ) -> AsyncIterator[Json]:
+        self.lists_with_evidence += path.endswith("/podrolls") and accept != METADATA_ONLY
+        async for item in super().list_items(path, query, limit, accept=accept):
+            yield item
 
 
 class NoSource:
@@ -81,6 +93,12 @@ class RollRequests:
     budget_spec: dict[str, Any] = field(default_factory=dict)
     replicas: int = 2
     is_watched: bool = True
+    is_planned: bool = True
+    """True if this process has planned the roll just before."""
+    is_indexed: bool = True
+    """True if the index of the process is current."""
+    finished_rolls: int = 0
+    """Number of PodRolls of other pods in the namespace, which the index contains."""
 
     def __post_init__(self) -> None:
         self.cluster = ModelCluster.with_nodes(10)
@@ -102,10 +120,23 @@ class RollRequests:
         self.watches = PodWatches(NoSource(), self._wake, lambda: self.server.seconds)
         made = controllers(KubeCluster(self.api), FakePrometheus({}), now=lambda: at(self.server.seconds)).rolls
         self.controller = replace(made, watcher=Connected(self.watches) if self.is_watched else None)
+        (created,) = self.server.list("podrolls")
+        if self.is_planned:
+            self.controller.context.memory.planned.put(uid_of(created), "", at(self.server.seconds))
+        self._fill_index()
         self.seen: dict[str, Json] = {}
         self.due_s = self.server.seconds
         self.lasted_s = 0.0
         self.ready_at_s = self.evicted_at_s = 0.0
+
+    def _fill_index(self) -> None:
+        index = self.controller.context.rolls
+        for i in range(self.finished_rolls):
+            spec = {"podName": f"old-{i}", "podUID": f"uid-{i}", "policy": "leaky", "reason": "leaks"}
+            created = self._create("podrolls", {"metadata": {"name": f"old-{i}"}, "spec": spec})
+            index.put(index.decode(self.server.update("podrolls", created, {"status": {"phase": "Succeeded"}})))
+        if self.is_indexed:
+            index.confirm(float("inf"))  # the clock of the process does not matter here
 
     async def run(self) -> RollRequests:
         """Run the roll to its end."""
@@ -122,7 +153,8 @@ class RollRequests:
 
     @property
     def status(self) -> Json:
-        return self.server.list("podrolls", NAMESPACE)[0].get("status", {})
+        found = next(r for r in self.server.list("podrolls", NAMESPACE) if name_of(r) == ROLL.name)
+        return found.get("status", {})
 
     @property
     def requests(self) -> int:

@@ -14,6 +14,7 @@ from statistics import mean
 import pytest
 
 from memroll.controller.key import Key
+from memroll.controller.manager import MAX_POLICIES_PER_TURN
 from memroll.controller.wake_limits import POLICIES, WakeLimits
 from memroll.controller.workqueue import Pace, WorkQueue
 from memroll.errors import MemrollError
@@ -77,7 +78,8 @@ class Saturated:
         self.core, self.reconciles = virtual_time.Processor(), dict.fromkeys((f"team-{i}" for i in range(100)), 0)
         self.keys = [Key(namespace, str(i)) for namespace in self.reconciles for i in range(5)]
         self.started: dict[Key, float] = {}
-        pace = Pace(2.0, WakeLimits(POLICIES, loop.time), now=loop.time)
+        wakes = WakeLimits(POLICIES, loop.time)
+        pace = Pace(2.0, wakes, max_per_turn=MAX_POLICIES_PER_TURN, now=loop.time)
         self.queue = WorkQueue(self.reconcile, 4, pace)
 
     async def reconcile(self, key: Key) -> float:

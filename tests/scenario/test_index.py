@@ -162,7 +162,8 @@ async def test_before_a_roll_starts_the_index_is_bypassed():
     sim = leaking()
     await confirmed(sim)
     mine = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "leaky"}
-    sim.cluster.rolls_json["by-hand"] = roll_json("Replacing", spec={"podName": "x", "podUID": "y"}, workload=mine)
+    raw = roll_json("Replacing", spec={"podName": "x", "podUID": "y"}, workload=mine)
+    sim.cluster.rolls_json["by-hand"] = raw | {"metadata": raw["metadata"] | {"name": "by-hand"}}
     await sim.reconcile()
     assert list(sim.cluster.rolls_json) == ["by-hand"]
     assert "concurrent rolls" in sim.blocked_message

@@ -191,6 +191,7 @@ async def test_a_roll_with_a_bug_that_stays_ends_and_leaves_no_trace(
 ) -> None:
     await step_until(sim, phase)
     evicted = list(sim.cluster.evicted)
+    sim.restart()  # nothing is remembered of the last observation
     place(sim, monkeypatch, 10**6)
     await run_until_end(sim)
     ended = PodRoll.read(sim.cluster.rolls_json["roll-1"])

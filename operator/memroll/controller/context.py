@@ -12,11 +12,13 @@ from memroll.api.decode import decode_valid
 from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
 from memroll.api.quantity import parse_duration
 from memroll.clients.kube.json_access import get_str
+from memroll.controller.current_rolls import CurrentRolls
 from memroll.controller.index_resync import ObjectReader
 from memroll.controller.object_index import ObjectIndex
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.policy_record import PolicyRecord
 from memroll.model.roll_record import RollRecord
+from memroll.reconcile.step_memory import StepMemory
 from memroll.rolling.protocols import KubernetesClient
 
 if TYPE_CHECKING:
@@ -93,8 +95,15 @@ class ControllerContext:
     """Index of the PodRolls. It is not used until the resync has confirmed it."""
     reports: ReportFetcher | None = None
     """Fetcher of the pods' own memory reports; None: no pod is contacted."""
+    memory: StepMemory = field(default_factory=StepMemory)
+    """Memory of the steps of rolls, and of what their plans have read."""
     bounds: PolicyBounds = UNBOUNDED
     """Bounds of policies and of PodRolls by hand that the administrator set."""
+
+    @property
+    def current_rolls(self) -> CurrentRolls:
+        """Source of the PodRolls as they are now."""
+        return CurrentRolls(self.kubernetes, self.rolls)
 
     async def read_policies(self, namespace: str) -> tuple[PolicyRecord, ...]:
         """Return the records of the valid policies of a namespace."""

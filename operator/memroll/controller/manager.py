@@ -68,6 +68,9 @@ MAX_CONCURRENT_ROLLS = 32
 """Maximum number of PodRolls reconciled concurrently; chosen by hand."""
 MAX_ROLLS_RATIO = 0.125
 """Maximum ratio of them in one namespace; chosen by hand: 4 of 32 make dozens of steps in a second."""
+MAX_POLICIES_PER_TURN = 8
+"""Maximum number of policies that a namespace has reconciled in one turn; chosen by hand: one after the other they use
+the same list of pods, which is a tenth of the interval old at most."""
 MIN_ROLL_REPEAT_S = 1.0
 """Minimum time in seconds between two steps of a PodRoll that is edited all the time; chosen by hand."""
 
@@ -216,7 +219,7 @@ def build_policy_queue(
     controller: PolicyController, concurrency: int, now: Callable[[], float] = time.monotonic
 ) -> WorkQueue:
     """Build the work queue of the policies, with `concurrency` slots for each Prometheus connection."""
-    pace = Pace(MIN_REPEAT_S, WakeLimits(wake_limits.POLICIES, now), now=now)
+    pace = Pace(MIN_REPEAT_S, WakeLimits(wake_limits.POLICIES, now), max_per_turn=MAX_POLICIES_PER_TURN, now=now)
     if controller.lanes is not None:
         pace = replace(pace, lane_of=controller.lanes.lane_of)
     return WorkQueue(controller.reconcile, concurrency, pace)

@@ -140,6 +140,14 @@ class ObjectIndex(Generic[R]):
         is_same = (known.uid, known.resource_version) == (listed.uid, listed.resource_version)
         return not is_same and not is_older(listed.resource_version, known.resource_version)
 
+    def find(self, version: ObjectVersion) -> R | None:
+        """Return the record of an object of exactly this version; None if it is not known, or invalid."""
+        known = self._get(version.namespace, version.name)
+        if known is None or isinstance(known, InvalidRecord):
+            return None
+        is_same = (known.uid, known.resource_version) == (version.uid, version.resource_version)
+        return known if is_same else None
+
     def confirm(self, at_s: float) -> None:
         """Record that the index was the same as the API server's list at this time."""
         self._confirmed_at_s = at_s

@@ -42,6 +42,7 @@ from memroll.reconcile import policy as policy_reconciler
 from memroll.reconcile.effect import compare_effects
 from memroll.reconcile.exits import measure_exits
 from memroll.reconcile.snapshot import PolicySnapshot
+from memroll.reconcile.workload_lookup import KnownWorkloads, new_known_workloads
 from memroll.reporting import event_builder
 from memroll.reporting.outcome import Outcome
 from memroll.reporting.status import build_status
@@ -76,6 +77,7 @@ class PolicyController:
     """Lanes of the work queue; None: it has one."""
     written: dict[Key, datetime] = field(default_factory=dict)
     """Time at which the status of each policy was last written."""
+    workloads: KnownWorkloads = field(default_factory=new_known_workloads)
     shared_pods: SharedPods = field(init=False)
 
     def __post_init__(self) -> None:
@@ -173,6 +175,9 @@ class PolicyController:
             is_due_elsewhere=lambda: self.due_namespaces.is_due_elsewhere(policy.namespace, context.now()),
             planning_lock=self.planning_lock,
             start_times=self.start_times.setdefault(Key(policy.namespace, policy.name), StartTimes()),
+            planned=context.memory.planned,
+            workloads=self.workloads,
+            roll_source=context.current_rolls,
         )
 
     async def _record(self, outcome: Outcome, started_s: float, *, shares_pods: bool = False) -> float:

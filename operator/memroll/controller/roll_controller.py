@@ -26,7 +26,6 @@ from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler
 from memroll.reconcile.roll import StepContext
 from memroll.reconcile.roll_bug import record_bug
-from memroll.reconcile.step_memory import StepMemory
 from memroll.reporting import event_builder
 from memroll.rolling import orphans
 from memroll.rolling.observation import to_phase
@@ -56,7 +55,6 @@ class RollController:
     """Wakes rolls whose pods change; None: all rolls are polled."""
     request_sweep: Callable[[], None] | None = None
     """Request a search for orphaned pods soon; None: they are restored at once."""
-    memory: StepMemory = field(default_factory=StepMemory)
 
     async def list_keys(self) -> ListedKeys:
         """Return the keys of all PodRolls that have not ended, and the errors of namespaces that can't be listed."""
@@ -86,7 +84,7 @@ class RollController:
                 return after_error(error, "PodRoll", key)
 
     async def _reconcile(self, key: Key) -> float | None:
-        roll = self.memory.rolls.take(key, self.context.now()) or await self._read_roll(key)
+        roll = self.context.memory.rolls.take(key, self.context.now()) or await self._read_roll(key)
         if roll is None:
             return None
         try:
@@ -126,16 +124,16 @@ class RollController:
             if refusal:
                 await self._fail(roll, TOO_MANY, refusal)
                 return None
-        clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures)
+        clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures, context.current_rolls)
         result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
         if result.wait_s == 0.0:
-            self.memory.rolls.put(Key(roll.namespace, roll.name), result.roll, context.now())
+            self.context.memory.rolls.put(Key(roll.namespace, roll.name), result.roll, context.now())
         return self._report(result, policy)
 
     @property
     def _step_context(self) -> StepContext:
         context = self.context
-        return StepContext(context.permissions, context.leads, context.uninstalling, self.watcher, self.memory)
+        return StepContext(context.permissions, context.leads, context.uninstalling, self.watcher, self.context.memory)
 
     async def _record_bug(self, key: Key, bug: Exception) -> float | None:
         """Record a bug in the roll, report it once, and restore the pod of a roll that ends with it."""
@@ -179,7 +177,7 @@ class RollController:
 
     async def _get_policy(self, roll: PodRoll) -> MemoryPolicy | None:
         """Return the policy of a roll, read again right before the roll may change something for the first time."""
-        key, now, policies = (roll.namespace, roll.spec.policy), self.context.now(), self.memory.policies
+        key, now, policies = (roll.namespace, roll.spec.policy), self.context.now(), self.context.memory.policies
         if not roll.spec.policy:
             return None
         if roll.status.phase not in (None, Phase.CAPTURING_EVIDENCE) and (remembered := policies.get(key, now)):

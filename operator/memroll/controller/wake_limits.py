@@ -6,9 +6,9 @@ A wake is a change of an object, for which its key is handled before its time. T
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
+from memroll.clients.kube.recent_entries import RecentEntries
 from memroll.clients.kube.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
@@ -49,21 +49,14 @@ class WakeLimits:
     """Wakes of each namespace. `due`: rate of those that are due at once."""
 
     def __init__(self, due: Rate, now: Callable[[], float] = time.monotonic) -> None:
-        self._due, self._now = due, now
-        self._buckets: OrderedDict[str, tuple[TokenBucket, TokenBucket]] = OrderedDict()
+        self._buckets: RecentEntries[str, tuple[TokenBucket, TokenBucket]] = RecentEntries(
+            lambda: (TokenBucket(*FIRST, now), TokenBucket(*due, now)), MAX_REMEMBERED
+        )
 
     def admit(self, namespace: str, *, is_new: bool = False) -> Wake:
         """Count a wake; return when it is due, and whether it is handled first.
 
         The wake of a new key is not: after a start of the process, all keys are new.
         """
-        if namespace not in self._buckets:
-            self._buckets[namespace] = (
-                TokenBucket(*FIRST, self._now),
-                TokenBucket(*self._due, self._now),
-            )
-            if len(self._buckets) > MAX_REMEMBERED:
-                self._buckets.popitem(last=False)
-        self._buckets.move_to_end(namespace)
         first, due = self._buckets[namespace]
         return Wake(due.reserve(), not is_new and first.take())

@@ -29,11 +29,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CHUNK_SIZE = 100
-"""Objects per page of kopf's list, chosen by hand: PodRolls with evidence have 10 KiB and more."""
-IDLE_S = 0.5
+CHUNK_SIZE = 25
+"""Objects per page of kopf's list: PodRolls with evidence have 10 KiB and more, three times as much when decoded. Pages
+of 100 leave 7 MiB more of free but fragmented memory, measured."""
+IDLE_S = 0.05
 """Time in seconds for which kopf keeps the last event of an object in memory, chosen by hand. By default it is 5 s: at
-a start, all PodRolls with their evidence."""
+a start, all PodRolls with their evidence. Not 0, with which kopf would never take an event."""
 INACTIVITY_S = 70
 """Time in seconds without an event after which kopf reconnects, chosen by hand."""
 SERVER_TIMEOUT_S = 600

@@ -63,6 +63,8 @@ class Pace:
     """Limits of the wakes of each namespace; None: there are none."""
     namespace_ratio: float = 0.5
     """Maximum ratio of the slots that one namespace has at once; at least one slot."""
+    max_per_turn: int = 1
+    """Maximum number of keys that a namespace starts in one turn."""
     lane_of: Callable[[Key], str] = lambda _: ""
     """Return the lane of a key. Each lane has `concurrency` slots of its own."""
     now: Callable[[], float] = time.monotonic
@@ -145,7 +147,7 @@ class WorkQueue:
     def _lane(self, name: str) -> FairTurns:
         if name not in self._lanes:
             share = max(1, ceil(self._concurrency * self._pace.namespace_ratio))
-            self._lanes[name] = FairTurns(self._concurrency, share)
+            self._lanes[name] = FairTurns(self._concurrency, share, self._pace.max_per_turn)
         return self._lanes[name]
 
     def _start_due(self) -> None:

@@ -19,6 +19,7 @@ from memroll.detection.container_history import build_history
 from memroll.detection.extremes import NO_EXTREMES, Extremes, ExtremesRequest
 from memroll.detection.parameters import build_parameters
 from memroll.detection.peer_rows import PeerRows
+from memroll.detection.peer_steps import step_of
 from memroll.detection.pod_limit import NOT_SHARED, SharedLimits
 from memroll.detection.prefilter import prefilter_verdict
 from memroll.detection.reasons import VerdictReason
@@ -173,6 +174,7 @@ class Assessor:
         A candidate is assessed by its own memory first. Peers, load and page cache can only explain growth, so they are
         read where there is some to explain (design note 0025).
         """
+        candidates = self._candidates(verdicts)
         for stage, split in ((Stage.ALONE, split_alone), (Stage.IN_CONTEXT, split_into_batches)):
             undecided: dict[str, list[WatchedContainer]] = defaultdict(list)
             for w in self.containers:
@@ -180,12 +182,16 @@ class Assessor:
                     undecided[w.pod.key.uid].append(w)
             for batch in split(self.pods, set(undecided)):
                 own = tuple(w for uid, found in undecided.items() if uid in batch.candidates for w in found)
-                work = BatchWork(stage, batch, own, near)
+                work = BatchWork(stage, batch, own, candidates, near)
                 data = await self._read_batch(prometheus, work)
                 # Milliseconds for each container: in a thread, so that the event loop is not blocked.
                 verdicts |= await asyncio.to_thread(self._assess_batch, work, data)
         judged = ((w, v) for w in self.containers if (v := verdicts[w.key]) is not None)
         return tuple(Assessment(w.pod, w.container, excuse_young(v, w.age_s(self.now_s))) for w, v in judged)
+
+    def _candidates(self, verdicts: Verdicts) -> set[str]:
+        """Return the names of the pods with a container that has no verdict of the prefilter."""
+        return {w.pod.key.name for w in self.containers if verdicts[w.key] is None}
 
     async def _read_batch(self, prometheus: SampleReader, work: BatchWork) -> BatchData:
         """Read the samples of a batch, and the long histories of its candidates near their limit."""
@@ -203,6 +209,8 @@ class Assessor:
             containers=self._containers_read(work),
             memory_only=work.stage is Stage.ALONE,
             load_pods=work.pods,  # the load of a peer explains nothing
+            peers=[p for p in batch.pods if p not in work.candidates and p not in self.shared_limits.shared],
+            peer_step_s=step_of(parameters),
             incremental=True,
         )
         samples = await prometheus.read(connection, request)

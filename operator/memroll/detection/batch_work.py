@@ -51,6 +51,8 @@ class BatchWork:
     stage: Stage
     batch: Batch
     containers: tuple[WatchedContainer, ...]
+    candidates: AbstractSet[str]
+    """Names of the pods with a candidate, also of those that have their verdicts."""
     near: AbstractSet[str]
     """Names of the pods with a candidate near its limit."""
 

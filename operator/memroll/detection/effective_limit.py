@@ -1,6 +1,6 @@
 """Memory limit that counts for a container: the lowest of its own, that of the policy, and what its node has. Pure.
 
-`reconcile.policy` applies it to the pods of each reconcile, and the backtest to each trace, so that everything that
+`reconcile.examine` applies it to the pods of each reconcile, and the backtest to each trace, so that everything that
 measures a distance, a ratio or a threshold uses the same limit.
 """
 

@@ -143,10 +143,12 @@ class ExplainingAssessor(Assessor):
 
         prefilter = partial(self._query_statistics, prometheus)
         result = await run_prefilter(prefilter, self.pods, build_parameters(self.policy, None))
-        assessor, _, near = self._screen(result)
+        assessor, verdicts, near = self._screen(result)
         assert isinstance(assessor, ExplainingAssessor), "a copy of this assessor"
         (batch,) = split_into_batches(assessor.pods, {pod_uid})
-        data = await assessor._read_batch(prometheus, BatchWork(Stage.IN_CONTEXT, batch, own, near))  # noqa: SLF001 - the same class
+        candidates = self._candidates(verdicts) | {w.pod.key.name for w in own}
+        work = BatchWork(Stage.IN_CONTEXT, batch, own, candidates, near)
+        data = await assessor._read_batch(prometheus, work)  # noqa: SLF001 - the same class
         return tuple(assessor._explain(watched, data) for watched in own)  # noqa: SLF001 - the same class
 
     def _explain(self, watched: WatchedContainer, data: BatchData) -> ContainerExplanation:

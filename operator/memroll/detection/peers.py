@@ -13,6 +13,7 @@ import numpy as np
 
 from memroll.api.quantity import humanize_duration
 from memroll.detection.lower_envelope import MAX_BINS, MIN_BINS, lower_envelope
+from memroll.detection.peer_steps import in_steps, step_of
 from memroll.detection.process_restarts import process_lifetimes
 from memroll.detection.trend import median, median_of_sorted, pairwise_slopes
 from memroll.detection.unreclaimable import with_unreclaimable
@@ -50,9 +51,11 @@ def recent_peers(
     peers: Sequence[ContainerHistory], parameters: DetectionParameters, now_s: float
 ) -> tuple[ContainerHistory, ...]:
     """Return the peers' process lifetimes as of `now_s`: a bounded number, those with the newest samples."""
-    histories = (p.as_of(now_s, parameters.lookback_s) for p in peers if p.started_at_s <= now_s)
+    step_s = step_of(parameters)
+    histories = (in_steps(p, step_s, parameters.lookback_s, now_s) for p in peers if p.started_at_s <= now_s)
     measured = (with_unreclaimable(p, parameters) for p in histories)
-    lifetimes = [part for p in measured for part in process_lifetimes(p, parameters) if len(part.rss)]
+    split = (process_lifetimes(p, parameters, step_s or 0.0) for p in measured)
+    lifetimes = [part for parts in split for part in parts if len(part.rss)]
     return tuple(sorted(lifetimes, key=_newest_first)[:MAX_PEERS])
 
 

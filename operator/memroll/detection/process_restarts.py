@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from memroll.detection.samples import TICK_S
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -30,13 +32,18 @@ MAX_DROP_SPACINGS = 3.0
 """Maximum duration of a level drop, in sample spacings, if these are longer. Chosen by hand."""
 
 
-def process_lifetimes(history: ContainerHistory, parameters: DetectionParameters) -> tuple[ContainerHistory, ...]:
-    """Split an instance at its process restarts, oldest lifetime first. The last one is the running one."""
-    cuts = restarts_s(history, parameters)
+def process_lifetimes(
+    history: ContainerHistory, parameters: DetectionParameters, step_s: float = 0.0
+) -> tuple[ContainerHistory, ...]:
+    """Split an instance at its process restarts, oldest lifetime first. The last one is the running one.
+
+    `step_s`: length of the steps whose minima the samples are, in seconds; 0 for samples as they were scraped.
+    """
+    cuts = restarts_s(history, parameters, step_s)
     if not cuts:
         return (history,)
     # The OOM kill counter rises with the scrape after the level drop: the kill belongs to the lifetime that it ended.
-    delay_s = _max_drop_s(history, parameters)
+    delay_s = _max_drop_s(history, parameters, step_s) + step_s
     lifetimes = []
     for start_s, end_s in pairwise((-np.inf, *cuts, np.inf)):
         kills = tuple(t for t in history.oom_kills_s if start_s + delay_s < t <= end_s + delay_s)
@@ -44,17 +51,19 @@ def process_lifetimes(history: ContainerHistory, parameters: DetectionParameters
     return tuple(lifetimes)
 
 
-def _max_drop_s(history: ContainerHistory, parameters: DetectionParameters) -> float:
-    """Return the maximum duration of a level drop, in seconds."""
-    return max(MAX_DROP_WINDOWS * parameters.window_s, MAX_DROP_SPACINGS * history.rss.spacing_s)
+def _max_drop_s(history: ContainerHistory, parameters: DetectionParameters, step_s: float) -> float:
+    """Return the maximum duration of a level drop, in seconds; that of minima is one step."""
+    spacing_s = history.rss.spacing_s
+    shortest_s = max(MAX_DROP_WINDOWS * parameters.window_s, step_s)
+    return shortest_s if spacing_s <= step_s + TICK_S else max(shortest_s, MAX_DROP_SPACINGS * spacing_s)
 
 
-def restarts_s(history: ContainerHistory, parameters: DetectionParameters) -> tuple[float, ...]:
+def restarts_s(history: ContainerHistory, parameters: DetectionParameters, step_s: float = 0.0) -> tuple[float, ...]:
     """Return the times of the last samples before each process restart."""
     times, values = history.rss.times_s, history.rss.values
     if not np.isfinite(history.rss.spacing_s):
         return ()  # fewer than two samples
-    max_drop_s = _max_drop_s(history, parameters)
+    max_drop_s = _max_drop_s(history, parameters, step_s) + TICK_S
     later = np.minimum(np.searchsorted(times, times + max_drop_s, side="right") - 1, times.size - 1)
     drops = np.flatnonzero(values[later] < MAX_REMAINING_RATIO * values)
     found: list[float] = []

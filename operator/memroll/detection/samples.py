@@ -111,6 +111,10 @@ class ReadRequest:
     """True if neither the load nor the number of OOM kills is read."""
     load_pods: Sequence[str] | None = None
     """Names of those pods whose load is read: the candidates. None: all pods, also those of the patterns."""
+    peers: Sequence[str] = ()
+    """Names of those pods whose memory is read in steps of `peer_step_s`, as is that of the patterns' pods."""
+    peer_step_s: float | None = None
+    """Length of these steps, in seconds; None: that of the range."""
     incremental: bool = False
     """True if steps that an earlier read returned, and that no longer change, are not read again."""
 

@@ -8,17 +8,18 @@ days. A load that repeats each day does not change it.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from memroll.detection.lower_envelope import LowerEnvelope, lower_envelope
+from memroll.detection.lower_envelope import lower_envelope
 from memroll.detection.series import Series
-from memroll.detection.trend import pairwise_slopes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from memroll.detection.lower_envelope import LowerEnvelope
 
 MIN_CORRELATION = 0.5
 """Minimum median correlation of a day with the day before for the two to share a pattern. Chosen by hand."""
@@ -38,44 +39,65 @@ def without_daily_pattern(minima: Series, day_s: float) -> Series:
     """Return the series without the pattern that repeats each day; unchanged if it is too short to have one."""
     if len(minima) < 2 or (minima.last_s - minima.first_s) < (MIN_DAYS - 0.5) * day_s:  # noqa: PLR2004 - a pair
         return minima
-    slope, hours = seasonal_slope(minima, day_s), _hours(minima, day_s)
-    if slope is None or not _repeats(minima, hours, day_s):
+    days = _Days.of(minima, day_s)
+    slope = days.slope()
+    if slope is None or not days.repeat():
         return minima
-    level = minima.values - slope * (minima.times_s - minima.times_s[0])
-    pattern = np.zeros(_count(minima, day_s))
-    for hour in np.unique(hours):
-        pattern[hour] = np.median(level[hours == hour])
-    return Series(minima.times_s, minima.values - (pattern[hours] - np.median(level)))
-
-
-def _repeats(minima: Series, hours: NDArray[np.intp], day_s: float) -> bool:
-    """Return whether each day looks like the one before, by the median of their correlations. A step is no pattern."""
-    day = np.floor(minima.times_s / day_s).astype(np.intp)
-    grid = np.full((day[-1] - day[0] + 1, hours.max() + 1), np.nan)
-    grid[day - day[0], hours] = minima.values
-    found = []
-    for before, after in pairwise(grid):
-        both = np.isfinite(before) & np.isfinite(after)
-        if np.count_nonzero(both) >= MIN_COMMON_HOURS and np.ptp(before[both]) > 0 and np.ptp(after[both]) > 0:
-            found.append(float(np.corrcoef(before[both], after[both])[0, 1]))
-    return bool(found) and float(np.median(found)) >= MIN_CORRELATION
+    level = days.values - slope * (days.times_s - minima.first_s)
+    pattern = medians(level) - np.median(level[np.isfinite(level)])
+    return Series(minima.times_s, minima.values - pattern[days.hours])
 
 
 def seasonal_slope(minima: Series, day_s: float) -> float | None:
     """Return the median slope of all pairs of the same hour, in bytes per second; None without such a pair."""
-    hours = _hours(minima, day_s)
-    of_hours = (hours == hour for hour in np.unique(hours))
-    slopes = [pairwise_slopes(LowerEnvelope(minima.times_s[some], minima.values[some])) for some in of_hours]
-    all_slopes = np.concatenate(slopes)
-    return float(np.median(all_slopes)) if all_slopes.size else None
+    return _Days.of(minima, day_s).slope()
 
 
-def _count(minima: Series, day_s: float) -> int:
-    """Return the number of steps in a day."""
-    return max(1, round(day_s / minima.spacing_s))
+@dataclass(frozen=True, slots=True, eq=False)
+class _Days:
+    """Minima by day and step of the day: shape (days, steps in a day), NaN where there is none."""
+
+    times_s: NDArray[np.float64]
+    values: NDArray[np.float64]
+    hours: NDArray[np.intp]
+    """Step of the day of each minimum, from 0: shape (n,)."""
+
+    @classmethod
+    def of(cls, minima: Series, day_s: float) -> _Days:
+        count = max(1, round(day_s / float(np.diff(minima.times_s).min())))
+        step = np.floor(minima.times_s / day_s * count + 0.5).astype(np.intp)
+        day, hours = np.divmod(step, count)
+        times = np.full((day[-1] - day[0] + 1, count), np.nan)
+        values = times.copy()
+        times[day - day[0], hours], values[day - day[0], hours] = minima.times_s, minima.values
+        return cls(times, values, hours)
+
+    def slope(self) -> float | None:
+        """Return the median slope of all pairs of the same step of the day; None without such a pair."""
+        older, newer = np.triu_indices(len(self.values), k=1)
+        slopes = (self.values[newer] - self.values[older]) / (self.times_s[newer] - self.times_s[older])
+        known = slopes[np.isfinite(slopes)]
+        return float(np.median(known)) if known.size else None
+
+    def repeat(self) -> bool:
+        """Return whether each day looks like the one before, by the median of their correlations.
+
+        A step is no pattern.
+        """
+        before, after = self.values[:-1], self.values[1:]
+        both = np.isfinite(before) & np.isfinite(after)
+        enough = np.count_nonzero(both, axis=1) >= MIN_COMMON_HOURS
+        before, after, both = before[enough], after[enough], both[enough]
+        deviations = [v - v.mean(axis=1, where=both, keepdims=True) for v in (before, after)]
+        (xx, yy), xy = ((d * d).sum(axis=1, where=both) for d in deviations), np.multiply(*deviations)
+        varies = (xx > 0) & (yy > 0)
+        correlations = xy.sum(axis=1, where=both)[varies] / np.sqrt(xx[varies] * yy[varies])
+        return bool(correlations.size) and float(np.median(correlations)) >= MIN_CORRELATION
 
 
-def _hours(minima: Series, day_s: float) -> NDArray[np.intp]:
-    """Return the step of the day of each minimum, from 0."""
-    count = _count(minima, day_s)
-    return np.asarray(np.floor((minima.times_s % day_s) / day_s * count + 0.5), dtype=np.intp) % count
+def medians(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the median of each column without its NaNs; NaN for a column of them. Shape (columns,)."""
+    ascending, columns = np.sort(values, axis=0), np.arange(values.shape[1])
+    count = np.count_nonzero(np.isfinite(values), axis=0)
+    lower = ascending[np.maximum(count - 1, 0) // 2, columns]
+    return np.asarray((lower + ascending[np.minimum(count // 2, len(values) - 1), columns]) / 2)

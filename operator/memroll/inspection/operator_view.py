@@ -15,7 +15,6 @@ from memroll.model.roll_record import RollRecord
 from memroll.planning.rate_limit import RollRateLimit
 from memroll.reconcile.examine import ClusterReader
 from memroll.reconcile.snapshot import PolicySnapshot
-from memroll.rolling.protocols import PodRollReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from memroll.settings import Settings
 
 
-class Inspected(ClusterReader, PodRollReader, Protocol):
+class Inspected(ClusterReader, Protocol):
     """Roles of the Kubernetes API that an inspection needs. None of them writes."""
 
     async def list_policies(self, namespaces: Sequence[str]) -> tuple[dict[str, Any], ...]: ...

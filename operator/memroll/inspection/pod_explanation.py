@@ -6,7 +6,7 @@ the same functions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -22,10 +22,8 @@ from memroll.model.pod_names import workload_or_pod
 from memroll.planning.candidate import Candidate
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import explain_candidate
-from memroll.reconcile.counts import count_pod_rolls
 from memroll.reconcile.examine import examine
 from memroll.reconcile.selection import DirectPods, select_pods
-from memroll.reconcile.workload_lookup import WorkloadLookup
 
 if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from memroll.inspection.operator_view import Inspected, NamespaceView
     from memroll.model.pods import Pod
     from memroll.planning.gate_result import GateResult
-    from memroll.reconcile.examine import Examination
+    from memroll.reconcile.plan_rolls import RollPlanner
     from memroll.reconcile.snapshot import PolicySnapshot
 
 MAX_SIMILAR = 3
@@ -81,10 +79,10 @@ async def explain_pod(
     snapshot = await _find_snapshot(view, pod, cluster)
     found = await examine(snapshot, cluster, samples)
     watched = next((p for p in found.pods if p.key.uid == pod.key.uid), pod)
-    assessor = ExplainingAssessor(snapshot.policy, found.pods, found.context.roll_durations, snapshot.now)
+    assessor = ExplainingAssessor(snapshot.policy, found.pods, found.planner.context.roll_durations, snapshot.now)
     containers = await assessor.explain(samples, pod.key.uid)
     assessments = tuple(a for a in found.assessments if a.pod.key.uid == pod.key.uid)
-    explained = await _explain_gates(snapshot, found, assessments, cluster)
+    explained = await _explain_gates(found.planner, assessments)
     return PodExplanation(
         pod=watched,
         policy=snapshot.policy,
@@ -121,28 +119,26 @@ async def _find_snapshot(view: NamespaceView, pod: Pod, cluster: Inspected) -> P
 
 
 async def _explain_gates(
-    snapshot: PolicySnapshot, found: Examination, assessments: tuple[Assessment, ...], cluster: Inspected
+    planner: RollPlanner, assessments: tuple[Assessment, ...]
 ) -> tuple[Candidate, dict[Gate, GateResult]] | None:
     """Return the pod as a candidate, and the results of all gates; None if it has no watched container.
 
-    A pod that is not at risk is no candidate of the operator: the gates are evaluated as if it were the last one.
+    The plan is made as by the operator. Then what the operator reads only for pods that are due is read for this one as
+    well, since all gates are evaluated. A pod that is not at risk is no candidate of the operator: the gates are
+    evaluated as if it were the last one.
     """
     if not assessments:
         return None
+    await planner.preview()
     uid = assessments[0].pod.key.uid
-    candidates = list(found.candidates)
-    index = next((n for n, c in enumerate(candidates) if c.pod.key.uid == uid), len(candidates))
-    if index == len(candidates):
+    if not any(c.pod.key.uid == uid for c in planner.candidates):
         nearest = min(assessments, key=lambda a: a.verdict.remaining_s)
-        candidates.append(
-            Candidate(nearest.pod, nearest.container.name, nearest.verdict, nearest.container.limit_bytes)
-        )
-    controller = candidates[index].pod.controller
-    if controller is not None and candidates[index].workload is None:
-        candidates[index] = await WorkloadLookup(snapshot, cluster).complete(candidates[index], controller)
-    rolls, recent = await count_pod_rolls(snapshot, cluster)
-    context = replace(found.context, rolls=rolls, recent_rolls=recent)
-    return explain_candidate(candidates, context, uid)
+        added = Candidate(nearest.pod, nearest.container.name, nearest.verdict, nearest.container.limit_bytes)
+        planner.candidates = [*planner.candidates, added]
+    await planner.complete([c for c in planner.candidates if c.pod.key.uid == uid])
+    if planner.context.recent_rolls is None:
+        await planner.count_rolls()
+    return explain_candidate(planner.candidates, planner.context, uid)
 
 
 def _next_step(

@@ -18,6 +18,7 @@ class ReadOnlyCluster:
         self.find_workload = cluster.find_workload
         self.get_namespace_annotations = cluster.get_namespace_annotations
         self.find_detachment, self.find_hash_selector = cluster.find_detachment, cluster.find_hash_selector
+        self.find_hash_selectors = cluster.find_hash_selectors
         self.list_node_memory = cluster.list_node_memory
         self.list_policies, self.get_policy = cluster.list_policies, cluster.get_policy
         self.list_rolls, self.iterate_rolls, self.get_roll = cluster.list_rolls, cluster.iterate_rolls, cluster.get_roll

@@ -6,14 +6,13 @@ first; nothing is created.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from memroll.errors import MemrollError
 from memroll.model.pod_names import workload_or_pod
-from memroll.planning.plan import PACE_GATES, make_plan
+from memroll.planning.plan import PACE_GATES
 from memroll.planning.schedule import is_queued
-from memroll.reconcile.counts import count_pod_rolls
 from memroll.reconcile.examine import examine
 
 if TYPE_CHECKING:
@@ -78,10 +77,9 @@ async def _plan_policy(
     snapshot = view.snapshot(policy)
     try:
         found = await examine(snapshot, cluster, samples)
-        rolls, recent = await count_pod_rolls(snapshot, cluster)
+        plan = await found.planner.preview()
     except MemrollError as error:
         return PolicyPlan(policy, error=error)
-    plan = make_plan(found.candidates, replace(found.context, rolls=rolls, recent_rolls=recent))
     inconclusive = {a.pod.key.uid for a in found.assessments if a.verdict.is_inconclusive}
     return PolicyPlan(
         policy,

@@ -143,6 +143,8 @@ class RollRecord(ObjectRecord):
     status: RecordedStatus
     has_used_budget: bool
     """As in `PodRoll`."""
+    has_ended_unchanged: bool
+    """As in `PodRoll`."""
     revision: str | None
     """Revision of the rolled pod; None if the PodRoll does not contain it, empty if the pod had none."""
     duration_s: float | None
@@ -163,6 +165,7 @@ class RollRecord(ObjectRecord):
             spec=RecordedSpec.of(roll.spec),
             status=RecordedStatus.of(roll.status),
             has_used_budget=roll.has_used_budget,
+            has_ended_unchanged=roll.has_ended_unchanged,
             revision=revision_of_roll(roll),
             duration_s=measured_duration_s(roll),
         )

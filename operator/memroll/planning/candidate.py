@@ -1,6 +1,6 @@
 """Pods that may have to be rolled, and the context in which the gates evaluate them.
 
-`reconcile.policy` builds a `Candidate` for each pod at risk and one `Context` per reconcile; the schedule, the gates
+`reconcile.examine` builds a `Candidate` for each pod at risk and one `Context` per reconcile; the schedule, the gates
 and the plan read both.
 """
 

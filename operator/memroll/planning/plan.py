@@ -1,6 +1,6 @@
 """Plan of one reconcile: pods to roll now, and the gate that blocks each of the others.
 
-`reconcile.policy` passes in the pods at risk and creates a PodRoll for each planned roll; `reporting` reports the
+`reconcile.plan_rolls` passes in the pods at risk and creates a PodRoll for each planned roll; `reporting` reports the
 blocked ones. The pod with the least time to its limit comes first.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memroll.api.policy import Mode
 from memroll.planning import holds
 from memroll.planning.gate_result import Gate
-from memroll.planning.gates import explain, first_blocking_gate
+from memroll.planning.gates import GATES, explain, first_blocking_gate
 from memroll.planning.keep_up import find_shortfall
 from memroll.planning.plan_index import index_of, with_index
 from memroll.planning.rate_gates import budget_state
@@ -40,6 +40,8 @@ PACE_GATES = frozenset(
     }
 )
 """Gates that only delay a roll: their pods need time in the schedule. Other pods wait for something else."""
+
+_ORDER = {gate: number for number, gate in enumerate(GATES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Plan:
         """Blocked pods that are near their limit and wait until they are Ready, or for the end of a rollout."""
         gates = (Gate.POD_NOT_READY, Gate.ROLLOUT_IN_PROGRESS)
         return tuple(b for b in self.blocked if b.candidate.is_held_at_limit and b.gate in gates)
+
+    def passed(self, gate: Gate) -> tuple[Candidate, ...]:
+        """Return the candidates that a gate and those before it do not block."""
+        later = _ORDER[gate]
+        return (*self.rolls, *(b.candidate for b in self.blocked if _ORDER.get(b.gate, len(_ORDER)) > later))
 
     def blocked_by(self, pod_uid: str) -> Blocked | None:
         """Return the gate that blocks a pod, with its message; None if the pod is rolled or is no candidate."""

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from memroll.api.decode import decode_or_none
-from memroll.api.pod_roll import PodRoll
 from memroll.model.roll_record import RollRecord
 from memroll.planning.rate_limit import PERIOD, CountedRoll, RecentRolls, count_recent_rolls
 
@@ -26,29 +25,40 @@ async def count_pod_rolls(snapshot: PolicySnapshot, store: PodRollReader) -> tup
     The PodRolls are read again, under the planning lock: since the snapshot another reconcile may have created some.
     Only records are kept of the pages: all PodRolls of a cluster may have more evidence than there is memory.
     """
-    own = snapshot.policy.namespace
+    own, source = snapshot.policy.namespace, snapshot.roll_source
     namespaces = sorted({*snapshot.namespaces, own}) if snapshot.namespaces else [""]
     rolls: list[RollRecord] = []
     counted: list[CountedRoll] = []
     for namespace in namespaces:
-        async for raw in store.iterate_rolls(namespace):
-            if raw["metadata"]["namespace"] == own and (record := decode_or_none(raw, RollRecord.read)) is not None:
-                rolls.append(record)  # invalid ones were logged when the snapshot was built
-            counted += _counted(raw, snapshot.now)
+        async for item in store.iterate_rolls(namespace) if source is None else source.iterate(namespace):
+            read = item if isinstance(item, RollRecord) else _read(item, own, snapshot.now)
+            if isinstance(read, RollRecord) and read.namespace == own:
+                rolls.append(read)  # invalid ones were logged when the snapshot was built
+            counted += _counted(read)
     recent = count_recent_rolls(counted, own, snapshot.now, snapshot.rate_limit)
     return tuple(rolls), replace(recent, due_elsewhere=snapshot.is_due_elsewhere())
 
 
-def _counted(raw: dict[str, Any], now: datetime) -> Iterator[CountedRoll]:
-    """Yield a PodRoll of the last hour, unless it ended before anything was changed."""
-    created_at, namespace = _created_at(raw, now), raw["metadata"]["namespace"]
-    if created_at <= now - PERIOD:
-        return
-    roll = decode_or_none(raw, PodRoll.read)
-    if roll is None:
-        yield CountedRoll(namespace, created_at, counts_elsewhere=False)
-    elif not roll.has_ended_unchanged:
-        yield CountedRoll(namespace, created_at, counts_elsewhere=bool(roll.spec.policy))
+def _read(raw: dict[str, Any], own: str, now: datetime) -> RollRecord | CountedRoll | None:
+    """Decode a PodRoll; None for an old one of another namespace, which counts for nothing.
+
+    One that is invalid counts in its own namespace; without a valid time, a PodRoll is new.
+    """
+    namespace, created_at = raw["metadata"]["namespace"], _created_at(raw, now)
+    if namespace != own and created_at <= now - PERIOD:
+        return None
+    record = decode_or_none(raw, RollRecord.read)
+    if record is None:
+        return CountedRoll(namespace, created_at, counts_elsewhere=False)
+    return replace(record, created_at=created_at)
+
+
+def _counted(roll: RollRecord | CountedRoll | None) -> Iterator[CountedRoll]:
+    """Yield what counts for the rate limit within its period: not what ended before anything was changed."""
+    if isinstance(roll, CountedRoll):
+        yield roll
+    elif roll is not None and not roll.has_ended_unchanged:
+        yield CountedRoll(roll.namespace, roll.created_at, counts_elsewhere=bool(roll.spec.policy))
 
 
 def healthy_pods(policy: MemoryPolicy, assessments: Iterable[Assessment], now: datetime) -> frozenset[str]:

@@ -1,7 +1,7 @@
 """Create the PodRolls of a plan: each attempt once, under a name that no earlier PodRoll has.
 
-`reconcile.policy` calls it with a plan, and gets the plan without the rolls that could not be recorded. An error blocks
-only the candidate that it is about: a PodRoll that was created before is rolled, and must be in the Outcome.
+`reconcile.plan_rolls` calls it with a plan, and gets the plan without the rolls that could not be recorded. An error
+blocks only the candidate that it is about: a PodRoll that was created before is rolled, and must be in the Outcome.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Examine the pods of a policy: select them, assess them, find the candidates. Nothing is written.
 
-`reconcile.policy` makes the same steps and then creates PodRolls; commands such as `memroll explain` stop here, so that
-they report exactly what the operator would do.
+`reconcile.policy` makes the same steps, plans with `RollPlanner` and creates PodRolls. Commands such as `memroll
+explain` plan with it as well and create none, so that they report exactly what the operator would do.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from memroll.model.roll_duration import RollDurations
 from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
 from memroll.reconcile.counts import count_watched_pods, healthy_pods
+from memroll.reconcile.plan_rolls import PlanReader, RollPlanner
 from memroll.reconcile.selection import DirectPods, Selection, select_pods
 from memroll.reconcile.workload_lookup import WorkloadLookup
-from memroll.rolling.protocols import NetworkReader, NodeReader, PodReader, WorkloadReader
+from memroll.rolling.protocols import NodeReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,21 +29,20 @@ if TYPE_CHECKING:
     from memroll.reconcile.snapshot import PolicySnapshot
 
 
-class ClusterReader(PodReader, WorkloadReader, NetworkReader, NodeReader, Protocol):
+class ClusterReader(PlanReader, NodeReader, Protocol):
     """Roles of the Kubernetes API that an examination needs. None of them writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """Pods of a policy with their assessments, and what the gates need."""
+    """Pods of a policy with their assessments, and the planner of their rolls."""
 
     selection: Selection
     pods: tuple[Pod, ...]
     """Watched pods, with the limits that count."""
     assessments: tuple[Assessment, ...]
-    context: Context
-    candidates: tuple[Candidate, ...]
-    """Pods at risk."""
+    planner: RollPlanner
+    """Planner of the rolls, with the pods at risk and the context of the gates."""
 
 
 async def examine(snapshot: PolicySnapshot, kubernetes: ClusterReader, samples: SampleReader) -> Examination:
@@ -52,9 +52,8 @@ async def examine(snapshot: PolicySnapshot, kubernetes: ClusterReader, samples: 
     policy = snapshot.policy
     durations = RollDurations.measure(policy.name, policy.spec.roll.drain, snapshot.rolls, pods, snapshot.start_times)
     assessments = await Assessor(policy, pods, durations, snapshot.now).assess(samples)
-    context = await build_context(snapshot, pods, assessments, durations, kubernetes)
-    candidates = await find_candidates(snapshot, assessments, context, kubernetes)
-    return Examination(selection, pods, assessments, context, tuple(candidates))
+    planner = await build_planner(snapshot, pods, assessments, durations, kubernetes)
+    return Examination(selection, pods, assessments, planner)
 
 
 async def with_limits(snapshot: PolicySnapshot, pods: Sequence[Pod], kubernetes: ClusterReader) -> tuple[Pod, ...]:
@@ -63,20 +62,32 @@ async def with_limits(snapshot: PolicySnapshot, pods: Sequence[Pod], kubernetes:
     return with_effective_limits(pods, snapshot.policy.spec, allocatable)
 
 
+async def build_planner(
+    snapshot: PolicySnapshot,
+    pods: Sequence[Pod],
+    assessments: Sequence[Assessment],
+    durations: RollDurations,
+    kubernetes: ClusterReader,
+) -> RollPlanner:
+    """Return the planner of the policy's rolls, with its candidates."""
+    context, lookup = build_context(snapshot, pods, assessments, durations), WorkloadLookup(snapshot, kubernetes)
+    candidates = await find_candidates(snapshot, assessments, context, lookup)
+    return RollPlanner(snapshot, kubernetes, lookup, candidates, context)
+
+
 async def find_candidates(
-    snapshot: PolicySnapshot, assessments: Sequence[Assessment], context: Context, kubernetes: ClusterReader
+    snapshot: PolicySnapshot, assessments: Sequence[Assessment], context: Context, lookup: WorkloadLookup
 ) -> list[Candidate]:
     """Return the pods at risk. Workloads are looked up once each, and only for pods that may be due."""
     urgent = _most_urgent_per_pod(assessments)
     per_controller = Counter(c.pod.controller for c in urgent)
     can_bring_forward = snapshot.policy.spec.roll.maintenance_windows is not None or are_scarce(len(urgent), context)
-    lookup = WorkloadLookup(snapshot, kubernetes)
     found = []
     for candidate in urgent:
         ref = candidate.pod.controller
         can_advance = candidate.can_advance and (per_controller[ref] > 1 or can_bring_forward)
         if ref is not None and (candidate.verdict.due or can_advance):
-            candidate = await lookup.complete(candidate, ref)  # noqa: PLW2901 - the same, completed
+            candidate = await lookup.schedule(candidate)  # noqa: PLW2901 - the same, with its workload
         found.append(candidate)
     return found
 
@@ -94,24 +105,17 @@ def _most_urgent_per_pod(assessments: Sequence[Assessment]) -> list[Candidate]:
     return list(most_urgent.values())
 
 
-async def build_context(
-    snapshot: PolicySnapshot,
-    pods: Sequence[Pod],
-    assessments: Sequence[Assessment],
-    durations: RollDurations,
-    kubernetes: ClusterReader,
+def build_context(
+    snapshot: PolicySnapshot, pods: Sequence[Pod], assessments: Sequence[Assessment], durations: RollDurations
 ) -> Context:
-    """Build the context in which the gates evaluate the candidates."""
+    """Build the context in which the gates evaluate the candidates, without what only a pod that is due needs."""
     policy = snapshot.policy
-    any_at_risk = any(a.verdict.is_at_risk for a in assessments)
-    annotations = await kubernetes.get_namespace_annotations(policy.namespace) if any_at_risk else {}
     return Context(
         policy=policy.name,
         spec=policy.spec,
         rolls=snapshot.rolls,
         roll_durations=durations,
         now=snapshot.now,
-        namespace_annotations=annotations,
         permissions=snapshot.permissions,
         is_leader=snapshot.leads(),
         healthy=healthy_pods(policy, assessments, snapshot.now),

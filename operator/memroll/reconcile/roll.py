@@ -17,7 +17,7 @@ from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.reconcile.step_memory import StepMemory
 from memroll.rolling.actions import CAPTURE_EVIDENCE
 from memroll.rolling.observation import UNCHANGED_PHASES, Observation, StepInput
-from memroll.rolling.observer import observe
+from memroll.rolling.observer import add_phase_details, observe
 from memroll.rolling.reasons import STILL_RELEASED
 from memroll.rolling.state_machine import next_transition
 from memroll.rolling.step_failure import without_failure
@@ -82,6 +82,8 @@ async def advance(
     if error is not None:
         return StepResult(before, step.roll, WAIT_UNOBSERVABLE_S)
     has_acted = any(action.changes_cluster for action in transition.actions)
+    if step.status.phase is Phase.VERIFYING and before.phase is not Phase.VERIFYING and not has_acted:
+        context.memory.unchanged.put(roll.uid, step.observation, now)
     if has_acted or (step.status.phase, step.status.evidence) == (before.phase, before.evidence):
         return StepResult(before, step.roll, step_wait_s(step, is_watched=is_watched))
     return StepResult(before, step.roll, 0.0)
@@ -99,7 +101,7 @@ async def _decide(
         if transition.actions == (CAPTURE_EVIDENCE,):
             return step, transition, None
     try:
-        observation = await observe(roll, policy, clients, now)
+        observation = await _observe(roll, policy, clients, now, context)
     except TerminalError as error:
         step = StepInput(roll, Observation(None, None), now, policy)
         return step, _unobservable(step, error), error
@@ -108,6 +110,16 @@ async def _decide(
         context.memory.observations.put(roll.uid, observation, now)
     step = StepInput(roll, observation, now, policy)
     return step, next_transition(step), None
+
+
+async def _observe(
+    roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, context: StepContext
+) -> Observation:
+    """Observe the cluster; the step that only verifies what a step just before it has observed reads no pods again."""
+    remembered = context.memory.unchanged.take(roll.uid, now) if roll.status.phase is Phase.VERIFYING else None
+    if remembered is None:
+        return await observe(roll, policy, clients, now, context.memory.planned.take(roll.uid, now))
+    return await add_phase_details(StepInput(roll, remembered, now, policy), clients)
 
 
 def _follow(step: StepInput, context: StepContext) -> bool:

@@ -10,15 +10,18 @@ from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
+from memroll.reconcile.step_memory import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from datetime import datetime
 
     from memroll.api.policy import MemoryPolicy
+    from memroll.model.pods import ObjectRef, Workload
     from memroll.model.policy_record import PolicyRecord
     from memroll.model.roll_record import RollRecord
     from memroll.reconcile.selection import PodSource
+    from memroll.rolling.protocols import RollSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,13 @@ class PolicySnapshot:
     """Lists the pods of the policy; None: each policy lists its own."""
     start_times: StartTimes = field(default_factory=StartTimes)
     """Start times of the policy's pods in earlier reconciles. The reconcile updates them."""
+
+    roll_source: RollSource | None = None
+    """Reads the PodRolls again, before a roll is created; None: they are listed with all that they contain."""
+    planned: Recent[str, str] = field(default_factory=lambda: Recent(0.0))
+    """As in `StepMemory`. The reconcile updates it."""
+    workloads: Recent[ObjectRef, Workload] = field(default_factory=lambda: Recent(0.0))
+    """Workloads that earlier reconciles have read. The reconcile updates them."""
 
     @property
     def own_rolls(self) -> tuple[RollRecord, ...]:

@@ -1,8 +1,9 @@
 """Memory of the steps of rolls: what a step need not read again, because an earlier one has. Bounded in time and size.
 
 `reconcile.roll` remembers the last observation before anything is changed: the steps that only capture evidence need no
-newer one. The roll controller remembers policies, which no longer decide anything once a pod is released. Nothing that
-is remembered decides on a change of the cluster.
+newer one. Nor does the step that verifies the result, right after the one that found the old pod gone. The roll
+controller remembers policies, which no longer decide anything once a pod is released. Nothing that is remembered
+decides on a change of the cluster.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ class Recent(Generic[K, V]):
     """Values by key, each until it is too old; without the oldest ones when there are too many."""
 
     max_age_s: float
+    max_values: int = MAX_REMEMBERED
     _values: dict[K, tuple[datetime, V]] = field(default_factory=dict)
 
     def put(self, key: K, value: V, now: datetime) -> None:
         self._values.pop(key, None)
         self._values[key] = now, value
-        while len(self._values) > MAX_REMEMBERED:
+        while len(self._values) > self.max_values:
             del self._values[next(iter(self._values))]
 
     def get(self, key: K, now: datetime) -> V | None:
@@ -64,8 +66,13 @@ class StepMemory:
 
     observations: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
     """Observations by the uid of the roll."""
+    unchanged: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
+    """Observations of steps that changed nothing but the phase, to Verifying, for a next step that follows at once."""
     rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
     """Records as the last step wrote them, by namespace and name, for a next step that follows at once. A record that
     somebody has changed meanwhile is found out by the next write, which comes before each change of the cluster."""
+    planned: Recent[str, str] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    """Rolls that this process has planned, by uid: what selects their pods by the template hash, or empty. Their
+    announcements need not read that again, nor what else forbids a roll."""
     policies: Recent[tuple[str, str], MemoryPolicy] = field(default_factory=lambda: Recent(MAX_POLICY_AGE_S))
     """Policies by namespace and name."""

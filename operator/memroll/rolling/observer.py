@@ -7,14 +7,15 @@ server or to Prometheus for every roll and every second.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from memroll.api.decode import decode_valid
-from memroll.api.pod_roll import Phase, PodRoll
+from memroll.api.decode import decode_or_none
+from memroll.api.pod_roll import Phase
 from memroll.api.policy import DEFAULT_CONNECTION, Mode
 from memroll.api.roll_spec import DrainMode, Strategy
 from memroll.errors import MemrollError
 from memroll.model.pods import ObjectRef
+from memroll.model.roll_record import RollRecord
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
 from memroll.rolling.observation import RETRY_S, UNCHANGED_PHASES, Observation, StepInput
@@ -24,6 +25,7 @@ from memroll.rolling.strategy_choice import strategy_of, would_release
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
     from memroll.model.pods import Pod, Workload
     from memroll.rolling.protocols import Clients, GaugeReader, KubernetesClient
@@ -33,12 +35,31 @@ MIN_RETRY_S = 30.0
 Chosen by hand."""
 
 
-async def observe(roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime) -> Observation:
-    """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides."""
+async def observe(
+    roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, planned: str | None = None
+) -> Observation:
+    """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides.
+
+    `planned`: `hash_selector` of a roll that was planned a moment ago, which nothing else forbade. That suffices to
+    announce it: before the first change, all of it is read again.
+    """
     pod, workload, others = await _read_pods(roll, clients.kubernetes)
     retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
     observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
-    return await _with_phase_details(StepInput(roll, observation, now, policy), clients)
+    step = StepInput(roll, observation, now, policy)
+    if planned is not None and roll.status.phase is None and pod is not None:
+        return await _with_planned(step, planned, clients.kubernetes)
+    return await add_phase_details(step, clients)
+
+
+async def _with_planned(step: StepInput, hash_selector: str, kubernetes: KubernetesClient) -> Observation:
+    """Add to an observation what only the announcement needs, of which the plan has read the most."""
+    pod, workload = step.pod, step.observation.workload
+    observation = replace(step.observation, must_not_roll_because=do_not_disrupt(pod, {}, step.now))
+    if workload is None or not _may_release(step.roll, observation):
+        return observation
+    observation = replace(observation, hash_selector=hash_selector)
+    return await _with_missing_room(step.roll, pod, workload, observation, kubernetes)
 
 
 async def _read_pods(
@@ -83,19 +104,19 @@ def _is_gone(pod: Pod) -> bool:
     return pod.has_ended and not pod.deleting
 
 
-async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
+async def add_phase_details(step: StepInput, clients: Clients) -> Observation:
     """Add to an observation what only one phase needs."""
     observation, status, drain = step.observation, step.status, step.roll.spec.drain
     pod, workload, kubernetes = observation.pod, observation.workload, clients.kubernetes
     if _may_record_replacement(step, observation):
-        observation = replace(observation, claimed=await _claimed(step.roll, kubernetes))
+        observation = replace(observation, claimed=await _claimed(step.roll, clients))
         step = replace(step, observation=observation)
     if pod is None:
         return observation
     if workload is not None and _may_release(step.roll, observation):
         observation = await _with_surge_obstacles(step.roll, pod, workload, observation, kubernetes)
     if status.phase in UNCHANGED_PHASES:
-        return await _with_obstacles(step, observation, kubernetes)
+        return await _with_obstacles(step, observation, clients)
     if status.phase is Phase.REPLACING and drain.mode is DrainMode.DETACH:
         if workload is not None and is_released(pod, status) and step.can_remove_old_pod:
             return await _with_detachment(observation, pod, kubernetes)
@@ -107,27 +128,33 @@ async def _with_phase_details(step: StepInput, clients: Clients) -> Observation:
 async def _with_surge_obstacles(
     roll: PodRoll, pod: Pod, workload: Workload, observation: Observation, kubernetes: KubernetesClient
 ) -> Observation:
-    """Add what prevents a release: a selector by the template hash and, for Auto, missing room.
-
-    Missing room is not looked up where the answer would change nothing: for a strategy that the spec requires, and once
-    the release is recorded.
-    """
+    """Add what prevents a release: a selector by the template hash and, for Auto, missing room."""
     hash_selector = await kubernetes.find_hash_selector(pod, workload.hash_label)
-    observation = replace(observation, hash_selector=hash_selector)
-    if hash_selector or roll.spec.strategy is not Strategy.AUTO or roll.status.phase not in UNCHANGED_PHASES:
+    return await _with_missing_room(roll, pod, workload, replace(observation, hash_selector=hash_selector), kubernetes)
+
+
+async def _with_missing_room(
+    roll: PodRoll, pod: Pod, workload: Workload, observation: Observation, kubernetes: KubernetesClient
+) -> Observation:
+    """Add, for strategy Auto, that no node has room for a second copy of the pod.
+
+    This is not looked up where the answer would change nothing: for a strategy that the spec requires, and once the
+    release is recorded.
+    """
+    is_open = roll.spec.strategy is Strategy.AUTO and roll.status.phase in UNCHANGED_PHASES
+    if observation.hash_selector or not is_open:
         return observation
     return replace(observation, missing_room=await kubernetes.find_missing_room(pod, workload.hash_label))
 
 
-async def _with_obstacles(step: StepInput, observation: Observation, kubernetes: KubernetesClient) -> Observation:
+async def _with_obstacles(step: StepInput, observation: Observation, clients: Clients) -> Observation:
     """Add what forbids the first change: annotations, other rolls of the pod, and PodDisruptionBudgets."""
     roll, pod = step.roll, step.pod
-    observation = replace(
-        observation, must_not_roll_because=await _must_not_roll_because(roll, pod, kubernetes, step.now)
-    )
+    must_not_roll_because = await _must_not_roll_because(roll, pod, clients, step.now)
+    observation = replace(observation, must_not_roll_because=must_not_roll_because)
     if roll.status.phase is None or observation.must_not_roll_because:
         return observation
-    response = await kubernetes.dry_run_eviction(pod)
+    response = await clients.kubernetes.dry_run_eviction(pod)
     is_never = response.result is EvictionResult.MISCONFIGURED
     return replace(observation, never_evictable_because=response.message) if is_never else observation
 
@@ -154,20 +181,30 @@ def _may_record_replacement(step: StepInput, observation: Observation) -> bool:
     return status.phase in (Phase.REPLACING, Phase.VERIFYING) and step.can_remove_old_pod
 
 
-async def _claimed(roll: PodRoll, kubernetes: KubernetesClient) -> frozenset[str]:
+async def _claimed(roll: PodRoll, clients: Clients) -> frozenset[str]:
     """Return the uids of the replacements of other rolls; of two rolls with the same one, it is the older one's."""
     own = roll.status.replacement
     claimed = set()
-    for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):
+    for other in await _other_rolls(roll, clients):
         found = other.status.replacement
-        if found is None or other.uid == roll.uid:
+        if found is None:
             continue
         if own is None or own.uid != found.uid or _age(other) < _age(roll):
             claimed.add(found.uid)
     return frozenset(claimed)
 
 
-def _age(roll: PodRoll) -> tuple[datetime, str]:
+async def _other_rolls(roll: PodRoll, clients: Clients) -> list[RollRecord]:
+    """Return the other valid PodRolls of the namespace as they are now."""
+    if clients.rolls is None:
+        found: list[RollRecord | dict[str, Any]] = [*await clients.kubernetes.list_rolls(roll.namespace)]
+    else:
+        found = [item async for item in clients.rolls.iterate(roll.namespace, roll.uid)]
+    records = (item if isinstance(item, RollRecord) else decode_or_none(item, RollRecord.read) for item in found)
+    return [record for record in records if record is not None and record.uid != roll.uid]
+
+
+def _age(roll: PodRoll | RollRecord) -> tuple[datetime, str]:
     return roll.created_at, roll.name
 
 
@@ -194,24 +231,22 @@ def _owners(roll: PodRoll, pod: Pod | None) -> tuple[ObjectRef | None, ObjectRef
     return ObjectRef(controller.api_version, controller.kind, controller.name, controller.uid), owner
 
 
-async def _must_not_roll_because(roll: PodRoll, pod: Pod, kubernetes: KubernetesClient, now: datetime) -> str:
+async def _must_not_roll_because(roll: PodRoll, pod: Pod, clients: Clients, now: datetime) -> str:
     """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll of it."""
-    marked = do_not_disrupt(pod, await kubernetes.get_namespace_annotations(roll.namespace), now)
+    marked = do_not_disrupt(pod, await clients.kubernetes.get_namespace_annotations(roll.namespace), now)
     if marked:
         return marked
-    for other in decode_valid(await kubernetes.list_rolls(roll.namespace), PodRoll.read):
-        if other.uid == roll.uid or not other.active or not _is_of_pod(other, pod):
-            continue
-        if _precedence(other) < _precedence(roll):
+    for other in await _other_rolls(roll, clients):
+        if other.active and _is_of_pod(other, pod) and _precedence(other) < _precedence(roll):
             return f"PodRoll {other.name} of this pod is in progress"
     return ""
 
 
-def _is_of_pod(roll: PodRoll, pod: Pod) -> bool:
+def _is_of_pod(roll: RollRecord, pod: Pod) -> bool:
     return roll.pod_uid == pod.key.uid if roll.pod_uid else roll.spec.pod_name == pod.key.name
 
 
-def _precedence(roll: PodRoll) -> tuple[int, datetime, str]:
+def _precedence(roll: PodRoll | RollRecord) -> tuple[int, datetime, str]:
     """Return the sort key by which one of several rolls of a pod is carried out: by progress, then by age.
 
     Two rolls that begin at the same time can't see each other begin; but both look again right before their first

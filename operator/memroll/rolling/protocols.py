@@ -14,7 +14,7 @@ from memroll.detection.assess import SampleReader
 from memroll.evidence.capture import LogReader, ReportFetcher
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from memroll.api.evidence import Evidence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from memroll.model.annotations import RecordedOwners
     from memroll.model.autoscalers import Autoscaler
     from memroll.model.pods import ObjectRef, Pod, Workload
+    from memroll.model.roll_record import RollRecord
     from memroll.model.target import TargetControllers
     from memroll.rolling.eviction_response import EvictionResponse
 
@@ -52,6 +53,7 @@ class NetworkReader(Protocol):
 
     async def find_detachment(self, pod: Pod) -> Detachment: ...
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str: ...
+    async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]: ...
 
 
 class PlacementReader(Protocol):
@@ -109,6 +111,15 @@ class PodRollStore(PodRollReader, StatusWriter, Protocol):
     async def delete_roll(self, namespace: str, name: str, uid: str, resource_version: str = "") -> None: ...
 
 
+class RollSource(Protocol):
+    """Reads the PodRolls of a namespace, or of all if it is empty, as they are now: as records where these are known.
+
+    `without_uid`: a PodRoll that need not be among them.
+    """
+
+    def iterate(self, namespace: str, without_uid: str = "") -> AsyncIterator[RollRecord | dict[str, Any]]: ...
+
+
 class GaugeReader(Protocol):
     """Reads the newest value of a gauge of one pod from Prometheus."""
 
@@ -156,3 +167,5 @@ class Clients:
     """Fetches the memory reports of pods; None: none is fetched."""
     captures: EvidenceCaptures | None = None
     """Captures evidence between the steps of rolls; None: a step waits for its capture."""
+    rolls: RollSource | None = None
+    """Reads the other PodRolls; None: they are listed with all that they contain."""

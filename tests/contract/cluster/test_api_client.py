@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from kubernetes.aio.client.api_client import ApiClient
@@ -149,6 +150,28 @@ async def test_pages_yield_every_item_once(server: FakeApi, api: KubeApi) -> Non
     names = [pod["metadata"]["name"] async for pod in api.list_items(PODS, limit=10)]
     assert names == [f"chat-{i:03}" for i in range(25)]
     assert len(server.calls("GET")) == 3
+
+
+async def test_a_page_is_forgotten_before_the_next_is_requested(
+    server: FakeApi, api: KubeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Page(dict[str, Any]):
+        """Dictionary that a weak reference can refer to."""
+
+    pages: list[weakref.ref[Page]] = []
+    execute = api._execute
+
+    async def observed(request: api_client.ApiRequest) -> dict[str, Any]:
+        assert [page() for page in pages] == [None] * len(pages)
+        page = Page(await execute(request))
+        page["items"] = [Page(item) for item in page["items"]]
+        pages.extend(map(weakref.ref, (page, *page["items"][:-1])))
+        return page
+
+    monkeypatch.setattr(api, "_execute", observed)
+    pods(server, 25)
+    assert len([pod["metadata"]["name"] async for pod in api.list_items(PODS, limit=10)]) == 25
+    assert len(pages) == 25
 
 
 async def test_a_page_that_is_too_large_is_requested_again_with_fewer_objects(server: FakeApi, api: KubeApi) -> None:

@@ -108,6 +108,41 @@ async def test_the_policies_of_a_namespace_share_one_read_in_each_interval(serve
     assert len(server.requests) == 12
 
 
+async def test_a_kind_that_the_server_does_not_have_is_requested_each_ten_minutes_for_all_namespaces(
+    server: FakeApi, api: KubeApi
+) -> None:
+    server.faults.append(Fault("404", path="scaledobjects", times=1))
+    clock = Clock()
+    reader = KubeAutoscalerReader(api, clock)
+    assert await reader.list_autoscalers("ai", 270) == ()
+    add_all(server, "web")  # KEDA is installed
+    clock.seconds = 300
+    found = await reader.list_autoscalers("web", 270)
+    assert [a.kind for a in found or ()] == ["HorizontalPodAutoscaler", "VerticalPodAutoscaler"]
+    assert len(server.calls("GET", "scaledobjects")) == 1
+    clock.seconds = 600
+    found = await reader.list_autoscalers("web", 270)
+    assert [a.kind for a in found or ()] == ["ScaledObject", "HorizontalPodAutoscaler", "VerticalPodAutoscaler"]
+
+
+async def test_a_fresh_read_requests_a_kind_that_the_server_did_not_have(server: FakeApi, api: KubeApi) -> None:
+    add_all(server)
+    server.faults.append(Fault("404", path="scaledobjects", times=1))
+    reader = KubeAutoscalerReader(api, Clock())
+    assert len(await reader.list_autoscalers("ai", 270) or ()) == 2
+    assert len(await reader.list_autoscalers("ai", 0) or ()) == 3
+
+
+async def test_a_kind_that_may_not_be_read_in_one_namespace_is_requested_in_others(
+    server: FakeApi, api: KubeApi
+) -> None:
+    add_all(server, "web")
+    server.faults.append(Fault("403", path="scaledobjects", times=1))
+    reader = KubeAutoscalerReader(api, Clock())
+    assert await reader.list_autoscalers("ai", 270) == ()
+    assert len(await reader.list_autoscalers("web", 270) or ()) == 3
+
+
 async def test_a_read_that_failed_is_not_kept(server: FakeApi, api: KubeApi) -> None:
     add_all(server)
     server.faults.append(Fault("500", path="verticalpodautoscalers", times=3))

@@ -347,6 +347,49 @@ async def test_a_pod_that_was_restored_in_the_meantime_is_not_evicted(
     assert not any(path.startswith(f"{POD}/eviction") for _, path, *_ in server.requests)
 
 
+async def test_the_eviction_of_a_pod_that_has_just_got_its_owner_reads_it_no_more(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    pod = await read(api)
+    await writer.add_owner(pod, "chat-0-x", "roll-uid")
+    server.requests.clear()
+    assert (await writer.evict(pod, "chat-0-x")).result is EvictionResult.ACCEPTED
+    assert [method for method, *_ in server.requests] == ["POST"]
+
+
+async def test_a_pod_that_changes_after_it_has_got_its_owner_is_read_again(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    await writer.release(await read(api), HASH, "chat-0-x")
+    released = await read(api)
+    await writer.add_owner(released, "chat-0-x", "roll-uid")
+    await writer.restore(released, HASH)
+    with pytest.raises(ConflictError):
+        await writer.evict(released, "chat-0-x")
+    with pytest.raises(ConflictError, match="labels of pod chat-0 have changed"):
+        await writer.evict(released, "chat-0-x")
+    assert server.evicted == []
+
+
+async def test_a_pod_that_vanishes_after_it_has_got_its_owner_is_gone(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    pod = await read(api)
+    for is_replaced in (False, True):
+        await writer.add_owner(pod, "chat-0-x", "roll-uid")
+        server.remove(POD)
+        if is_replaced:
+            add_pod(server)
+        assert (await writer.evict(pod, "chat-0-x")).result is EvictionResult.GONE
+        if not is_replaced:
+            add_pod(server)
+            pod = await read(api)
+    assert server.evicted == []
+
+
 async def test_the_eviction_of_a_missing_pod_returns_gone(server: FakeApi, api: KubeApi, writer: KubePodWriter) -> None:
     add_pod(server)
     pod = await read(api)

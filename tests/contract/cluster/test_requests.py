@@ -1,4 +1,4 @@
-"""Requests to the API server per reconcile of a policy, when nothing happens."""
+"""Requests to the API server per reconcile of a policy, when nothing happens, or pods leak that are not due."""
 
 from __future__ import annotations
 
@@ -67,16 +67,18 @@ async def deliver(made: Controllers, server: FakeApi) -> None:
                 index.put(index.decode(raw))
 
 
-async def requests_of_second_round(server: FakeApi, api: KubeApi) -> Counter[str]:
-    """Reconcile all policies twice; return the requests of the second time, which writes nothing new."""
-    series = {f"id-app-{n}-5d-{i}": line(0.0, base_mib=30) for n in range(POLICIES) for i in range(2)}
+async def requests_of_last_round(server: FakeApi, api: KubeApi, mib_per_hour: float = 0.0) -> Counter[str]:
+    """Reconcile all policies three times; return the requests of the last time, which writes nothing new."""
+    started = {"age_s": 90_000, "ahead_s": int(2 * INTERVAL_S), "step_s": 30}
+    grown = line(mib_per_hour / 3600, base_mib=30, **started)
+    series = {f"id-app-{n}-5d-{i}": grown for n in range(POLICIES) for i in range(2)}
     clock = [NOW]
     made = controllers(KubeCluster(api), FakePrometheus(series), now=lambda: clock[0])
     await deliver(made, server)
     for index in (made.context.policies, made.context.rolls):
         assert await resync_index(index, made.context.kubernetes, (), lambda: 0.0) == []
         index.confirm(float("inf"))  # the clock of the process does not matter here
-    for seconds in (0.0, INTERVAL_S):
+    for seconds in (0.0, INTERVAL_S, 2 * INTERVAL_S):
         clock[0] = at(seconds)
         server.requests.clear()
         made.policies.shared_pods._listings.clear()
@@ -107,4 +109,14 @@ def _describe(method: str, path: str) -> str:
 )
 async def test_a_reconcile_reads_its_policy_and_the_pods_are_listed_once(by_target, expected, server, api):
     fill(server, by_target=by_target)
-    assert await requests_of_second_round(server, api) == expected
+    assert await requests_of_last_round(server, api) == expected
+
+
+async def test_pods_that_leak_but_are_not_due_cost_no_more_requests(server, api):
+    """Two pods of each workload leak, so that their rolls are scheduled."""
+    fill(server, by_target=False)
+    found = await requests_of_last_round(server, api, mib_per_hour=2.0)
+    statuses = [raw["status"] for (_, plural, _, _), raw in server.objects.items() if plural == "memorypolicies"]
+    assert {risk["blockedBy"]["gate"] for status in statuses for risk in status["atRisk"]} == {"NotDue"}
+    assert sum(len(status["atRisk"]) for status in statuses) == 2 * POLICIES
+    assert found == {"get memorypolicies": POLICIES, "list pods": 1}

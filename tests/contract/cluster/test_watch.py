@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -136,6 +137,49 @@ async def test_an_error_in_the_stream_starts_the_watch_again_and_cancels_no_othe
     assert enqueued == [("demo", "first")] * 2 + [("demo", "second")]
     assert not younger[0].done()
     younger[0].cancel()
+
+
+class ManyRolls(WatchedApi):
+    """API server with many PodRolls, which it lists in pages."""
+
+    COUNT = 1000
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query or not request.path.endswith(ROLL_PLURAL):
+            return await super().serve(request)
+        first = int(request.query.get("continue", "0"))
+        end = min(self.COUNT, first + int(request.query.get("limit", self.COUNT)))
+        metadata = {"resourceVersion": "1", "continue": str(end) if end < self.COUNT else ""}
+        return web.json_response({"kind": "List", "metadata": metadata, "items": [*map(_roll, range(first, end))]})
+
+
+def _roll(number: int) -> dict[str, Any]:
+    metadata = {"name": f"roll-{number}", "namespace": "demo", "uid": f"roll-{number}", "resourceVersion": "2"}
+    return {"apiVersion": API_VERSION, "kind": "PodRoll", "metadata": metadata, "status": {"evidence": ["x" * 10_000]}}
+
+
+async def test_few_of_the_listed_objects_are_in_memory_at_once(server: FakeApi) -> None:
+    """At a start, all finished PodRolls with their evidence are listed."""
+    rolls: list[tuple[str, str]] = []
+    peak = 0
+
+    def decode(_: dict[str, Any]) -> str:
+        nonlocal peak
+        if len(rolls) % 50 == 0:
+            peak = max(peak, sum(1 for o in gc.get_objects() if type(o) is dict and "evidence" in o))
+        return "record"
+
+    kinds = {
+        POLICY_PLURAL: watch.WatchedKind(decode, lambda _: None),
+        ROLL_PLURAL: watch.WatchedKind(decode, lambda event: rolls.append((event.namespace, event.name))),
+    }
+    async with serving(ManyRolls(), server):
+        watching = asyncio.create_task(watch.watch(kinds, "test", (), threading.Event()))
+        async with asyncio.timeout(30):
+            while len(rolls) < ManyRolls.COUNT:  # noqa: ASYNC110 - the watch sets no event
+                await asyncio.sleep(0.01)
+        await stop(watching)
+    assert peak < ManyRolls.COUNT / 3
 
 
 async def test_a_bug_in_the_watch_is_raised(server: FakeApi) -> None:

@@ -323,6 +323,18 @@ async def test_a_bug_in_decoding_services_is_a_reason_against_a_surge_and_a_deta
     assert await network.find_hash_selector(pod, "pod-template-hash") == expected
 
 
+async def test_what_selects_several_pods_is_read_once(server: FakeApi, api: KubeApi) -> None:
+    pod = await pod_of(server, api, [])
+    selector = {"spec": {"selector": {"pod-template-hash": "abc"}}}
+    server.add("/api/v1/namespaces/ai/services", {"metadata": {"name": "canary"}} | selector)
+    pods = [replace(pod, labels={"pod-template-hash": name}) for name in ("abc", "def", "abc")]
+    server.requests.clear()
+    found = await KubeNetworkReader(api).find_hash_selectors("ai", [(p, "pod-template-hash") for p in pods])
+    expected = "Service canary selects the pod by its label pod-template-hash"
+    assert found == [expected, "", expected]
+    assert len(server.requests) == 3
+
+
 async def test_what_never_changes_of_a_replica_set_is_read_once(server: FakeApi, workloads: KubeWorkloadReader) -> None:
     """Its state comes with the list of all ReplicaSets, which is read anyway."""
     add_deployment(server)

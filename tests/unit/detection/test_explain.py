@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from memroll.detection.explain import explain_history, quantity_of
+from memroll.detection.explain import ExplainingAssessor, explain_history, quantity_of
 from memroll.detection.leak_checks import CONTEXT_CHECKS, HISTORY_CHECKS, LONG_CONTEXT_CHECKS, check_windows
 from memroll.detection.parameters import build_parameters
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import SHAPE_CHECKS
-from tests.builders import LIMIT, MIB, NOW, history, line, policy
+from memroll.model.roll_duration import RollDurations
+from tests.builders import LIMIT, MIB, NOW, container, history, line, pod, policy
+from tests.fakes import FakePrometheus
 from tests.scenario.simulation import FAST
+
+if TYPE_CHECKING:
+    from memroll.detection.samples import QueryResult, ReadRequest
+    from memroll.detection.series import Series
 
 PARAMETERS = build_parameters(policy(**FAST), LIMIT)
 NOW_S = NOW.timestamp()
@@ -41,6 +48,42 @@ def test_the_first_failed_check_of_a_window_is_that_of_the_verdict(slope):
         if not results[window.window_s].window.is_short:
             assert failed == results[window.window_s].reason
             assert window.is_leak == results[window.window_s].is_leak
+
+
+class Recording(FakePrometheus):
+    """Prometheus that records its requests for samples."""
+
+    def __init__(self, by_container: dict[str, Series]) -> None:
+        super().__init__(by_container)
+        self.requests: list[ReadRequest] = []
+
+    async def read(self, connection: str, request: ReadRequest) -> QueryResult:
+        self.requests.append(request)
+        return await super().read(connection, request)
+
+
+async def requests_about(number: int) -> tuple[ReadRequest, ReadRequest]:
+    """Return the last request of an assessment of three pods, of which only the first grows, and that about one."""
+    pods = tuple(pod(f"leaky-{i}", containers=(container(id=f"id-leaky-{i}"),)) for i in range(3))
+    prometheus = Recording({f"id-leaky-{i}": line(0.0 if i else 0.5) for i in range(3)})
+    durations = RollDurations.measure("leaky", policy().spec.roll.drain, ())
+    assessor = ExplainingAssessor(policy(**FAST), pods, durations, NOW)
+    await assessor.assess(prometheus)
+    assessed = prometheus.requests[-1]
+    await assessor.explain(prometheus, pods[number].key.uid)
+    return assessed, prometheus.requests[-1]
+
+
+async def test_the_samples_of_a_candidate_are_those_of_the_assessment():
+    assessed, explained = await requests_about(0)
+    assert assessed == explained
+    assert explained.peers == ["leaky-1", "leaky-2"]
+
+
+async def test_a_pod_that_is_no_candidate_is_read_like_one():
+    _, explained = await requests_about(1)
+    assert sorted(explained.pods) == ["leaky-0", "leaky-1", "leaky-2"]
+    assert explained.peers == ["leaky-2"]
 
 
 def test_all_checks_of_the_shape_are_evaluated_and_no_other_one_without_growth():

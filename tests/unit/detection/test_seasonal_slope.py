@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memroll.detection.seasonal_slope import seasonal_envelope, seasonal_slope, without_daily_pattern
+from memroll.detection.seasonal_slope import medians, seasonal_envelope, seasonal_slope, without_daily_pattern
 from memroll.detection.series import EMPTY, Series
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -47,3 +47,22 @@ def test_missing_hours_are_left_out():
 def test_the_envelope_has_at_most_the_given_bins():
     envelope = seasonal_envelope(Series(TIMES_S, DAILY), 0.0, 3 * DAY_S, DAY_S, bins=24)
     assert len(envelope) == 24
+
+
+def test_the_pattern_is_removed_if_most_hours_are_missing():
+    """The step of the history is the least distance of two minima; with the median one, two would share an hour."""
+    kept = np.arange(TIMES_S.size) % 3 == 0
+    kept[1] = True
+    line = 500 + 3 * TIMES_S / DAY_S
+    series = Series(TIMES_S[kept], (line + DAILY)[kept])
+    assert series.spacing_s > HOUR_S
+    plain = without_daily_pattern(series, DAY_S)
+    hours = (series.times_s % DAY_S).astype(int)
+    for hour in np.unique(hours):
+        assert np.ptp((plain.values - line[kept])[hours == hour]) == pytest.approx(0, abs=1e-6)
+
+
+def test_the_pattern_of_an_hour_is_its_median():
+    values = np.array([[1.0, np.nan, 5.0], [3.0, np.nan, 2.0], [2.0, np.nan, np.nan]])
+    assert medians(values).tolist()[::2] == [2.0, 3.5]
+    assert np.isnan(medians(values)[1])

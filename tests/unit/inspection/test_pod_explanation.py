@@ -12,6 +12,7 @@ from memroll.errors import NotFoundError
 from memroll.inspection.operator_view import read_namespace
 from memroll.inspection.pod_explanation import explain_pod
 from memroll.inspection.read_only import ReadOnlyCluster
+from memroll.model.pods import ObjectRef, Pod
 from memroll.planning.gate_result import Gate
 from memroll.planning.gates import GATES
 from memroll.rolling.protocols import PodRollStore, PodWriter
@@ -50,8 +51,31 @@ def not_ready() -> Simulation:
     return sim
 
 
+class ProtectedNamespace(FakeCluster):
+    """Cluster whose namespaces have the annotation that forbids disruptions."""
+
+    async def get_namespace_annotations(self, namespace: str) -> dict[str, str]:
+        return {"memroll.dev/do-not-disrupt": "true"}
+
+
+def selected_by_hash(slope: float = 0.5) -> Simulation:
+    sim = with_spec(roll={"strategy": "Surge"})
+    sim.cluster.hash_selected_by = "Service chat selects the pod by its label"
+    sim.prometheus.by_container["id-leaky-1"] = line(slope, base_mib=110)
+    return sim
+
+
+def in_rollout() -> Simulation:
+    sim = leaking()
+    sim.cluster.workload_changes = {"rollout_in_progress": "Deployment/leaky is at revision 2"}
+    return sim
+
+
 SIMULATIONS = {
     "due": leaking,
+    "protected namespace": lambda: Simulation(ProtectedNamespace(1), FakePrometheus({"id-leaky-1": line(0.5)}), FAST),
+    "selected by its hash": selected_by_hash,
+    "in a rollout": in_rollout,
     "observed only": lambda: with_spec(mode="Observe"),
     "protected": protected,
     "not ready": not_ready,
@@ -62,6 +86,9 @@ SIMULATIONS = {
 
 GATE_OF = {
     "due": None,
+    "protected namespace": Gate.DO_NOT_DISRUPT,
+    "selected by its hash": Gate.UNSUPPORTED,
+    "in a rollout": Gate.ROLLOUT_IN_PROGRESS,
     "observed only": Gate.OBSERVE_ONLY,
     "protected": Gate.DO_NOT_DISRUPT,
     "not ready": Gate.POD_NOT_READY,
@@ -107,12 +134,45 @@ async def test_all_gates_are_evaluated_in_order_also_those_after_the_first_that_
     assert found.policy.spec.mode is Mode.OBSERVE
 
 
+async def test_what_the_operator_reads_for_pods_that_are_due_is_read_for_any_explained_pod():
+    sim = selected_by_hash(slope=0.0)
+    protected = ProtectedNamespace(1)
+    protected.hash_selected_by = sim.cluster.hash_selected_by
+    found = await explain(Simulation(protected, sim.prometheus, sim.spec))
+    blocks = [gate for gate, result in found.gates.items() if result.blocks]
+    assert blocks == [Gate.NOT_DUE, Gate.DO_NOT_DISRUPT, Gate.UNSUPPORTED]
+    assert found.gates[Gate.RATE_LIMITED].observed == "0 rolls, 0 of them in the namespace"
+
+
 async def test_rolls_that_are_planned_before_the_pod_count():
     sim = leaking(2)
     sim.prometheus.by_container["id-leaky-2"] = line(0.5)
     first, second = [await explain(sim, name) for name in ("leaky-1", "leaky-2")]
     assert first.would_roll
     assert second.blocking_gate is Gate.CONCURRENCY
+
+
+class FirstSelectedByHash(FakeCluster):
+    """Cluster of two workloads, of which the first is selected by its template hash."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        other = ObjectRef("apps/v1", "ReplicaSet", "other-5d", "rs-2")
+        self.pods["leaky-2"] = replace(self.pods["leaky-2"], controller=other)
+
+    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
+        return "Service chat selects the pod by its label" if pod.key.name == "leaky-1" else ""
+
+
+async def test_what_blocks_a_pod_before_it_is_read_as_by_the_operator():
+    """The budget is for one roll, and the first pod can't be rolled."""
+    spec = FAST | {"roll": FAST["roll"] | {"strategy": "Surge", "budgets": [{"rolls": 1, "per": "1h"}]}}
+    samples = {f"id-leaky-{i}": line(0.5) for i in (1, 2)}
+    sim = Simulation(FirstSelectedByHash(), FakePrometheus(samples), spec)
+    found = await explain(sim, "leaky-2")
+    assert (found.would_roll, found.blocking_gate) == (True, None)
+    await sim.reconcile()
+    assert [r["spec"]["podName"] for r in sim.cluster.rolls_json.values()] == ["leaky-2"]
 
 
 async def test_a_healthy_pod_is_explained_with_its_checks_and_gates():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from unittest.mock import AsyncMock
+
+import pytest
 
 from memroll.errors import PrometheusUnavailableError
 from memroll.inspection.operator_view import read_namespace
@@ -30,6 +33,22 @@ async def test_a_due_pod_is_rolled_now_and_nothing_is_created():
     assert (sim.cluster.rolls_json, sim.cluster.writes) == ({}, [])
     await sim.reconcile()
     assert len(sim.cluster.rolls_json) == 1
+
+
+@pytest.mark.parametrize("name", ["protected", "selected by its hash"])
+async def test_what_is_read_only_for_pods_that_are_due_blocks_them_as_in_a_reconcile(name, monkeypatch):
+    sim = leaking()
+    if name == "protected":
+        found_annotations = {"memroll.dev/do-not-disrupt": "true"}
+        monkeypatch.setattr(sim.cluster, "get_namespace_annotations", AsyncMock(return_value=found_annotations))
+    else:
+        sim.cluster.hash_selected_by = "Service chat selects the pod by its label"
+        sim.cluster.policies_json["leaky"]["spec"] = FAST | {"roll": FAST["roll"] | {"strategy": "Surge"}}
+    (found,) = await plan(sim)
+    (roll,) = found.rolls
+    await sim.reconcile()
+    blocked = sim.status["atRisk"][0]["blockedBy"]
+    assert (roll.gate, roll.message, roll.at) == (blocked["gate"], blocked["message"], None)
 
 
 async def test_a_second_pod_waits_for_the_first_with_its_gate():

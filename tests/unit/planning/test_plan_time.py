@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from memroll.model.pods import ObjectRef
 from memroll.planning.budgets import BudgetLimit, BudgetTimeline
 from memroll.planning.plan import make_plan
-from memroll.reconcile import policy as policy_reconciler
+from memroll.reconcile import plan_rolls
 from tests.builders import at, candidate, container, context, leak_verdict, pod, policy, workload
 
 FEW, MANY = 300, 2400
@@ -70,7 +70,7 @@ def test_the_time_is_near_linear(controllers: int, spec: dict[str, Any], due: bo
     pytest.fail(f"{MANY // FEW} times the candidates take {ratios} times as long")
 
 
-@pytest.mark.parametrize(("number", "in_thread"), [(1, False), (policy_reconciler.MAX_CANDIDATES_ON_LOOP + 1, True)])
+@pytest.mark.parametrize(("number", "in_thread"), [(1, False), (plan_rolls.MAX_CANDIDATES_ON_LOOP + 1, True)])
 async def test_a_large_plan_is_made_in_a_thread(number, in_thread, monkeypatch):
     threads = []
 
@@ -78,8 +78,8 @@ async def test_a_large_plan_is_made_in_a_thread(number, in_thread, monkeypatch):
         threads.append(threading.current_thread())
         return make_plan(*arguments)
 
-    monkeypatch.setattr(policy_reconciler, "make_plan", recorded)
-    found = await policy_reconciler._make_plan(leaking_pods(number, 1, due=True), context(policy_pods=number))
+    monkeypatch.setattr(plan_rolls, "make_plan", recorded)
+    found = await plan_rolls._make_plan(leaking_pods(number, 1, due=True), context(policy_pods=number))
     assert len(found.rolls) + len(found.blocked) == number
     assert (threads[0] is not threading.main_thread()) is in_thread
 

@@ -9,6 +9,7 @@ from memroll.errors import TerminalError
 from memroll.model.pods import ObjectRef
 from memroll.reconcile.examine import find_candidates
 from memroll.reconcile.snapshot import PolicySnapshot
+from memroll.reconcile.workload_lookup import WorkloadLookup
 from tests.builders import NOW, container, context, exhausting_verdict, leak_verdict, pod, policy, workload
 
 FAR = leak_verdict(90_000, lead_s=3600, due=False)
@@ -29,15 +30,25 @@ class Lookup:
         self.asked.append(controller.name)
         return self.workload
 
-    async def find_hash_selector(self, target, hash_label):
+    async def find_hash_selectors(self, namespace, pods):
         self.services_asked += 1
+        return [self.selector_of(target) for target, _ in pods]
+
+    def selector_of(self, target):
         return BY_HASH
 
 
 async def find_in(cluster, assessments, **spec):
     watching = policy(**spec)
     around = context(spec=watching.spec, policy_pods=len(assessments))
-    return await find_candidates(PolicySnapshot(watching, (), (), NOW), assessments, around, cluster)
+    snapshot = PolicySnapshot(watching, (), (), NOW)
+    return await find_candidates(snapshot, assessments, around, WorkloadLookup(snapshot, cluster))
+
+
+async def complete_in(cluster, assessments, **spec):
+    """Find the candidates, and complete them as those that are due."""
+    lookup = WorkloadLookup(PolicySnapshot(policy(**spec), (), (), NOW), cluster)
+    return await lookup.complete(await find_in(cluster, assessments, **spec))
 
 
 async def find(*assessments, **spec):
@@ -86,7 +97,7 @@ async def test_workloads_that_share_a_scarce_budget_are_looked_up(rolls, asked):
 async def looked_up(strategy: str = "Auto", **changes):
     cluster = Lookup(**changes)
     two = [Assessment(pod(f"p{i}"), container(), EXHAUSTING) for i in range(2)]
-    return await find_in(cluster, two, roll={"strategy": strategy}), cluster.services_asked
+    return await complete_in(cluster, two, roll={"strategy": strategy}), cluster.services_asked
 
 
 async def test_the_hash_selector_is_looked_up_once_per_workload():
@@ -98,16 +109,15 @@ async def test_the_hash_selector_is_that_of_the_pod_s_own_labels():
     """A Service may select by the hash and by a label that only one pod of the ReplicaSet has."""
 
     class ByLabels(Lookup):
-        async def find_hash_selector(self, target, hash_label):
-            found = await super().find_hash_selector(target, hash_label)
-            return found if "track" in target.labels else ""
+        def selector_of(self, target):
+            return BY_HASH if "track" in target.labels else ""
 
     cluster = ByLabels()
     pods = [pod("p0"), pod("p1", labels={**pod().labels, "track": "canary"}), pod("p2")]
-    found = await find_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
+    found = await complete_in(cluster, [Assessment(p, container(), EXHAUSTING) for p in pods])
     selectors = {c.pod.key.name: c.hash_selector for c in found}
     assert selectors == {"p0": "", "p1": BY_HASH, "p2": ""}
-    assert cluster.services_asked == 2, "once for all pods that have the same labels"
+    assert cluster.services_asked == 1, "one read for all pods"
 
 
 async def test_a_workload_that_can_t_be_read_affects_only_its_own_pods():

@@ -268,9 +268,10 @@ class KubeApi:
                     raise
                 query["limit"] = max(1, int(query["limit"]) // 4)
                 continue
-            for item in get_dicts(page, "items"):
+            items, token = get_dicts(page, "items"), get_str(page, "metadata", "continue")
+            for item in items:
                 yield item
-            token = get_str(page, "metadata", "continue")
+            page, items, item = {}, [], {}  # a page of pods has 6 MB: not two at once
             if not token:
                 return
             query |= {"continue": token, "limit": min(limit, 2 * int(query["limit"]))}

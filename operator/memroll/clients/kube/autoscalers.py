@@ -1,7 +1,8 @@
 """Autoscalers of a namespace: the HorizontalPodAutoscalers, VerticalPodAutoscalers and KEDA's ScaledObjects.
 
 A kind that is not installed, or that memroll may not read, counts as absent: autoscalers are named, and decide nothing.
-After a temporary error none is known, so that a status keeps those that it names.
+The API server has no such kind in any namespace then, so that it is requested again after `ABSENT_S`. After a
+temporary error none is known, so that a status keeps those that it names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from memroll import clock
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import get_controller
-from memroll.errors import MemrollError, RetryableError
+from memroll.errors import MemrollError, NotFoundError, RetryableError
 from memroll.model.autoscalers import Autoscaler
 from memroll.model.pod_names import WorkloadName
 
@@ -31,6 +32,9 @@ MAX_SOURCES_NAMED = 5
 """Maximum number of metrics that the message about one autoscaler names. Chosen by hand."""
 MAX_KNOWN = 20_000
 """Maximum number of autoscalers and namespaces that are kept together, a few MiB. Chosen by hand."""
+ABSENT_S = 600.0
+"""Time in seconds for which a kind that the API server does not have is not requested again. Chosen by hand: an
+installation of KEDA is noticed within that time and the next interval."""
 MAX_SOURCE_CHARS = 40
 """Maximum length of the name of a metric in that message, in characters. Chosen by hand."""
 
@@ -58,18 +62,23 @@ class KubeAutoscalerReader:
     def __init__(self, api: KubeApi, monotonic: Callable[[], float] = clock.elapsed_s) -> None:
         self._api, self._monotonic = api, monotonic
         self._known: dict[str, KnownAutoscalers] = {}
+        self._absent: dict[str, float] = {}
+        """Time at which the API server was found to have no such kind, by its plural name."""
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def list_autoscalers(self, namespace: str, max_age_s: float = 0.0) -> tuple[Autoscaler, ...] | None:
         """Return all autoscalers that change pods; None after a temporary error. Never raises memroll's errors.
 
-        Three list requests, unless they are known already: then their age is at most `max_age_s`.
+        Three list requests, unless they are known already: then their age is at most `max_age_s`. With zero, kinds that
+        the API server did not have are requested again as well.
         """
         lock = self._locks.setdefault(namespace, asyncio.Lock())
         async with lock:  # the policies of a namespace are often reconciled at once
             known, now_s = self._known.get(namespace), self._monotonic()
             if known is not None and now_s - known.read_s < max_age_s:
                 return known.autoscalers
+            if max_age_s <= 0.0:
+                self._absent.clear()
             found = await self._read(namespace)
             if found is not None:
                 self._remember(namespace, KnownAutoscalers(now_s, found))
@@ -94,10 +103,17 @@ class KubeAutoscalerReader:
         return None
 
     async def _list(self, namespace: str, prefix: str, plural: str) -> list[Json]:
+        now_s = self._monotonic()
+        if now_s - self._absent.get(plural, -ABSENT_S) < ABSENT_S:
+            return []
+        self._absent.pop(plural, None)
         try:
             return [raw async for raw in self._api.list_items(build_path(prefix, namespace, plural))]
         except RetryableError:
             raise
+        except NotFoundError:  # a namespace that does not exist has an empty list
+            self._absent[plural] = now_s
+            return []
         except MemrollError as error:
             logger.debug("%s of namespace %s are not known: %s", plural, namespace, error)
             return []

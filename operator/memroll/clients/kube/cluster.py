@@ -38,6 +38,7 @@ class KubeCluster:
         self.dry_run_eviction, self.prefer_deletion = writer.dry_run_eviction, writer.prefer_deletion
         self.detach, self.restart = writer.detach, writer.restart
         self.find_detachment, self.find_hash_selector = services.find_detachment, services.find_hash_selector
+        self.find_hash_selectors = services.find_hash_selectors
         self.find_missing_room = KubePlacementReader(api).find_missing_room
         self.list_node_memory = KubeNodeReader(api).list_node_memory
         self.list_autoscalers = KubeAutoscalerReader(api).list_autoscalers

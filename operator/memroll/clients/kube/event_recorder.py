@@ -12,9 +12,8 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from memroll import clock
 from memroll.api.base import rfc3339
@@ -22,6 +21,7 @@ from memroll.clients.kube.api_client import MERGE_PATCH, build_path
 from memroll.clients.kube.event_queue import EventQueue
 from memroll.clients.kube.json_access import get_int
 from memroll.clients.kube.pods import CORE
+from memroll.clients.kube.recent_entries import RecentEntries
 from memroll.clients.kube.token_bucket import TokenBucket
 from memroll.errors import ConflictError, NotFoundError, RetryableError
 from memroll.reporting.events import MAX_MESSAGE_BYTES, EventPriority
@@ -57,9 +57,6 @@ CONTROLLER = "memroll.dev/operator"
 
 _log = logging.getLogger(__name__)
 
-K = TypeVar("K")
-V = TypeVar("V")
-
 
 @dataclass(slots=True)
 class _EventState:
@@ -92,13 +89,15 @@ class EventRecorder:
         self._monotonic = monotonic
         self._pause_s = pause_s
         self._queue = EventQueue(MAX_QUEUED)
-        self._states: OrderedDict[Key, _EventState] = OrderedDict()
-        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
+        self._states: RecentEntries[Key, _EventState] = RecentEntries(_EventState, MAX_REMEMBERED)
+        self._buckets: RecentEntries[str, TokenBucket] = RecentEntries(
+            lambda: TokenBucket(BURST, REFILL_S, monotonic), MAX_REMEMBERED
+        )
 
     def publish(self, events: Iterable[Event]) -> None:
         """Queue events to be written; only count those that repeat too soon. Never blocks, never raises."""
         for event in events:
-            state = _get_or_create(self._states, event.key, _EventState)
+            state = self._states[event.key]
             state.unwritten += 1
             words = words_of(truncate_message(event.message))
             min_repeat_s = MIN_SAME_WORDS_S[event.priority] if words == state.words else MIN_REPEAT_S
@@ -110,7 +109,7 @@ class EventRecorder:
             dropped = self._queue.put(event)
             if dropped is not None:
                 self.dropped += 1
-                lost = _get_or_create(self._states, dropped.key, _EventState)
+                lost = self._states[dropped.key]
                 lost.pending, lost.queued_at = False, NEVER
 
     async def run(self) -> None:
@@ -134,11 +133,11 @@ class EventRecorder:
             await self._write_with_retries(event)
         except Exception as error:  # noqa: BLE001 - one broken event must not stop all later ones
             self.failed += 1
-            _get_or_create(self._states, event.key, _EventState).queued_at = NEVER
+            self._states[event.key].queued_at = NEVER
             _log.warning("can't write event %s on %s: %s", event.reason.value, event.regarding.name, error)
         finally:
             self._queue.finish()
-            _get_or_create(self._states, event.key, _EventState).pending = False
+            self._states[event.key].pending = False
 
     async def _write_with_retries(self, event: Event) -> None:
         for attempt in range(1, MAX_TRIES + 1):
@@ -156,7 +155,7 @@ class EventRecorder:
 
         Events expire after an hour and outlive this process, so the count in memory may be wrong either way.
         """
-        state = _get_or_create(self._states, event.key, _EventState)
+        state = self._states[event.key]
         new = max(state.unwritten, 1)
         if state.count:
             try:
@@ -209,7 +208,7 @@ class EventRecorder:
 
     def _take_token(self, uid: str) -> bool:
         """Take a token from the object's bucket; return False if it is empty."""
-        return _get_or_create(self._buckets, uid, lambda: TokenBucket(BURST, REFILL_S, self._monotonic)).take()
+        return self._buckets[uid].take()
 
 
 def event_name(event: Event) -> str:
@@ -228,13 +227,3 @@ def truncate_message(message: str) -> str:
 
 def _path(event: Event, name: str = "") -> str:
     return build_path(CORE, event.regarding.namespace or "default", "events", name)
-
-
-def _get_or_create(cache: OrderedDict[K, V], key: K, make: Callable[[], V]) -> V:
-    """Return the entry for the key, created if missing. The cache is bounded: the oldest entry is dropped."""
-    if key not in cache:
-        cache[key] = make()
-    cache.move_to_end(key)
-    if len(cache) > MAX_REMEMBERED:
-        cache.popitem(last=False)
-    return cache[key]

@@ -18,7 +18,7 @@ from memroll.clients.kube.api_client import (
     to_error,
 )
 from memroll.clients.kube.eviction import eviction_request, expected_refusal, refused
-from memroll.clients.kube.json_access import get_dicts, get_str, get_str_dict
+from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pod_owners import (
     with_recorded_workload,
     with_roll,
@@ -57,6 +57,8 @@ EVICTION_BURST = 10
 """Maximum number of eviction requests at once, all rolls together; chosen by hand."""
 EVICTION_INTERVAL_S = 0.5
 """Time per eviction request after a burst, in seconds, chosen by hand: a bug must not overload the API server."""
+MAX_OWNED = 100
+"""Maximum number of pods that are remembered between two actions of a step; chosen by hand."""
 ROLL_ANNOTATIONS = {ROLL_ANNOTATION, HASH_ANNOTATION, OWNER_ANNOTATION, DETACHED_ANNOTATION}
 _TEMPLATE_HASH_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
@@ -68,6 +70,8 @@ class KubePodWriter:
         self._api = api
         self._pods = pods
         self._evictions = evictions or TokenBucket(EVICTION_BURST, EVICTION_INTERVAL_S)
+        self._owned: dict[str, Json] = {}
+        """Pods by uid as `add_owner` has left them, until they are evicted."""
 
     async def release(self, pod: Pod, hash_label: str, roll_name: str, owners: RecordedOwners = NO_OWNERS) -> str:
         """Change the template hash, so that the ReplicaSet releases the pod; record the hash, the owners and the roll.
@@ -162,7 +166,11 @@ class KubePodWriter:
             annotations = get_str_dict(raw, "metadata", "annotations")
             return {"ownerReferences": with_roll(owners, annotations, roll_name, roll_uid)}
 
-        await self._modify(pod.key, change)
+        patched = await self._modify(pod.key, change)
+        if len(self._owned) >= MAX_OWNED:
+            self._owned.clear()
+        if get_str(patched, "metadata", "resourceVersion"):
+            self._owned[pod.key.uid] = {"metadata": get_dict(patched, "metadata")}
 
     async def leave_to_workload(self, pod: Pod) -> None:
         """Make the deleted workload of a released pod its owner again: the garbage collector then deletes the pod.
@@ -181,7 +189,8 @@ class KubePodWriter:
     async def evict(self, pod: Pod, roll_name: str = "") -> EvictionResponse:
         """Request the eviction of the pod; expected refusals are returned, not raised.
 
-        Raises ConflictError if the pod's labels changed since it was read: it was restored, or adopted.
+        Raises ConflictError if the pod's labels changed since it was read: it was restored, or adopted. A pod that has
+        just got its owner is not read again: the API server refuses the eviction if it has changed since.
         """
         if pod.deleting:
             return EvictionResponse(EvictionResult.ACCEPTED, "the pod is already terminating")
@@ -189,7 +198,7 @@ class KubePodWriter:
             return EvictionResponse(EvictionResult.THROTTLED, "memroll's own rate limit of evictions is reached")
         key = pod.key
         try:
-            raw = await self._reread(key)
+            raw = self._owned.pop(key.uid, None) or await self._reread(key)
         except NotFoundError as not_found:
             return EvictionResponse(EvictionResult.GONE, not_found.message)
         if get_str_dict(raw, "metadata", "labels") != pod.labels:
@@ -238,20 +247,19 @@ class KubePodWriter:
             return True
         return False
 
-    async def _modify(self, key: PodKey, change: Callable[[Json], Json]) -> None:
-        """Read the pod again and patch it with the metadata that `change` returns for it, if any."""
+    async def _modify(self, key: PodKey, change: Callable[[Json], Json]) -> Json:
+        """Read the pod again and patch it with the metadata that `change` returns for it, if any; return the result."""
         raw = await self._reread(key)
         metadata = change(raw)
-        if metadata:
-            await self._patch(key, get_str(raw, "metadata", "resourceVersion"), metadata)
+        return await self._patch(key, get_str(raw, "metadata", "resourceVersion"), metadata) if metadata else raw
 
-    async def _patch(self, key: PodKey, resource_version: str, metadata: Json) -> None:
+    async def _patch(self, key: PodKey, resource_version: str, metadata: Json) -> Json:
         """Patch the metadata, provided that the pod is the one that was read, and unchanged."""
         if not resource_version:
             raise ConflictError("Conflict", f"pod {key.name} was read without a resourceVersion")
         body = {"metadata": {"uid": key.uid, "resourceVersion": resource_version, **metadata}}
         path = build_path(CORE, key.namespace, "pods", key.name)
-        await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
+        return await self._api.request("PATCH", path, body=body, content_type=MERGE_PATCH)
 
 
 def _restoring_change(pod: Pod, raw: Json, hash_label: str) -> Json:

@@ -55,7 +55,7 @@ async def read_beginning(response: aiohttp.ClientResponse, max_bytes: int) -> by
         if len(raw) >= max_bytes:
             response.close()
             break
-    return bytes(raw[:max_bytes])
+    return bytes(memoryview(raw)[:max_bytes])
 
 
 async def read_lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:

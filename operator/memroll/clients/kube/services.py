@@ -54,19 +54,19 @@ class KubeNetworkReader:
 
     async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
         """Return what selects this pod by its template hash, or that it can't be read; empty if nothing does."""
-        namespace = pod.key.namespace
+        (found,) = await self.find_hash_selectors(pod.key.namespace, [(pod, hash_label)])
+        return found
+
+    async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]:
+        """Return the same for several pods of a namespace with their hash labels, by one read of what selects pods."""
         try:
             services, policies = await self._read(namespace)
             path = build_path(_POLICY_GROUP, namespace, "poddisruptionbudgets")
             budgets = [b async for b in self._api.list_items(path)]
         except TerminalError as error:
-            return _unreadable(error)
-        try:
-            selecting = Selecting(services, policies, budgets)
-            return describe_hash_selector(pod.labels, hash_label, selecting, namespace)
-        except Exception as bug:
-            logger.exception("bug: decoding the Services of namespace %s failed", namespace)
-            return _unreadable(bug)
+            return [_unreadable(error)] * len(pods)
+        selecting = Selecting(services, policies, budgets)
+        return [_describe_safely(pod, hash_label, selecting) for pod, hash_label in pods]
 
     async def _read(self, namespace: str) -> tuple[list[Json], list[Json]]:
         services = [s async for s in self._api.list_items(build_path(CORE, namespace, "services"))]
@@ -81,6 +81,14 @@ class KubeNetworkReader:
             return [p async for p in self._api.list_items(build_path(_NETWORKING, plural=_POLICIES))]
         except TerminalError:
             return [p async for p in self._api.list_items(build_path(_NETWORKING, namespace, _POLICIES))]
+
+
+def _describe_safely(pod: Pod, hash_label: str, selecting: Selecting) -> str:
+    try:
+        return describe_hash_selector(pod.labels, hash_label, selecting, pod.key.namespace)
+    except Exception as bug:
+        logger.exception("bug: decoding the Services of namespace %s failed", pod.key.namespace)
+        return _unreadable(bug)
 
 
 def plan_detachment(

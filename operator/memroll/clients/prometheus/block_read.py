@@ -46,7 +46,7 @@ class BlockRead:
             return promql.over_time("avg_over_time", rss, block_s)
 
         sources = tuple(Source(intern(pod), ALL_CONTAINERS) for pod in dict.fromkeys(pods))
-        reader = StepReader(self.session, self.cache, self.timeout, self.namespace, block_s, self.at_s, frozenset(pods))
+        reader = StepReader(self.session, self.cache, self.timeout, self.namespace, self.at_s, frozenset(pods))
         steps = TimeRange(self.at_s - block_window_s(window_s, blocks), self.at_s)
-        found, _ = reader.read(Metric(SeriesKind.MEANS, promql.RSS, mean), sources, steps)
+        found, _ = reader.read(Metric(SeriesKind.MEANS, promql.RSS, block_s, mean), sources, steps)
         return found

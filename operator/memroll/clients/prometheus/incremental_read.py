@@ -38,15 +38,18 @@ class IncrementalRead:
 
     def run(self) -> QueryResult:
         """Return the series of the request."""
-        request, rows = self.request, SeriesRowBuilder(self.request.namespace)
-        sources = (*named_sources(request, request.pods), *earlier_sources(request))
-        for metric in memory_metrics(self._scope, self._step_s, query_plan.MEMORY_KINDS):
-            self._read(metric, sources, rows)
-        if not request.memory_only:
-            for metric in memory_metrics(self._scope, self._step_s, query_plan.OOM_KINDS):
+        request, rows, step_s = self.request, SeriesRowBuilder(self.request.namespace), self._step_s
+        peers = frozenset(request.peers)
+        assessed = named_sources(request, [pod for pod in request.pods if pod not in peers])
+        others = (*named_sources(request, request.peers), *earlier_sources(request))
+        for length_s, sources in ((step_s, assessed), (request.peer_step_s or step_s, others)):
+            for metric in memory_metrics(self._scope, length_s, query_plan.MEMORY_KINDS):
                 self._read(metric, sources, rows)
-            self._read(self._load_metric(), self._load_sources(sources), rows)
-        for metric in memory_metrics(self._scope, self._step_s, query_plan.DETAIL_KINDS):
+        if not request.memory_only:
+            for metric in memory_metrics(self._scope, step_s, query_plan.OOM_KINDS):
+                self._read(metric, (*assessed, *others), rows)
+            self._read(self._load_metric(), self._load_sources((*assessed, *others)), rows)
+        for metric in memory_metrics(self._scope, step_s, query_plan.DETAIL_KINDS):
             self._read(metric, named_sources(request, request.detailed), rows)
         return QueryResult(rows.build(), request.at_s)
 
@@ -61,10 +64,10 @@ class IncrementalRead:
         return self.session.scope(self.request.namespace)
 
     def _load_metric(self) -> Metric:
-        metric, scope, step_s = self.request.load_metric, self._scope, self._step_s
-        if metric is None:
-            return Metric(SeriesKind.LOAD, "", lambda m: promql.cpu_rate(scope, m[0], step_s, *m[1:]))
-        return Metric(SeriesKind.POD_LOAD, metric, lambda m: promql.pod_rate(metric, scope, m[0], step_s, *m[1:]))
+        name, scope, step_s = self.request.load_metric, self._scope, self._step_s
+        if name is None:
+            return Metric(SeriesKind.LOAD, "", step_s, lambda m: promql.cpu_rate(scope, m[0], step_s, *m[1:]))
+        return Metric(SeriesKind.POD_LOAD, name, step_s, lambda m: promql.pod_rate(name, scope, m[0], step_s, *m[1:]))
 
     def _load_sources(self, sources: Sequence[Source]) -> Sequence[Source]:
         """Return the sources of the load. It is the largest series: a step takes up to eight bytes."""
@@ -76,10 +79,9 @@ class IncrementalRead:
 
     def _read(self, metric: Metric, sources: Sequence[Source], rows: SeriesRowBuilder) -> None:
         """Add the series of one kind to the rows. Only complete steps, if raw samples follow them."""
-        request, step_s = self.request, self._step_s
-        reader = StepReader(
-            self.session, self.cache, self.timeout, request.namespace, step_s, request.at_s, frozenset(request.pods)
-        )
+        request, step_s = self.request, metric.step_s
+        named = frozenset(request.pods)
+        reader = StepReader(self.session, self.cache, self.timeout, request.namespace, request.at_s, named)
         steps = TimeRange(request.start_s, request.at_s)
         if metric.raw is not None:
             end_s = query_plan.steps_end_s(request.at_s, step_s)
@@ -102,4 +104,4 @@ def memory_metrics(scope: QueryScope, step_s: float, kinds: Mapping[SeriesKind, 
         def aggregate(matchers: Sequence[Matcher], function: str = function, select: Expression = select) -> str:
             return promql.over_time(function, select(matchers), step_s)
 
-        yield Metric(kind, kind, aggregate, select)
+        yield Metric(kind, kind, step_s, aggregate, select)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from memroll.clients.prometheus import query_plan
-from memroll.clients.prometheus.query_plan import SeriesKind
+from memroll.clients.prometheus.packed_steps import PackedSteps
+from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
 from memroll.clients.prometheus.response import iter_series, parse_labels, parse_samples
 from memroll.clients.prometheus.rows import InstanceKey, instance_key, is_requested
 from memroll.clients.prometheus.series_merging import merge_series
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from memroll.detection.extremes import ExtremesRequest
 
 MAX_PODS = 1000
-"""Maximum number of pods in the cache of one connection: some 16 KiB each, of two containers and two weeks."""
+"""Maximum number of pods in the cache of one connection: some 4 KB each, of two containers and two weeks."""
 UNUSED_STEPS = 2.0
 """Time after which an entry that is not requested makes room for another, in steps. Chosen by hand."""
 LATE_STEPS = 1 / 12
@@ -60,10 +61,21 @@ Instances = dict[InstanceKey, StepExtremes]
 class _KnownSteps:
     """Steps of all containers of a pod, in (start_s, end_s]."""
 
-    instances: Instances
+    minima: tuple[tuple[InstanceKey, PackedSteps], ...]
+    maxima: tuple[PackedSteps, ...]
     start_s: float
     end_s: float
     used_s: float
+
+    @classmethod
+    def of(cls, instances: Instances, steps: TimeRange, step_s: float, used_s: float) -> _KnownSteps:
+        minima = tuple((key, PackedSteps.pack(found.minima, step_s)) for key, found in instances.items())
+        maxima = tuple(PackedSteps.pack(found.maxima, step_s) for found in instances.values())
+        return cls(minima, maxima, steps.start_s, steps.end_s, used_s)
+
+    def unpack(self) -> Instances:
+        pairs = zip(self.minima, self.maxima, strict=True)
+        return {key: StepExtremes(minima.unpack(), maxima.unpack()) for (key, minima), maxima in pairs}
 
 
 class LongHistoryCache:
@@ -92,7 +104,7 @@ class LongHistoryCache:
                 found = self._entries.get((request.namespace, pod, request.step_s))
                 if found is None or found.start_s > request.start_s or found.end_s > request.end_s:
                     room -= found is None
-                    found = _KnownSteps({}, request.start_s, request.start_s, request.at_s)
+                    found = _KnownSteps((), (), request.start_s, request.start_s, request.at_s)
                 if room >= 0:
                     admitted[pod] = found
             return admitted
@@ -100,14 +112,16 @@ class LongHistoryCache:
     def store(self, request: ExtremesRequest, pod: str, instances: Instances) -> None:
         """Keep the steps that no longer change, of the newest instance of each container."""
         end_s = last_step_end_s(request.at_s - LATE_STEPS * request.step_s, request.step_s)
-        kept = {key: steps.between(request.start_s, end_s) for key, steps in instances.items()}
+        kept = {key: found.between(request.start_s, end_s) for key, found in instances.items()}
         newest: dict[str, float] = defaultdict(lambda: float("-inf"))
-        for key, steps in kept.items():
-            newest[key.container] = max(newest[key.container], steps.minima.last_s)
+        for key, found in kept.items():
+            newest[key.container] = max(newest[key.container], found.minima.last_s)
         kept = {k: s for k, s in kept.items() if len(s.minima) and s.minima.last_s >= newest[k.container]}
         place = request.namespace, pod, request.step_s
+        steps = TimeRange(request.start_s, max(end_s, request.start_s))
+        known = _KnownSteps.of(kept, steps, request.step_s, request.at_s)
         with self._lock:
-            self._entries[place] = _KnownSteps(kept, request.start_s, max(end_s, request.start_s), request.at_s)
+            self._entries[place] = known
             self._entries.move_to_end(place)
 
     def _drop_unused(self, request: ExtremesRequest) -> None:
@@ -123,7 +137,7 @@ def read_extremes(
 ) -> Extremes:
     """Return the steps of the request. Only those that are not in the cache are read."""
     known = cache.admit(request)
-    found: dict[str, Instances] = {pod: dict(entry.instances) for pod, entry in known.items()}
+    found: dict[str, Instances] = {pod: entry.unpack() for pod, entry in known.items()}
     for query in _missing_steps(session, request, known):
         response = session.query(query.expression, query.at_s, timeout)
         for raw in iter_series(response, "matrix"):

@@ -61,6 +61,8 @@ OOM_KINDS = {SeriesKind.OOMS: "max_over_time"}
 DETAIL_KINDS = {SeriesKind.ACTIVE_FILE: "max_over_time", SeriesKind.SWAP: "max_over_time"}
 """The same for the further series of candidates. The maximum of the page cache: the difference of the two maxima lies
 between the least and the greatest unreclaimable memory of the step, whatever the cache does (design note 0005)."""
+LOAD_KINDS = frozenset({SeriesKind.LOAD, SeriesKind.POD_LOAD})
+"""Kinds of load."""
 _EXTREMES = {SeriesKind.MINIMA: "min_over_time", SeriesKind.MAXIMA: "max_over_time"}
 """Aggregation of the RSS in each step of a long history."""
 

@@ -36,7 +36,8 @@ class Source(NamedTuple):
 def named_sources(request: ReadRequest, pods: Sequence[str]) -> tuple[Source, ...]:
     """Return the sources of these pods of a request."""
     every = frozenset((ALL_CONTAINERS,))
-    return tuple(Source(intern(p), c) for p in dict.fromkeys(pods) for c in sorted(request.containers.get(p, every)))
+    containers = {p: sorted(request.containers.get(p, every)) for p in pods}
+    return tuple(Source(intern(p), intern(c)) for p, names in containers.items() for c in names)
 
 
 def earlier_sources(request: ReadRequest) -> tuple[Source, ...]:
@@ -121,6 +122,7 @@ class FoundSeries:
         return next((s for s in self._earlier if s.pattern is not None and s.pattern.matches(pod)), None)
 
     def merged(self, *, minimum: bool) -> Iterator[tuple[Source, dict[InstanceKey, Series]]]:
-        """Yield the series of each source; of several samples at one time, the minimum or the maximum."""
-        for source, parts in self._parts.items():
+        """Yield the series of each source, and forget them; of several samples at one time, the minimum or maximum."""
+        for source in tuple(self._parts):
+            parts = self._parts.pop(source)
             yield source, {key: merge_series(series, minimum=minimum) for key, series in parts.items()}

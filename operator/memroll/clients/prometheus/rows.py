@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from memroll.clients.prometheus.query_plan import SeriesKind, Statistic, StatisticKind
+from memroll.clients.prometheus.load_codes import round_load
+from memroll.clients.prometheus.query_plan import LOAD_KINDS, SeriesKind, Statistic, StatisticKind
 from memroll.clients.prometheus.response import parse_labels, parse_number, parse_samples
 from memroll.clients.prometheus.row_joining import join_series_rows, join_statistic_rows
 from memroll.clients.prometheus.series_merging import merge_series
@@ -66,7 +67,7 @@ class SeriesRowBuilder:
         for raw in response:
             labels, samples = parse_labels(raw), parse_samples(raw.get("values")).between(start_s, end_s)
             if len(samples) and is_requested(labels, self._namespace, matches):
-                self._series(kind, labels).append(samples)
+                self._series(kind, labels).append(round_load(samples) if kind in LOAD_KINDS else samples)
                 added = True
         return added
 
@@ -81,7 +82,10 @@ class SeriesRowBuilder:
         return self._pod_load[labels["pod"]] if kind is SeriesKind.POD_LOAD else self._found[instance_key(labels)][kind]
 
     def build(self) -> tuple[SeriesRow, ...]:
-        return join_series_rows(self._row(key, found) for key, found in self._found.items() if _MEMORY & found.keys())
+        """Return the rows, and forget the series: those of 40 candidates have 7 MB, and would be in memory twice."""
+        found, self._found = self._found, defaultdict(lambda: defaultdict(list))
+        instances = ((key, found.pop(key)) for key in tuple(found))
+        return join_series_rows(self._row(key, series) for key, series in instances if _MEMORY & series.keys())
 
     def _row(self, key: InstanceKey, found: dict[SeriesKind, list[Series]]) -> SeriesRow:
         rss, working_set = (
@@ -184,9 +188,8 @@ def instance_key(labels: dict[str, str]) -> InstanceKey:
     """Return the identity of the container instance that a series belongs to."""
     container_id = parse_container_id(labels)
     rest = frozenset() if container_id else frozenset(i for i in labels.items() if i[0] not in _METRIC_LABELS)
-    # Interned: kept steps refer to the same few names for a long time.
-    pod, container = intern(labels["pod"]), intern(labels.get("container", ""))
-    return InstanceKey(pod, container, intern(container_id), rest)
+    # Interned: long histories are kept, and have the same few names.
+    return InstanceKey(intern(labels["pod"]), intern(labels.get("container", "")), container_id, rest)
 
 
 def parse_container_id(labels: dict[str, str]) -> str:

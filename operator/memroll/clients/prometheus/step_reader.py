@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from memroll.clients.prometheus import promql, query_plan
+from memroll.clients.prometheus.load_codes import round_load
 from memroll.clients.prometheus.packed_steps import PackedSteps
-from memroll.clients.prometheus.query_plan import SeriesKind, TimeRange
+from memroll.clients.prometheus.query_plan import LOAD_KINDS, SeriesKind, TimeRange
 from memroll.clients.prometheus.read_sources import FoundSeries, Source, matchers_of, split_sources
 from memroll.clients.prometheus.response import iter_series, parse_labels, parse_samples
 from memroll.clients.prometheus.step_cache import KnownSteps, StepKey
@@ -48,6 +49,8 @@ class Metric(NamedTuple):
 
     kind: SeriesKind
     name: str
+    step_s: float
+    """Length of a step, in seconds."""
     step: Expression
     """Expression of one step."""
     raw: Expression | None = None
@@ -59,9 +62,11 @@ class Metric(NamedTuple):
         return self.kind is SeriesKind.RSS
 
     def parse(self, values: object) -> Series:
-        """Return the samples; means in pages, so that they are packed without loss."""
+        """Return the samples; means in pages and loads rounded, so that they are packed without loss."""
         samples = parse_samples(values)
-        return in_pages(samples) if self.kind is SeriesKind.MEANS else samples
+        if self.kind is SeriesKind.MEANS:
+            return in_pages(samples)
+        return round_load(samples) if self.kind in LOAD_KINDS else samples
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,6 @@ class StepReader:
     cache: StepCache
     timeout: Timeout
     namespace: str
-    step_s: float
     at_s: float
     named: frozenset[str]
     """Names of the pods that no pattern includes: those that are read by name."""
@@ -114,36 +118,36 @@ class StepReader:
 
     def _store(self, metric: Metric, source: Source, instances: Mapping[InstanceKey, Series], steps: TimeRange) -> None:
         """Keep the steps that no longer change."""
-        final = self._final(instances, steps)
+        final = self._final(instances, steps, metric.step_s)
         if final.end_s <= final.start_s:
             return
         kept = {key: within for key, samples in instances.items() if len(within := _within(samples, final))}
-        packed = tuple((key, PackedSteps.pack(samples, self.step_s)) for key, samples in kept.items())
+        packed = tuple((key, PackedSteps.pack(samples, metric.step_s)) for key, samples in kept.items())
         known = KnownSteps(packed, final.start_s, final.end_s, self.named if source.pattern else NOBODY)
         self.cache.store(self._key(metric, source), known, self.at_s)
 
-    def _final(self, instances: Mapping[InstanceKey, Series], steps: TimeRange) -> TimeRange:
+    def _final(self, instances: Mapping[InstanceKey, Series], steps: TimeRange, step_s: float) -> TimeRange:
         """Return the range in which steps no longer change.
 
         Where the newest are missing, the store may be filled later, after an outage: it ends with the last whole hour
         that is known. Not with the last step, so that few queries suffice for many sources.
         """
-        end_s = last_step_end_s(self.at_s - LATE_S, self.step_s)
+        end_s = last_step_end_s(self.at_s - LATE_S, step_s)
         last_s = max((s.last_s for s in instances.values()), default=float("-inf"))
-        if last_s < end_s - max(LATE_S, MISSING_STEPS * self.step_s):
-            whole_s = max(WHOLE_S, self.step_s)
+        if last_s < end_s - max(LATE_S, MISSING_STEPS * step_s):
+            whole_s = max(WHOLE_S, step_s)
             end_s = last_step_end_s(max(last_s, steps.start_s), whole_s)
         return TimeRange(steps.start_s, end_s)
 
     def _key(self, metric: Metric, source: Source) -> StepKey:
-        return StepKey(self.namespace, source.pods, source.container, metric.kind, metric.name, self.step_s)
+        return StepKey(self.namespace, source.pods, source.container, metric.kind, metric.name, metric.step_s)
 
     def _query(self, metric: Metric, sources: Sequence[Source], steps: TimeRange, found: FoundSeries) -> bool:
         """Query the steps in a range; return whether there are any."""
         added = False
-        for chunk in self._chunks(sources, steps, self.step_s):
+        for chunk in self._chunks(sources, steps, metric.step_s):
             expression = metric.step(matchers_of(chunk, self.named))
-            query = promql.subquery(expression, steps.start_s, steps.end_s, self.step_s)
+            query = promql.subquery(expression, steps.start_s, steps.end_s, metric.step_s)
             if query is not None:
                 added |= self._add_response(metric, query, steps, found)
         return added

@@ -12,6 +12,8 @@ from memroll.clients.prometheus import promql
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.session import PrometheusSession
+from memroll.detection.container_history import build_history
+from memroll.detection.peer_steps import in_steps
 from memroll.detection.samples import ReadRequest, SampleRange
 from memroll.model.pod_names import PodPattern
 from tests.unit.clients.prometheus.sample_store import SampleStore, StoredSeries
@@ -186,3 +188,36 @@ async def test_samples_that_a_store_gets_after_an_outage_are_read(store: SampleS
         found, _ = await read(client, store, request)
         full, _ = await read(client, store, replace(request, incremental=False))
         assert listed(found) == listed(full), seconds
+
+
+async def test_peers_are_read_in_steps_of_their_own(store: SampleStore, client: PrometheusClient) -> None:
+    """In these steps, what is read of a peer is what all of its samples give; a candidate's samples are all there."""
+    for seconds in PASSES:
+        request = request_at(seconds, peers=RUNNING[1:], peer_step_s=300.0)
+        found, _ = await read(client, store, request)
+        full, _ = await read(client, store, request_at(seconds, incremental=False))
+        compared = [r for r in listed(found) if r[0] == RUNNING[0]]
+        assert compared == [r for r in listed(full) if r[0] == RUNNING[0]]
+        assert len(compared) >= 2
+        assert stepped(found) == stepped(full), seconds
+    peers = [r for r in found.rows if r.pod in RUNNING[1:]]
+    assert all(len(r.rss) < 30 for r in peers), "steps of five minutes of half an hour, and the newest samples"
+
+
+def stepped(result: QueryResult) -> list[tuple[Any, ...]]:
+    """Return all rows that have a sample in steps of five minutes."""
+    rows = []
+    for row in result.rows:
+        peer = in_steps(build_history(row, T0, 2**30), 300.0, LOOKBACK_S, result.at_s)
+        series = [list(zip(s.times_s.tolist(), s.values.tolist(), strict=True)) for s in (peer.rss, peer.working_set)]
+        if any(series):
+            rows.append((row.pod, row.container, row.container_id, *series, peer.oom_kills_s))
+    return sorted(rows, key=str)
+
+
+async def test_steps_of_peers_are_read_once_too(store: SampleStore, client: PrometheusClient) -> None:
+    span = SampleRange(5400.0, 60.0)
+    changes = {"sample_range": span, "peers": RUNNING, "peer_step_s": 300.0, "load_pods": (), "detailed": ()}
+    _, first = await read(client, store, request_at(6000.0, **changes))
+    _, second = await read(client, store, request_at(6300.0, **changes))
+    assert second < first / 3

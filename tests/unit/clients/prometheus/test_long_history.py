@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,14 @@ import pytest
 from memroll.clients.prometheus.client import PrometheusClient
 from memroll.clients.prometheus.config import Connection, Connections
 from memroll.clients.prometheus.errors import QueryErrorReason
-from memroll.clients.prometheus.long_history import LATE_STEPS, RETRY_STEPS, UNUSED_STEPS, LongHistoryCache
+from memroll.clients.prometheus.long_history import (
+    LATE_STEPS,
+    RETRY_STEPS,
+    UNUSED_STEPS,
+    LongHistoryCache,
+    StepExtremes,
+)
+from memroll.clients.prometheus.rows import InstanceKey
 from memroll.clients.prometheus.session import PrometheusSession
 from memroll.detection.extremes import Extremes, ExtremesRequest
 from memroll.detection.long_history import step_extremes
@@ -171,6 +179,22 @@ async def test_without_room_a_pod_has_no_long_history_and_costs_no_query(server:
     cache.store(request_at(T0), POD, {})
     assert set(cache.admit(request_at(T0 + 60, "chat-2"))) == set()
     assert set(cache.admit(request_at(T0 + UNUSED_STEPS * STEP_S + 1, "chat-2"))) == {"chat-2"}, "unused ones make room"
+
+
+def test_a_step_of_a_container_takes_a_few_bytes() -> None:
+    cache, count, steps = LongHistoryCache(), 100, int(LOOKBACK_S / STEP_S)
+    random = np.random.default_rng(1)
+    tracemalloc.start()
+    try:
+        for number in range(count):
+            times = T0 - STEP_S * np.arange(steps)[::-1]
+            minima, maxima = (Series(times, 4096.0 * random.integers(0, 2**15, steps)) for _ in range(2))
+            key = InstanceKey(f"chat-{number}", "app", f"{number:064}", frozenset())
+            cache.store(request_at(T0 + 600), key.pod, {key: StepExtremes(minima, maxima)})
+        measured, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert measured / count < 1000 + 5 * steps
 
 
 async def test_an_error_is_logged_once_and_nothing_is_read_for_a_while(

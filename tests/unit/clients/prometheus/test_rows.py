@@ -95,8 +95,8 @@ def test_a_container_without_an_id_gets_its_own_load() -> None:
 def test_the_load_of_a_pod_is_that_of_each_container() -> None:
     rows = SeriesRowBuilder("ai")
     rows.add(RSS, [series([[1, "1"]], name=HEX), series([[1, "1"]], container="proxy")], ALL, P)
-    rows.add(POD_LOAD, [{"metric": {"namespace": "ai", "pod": "p"}, "values": [[1, "7"]]}], ALL, P)
-    assert [(r.container, pairs(r.load)) for r in rows.build()] == [("c", [(1, 7)]), ("proxy", [(1, 7)])]
+    rows.add(POD_LOAD, [{"metric": {"namespace": "ai", "pod": "p"}, "values": [[1, "8"]]}], ALL, P)
+    assert [(r.container, pairs(r.load)) for r in rows.build()] == [("c", [(1, 8)]), ("proxy", [(1, 8)])]
 
 
 def test_load_and_oom_kills_alone_are_no_instance() -> None:
