@@ -31,6 +31,9 @@ ACCELERATING_LEAD_WINDOWS = 0.25
 LEAD_RATIO_OF_LIFETIME = 0.15
 """Ratio of the lead time to the predicted lifetime, for a pod without peers (design note 0003), or with one that went
 up to its limit (design note 0023)."""
+SLOW_LEAD_RATIO_OF_LIFETIME = 0.04
+"""The same for growth in a window of days, beyond the longest lead time of all other growth: a burst that has not been
+seen before reaches the limit half a day before the slope does (design note 0023)."""
 MIN_LEAD_WINDOWS = 1 / 24
 """Minimum lead time, in windows (15 min of 6 h)."""
 MAX_LEAD_WINDOWS = 1 / 3
@@ -49,7 +52,8 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
     Auto: a quarter of the time that the growth has lasted at this slope, at most a third of the window (2 h of 6 h), or
     the time that slow growth takes for the last 2.5 % of the limit, where a burst reaches it first. A pod without peers
     cannot be compared, and one whose peer went up to its limit is expected to do the same: 15 % of its predicted
-    lifetime, if that is more. Never less than a roll takes, and never less than a twenty-fourth of the window.
+    lifetime, if that is more. Growth of days has at least 4 % of it, however long that is. Never less than a roll
+    takes, and never less than a twenty-fourth of the window.
     """
     parameters, history = window.parameters, window.history
     rule = parameters.lead_time
@@ -71,6 +75,9 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
     max_s = (MAX_YOUNG_LEAD_WINDOWS if is_young else MAX_LEAD_WINDOWS) * parameters.window_s
     burst_s = BURST_LIMIT_RATIO * (history.limit_bytes or 0) / slope
     max_s = max(max_s, min(burst_s, parameters.window_s))
+    if window.is_long:
+        slow_s = SLOW_LEAD_RATIO_OF_LIFETIME * (age_s + time_to_limit_s)
+        auto_s, max_s = max(auto_s, slow_s), max(max_s, slow_s)
     return max(min_lead_s(parameters), min(auto_s, max_s))
 
 

@@ -13,8 +13,10 @@ from memroll.detection.growth_phase import GrowthPhase, measure_growth_phase
 from memroll.detection.lead_time import lead_time_s
 from memroll.detection.parameters import LeadTimeRule
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.series import Series
 from memroll.detection.time_to_limit import max_peak_bytes
 from memroll.detection.verdict import verdict_for
+from memroll.detection.window import TrendWindow
 from tests.builders import MIB
 from tests.unit.detection.days import (
     HOUR_S,
@@ -286,3 +288,18 @@ def test_a_ramp_that_ended_half_an_hour_ago_or_more_is_not_due():
         for after_h in np.arange(0.5, 2.5, 0.25):
             found = verdict_for(history, PARAMETERS, (38 + over_h + after_h) * HOUR_S)
             assert not found.due, (over_h, after_h)
+
+
+def test_growth_of_weeks_has_a_ratio_of_its_predicted_lifetime():
+    """A burst that has not been seen before reaches the limit hours before the slope does."""
+
+    def of_age(days):
+        hours = np.arange(1, 24 * days + 1)
+        minima = Series(NOW_S - (hours[-1] - hours) * HOUR_S, 900 * MIB * hours / hours[-1])
+        history = replace(doomed(3), minima=minima, started_at_s=NOW_S - days * 24 * HOUR_S)
+        return TrendWindow(history, PARAMETERS, 12 * WINDOW_S, NOW_S, WITH_PEER.peers)
+
+    lifetime_s = 20 * 24 * HOUR_S + 10 * HOUR_S
+    slow_s = lead(left_s=10 * HOUR_S, window=of_age(20))
+    assert slow_s == pytest.approx(lead_times.SLOW_LEAD_RATIO_OF_LIFETIME * lifetime_s)
+    assert slow_s > WINDOW_S > lead(left_s=10 * HOUR_S, window=of_age(5))
