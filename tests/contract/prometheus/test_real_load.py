@@ -102,7 +102,7 @@ async def test_requests_are_summed_by_pod(client: PrometheusClient) -> None:
     loads = {(r.pod, r.container): r.load for r in reading.rows}
     assert loads.keys() == {("served", "chat"), ("served", "proxy"), ("young", "chat")}
     assert len(loads["served", "chat"]) == 120
-    assert loads["served", "chat"].values == pytest.approx(2.5, rel=1e-6)
+    assert loads["served", "chat"].values == pytest.approx(2.5, rel=3.4e-4), "as it is rounded (design note 0025)"
     assert pairs(loads["served", "proxy"]) == pairs(loads["served", "chat"])
     assert len(loads["young", "chat"]) == 0, "the configured metric replaces the CPU"
 
