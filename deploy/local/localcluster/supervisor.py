@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
@@ -23,6 +24,8 @@ from localcluster.run import LAST_LINES, tail
 NICENESS = -10
 """Niceness of the cluster's components. A node reserves CPU for them, and a kube-proxy that a busy machine delays
 routes requests to pods that are gone. Pods have cgroups of their own, where it makes no difference."""
+MAX_STARTS = 3
+"""Number of times that a component is started until the cluster is up."""
 _POLL_SECONDS = 0.1
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/", "LANG": "C.UTF-8"}
 
@@ -56,11 +59,35 @@ def start(paths: ClusterPaths, component: Component) -> ProcessIdentity:
     return identity
 
 
-def wait_listening(paths: ClusterPaths, component: Component, seconds: float) -> None:
+class Restarts:
+    """Starts components again that die while the cluster comes up, as the service manager of a node does.
+
+    On overlayfs, a kubelet sometimes can't rename a socket within its own folder ("invalid cross-device link"), and
+    ends itself.
+    """
+
+    def __init__(self, paths: ClusterPaths) -> None:
+        self._paths = paths
+        self._starts: Counter[str] = Counter()
+
+    def require_running(self, component: Component) -> None:
+        """Start the component again if it has died. If it was started too often already, raise with its log."""
+        if find_running(self._paths, component.name) is not None:
+            return
+        self._starts[component.name] += 1
+        if self._starts[component.name] >= MAX_STARTS:
+            require_running(self._paths, component.name)
+        start(self._paths, component)
+
+
+def wait_listening(paths: ClusterPaths, component: Component, seconds: float, restarts: Restarts | None = None) -> None:
     """Wait until every listener accepts connections. If the component dies instead, raise with the end of its log."""
     deadline = time.monotonic() + seconds
     while not ports.is_listening(component):
-        require_running(paths, component.name)
+        if restarts is None:
+            require_running(paths, component.name)
+        else:
+            restarts.require_running(component)
         if time.monotonic() >= deadline:
             message = f"{component.name} does not accept connections after {seconds:.0f} s"
             raise ClusterError(_with_log_tail(paths, component.name, message))

@@ -71,30 +71,30 @@ def configure(paths: ClusterPaths, parts: PreparedParts, now: datetime) -> None:
 
 def launch(paths: ClusterPaths, parts: PreparedParts, report: Reporter) -> None:
     cleanup.remove_dead_shim_sockets(paths)
-    components = all_components(paths)
+    components, restarts = all_components(paths), supervisor.Restarts(paths)
     api, node = ApiClient(paths), NodeImages(paths.containerd_socket)
-    _start(paths, [components["etcd"], components["containerd"]], report)
+    _start(paths, [components["etcd"], components["containerd"]], restarts, report)
     with ThreadPoolExecutor(1) as pool:
         pause = pool.submit(_load, node, PAUSE_IMAGE, parts.pause_archive, report)
         base = pool.submit(_load, node, BASE_IMAGE, parts.base_archive, report)
-        _start(paths, [components["kube-apiserver"]], report)
+        _start(paths, [components["kube-apiserver"]], restarts, report)
         _wait_api(paths, api)
         heartbeat = api.last_heartbeat()
         api.create(f"{_RBAC}/clusterroles", prometheus_config.ROLE)
         api.create(f"{_RBAC}/clusterrolebindings", prometheus_config.BINDING)
         pause.result()
         had_kubelet = supervisor.find_running(paths, "kubelet") is not None
-        _start(paths, list(components.values()), report)
+        _start(paths, list(components.values()), restarts, report)
         base.result()
-    _wait_node(paths, api, None if had_kubelet else heartbeat)
+    _wait_node(paths, api, None if had_kubelet else heartbeat, restarts)
 
 
-def _start(paths: ClusterPaths, components: list[Component], report: Reporter) -> None:
+def _start(paths: ClusterPaths, components: list[Component], restarts: supervisor.Restarts, report: Reporter) -> None:
     stopped = [component for component in components if supervisor.find_running(paths, component.name) is None]
     for component in stopped:
         supervisor.start(paths, component)
     for component in stopped:
-        supervisor.wait_listening(paths, component, LISTEN_SECONDS)
+        supervisor.wait_listening(paths, component, LISTEN_SECONDS, restarts)
         report(f"{component.name} is running")
 
 
@@ -112,12 +112,12 @@ def _wait_api(paths: ClusterPaths, api: ApiClient) -> None:
         time.sleep(_POLL_SECONDS)
 
 
-def _wait_node(paths: ClusterPaths, api: ApiClient, old_heartbeat: str | None) -> None:
+def _wait_node(paths: ClusterPaths, api: ApiClient, old_heartbeat: str | None, restarts: supervisor.Restarts) -> None:
     """Wait until the node is Ready by a new heartbeat: the last status of a killed kubelet does not count."""
     deadline = time.monotonic() + READY_SECONDS
     while not api.is_node_ready() or api.last_heartbeat() == old_heartbeat:
-        for name in all_components(paths):
-            supervisor.require_running(paths, name)
+        for component in all_components(paths).values():
+            restarts.require_running(component)
         _require_time(deadline, "the node is not Ready", supervisor.log_file(paths, "kubelet"))
         time.sleep(_POLL_SECONDS)
 

@@ -95,14 +95,19 @@ def check_requests(name: str, service: ServiceObservations, load: ExpectedLoad) 
 
 
 def check_evidence_line(rolls: Sequence[Roll], service: str, line: SourceLine) -> Assertion:
-    """Check that the evidence of each roll names the leaking line first."""
+    """Check that the evidence of each roll names the leaking line first.
+
+    Replicas that leak together wait for each other. The last one may be so near its limit that the roll can't wait for
+    evidence, which its record explains: that suffices if another roll names the line.
+    """
     succeeded = succeeded_rolls(rolls_of_service(rolls, service))
     firsts = [next(iter(grown_lines(roll)), None) for roll in succeeded]
     found = [f"{first['file']}:{first['line']}" if first else "nothing" for first in firsts]
-    right = [first is not None and line.is_at(first["file"], first["line"]) for first in firsts]
+    named = [first is not None and line.is_at(first["file"], first["line"]) for first in firsts]
+    right = [is_named or has_skipped_evidence(roll) for is_named, roll in zip(named, succeeded, strict=True)]
     reasons = "; ".join(filter(None, map(describe_missing, succeeded)))
     detail = f"expected {line}, found {', '.join(found) or 'no roll'}{f' ({reasons})' if reasons else ''}"
-    return Assertion(f"the evidence of {service} names the line that leaks", bool(succeeded) and all(right), detail)
+    return Assertion(f"the evidence of {service} names the line that leaks", any(named) and all(right), detail)
 
 
 def check_one_at_a_time(rolls: Sequence[Roll], service: str) -> Assertion:
@@ -144,6 +149,14 @@ def holders(roll: Roll) -> list[str]:
     """Return the referrers of the types whose number of objects rises, from the probe's report in the evidence."""
     types = (evidence(roll).get("probe") or {}).get("types") or []
     return list(dict.fromkeys(holder for type_ in types for holder in type_.get("referrers", [])))
+
+
+def has_skipped_evidence(roll: Roll) -> bool:
+    """Return whether a roll captured nothing because there was no time left for it."""
+    return any(
+        missing["section"] == "all" and "limit is near" in missing["reason"]
+        for missing in evidence(roll).get("missing", [])
+    )
 
 
 def describe_missing(roll: Roll) -> str:

@@ -137,16 +137,14 @@ class ObjectIndex(Generic[R]):
         known = self._get(listed.namespace, listed.name)
         if known is None:
             return True
-        is_same = (known.uid, known.resource_version) == (listed.uid, listed.resource_version)
-        return not is_same and not is_older(listed.resource_version, known.resource_version)
+        return not _is_version(known, listed) and not is_older(listed.resource_version, known.resource_version)
 
     def find(self, version: ObjectVersion) -> R | None:
         """Return the record of an object of exactly this version; None if it is not known, or invalid."""
         known = self._get(version.namespace, version.name)
         if known is None or isinstance(known, InvalidRecord):
             return None
-        is_same = (known.uid, known.resource_version) == (version.uid, version.resource_version)
-        return known if is_same else None
+        return known if _is_version(known, version) else None
 
     def confirm(self, at_s: float) -> None:
         """Record that the index was the same as the API server's list at this time."""
@@ -167,3 +165,8 @@ def is_older(version: str, other: str) -> bool:
     They are numbers that grow, and clients may compare them since Kubernetes 1.35. Any other text counts as newer.
     """
     return version.isdecimal() and other.isdecimal() and int(version) < int(other)
+
+
+def _is_version(record: ObjectRecord, version: ObjectVersion) -> bool:
+    """Return whether a record is that of this object in this version."""
+    return (record.uid, record.resource_version) == (version.uid, version.resource_version)

@@ -28,6 +28,11 @@ MIN_PEER_PLATEAU_TIMES_TO_LIMIT = 4.0
 """Minimum time for which a peer must have stayed at this level to rule out a leak, in times to the limit..."""
 MIN_PEER_PLATEAU_WINDOWS = 5 / 6
 """...and in windows (5 h of 6 h); the longer one counts."""
+MIN_COMMON_GROWTH_AGE_DAYS = 7.0
+"""Minimum age of a pod, in days, for growth that it shares with pods of other ages to be that of a job or a load: a
+trigger may make all pods of a younger workload leak at once. Chosen on the design set, as is the next."""
+MAX_COMMON_AGE_DEPENDENCE = 0.1
+"""Maximum ratio of the slope that depends on age (`peers.age_dependence`) for the growth to be shared."""
 
 Explanation = tuple[VerdictReason | None, str]
 """Reason for which a container is not due, and the message; None and an empty message if it is."""
@@ -70,6 +75,17 @@ def _explain_by_others(window: TrendWindow, phase: GrowthPhase, left_s: float) -
     if plateau_s >= max(MIN_PEER_PLATEAU_TIMES_TO_LIMIT * left_s, MIN_PEER_PLATEAU_WINDOWS * parameters.window_s):
         return VerdictReason.PEER_PLATEAUED, peers.describe_plateau(plateau_s)
     lead_s = min_lead_s(parameters)
+    if left_s > lead_s and _grows_with_others(window):
+        lead = humanize_duration(lead_s)
+        return VerdictReason.COMMON_GROWTH, f"pods of all ages grow together: rolled when {lead} are left"
     if left_s > lead_s and (ratio := fluctuation.largest_fall_ratio(window, phase)) > fluctuation.MAX_FALL_RATIO:
         return VerdictReason.FLUCTUATING, fluctuation.describe(ratio, phase, lead_s)
     return DUE
+
+
+def _grows_with_others(window: TrendWindow) -> bool:
+    """Return whether a pod that ran for a week grows as pods of other ages do, at the same time."""
+    age_s = window.at_s - window.history.started_at_s
+    if age_s < MIN_COMMON_GROWTH_AGE_DAYS * window.parameters.day_s:
+        return False
+    return peers.age_dependence(window, window.peers) < MAX_COMMON_AGE_DEPENDENCE

@@ -15,6 +15,7 @@ import numpy as np
 
 from memroll.detection.lower_envelope import lower_envelope
 from memroll.detection.series import Series
+from memroll.detection.trend import pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,7 +40,7 @@ def without_daily_pattern(minima: Series, day_s: float) -> Series:
     """Return the series without the pattern that repeats each day; unchanged if it is too short to have one."""
     if len(minima) < 2 or (minima.last_s - minima.first_s) < (MIN_DAYS - 0.5) * day_s:  # noqa: PLR2004 - a pair
         return minima
-    days = _Days.of(minima, day_s)
+    days = Days.of(minima, day_s)
     slope = days.slope()
     if slope is None or not days.repeat():
         return minima
@@ -48,13 +49,8 @@ def without_daily_pattern(minima: Series, day_s: float) -> Series:
     return Series(minima.times_s, minima.values - pattern[days.hours])
 
 
-def seasonal_slope(minima: Series, day_s: float) -> float | None:
-    """Return the median slope of all pairs of the same hour, in bytes per second; None without such a pair."""
-    return _Days.of(minima, day_s).slope()
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Days:
+class Days:
     """Minima by day and step of the day: shape (days, steps in a day), NaN where there is none."""
 
     times_s: NDArray[np.float64]
@@ -63,7 +59,8 @@ class _Days:
     """Step of the day of each minimum, from 0: shape (n,)."""
 
     @classmethod
-    def of(cls, minima: Series, day_s: float) -> _Days:
+    def of(cls, minima: Series, day_s: float) -> Days:
+        """Arrange minima, of which there are two or more."""
         count = max(1, round(day_s / float(np.diff(minima.times_s).min())))
         step = np.floor(minima.times_s / day_s * count + 0.5).astype(np.intp)
         day, hours = np.divmod(step, count)
@@ -74,7 +71,7 @@ class _Days:
 
     def slope(self) -> float | None:
         """Return the median slope of all pairs of the same step of the day; None without such a pair."""
-        older, newer = np.triu_indices(len(self.values), k=1)
+        older, newer = pairs(len(self.values))
         slopes = (self.values[newer] - self.values[older]) / (self.times_s[newer] - self.times_s[older])
         known = slopes[np.isfinite(slopes)]
         return float(np.median(known)) if known.size else None

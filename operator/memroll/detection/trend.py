@@ -93,14 +93,15 @@ def median_of_sorted(ascending: NDArray[np.float64]) -> float:
 
 
 @lru_cache(maxsize=64)
-def _pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def pairs(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the indices of all pairs of n points: those of the older and of the newer ones."""
     older, newer = np.triu_indices(n, k=1)
     return older, newer
 
 
 def pairwise_slopes(envelope: LowerEnvelope) -> NDArray[np.float64]:
     """Return the slopes of all pairs of points, ascending, in bytes per second: shape (n * (n - 1) / 2,)."""
-    older, newer = _pairs(len(envelope))
+    older, newer = pairs(len(envelope))
     rise = envelope.values_bytes[newer] - envelope.values_bytes[older]
     return np.sort(rise / (envelope.times_s[newer] - envelope.times_s[older]))
 

@@ -64,7 +64,13 @@ def test_only_services_of_the_run_are_checked():
 
 RIGHT = ("memroll_systems/langflow_like/components.py", 51)
 NAMED = "the evidence of langflow-like names the line that leaks"
+SKIPPED = {"missing": [{"section": "all", "reason": "skipped: the pod's limit is near, and a roll may take 25s"}]}
+NO_TIME = f"nothing (all: {SKIPPED['missing'][0]['reason']})"
 EVIDENCE: list[Any] = [
+    pytest.param(
+        [roll(grown=[RIGHT]), roll(evidence=SKIPPED)], True, f"found {RIGHT[0]}:51, {NO_TIME}", id="no time for one"
+    ),
+    pytest.param([roll(evidence=SKIPPED)], False, f"found {NO_TIME}", id="no time for any"),
     pytest.param([roll(grown=[RIGHT, ("json/decoder.py", 3)])], True, f"found {RIGHT[0]}:51", id="named first"),
     pytest.param([roll(grown=[("json/decoder.py", 3), RIGHT])], False, "found json/decoder.py:3", id="named second"),
     pytest.param([roll(grown=[RIGHT]), roll()], False, f"found {RIGHT[0]}:51, nothing", id="one roll without"),

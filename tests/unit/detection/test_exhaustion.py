@@ -303,3 +303,31 @@ def test_growth_of_weeks_has_a_ratio_of_its_predicted_lifetime():
     slow_s = lead(left_s=10 * HOUR_S, window=of_age(20))
     assert slow_s == pytest.approx(lead_times.SLOW_LEAD_RATIO_OF_LIFETIME * lifetime_s)
     assert slow_s > WINDOW_S > lead(left_s=10 * HOUR_S, window=of_age(5))
+
+
+def of_days(history, days):
+    return replace(history, started_at_s=NOW_S - days * 24 * HOUR_S)
+
+
+JOB = ramp(740, NOW_H - 3, 3)
+"""Monthly job: three hours up to 92 % of the limit, in all pods at once."""
+
+
+def test_growth_that_old_pods_of_all_ages_share_is_not_due_until_the_last_minutes():
+    peers = [of_days(lived(JOB, seed=n), days) for n, days in ((2, 5), (3, 12), (4, 20))]
+    found = check(of_days(lived(JOB), 9), *peers)
+    assert (found.reason, found.due) == (VerdictReason.COMMON_GROWTH, False)
+    later = ramp(810, NOW_H - 3, 3)
+    peers = [of_days(lived(later, seed=n), days) for n, days in ((2, 5), (3, 12), (4, 20))]
+    assert check(of_days(lived(later), 9), *peers).due, "minutes are left: no pod is lost for it"
+
+
+def test_shared_growth_is_due_in_a_young_workload_and_in_pods_of_one_age():
+    """There a trigger may make all pods leak at once, or age can't be separated from time."""
+    assert check(of_days(lived(JOB), 4), *[of_days(lived(JOB, seed=2), days) for days in (2, 6)]).due
+    assert check(of_days(lived(JOB), 9), of_days(lived(JOB, seed=2), 9.05)).due
+
+
+def test_growth_that_depends_on_age_is_due_in_old_pods():
+    younger = lived(leak(40, since_h=NOW_H - FULL_H + 1.2 + 4), seed=2)
+    assert check(of_days(doomed(1.2), 9), replace(younger, started_at_s=NOW_S - (9 * 24 - 4) * HOUR_S)).due

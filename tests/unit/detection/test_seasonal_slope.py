@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memroll.detection.seasonal_slope import medians, seasonal_envelope, seasonal_slope, without_daily_pattern
+from memroll.detection.seasonal_slope import Days, medians, seasonal_envelope, without_daily_pattern
 from memroll.detection.series import EMPTY, Series
 
 HOUR_S, DAY_S = 3600.0, 86_400.0
@@ -16,7 +16,7 @@ DAILY = 50 * np.sin(2 * np.pi * TIMES_S / DAY_S)
 @pytest.mark.parametrize("per_day", [0.0, 3.0, -4.0])
 def test_the_slope_of_a_line_below_a_daily_load_is_that_of_the_line(per_day):
     series = Series(TIMES_S, 500 + per_day * TIMES_S / DAY_S + DAILY)
-    assert seasonal_slope(series, DAY_S) == pytest.approx(per_day / DAY_S, abs=1e-9)
+    assert Days.of(series, DAY_S).slope() == pytest.approx(per_day / DAY_S, abs=1e-9)
 
 
 def test_the_daily_pattern_is_removed_and_the_line_is_kept():
@@ -27,12 +27,12 @@ def test_the_daily_pattern_is_removed_and_the_line_is_kept():
 def test_an_odd_day_does_not_change_the_slope():
     values = 500 + 3 * TIMES_S / DAY_S + DAILY
     values[30:34] += 200
-    assert seasonal_slope(Series(TIMES_S, values), DAY_S) == pytest.approx(3 / DAY_S, rel=0.05)
+    assert Days.of(Series(TIMES_S, values), DAY_S).slope() == pytest.approx(3 / DAY_S, rel=0.05)
 
 
 def test_a_day_alone_has_no_pattern():
     series = Series(TIMES_S[:24], DAILY[:24])
-    assert seasonal_slope(series, DAY_S) is None
+    assert Days.of(series, DAY_S).slope() is None
     assert without_daily_pattern(series, DAY_S) is series
     assert without_daily_pattern(EMPTY, DAY_S) is EMPTY
 
@@ -41,7 +41,7 @@ def test_missing_hours_are_left_out():
     kept = np.ones(TIMES_S.size, bool)
     kept[[5, 20, 21, 22, 50]] = False
     series = Series(TIMES_S[kept], (500 + 3 * TIMES_S / DAY_S + DAILY)[kept])
-    assert seasonal_slope(series, DAY_S) == pytest.approx(3 / DAY_S, rel=1e-6)
+    assert Days.of(series, DAY_S).slope() == pytest.approx(3 / DAY_S, rel=1e-6)
 
 
 def test_the_envelope_has_at_most_the_given_bins():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 
@@ -100,6 +101,38 @@ def test_a_component_that_dies_is_an_error_with_the_end_of_its_log(paths: Cluste
     lines = str(caught.value).splitlines()
     assert lines[0] == f"dying has died; the last 15 lines of {paths.logs / 'dying.log'}:"
     assert lines[1:16] == [f"  line {n}" for n in range(25, 40)]
+
+
+def dies_until_start(number: int, folder: Path) -> Component:
+    """Return a component that dies at each start before this one, then opens its socket."""
+    socket, starts = folder / "component.sock", folder / "starts"
+    script = (
+        "import socket, sys, time\n"
+        f"with open({str(starts)!r}, 'a+') as f: f.write('x'); f.seek(0); started = len(f.read())\n"
+        f"if started < {number}: sys.exit(1)\n"
+        f"s = socket.socket(socket.AF_UNIX); s.bind({str(socket)!r}); s.listen(); time.sleep(600)"
+    )
+    return Component("flaky", (sys.executable, "-c", script), socket=socket, stop_seconds=5)
+
+
+def test_a_component_that_dies_as_the_cluster_comes_up_is_started_again(paths: ClusterPaths) -> None:
+    paths.state.mkdir()
+    component = dies_until_start(supervisor.MAX_STARTS, paths.state)
+    supervisor.start(paths, component)
+    try:
+        supervisor.wait_listening(paths, component, 30, supervisor.Restarts(paths))
+        assert supervisor.find_running(paths, "flaky") is not None
+    finally:
+        supervisor.stop(paths, [component])
+
+
+def test_a_component_that_dies_again_and_again_is_an_error(paths: ClusterPaths) -> None:
+    paths.state.mkdir()
+    component = dies_until_start(supervisor.MAX_STARTS + 1, paths.state)
+    supervisor.start(paths, component)
+    with pytest.raises(ClusterError, match="flaky has died"):
+        supervisor.wait_listening(paths, component, 30, supervisor.Restarts(paths))
+    assert (paths.state / "starts").read_text() == "x" * supervisor.MAX_STARTS
 
 
 def test_a_component_that_cannot_be_started_is_an_error(paths: ClusterPaths) -> None:
