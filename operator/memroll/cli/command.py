@@ -51,7 +51,7 @@ def command(name: str, *, examples: Sequence[str], **kwargs: Any) -> Callable[[C
     return click.command(name, cls=MemrollCommand, examples=tuple(examples), **kwargs)
 
 
-class Days(click.ParamType[float]):
+class DurationDays(click.ParamType[float]):
     """Period in days, or a duration in the grammar of policies; in seconds."""
 
     name = "period"
