@@ -34,11 +34,11 @@ def scale_during_roll(scenario: RollScenario) -> None:
         scenario.cluster.apply(autoscaler(scenario.namespace, APP, TARGET))
         wait_until("the autoscaler's metrics", lambda: has_metrics(scenario))
         roll = scenario.create_roll(pod, settleSeconds=SETTLE_S)
-        wait_until("a second replica", lambda: scenario.get_deployment()["spec"]["replicas"] == 2, SETTLE_S + 60)
+        wait_until("a second replica", lambda: scenario.get_workload()["spec"]["replicas"] == 2, SETTLE_S + 60)
         assert scenario.get_phase(roll) == "Replacing", "the old pod is still there"
         status = scenario.wait_until_ended(roll)
         assert (status["phase"], status["strategy"]) == ("Succeeded", "Surge"), status
-        wait_until("one replica again", lambda: scenario.get_deployment()["spec"]["replicas"] == 1, 120)
+        wait_until("one replica again", lambda: scenario.get_workload()["spec"]["replicas"] == 1, 120)
 
 
 def has_metrics(scenario: RollScenario) -> bool:
