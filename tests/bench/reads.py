@@ -28,11 +28,12 @@ from tests.contract.prometheus.sample_history import SampleHistory, labels
 from tests.contract.prometheus.stores import PROMETHEUS_2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from memroll.clients.prometheus.session import QueryCost
+    from memroll.detection.assessment import Assessment
     from memroll.model.pods import Pod
 
 HOUR_S = 3600.0
@@ -116,6 +117,7 @@ async def measure(url: str, shape: str) -> tuple[list[float], list[float], float
     connections = Connections(connections={"default": Connection(url=url, timeout_seconds=120)})
     client = PrometheusClient(connections, observe=lambda _, cost: costs.append(cost))
     watched, pods, passes, cpu = policy(interval="5m"), pods_of(shape), [], []
+    found: Sequence[Assessment] = ()
     for n in range(PASSES):
         now = datetime.fromtimestamp(END - 60, UTC) - timedelta(minutes=5 * (PASSES - 1 - n), seconds=n % 3)
         costs.clear()

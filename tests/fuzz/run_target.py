@@ -9,7 +9,7 @@ import json
 import sys
 from random import Random
 
-import atheris
+import atheris  # type: ignore[import-untyped, unused-ignore] # a package of its own environment
 
 with atheris.instrument_imports(include=["memroll"]):
     from tests.fuzz.targets import TARGETS, encode

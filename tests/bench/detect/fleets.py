@@ -79,7 +79,7 @@ def _load(kind: str, rng: Generator, clock: Curve) -> Curve:
         case "batch":
             every = rng.uniform(4, 24) * 60
             on = ((clock + rng.uniform(0, every)) % every) < rng.uniform(20, 120)
-            return _smooth(0.2 + 0.8 * on, 8)
+            return _smooth(0.2 + 0.8 * on.astype(np.float64), 8)
         case _:
             return np.asarray(base)
 
@@ -259,7 +259,7 @@ def _traces(kind: str, rng: Generator, pods: list[_Pod], load: Curve) -> Iterato
             workload=workload,
             kind=kind,
             leaks=pod.onset_min is not None,
-            t_s=(pod.start_min + minutes) * 60.0,
+            t_s=np.asarray((pod.start_min + minutes) * 60.0, dtype=np.float64),
             rss=np.round(level[minutes] * LIMIT_BYTES),
             working_set=np.round(np.minimum(level + extra, 1.0)[minutes] * LIMIT_BYTES),
             load=mine[minutes] if with_load else np.empty(0),

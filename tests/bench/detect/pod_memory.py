@@ -74,7 +74,7 @@ def draw_service(rng: Generator, kind: str, *, has_peers: bool) -> Service:
 
 def grid(days: float) -> Curve:
     """Return the minutes of the steps of this many days."""
-    return np.arange(int(days * 86_400 / STEP_S)) * STEP_MIN
+    return np.arange(int(days * 86_400 / STEP_S), dtype=np.float64) * STEP_MIN
 
 
 def pod_noise(rng: Generator, steps: int, noise: NoiseParameters) -> Curve:
@@ -120,7 +120,7 @@ def samples_of(rng: Generator, service: Service, pod: PodMemory) -> Trace:
         workload=service.name,
         kind=pod.kind,
         leaks=pod.leaks,
-        t_s=pod.start_s + at * float(STEP_S),
+        t_s=np.asarray(pod.start_s + at * float(STEP_S), dtype=np.float64),
         rss=in_bytes(np.minimum(rss, unreclaimable)),
         working_set=in_bytes(unreclaimable + cache),
         load=np.empty(0) if pod.load is None else pod.load[at],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,4 +130,4 @@ def print_table(first: int, jobs: int, minutes: int = MINUTES) -> None:
 
 def _picks() -> list[tuple[str, Callable[[Sequence[float]], float], str]]:
     """Return the columns of a row that is the changes themselves."""
-    return [(name, lambda row, n=n: row[n], form) for n, (name, _, form) in enumerate(COLUMNS)]
+    return [(name, itemgetter(n), form) for n, (name, _, form) in enumerate(COLUMNS)]

@@ -48,7 +48,7 @@ def single(kind: str, rng: Generator, onset_h: float = 30.0) -> Trace:
     level = np.clip(level + sample_noise(rng, minutes, noise_parameters), 0.01, None)
     at_limit = np.flatnonzero(level >= 1.0)
     end = int(at_limit[0]) + 1 if leaks and at_limit.size else minutes
-    times = np.arange(end) * 60.0
+    times = np.arange(end, dtype=np.float64) * 60.0
     rss = np.clip(level[:end], 0, 1.0)
     return Trace(
         name=f"{kind}-{int(rng.integers(2**31))}",
@@ -137,7 +137,7 @@ HARMLESS_LEVELS: dict[str, Callable[[Generator, Curve], Curve]] = {
     "warm-up": lambda rng, age: rng.uniform(0.1, 0.35) * curves.warm_up(age, rng.uniform(1, 4) * 60),
     "slow-warm-up": lambda rng, age: rng.uniform(0.1, 0.35) * curves.warm_up(age, rng.uniform(4, 10) * 60),
     "cache": lambda rng, age: rng.uniform(0.1, 0.35) * curves.cache_fill(age, rng.uniform(2, 20) * 60),
-    "one-step": lambda rng, age: rng.uniform(0.1, 0.35) * (age > rng.uniform(8, 60) * 60),
+    "one-step": lambda rng, age: rng.uniform(0.1, 0.35) * np.asarray(age > rng.uniform(8, 60) * 60, dtype=np.float64),
     "two-steps": lambda rng, age: rng.uniform(0.15, 0.4) * curves.high_water(rng, age, 2),
     "jvm-to-max": lambda rng, age: (
         rng.uniform(0.2, 0.45) * curves.jvm(rng, age, rng.uniform(2, 12) * 60, int(rng.integers(5, 30)))

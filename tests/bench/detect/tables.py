@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 T = TypeVar("T")
@@ -47,6 +47,6 @@ class Tables(Generic[T]):
         return f"{title:<{TITLE_WIDTH}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, self._widths, strict=True))
 
 
-def write_json(path: Path, about: dict[str, object], *tables: Tables[T]) -> None:
+def write_json(path: Path, about: Mapping[str, object], *tables: Tables[Any]) -> None:
     figures = {title: rows for t in tables for title, rows in t.figures.items()}
     path.write_text(json.dumps({**about, "tables": figures}, indent=1) + "\n", encoding="utf-8")
