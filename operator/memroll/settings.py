@@ -11,7 +11,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic_settings import (
@@ -22,6 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from memroll.yaml_files import YamlFileError, read_document
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,9 +30,6 @@ PREFIX = "MEMROLL_"
 FILE_VARIABLE = "MEMROLL_SETTINGS_FILE"
 """Environment variable with the path of the settings file."""
 DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s))+$"
-MAX_FILE_BYTES = 64 * 1024
-"""Maximum size of the settings file, in bytes; chosen by hand."""
-
 MAX_SHOWN_CHARS = 100
 """Maximum length of a rejected value in a message, in characters; chosen by hand."""
 
@@ -172,12 +170,9 @@ def variable(name: str) -> str:
 def read_file(path: Path) -> dict[str, object]:
     """Read the settings file: YAML with a key such as `maxRollsPerHour` for each setting."""
     try:
-        with path.open("rb") as file:
-            content = yaml.safe_load(file.read(MAX_FILE_BYTES).decode("utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError):
-        raise SettingsError(f"{path}: must be YAML in UTF-8") from None  # the parser's message quotes the file
+        content = read_document(path)
+    except YamlFileError as error:
+        raise SettingsError(str(error)) from error
     if not isinstance(content, dict):
         raise SettingsError(f"{path}: must have a line such as maxRollsPerHour: 30 for each setting")
     fields = {to_camel(name): name for name in Settings.model_fields}

@@ -65,7 +65,7 @@ def test_a_flag_is_used_before_a_variable_and_that_before_the_file(tmp_path):
         ("3: 3", "no such setting: '3'"),
         ("[a]", "must have a line such as maxRollsPerHour: 30"),
         ("", "must have a line such as maxRollsPerHour: 30"),
-        ("a: [", "must be YAML in UTF-8"),
+        ("a: [", "not valid YAML in line 1"),
         ("httpPort: 0", "httpPort=0: Input should be greater than or equal to 1"),
         ("watchNamespaces: {a: 1}", "watchNamespaces={'a': 1}: "),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from pydantic import ValidationError
 
 from memroll.api.base import ApiModel
@@ -14,6 +13,7 @@ from memroll.api.policy import MemoryPolicy, PolicySpec
 from memroll.detection.effective_limit import effective_limit
 from memroll.detection.parameters import build_parameters
 from memroll.errors import TerminalError
+from memroll.yaml_files import YamlFileError, read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,14 +56,11 @@ def load(path: Path) -> MemoryPolicy:
 def _read_one(path: Path) -> Any:  # noqa: ANN401 - YAML can have any content
     """Read a file with one document, or a List with one item."""
     try:
-        documents = [d for d in yaml.safe_load_all(path.read_text(encoding="utf-8")) if d is not None]
-    except OSError as error:
-        raise _invalid(path, str(error.strerror)) from error
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise _invalid(path, f"{line}not YAML: {error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise _invalid(path, "not YAML in UTF-8") from error
+        documents = read_documents(path)
+    except YamlFileError as error:
+        raise TerminalError("PolicyInvalid", str(error)) from error
+    if not documents:
+        raise _invalid(path, "empty, must have one MemoryPolicy")
     if len(documents) != 1:
         raise _invalid(path, f"{len(documents)} documents, must be one MemoryPolicy: split the file")
     (found,) = documents

@@ -96,10 +96,14 @@ class LazyCommands(click.Group):
     context_settings=HELP_SETTINGS,
     help="Replaces leaking pods before the kernel kills them. As a plugin of kubectl: kubectl memroll.",
     epilog="'memroll COMMAND --help' shows the options of a command, with examples.",
+    invoke_without_command=True,
 )
 @click.version_option(__version__, "--version", prog_name="memroll", message="%(prog)s %(version)s")
-def memroll() -> None:
-    """Do nothing: the subcommands act."""
+@click.pass_context
+def memroll(ctx: click.Context) -> None:
+    """Show the help if there is no command, as kubectl does; the commands act."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(program: str, arguments: list[str]) -> int | None:

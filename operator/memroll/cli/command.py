@@ -11,6 +11,7 @@ import click
 
 from memroll.api.quantity import parse_bytes, parse_duration
 from memroll.cli import errors
+from memroll.cli.interrupts import interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +36,8 @@ class MemrollCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own
         errors.note_command(ctx.command_path)
-        return super().invoke(ctx)
+        with interruptible():
+            return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         if self.examples:

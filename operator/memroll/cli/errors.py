@@ -55,6 +55,7 @@ def run_safely(program: str, main: Callable[[], Any]) -> int:
     """Run a program and return its exit code. No exception leaves it, except for a traceback that was requested."""
     _silence_libraries()
     _running.clear()
+    _reported.clear()
     try:
         code = main()
         sys.stdout.flush()  # a closed pipe must be found here, not when the interpreter ends
@@ -63,13 +64,21 @@ def run_safely(program: str, main: Callable[[], Any]) -> int:
     except MemrollError as error:
         return _fail(_name(program), remedies.describe(error), exit_code(error))
     except (KeyboardInterrupt, click.Abort):
-        return _fail(_name(program), "interrupted", INTERRUPTED)
+        return report_interrupt(program)
     except BrokenPipeError:
         _close_output()
         return CLOSED_PIPE
     except Exception as error:  # noqa: BLE001 - a bug: its traceback helps only those who requested it
         return _report_bug(program, error)
     return int(code or DONE)
+
+
+def report_interrupt(program: str = "memroll") -> int:
+    """Report Ctrl-C, once for each run, and return its exit code."""
+    if _INTERRUPT not in _reported:
+        _reported.add(_INTERRUPT)
+        _fail(_name(program), "interrupted", INTERRUPTED)
+    return INTERRUPTED
 
 
 def exit_code(error: MemrollError) -> int:
@@ -85,6 +94,9 @@ def warn(message: str) -> None:
     print(f"{_name('memroll')}: {printable(message)}", file=sys.stderr)
 
 
+_INTERRUPT = "interrupt"
+_reported: set[str] = set()
+"""Ends of the running command that are reported already."""
 _running: list[str] = []
 """Name of the running command, kept for errors that leave the context of click."""
 

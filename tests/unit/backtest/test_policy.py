@@ -40,9 +40,9 @@ def test_a_file_needs_neither_mode_nor_selector(tmp_path):
         ),
         (f"{SPEC}  growht: {{window: 6h}}\n", ["spec.growht", "no such field", "growth"]),
         (f"{SPEC}  selector: {{}}\n", ["spec.selector", "at least one of"]),
-        ("a: b: c\n", ["line 1: not YAML: mapping values are not allowed here"]),
+        ("a: b: c\n", ["not valid YAML in line 1"]),
         ("kind: MemoryPolicy\n---\nkind: MemoryPolicy\n", ["2 documents, must be one MemoryPolicy: split the file"]),
-        ("", ["0 documents, must be one MemoryPolicy"]),
+        ("", ["empty, must have one MemoryPolicy"]),
         ("kind: List\nitems: [{}, {}]\n", ["a List of 2 objects, must have one MemoryPolicy"]),
         (f"{SPEC}  interval: 1s\n", ["the API server would refuse this policy: `interval` must be from 5s to 1h"]),
         (

@@ -22,6 +22,14 @@ def test_usage_names_the_invoked_command(invoked_as, name, capsys):
     assert f"\n  {name} report -n ai\n" in shown, "examples can be copied"
 
 
+def test_without_a_command_the_help_is_shown(capsys):
+    assert run(["memroll"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Usage: memroll [OPTIONS]")
+    assert printed.out.count("\n") > len(app.ENTRIES)
+    assert printed.err == ""
+
+
 def test_the_version_is_printed(capsys):
     assert run(["memroll", "--version"]) == 0
     assert capsys.readouterr().out == f"memroll {__version__}\n"

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
 from memroll.api.base import Name
 from memroll.errors import TerminalError
+from memroll.yaml_files import YamlFileError, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,16 +195,9 @@ class Connections(Section):
 def load(path: Path) -> Connections:
     """Read the file. Error messages do not contain its content."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise TerminalError("ConnectionInvalid", f"{path}: {error.strerror}") from error
-    except yaml.MarkedYAMLError as error:
-        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise TerminalError(
-            "ConnectionInvalid", f"{path}: not valid YAML{line}"
-        ) from None  # the exception quotes the line
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise TerminalError("ConnectionInvalid", f"{path}: not valid YAML in UTF-8") from None
+        content = read_document(path)
+    except YamlFileError as error:
+        raise TerminalError("ConnectionInvalid", str(error)) from error
     try:
         return Connections.model_validate({} if content is None else content)
     except ValidationError as error:
