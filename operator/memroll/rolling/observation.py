@@ -55,6 +55,8 @@ class Observation:
     """None when neither the pod's controller nor the owner of that exists."""
     other_pods: tuple[Pod, ...] = ()
     """The pods of all revisions of the workload, without the rolled one and those that have ended."""
+    is_planned: bool = False
+    """True if only the pod was read: the workload is that of the plan, and its other pods are not known."""
     policy_withdrawn: str = ""
     """Reason why the policy no longer permits the roll (deleted, suspended, set to Observe), or empty."""
     permissions: Permissions = ALL_PERMISSIONS
@@ -71,6 +73,8 @@ class Observation:
     hash_selector: str = ""
     """Sentence that names the Service or NetworkPolicy that selects the pod by its template hash; empty when there is
     none, and once the pod is released."""
+    budgets: int | None = None
+    """Number of PodDisruptionBudgets that select the pod; None when they were not read."""
     missing_room: str = ""
     """Sentence about the nodes, none of which has room for a second copy of the pod; empty when one has, when that is
     not known, and unless strategy Auto would release the pod."""

@@ -320,7 +320,7 @@ async def test_a_bug_in_decoding_services_is_a_reason_against_a_surge_and_a_deta
         monkeypatch.setattr(f"memroll.clients.kube.services.{name}", fail)
     network, expected = KubeNetworkReader(api), "can't read what selects the pod: ZeroDivisionError, a bug"
     assert (await network.find_detachment(pod)).skipped == expected
-    assert await network.find_hash_selector(pod, "pod-template-hash") == expected
+    assert (await network.find_selection(pod, "pod-template-hash")).hash_selector == expected
 
 
 async def test_what_selects_several_pods_is_read_once(server: FakeApi, api: KubeApi) -> None:
