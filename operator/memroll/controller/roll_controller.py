@@ -22,7 +22,7 @@ from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_ME
 from memroll.controller.key import Key
 from memroll.controller.manual_rolls import TOO_MANY, ManualRolls
 from memroll.controller.requeue import AFTER_CONFLICT_S, after_error
-from memroll.errors import ConflictError, MemrollError
+from memroll.errors import ConflictError, MemrollError, NotFoundError
 from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler
 from memroll.reconcile.roll import StepContext
@@ -91,6 +91,10 @@ class RollController:
             return None
         try:
             return await self._reconcile_valid(roll, is_remembered=remembered is not None)
+        except NotFoundError:
+            if remembered is None or await self._read_roll(key) is not None:
+                raise
+            return None
         except MemrollError:
             raise
         except Exception as bug:  # it must be visible in the roll, which would otherwise stay active for good
@@ -103,7 +107,11 @@ class RollController:
         That of an earlier step counts only while the watch reports that the roll exists, and no newer version of it.
         """
         memory, index, now = self.context.memory, self.context.rolls, self.context.now()
-        roll, waiting, planned = memory.rolls.take(key, now), memory.waiting.take(key, now), memory.planned.get(key, now)
+        roll, waiting, planned = (
+            memory.rolls.take(key, now),
+            memory.waiting.take(key, now),
+            memory.planned.get(key, now),
+        )
         if waiting is not None and index.is_current(clock.elapsed_s()) and index.has(*key, waiting.uid):
             roll = roll or waiting
         elif planned is not None:

@@ -55,8 +55,6 @@ class Observation:
     """None when neither the pod's controller nor the owner of that exists."""
     other_pods: tuple[Pod, ...] = ()
     """The pods of all revisions of the workload, without the rolled one and those that have ended."""
-    is_planned: bool = False
-    """True if only the pod was read: the workload is that of the plan, and its other pods are not known."""
     policy_withdrawn: str = ""
     """Reason why the policy no longer permits the roll (deleted, suspended, set to Observe), or empty."""
     permissions: Permissions = ALL_PERMISSIONS
@@ -86,6 +84,8 @@ class Observation:
     """Reason why that gauge could not be queried, or empty. Then its value is unknown, but not missing."""
     retry_s: float = RETRY_S
     """Seconds between a failed roll and the next attempt of the policy."""
+    is_planned: bool = False
+    """True if only the pod was read: the workload is that of the plan, and its other pods are not known."""
 
     @property
     def ready_others(self) -> int:
