@@ -18,6 +18,7 @@ from memroll.detection.long_history import step_extremes
 from memroll.detection.prefilter import window_slopes
 from memroll.detection.samples import NO_SLOW_BINS, PrefilterResult, PrefilterRow, QueryResult, SeriesRow
 from memroll.errors import ConflictError, NotFoundError, TerminalError
+from memroll.model.pod_selection import PodSelection
 from memroll.model.pods import (
     DETACHED_VALUE,
     HASH_ANNOTATION,
@@ -206,12 +207,12 @@ class FakeCluster:
     ) -> Workload | None:
         return self._workload()
 
-    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
+    async def find_selection(self, pod: Pod, hash_label: str) -> PodSelection:
         assert hash_label == "pod-template-hash"
-        return self.hash_selected_by
+        return PodSelection(self.hash_selected_by)
 
     async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]:
-        return [await self.find_hash_selector(*pod) for pod in pods]
+        return [(await self.find_selection(*pod)).hash_selector for pod in pods]
 
     async def find_missing_room(self, pod: Pod, hash_label: str) -> str:
         assert hash_label == "pod-template-hash"

@@ -38,12 +38,12 @@ DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 ANNOTATION_PREFIX = "memroll.dev/"
 FINAL = ("Succeeded", "Failed", "Aborted")
 NEXT_PHASES = {
-    "": {"Announced", "Failed", "Aborted"},
+    "": {"Announced", "CapturingEvidence", "Failed", "Aborted"},
     "Announced": {"CapturingEvidence", "Replacing", "Evicting", "Failed", "Aborted"},
     "CapturingEvidence": {"Replacing", "Evicting", "Failed", "Aborted"},
     "Replacing": {"Draining", "Evicting", "Verifying", "Succeeded", "Failed", "Aborted"},
-    "Draining": {"Evicting", "Verifying", "Failed", "Aborted"},
-    "Evicting": {"Verifying", "Failed", "Aborted"},
+    "Draining": {"Evicting", "Verifying", "Succeeded", "Failed", "Aborted"},
+    "Evicting": {"Verifying", "Succeeded", "Failed", "Aborted"},
     "Verifying": {"Succeeded", "Failed", "Aborted"},
 }
 """Phases that may follow each phase of a roll."""

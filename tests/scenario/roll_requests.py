@@ -6,16 +6,22 @@ the watch of its pods wakes it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from memroll.api.pod_roll import PodRoll
+from memroll.api.policy import MemoryPolicy
 from memroll.clients.kube.cluster import KubeCluster
 from memroll.clients.kube.custom_resources import METADATA_ONLY
 from memroll.clients.kube.pod_watch import PodChange
 from memroll.clients.kube.pods import decode_pod
+from memroll.clients.kube.recent_replica_sets import RecentReplicaSets
 from memroll.controller.key import Key
 from memroll.controller.pod_watches import PodWatches, Watched
+from memroll.reconcile.step_memory import PlannedRoll
 from tests.builders import at, policy_json
 from tests.fakes import FakePrometheus
 from tests.model.api_client import ModelApi
@@ -117,20 +123,35 @@ class RollRequests:
         spec = {"podName": name_of(self.old), "podUID": uid_of(self.old), "policy": "leaky", "trigger": trigger}
         self._create("podrolls", {"metadata": {"name": ROLL.name}, "spec": spec | {"reason": "leaks"} | self.spec})
         self.api = CountingApi(self.cluster)
+        self.kube_cluster = KubeCluster(self.api, RecentReplicaSets(lambda: self.server.seconds))
         self.watches = PodWatches(NoSource(), self._wake, lambda: self.server.seconds)
-        made = controllers(KubeCluster(self.api), FakePrometheus({}), now=lambda: at(self.server.seconds)).rolls
+        made = controllers(self.kube_cluster, FakePrometheus({}), now=lambda: at(self.server.seconds)).rolls
         self.controller = replace(made, watcher=Connected(self.watches) if self.is_watched else None)
         (created,) = self.server.list("podrolls")
         if self.is_planned:
-            self.controller.context.memory.planned.put(uid_of(created), "", at(self.server.seconds))
+            self._plan(PodRoll.read(created))
         self._fill_index()
         self.seen: dict[str, Json] = {}
         self.due_s = self.server.seconds
         self.lasted_s = 0.0
         self.ready_at_s = self.evicted_at_s = 0.0
 
+    def _plan(self, roll: PodRoll) -> None:
+        """Read the workload as the plan of the roll does, and remember it; these requests are not the roll's."""
+        with ThreadPoolExecutor(1) as thread:  # the tests build this object in an event loop
+            pod = decode_pod(self.old)
+            assert pod is not None
+            assert pod.controller is not None
+            found = thread.submit(asyncio.run, self.kube_cluster.find_workload(NAMESPACE, pod.controller)).result()
+        self.api.by_phase.clear()
+        self.api.by_kind.clear()
+        (policy,) = self.server.list("memorypolicies")
+        planned = PlannedRoll(roll, MemoryPolicy.read(policy), found)
+        self.controller.context.memory.planned.put(ROLL, planned, at(self.server.seconds))
+
     def _fill_index(self) -> None:
         index = self.controller.context.rolls
+        index.put(index.decode(self.server.list("podrolls")[0]))
         for i in range(self.finished_rolls):
             spec = {"podName": f"old-{i}", "podUID": f"uid-{i}", "policy": "leaky", "reason": "leaks"}
             created = self._create("podrolls", {"metadata": {"name": f"old-{i}"}, "spec": spec})

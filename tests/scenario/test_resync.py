@@ -123,10 +123,10 @@ async def test_a_bug_triggered_by_one_roll_does_not_stop_the_cleanup_of_the_othe
     made = uninstalling(cluster)
     step = RollController._step
 
-    async def fail_for_odd(self, roll):
+    async def fail_for_odd(self, roll, **options):
         if roll.name == "odd":
             raise ZeroDivisionError
-        return await step(self, roll)
+        return await step(self, roll, **options)
 
     monkeypatch.setattr(RollController, "_step", fail_for_odd)
     assert await cleanup._roll_back_all(made.rolls, timeout_s=0.1) == ["PodRoll demo/odd"]

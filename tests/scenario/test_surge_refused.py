@@ -62,7 +62,7 @@ async def test_a_service_created_after_the_announcement_is_respected():
     sim = leaking()
     await sim.reconcile()
     await sim.step_rolls()
-    assert sim.phases == ["Announced"]
+    assert sim.phases == ["CapturingEvidence"]
     sim.cluster.hash_selected_by = BY_HASH
     await sim.run_rolls()
     assert sim.phases == ["Succeeded"]
@@ -84,7 +84,7 @@ async def test_a_workload_with_strategy_recreate_is_restarted():
     sim = leaking()
     sim.cluster.workload_changes = {"has_recreate_strategy": True}
     await sim.reconcile()
-    for _ in range(3):
+    for _ in range(2):
         await sim.step_rolls()
     (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
     assert (status["phase"], status["strategy"], status["strategyReason"]) == ("Replacing", "Restart", NEVER_TWO)
@@ -100,7 +100,7 @@ async def test_a_restart_that_is_no_longer_needed_respects_the_services():
     await sim.reconcile()
     await sim.step_rolls()
     (status,) = (r["status"] for r in sim.cluster.rolls_json.values())
-    assert (status["phase"], status["strategy"]) == ("Announced", "Restart")
+    assert (status["phase"], status["strategy"]) == ("CapturingEvidence", "Restart")
     sim.cluster.workload_changes, sim.cluster.hash_selected_by = {}, BY_HASH
     await sim.run_rolls()
     (status,) = (r["status"] for r in sim.cluster.rolls_json.values())

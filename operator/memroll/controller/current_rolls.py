@@ -37,6 +37,10 @@ class CurrentRolls:
     reader: RollReader
     index: ObjectIndex[RollRecord]
 
+    def known(self, namespace: str) -> tuple[RollRecord, ...] | None:
+        """Return the records of the index; None if it is too old."""
+        return self.index.of_namespace(namespace) if self.index.is_current(clock.elapsed_s()) else None
+
     async def iterate(self, namespace: str, without_uid: str = "") -> AsyncIterator[RollRecord | dict[str, Any]]:
         """Yield the PodRolls but one: the record where the index has this version, else the object.
 

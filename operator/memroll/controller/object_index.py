@@ -146,6 +146,16 @@ class ObjectIndex(Generic[R]):
             return None
         return known if _is_version(known, version) else None
 
+    def has(self, namespace: str, name: str, uid: str) -> bool:
+        """Return whether this object is known, in any version."""
+        known = self._get(namespace, name)
+        return known is not None and known.uid == uid
+
+    def is_newer(self, namespace: str, name: str, uid: str, version: str) -> bool:
+        """Return whether the index has a newer version of an object than this one, or another object of its name."""
+        known = self._get(namespace, name)
+        return known is not None and (known.uid != uid or is_older(version, known.resource_version))
+
     def confirm(self, at_s: float) -> None:
         """Record that the index was the same as the API server's list at this time."""
         self._confirmed_at_s = at_s

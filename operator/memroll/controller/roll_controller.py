@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from memroll import clock
 from memroll.api import ROLL_PLURAL
 from memroll.api.decode import decode_or_none, summarize
 from memroll.api.pod_roll import Phase, PodRoll
@@ -21,7 +22,7 @@ from memroll.controller.context import NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_ME
 from memroll.controller.key import Key
 from memroll.controller.manual_rolls import TOO_MANY, ManualRolls
 from memroll.controller.requeue import AFTER_CONFLICT_S, after_error
-from memroll.errors import ConflictError, MemrollError
+from memroll.errors import ConflictError, MemrollError, NotFoundError
 from memroll.logs import clear_log_context, log_context
 from memroll.reconcile import roll as roll_reconciler
 from memroll.reconcile.roll import StepContext
@@ -84,16 +85,38 @@ class RollController:
                 return after_error(error, "PodRoll", key)
 
     async def _reconcile(self, key: Key) -> float | None:
-        roll = self.context.memory.rolls.take(key, self.context.now()) or await self._read_roll(key)
+        remembered = self._take_remembered(key)
+        roll = remembered or await self._read_roll(key)
         if roll is None:
             return None
         try:
-            return await self._reconcile_valid(roll)
+            return await self._reconcile_valid(roll, is_remembered=remembered is not None)
+        except NotFoundError:
+            if remembered is None or await self._read_roll(key) is not None:
+                raise
+            return None
         except MemrollError:
             raise
         except Exception as bug:  # it must be visible in the roll, which would otherwise stay active for good
             logger.exception("bug: a step of PodRoll %s/%s failed", key.namespace, key.name)
             return await self._record_bug(key, bug)
+
+    def _take_remembered(self, key: Key) -> PodRoll | None:
+        """Return the record as its creation or the last step has left it; None if it must be read.
+
+        That of an earlier step counts only while the watch reports that the roll exists, and no newer version of it.
+        """
+        memory, index, now = self.context.memory, self.context.rolls, self.context.now()
+        roll, waiting, planned = (
+            memory.rolls.take(key, now),
+            memory.waiting.take(key, now),
+            memory.planned.get(key, now),
+        )
+        if waiting is not None and index.is_current(clock.elapsed_s()) and index.has(*key, waiting.uid):
+            roll = roll or waiting
+        elif planned is not None:
+            roll = roll or planned.roll
+        return None if roll is None or index.is_newer(*key, roll.uid, roll.resource_version) else roll
 
     async def _read_roll(self, key: Key) -> PodRoll | None:
         """Read a roll; None if it is gone or invalid."""
@@ -108,16 +131,16 @@ class RollController:
             logger.warning("PodRoll %s/%s is invalid: %s", key.namespace, key.name, summarize(error))
             return None
 
-    async def _reconcile_valid(self, roll: PodRoll) -> float | None:
+    async def _reconcile_valid(self, roll: PodRoll, *, is_remembered: bool) -> float | None:
         if not roll.active:
             return None
         if roll.namespace in self.context.excluded:
             await self._fail(roll, NAMESPACE_EXCLUDED, NAMESPACE_EXCLUDED_MESSAGE)
             return None
         with log_context(policy=roll.spec.policy, pod=roll.spec.pod_name):
-            return await self._step(roll)
+            return await self._step(roll, is_remembered=is_remembered)
 
-    async def _step(self, roll: PodRoll) -> float | None:
+    async def _step(self, roll: PodRoll, *, is_remembered: bool) -> float | None:
         context, policy = self.context, await self._get_policy(roll)
         if policy is None and roll.status.phase is None:
             refusal = self.manual_rolls.refuse(roll, context.now())
@@ -125,9 +148,13 @@ class RollController:
                 await self._fail(roll, TOO_MANY, refusal)
                 return None
         clients = Clients(context.kubernetes, context.prometheus, context.reports, self.captures, context.current_rolls)
-        result = await roll_reconciler.advance(roll, policy, clients, context.now(), self._step_context)
+        step_context = replace(self._step_context, is_remembered=is_remembered)
+        result = await roll_reconciler.advance(roll, policy, clients, context.now(), step_context)
+        key, is_new = Key(roll.namespace, roll.name), result.roll.resource_version != roll.resource_version
         if result.wait_s == 0.0:
-            self.context.memory.rolls.put(Key(roll.namespace, roll.name), result.roll, context.now())
+            context.memory.rolls.put(key, result.roll, context.now())
+        elif result.wait_s is not None and (is_new or not is_remembered):
+            context.memory.waiting.put(key, result.roll, context.now())
         return self._report(result, policy)
 
     @property
@@ -180,6 +207,10 @@ class RollController:
         key, now, policies = (roll.namespace, roll.spec.policy), self.context.now(), self.context.memory.policies
         if not roll.spec.policy:
             return None
+        planned = self.context.memory.planned.get(Key(roll.namespace, roll.name), now)
+        if roll.status.phase is None and planned is not None:
+            policies.put(key, planned.policy, now)
+            return planned.policy
         if roll.status.phase not in (None, Phase.CAPTURING_EVIDENCE) and (remembered := policies.get(key, now)):
             return remembered
         policy = decode_or_none(await self.context.kubernetes.get_policy(*key), MemoryPolicy.read)

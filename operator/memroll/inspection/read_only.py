@@ -17,7 +17,7 @@ class ReadOnlyCluster:
         self.list_workload_pods, self.list_released_pods = cluster.list_workload_pods, cluster.list_released_pods
         self.find_workload = cluster.find_workload
         self.get_namespace_annotations = cluster.get_namespace_annotations
-        self.find_detachment, self.find_hash_selector = cluster.find_detachment, cluster.find_hash_selector
+        self.find_detachment, self.find_selection = cluster.find_detachment, cluster.find_selection
         self.find_hash_selectors = cluster.find_hash_selectors
         self.list_node_memory = cluster.list_node_memory
         self.list_policies, self.get_policy = cluster.list_policies, cluster.get_policy

@@ -162,6 +162,11 @@ class Pod:
     """The pod's own IP address; empty while it has none, and for a pod on its host's network."""
     node_pressure_evicted_at: datetime | None = None
     """Time at which the kubelet evicted the pod because its node was low on memory; None for any other pod."""
+    owner_references: tuple[Mapping[str, object], ...] = ()
+    """All owner references as in the API server's JSON; empty if there are none, or they were not decoded."""
+    may_lack_room: bool = True
+    """False if a second copy of the pod finds a node as any other pod does: it requests no extended resources, and has
+    no required anti-affinity."""
 
     @property
     def has_ended(self) -> bool:

@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from memroll.api.decode import decode_or_none
+from memroll.api.pod_roll import PodRoll
 from memroll.errors import ConflictError, MemrollError
 from memroll.model.roll_record import RollRecord
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked
 from memroll.planning.pod_roll_manifest import pod_roll_manifest, roll_names
+from memroll.reconcile.step_memory import PlannedRoll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,8 +82,11 @@ async def _create(
     for name in islice(roll_names(pod, rolls), MAX_NAMES_TRIED):
         manifest = pod_roll_manifest(snapshot.policy, name, candidate)
         try:
-            created = decode_or_none(await store.create_roll(pod.namespace, manifest), RollRecord.read)
-            return created or Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, f"PodRoll {name} {CREATED_INVALID}")
+            response = await store.create_roll(pod.namespace, manifest)
+            _remember(snapshot, candidate, response)
+            return decode_or_none(response, RollRecord.read) or Blocked(
+                candidate, Gate.POD_ROLL_NOT_CREATED, f"PodRoll {name} {CREATED_INVALID}"
+            )
         except ConflictError:
             raw = await store.get_roll(pod.namespace, name)
         if raw is None:
@@ -94,6 +99,14 @@ async def _create(
         )
         logger.warning("%s", message, extra={"namespace": pod.namespace, "pod": pod.name})
     return Blocked(candidate, Gate.POD_ROLL_NOT_CREATED, message)
+
+
+def _remember(snapshot: PolicySnapshot, candidate: Candidate, raw: dict[str, Any]) -> None:
+    """Remember for the announcement of a roll what was read for its plan."""
+    roll = decode_or_none(raw, PodRoll.read)
+    if roll is not None and roll.pod_uid == candidate.pod.key.uid:
+        planned = PlannedRoll(roll, snapshot.policy, candidate.workload, candidate.hash_selector)
+        snapshot.planned.put((roll.namespace, roll.name), planned, snapshot.now)
 
 
 def _has_ended(roll: RollRecord) -> str:

@@ -41,16 +41,7 @@ class PlanReader(PodReader, WorkloadReader, NetworkReader, PodRollReader, Protoc
 async def plan_and_create(planner: RollPlanner, store: PodRollStore) -> tuple[Plan, tuple[RollRecord, ...]]:
     """Plan rolls and create their PodRolls."""
     async with planner.current_plan() as (current, rolls):
-        plan, created = await create_rolls(planner.snapshot, current, rolls, store)
-    _remember(planner.snapshot, plan, created)
-    return plan, created
-
-
-def _remember(snapshot: PolicySnapshot, plan: Plan, created: Sequence[RollRecord]) -> None:
-    """Remember for the announcements of these rolls what was read for their plan."""
-    selectors = {c.pod.key.uid: c.hash_selector for c in plan.rolls}
-    for roll in created:
-        snapshot.planned.put(roll.uid, selectors.get(roll.pod_uid, ""), snapshot.now)
+        return await create_rolls(planner.snapshot, current, rolls, store)
 
 
 @dataclass(slots=True)

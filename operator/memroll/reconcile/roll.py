@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from memroll.api import ROLL_PLURAL
+from memroll.api.decode import decode_or_none
 from memroll.api.pod_roll import Phase, PodRoll
-from memroll.errors import RetryableError, TerminalError
+from memroll.errors import ConflictError, RetryableError, TerminalError
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.reconcile.step_memory import StepMemory
 from memroll.rolling.actions import CAPTURE_EVIDENCE
 from memroll.rolling.observation import UNCHANGED_PHASES, Observation, StepInput
-from memroll.rolling.observer import add_phase_details, observe
+from memroll.rolling.observer import add_phase_details, observe, observe_planned
 from memroll.rolling.reasons import STILL_RELEASED
 from memroll.rolling.state_machine import next_transition
 from memroll.rolling.step_failure import without_failure
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.rolling.actions import Action
     from memroll.rolling.observation import Transition
-    from memroll.rolling.protocols import Clients, PodWatcher, StatusWriter
+    from memroll.rolling.protocols import Clients, KubernetesClient, PodWatcher, StatusWriter
 
 WAIT_UNOBSERVABLE_S = 15.0
 """Seconds until the next step after an error that only a person can resolve. Chosen by hand."""
@@ -49,6 +50,8 @@ class StepContext:
     watcher: PodWatcher | None = None
     """Wakes a roll when one of its pods changes; None: each roll is only polled."""
     memory: StepMemory = field(default_factory=StepMemory)
+    is_remembered: bool = False
+    """True if the record was not read for this step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,8 @@ async def advance(
     require_lease(context, "the step was written")
     status = transition.status if transition.actions else without_failure(transition.status)
     step = await _write(step, status, clients.kubernetes)
+    if context.is_remembered and step.roll is roll and any(action.changes_cluster for action in transition.actions):
+        await _require_unchanged(roll, clients.kubernetes)
     for action in transition.actions:
         require_lease(context, f"{action.name} was performed")
         step, goes_on = await _perform(action, step, clients)
@@ -82,8 +87,6 @@ async def advance(
     if error is not None:
         return StepResult(before, step.roll, WAIT_UNOBSERVABLE_S)
     has_acted = any(action.changes_cluster for action in transition.actions)
-    if step.status.phase is Phase.VERIFYING and before.phase is not Phase.VERIFYING and not has_acted:
-        context.memory.unchanged.put(roll.uid, step.observation, now)
     if has_acted or (step.status.phase, step.status.evidence) == (before.phase, before.evidence):
         return StepResult(before, step.roll, step_wait_s(step, is_watched=is_watched))
     return StepResult(before, step.roll, 0.0)
@@ -102,24 +105,44 @@ async def _decide(
             return step, transition, None
     try:
         observation = await _observe(roll, policy, clients, now, context)
+        observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
+        step = StepInput(roll, observation, now, policy)
+        transition = await _combine(step, next_transition(step), clients)
     except TerminalError as error:
         step = StepInput(roll, Observation(None, None), now, policy)
         return step, _unobservable(step, error), error
-    observation = replace(observation, permissions=context.permissions, uninstalling=context.uninstalling)
     if roll.status.phase in UNCHANGED_PHASES:
         context.memory.observations.put(roll.uid, observation, now)
-    step = StepInput(roll, observation, now, policy)
-    return step, next_transition(step), None
+    if observation.workload is not None:
+        context.memory.workloads.put(roll.uid, observation.workload, now)
+    return step, transition, None
+
+
+async def _combine(step: StepInput, transition: Transition, clients: Clients) -> Transition:
+    """Return a transition, or the next one where nothing is to be done between the two: one write has both.
+
+    A roll is announced with the capture of its evidence, and verified by the step that finds the old pod gone.
+    """
+    phase = transition.status.phase
+    if transition.actions or phase is step.status.phase:
+        return transition
+    later = replace(step, roll=step.roll.model_copy(update={"status": transition.status}))
+    if phase is Phase.ANNOUNCED:
+        following = next_transition(later)
+        return following if following.actions == (CAPTURE_EVIDENCE,) else transition
+    if phase is Phase.VERIFYING:
+        return next_transition(replace(later, observation=await add_phase_details(later, clients)))
+    return transition
 
 
 async def _observe(
     roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, context: StepContext
 ) -> Observation:
-    """Observe the cluster; the step that only verifies what a step just before it has observed reads no pods again."""
-    remembered = context.memory.unchanged.take(roll.uid, now) if roll.status.phase is Phase.VERIFYING else None
-    if remembered is None:
-        return await observe(roll, policy, clients, now, context.memory.planned.take(roll.uid, now))
-    return await add_phase_details(StepInput(roll, remembered, now, policy), clients)
+    """Observe the cluster; a roll that was planned a moment ago is announced by what its plan has read."""
+    planned = context.memory.planned.take((roll.namespace, roll.name), now)
+    if planned is not None and planned.roll.uid == roll.uid and roll.status.phase is None:
+        return await observe_planned(roll, policy, (planned.workload, planned.hash_selector), clients, now)
+    return await observe(roll, policy, clients, now, context.memory.workloads.take(roll.uid, now))
 
 
 def _follow(step: StepInput, context: StepContext) -> bool:
@@ -142,6 +165,17 @@ def _unobservable(step: StepInput, error: TerminalError) -> Transition:
         return step.wait(message)
     reason = STILL_RELEASED if step.status.release else error.reason
     return step.to_phase(Phase.FAILED, message, reason=reason)
+
+
+async def _require_unchanged(roll: PodRoll, kubernetes: KubernetesClient) -> None:
+    """Read a remembered record before a change of the cluster that no write of it precedes.
+
+    Raises ConflictError if it has changed: perhaps the roll was canceled.
+    """
+    raw = await kubernetes.get_roll(roll.namespace, roll.name)
+    current = None if raw is None else decode_or_none(raw, PodRoll.read)
+    if current is None or current.resource_version != roll.resource_version:
+        raise ConflictError("Conflict", f"PodRoll {roll.name} has changed since it was read")
 
 
 def require_lease(context: StepContext, what: str) -> None:

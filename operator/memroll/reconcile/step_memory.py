@@ -1,9 +1,8 @@
 """Memory of the steps of rolls: what a step need not read again, because an earlier one has. Bounded in time and size.
 
 `reconcile.roll` remembers the last observation before anything is changed: the steps that only capture evidence need no
-newer one. Nor does the step that verifies the result, right after the one that found the old pod gone. The roll
-controller remembers policies, which no longer decide anything once a pod is released. Nothing that is remembered
-decides on a change of the cluster.
+newer one. The roll controller remembers records, and policies, which no longer decide anything once a pod is released.
+Nothing that is remembered decides on a change of the cluster.
 """
 
 from __future__ import annotations
@@ -16,12 +15,16 @@ if TYPE_CHECKING:
 
     from memroll.api.pod_roll import PodRoll
     from memroll.api.policy import MemoryPolicy
+    from memroll.model.pods import Workload
     from memroll.rolling.observation import Observation
 
 MAX_OBSERVATION_AGE_S = 10.0
 """Maximum age in seconds of an observation with which evidence is captured. Chosen by hand."""
 MAX_RECORD_AGE_S = 2.0
-"""Maximum age in seconds of a record that is not read again. Chosen by hand."""
+"""Maximum age in seconds of a record that is not read again by the step that follows at once. Chosen by hand."""
+MAX_WAITING_AGE_S = 10.0
+"""Maximum age in seconds of a record that is not read again by a later step. Chosen by hand: a fast roll, and the time
+by which a cancellation is seen late if the watch is down."""
 MAX_POLICY_AGE_S = 60.0
 """Maximum age in seconds of a remembered policy. Chosen by hand."""
 MAX_REMEMBERED = 1000
@@ -61,18 +64,34 @@ class Recent(Generic[K, V]):
 
 
 @dataclass(frozen=True, slots=True)
+class PlannedRoll:
+    """Roll that this process has just created, with what its plan was made from."""
+
+    roll: PodRoll
+    """The record as the API server has returned it."""
+    policy: MemoryPolicy
+    workload: Workload | None
+    hash_selector: str = ""
+    """What selects the pod by its template hash, or empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepMemory:
     """Memory of one process for the steps of all rolls."""
 
     observations: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
     """Observations by the uid of the roll."""
-    unchanged: Recent[str, Observation] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
-    """Observations of steps that changed nothing but the phase, to Verifying, for a next step that follows at once."""
+    workloads: Recent[str, Workload] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    """Workloads by the uid of the roll, for the step that finds the old pod gone."""
     rolls: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_RECORD_AGE_S))
-    """Records as the last step wrote them, by namespace and name, for a next step that follows at once. A record that
-    somebody has changed meanwhile is found out by the next write, which comes before each change of the cluster."""
-    planned: Recent[str, str] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
-    """Rolls that this process has planned, by uid: what selects their pods by the template hash, or empty. Their
-    announcements need not read that again, nor what else forbids a roll."""
+    """Records as the last step wrote them, by namespace and name, for a next step that follows at once."""
+    waiting: Recent[tuple[str, str], PodRoll] = field(default_factory=lambda: Recent(MAX_WAITING_AGE_S))
+    """Records as the last step wrote or read them, for a step that comes later, while the watch shows no newer ones.
+
+    A record of either kind that somebody has changed meanwhile is found out by the next write. A change of the cluster
+    without a write is preceded by a read."""
+    planned: Recent[tuple[str, str], PlannedRoll] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    """Rolls that this process has planned, by namespace and name, with what was read for their plans. Their
+    announcements need not read that again: before the first change, all of it is."""
     policies: Recent[tuple[str, str], MemoryPolicy] = field(default_factory=lambda: Recent(MAX_POLICY_AGE_S))
     """Policies by namespace and name."""

@@ -183,7 +183,15 @@ def _describe_step(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, Eve
     waits_for = WARNED_REASONS.get(status.reason) if before.reason != status.reason else None
     if waits_for is not None:
         return EventType.WARNING, waits_for, f"Pod {roll.spec.pod_name}: {status.message}"
+    if before.phase is None and status.phase in (Phase.ANNOUNCED, Phase.CAPTURING_EVIDENCE):
+        return _describe_announcement(roll)
     return None if before.phase == status.phase else _describe_phase(roll)
+
+
+def _describe_announcement(roll: PodRoll) -> tuple[EventType, EventReason, str]:
+    why = roll.spec.reason or "The PodRoll was created by hand"
+    strategy = f"{roll.status.strategy}: {roll.status.strategy_reason}"
+    return EventType.NORMAL, EventReason.ROLL_ANNOUNCED, f"Replacing pod {roll.spec.pod_name} ({strategy}). {why}"
 
 
 def _describe_failure(before: PodRollStatus, roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
@@ -206,9 +214,6 @@ def _describe_phase(roll: PodRoll) -> tuple[EventType, EventReason, str] | None:
     """Describe the phase that a roll has just entered; None if it needs no Event."""
     status, pod = roll.status, roll.spec.pod_name
     match status.phase:
-        case Phase.ANNOUNCED:
-            reason = roll.spec.reason or "The PodRoll was created by hand"
-            return EventType.NORMAL, EventReason.ROLL_ANNOUNCED, f"Replacing pod {pod} ({status.message}). {reason}"
         case Phase.DRAINING:
             return EventType.NORMAL, EventReason.DRAINING, f"Pod {pod} gets no new connections: {status.message}"
         case Phase.EVICTING if _begins_eviction_of_replaced_pod(status):

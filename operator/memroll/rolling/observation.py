@@ -71,6 +71,8 @@ class Observation:
     hash_selector: str = ""
     """Sentence that names the Service or NetworkPolicy that selects the pod by its template hash; empty when there is
     none, and once the pod is released."""
+    budgets: int | None = None
+    """Number of PodDisruptionBudgets that select the pod; None when they were not read."""
     missing_room: str = ""
     """Sentence about the nodes, none of which has room for a second copy of the pod; empty when one has, when that is
     not known, and unless strategy Auto would release the pod."""
@@ -82,6 +84,8 @@ class Observation:
     """Reason why that gauge could not be queried, or empty. Then its value is unknown, but not missing."""
     retry_s: float = RETRY_S
     """Seconds between a failed roll and the next attempt of the policy."""
+    is_planned: bool = False
+    """True if only the pod was read: the workload is that of the plan, and its other pods are not known."""
 
     @property
     def ready_others(self) -> int:

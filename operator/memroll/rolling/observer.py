@@ -20,9 +20,11 @@ from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
 from memroll.rolling.observation import RETRY_S, UNCHANGED_PHASES, Observation, StepInput
 from memroll.rolling.pod_labels import is_released
+from memroll.rolling.reasons import TERMINATING
 from memroll.rolling.strategy_choice import strategy_of, would_release
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from memroll.api.pod_roll import PodRoll
@@ -36,30 +38,44 @@ Chosen by hand."""
 
 
 async def observe(
-    roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, planned: str | None = None
+    roll: PodRoll, policy: MemoryPolicy | None, clients: Clients, now: datetime, known: Workload | None = None
 ) -> Observation:
     """Read the pod, its workload, the workload's other pods, and what the roll's phase needs besides.
 
-    `planned`: `hash_selector` of a roll that was planned a moment ago, which nothing else forbade. That suffices to
-    announce it: before the first change, all of it is read again.
+    `known`: the workload as an earlier step has read it, a few seconds ago. It is enough to find that the pod is gone
+    and replaced: pods of a newer revision do not count then, and with fewer replicas fewer pods would suffice.
     """
+    if known is not None and known.selector and _must_be_gone_if_unlisted(roll):
+        others = await _others_without_pod(roll, known, clients.kubernetes)
+        step = StepInput(roll, Observation(None, known, others or (), retry_s=_retry_s(policy)), now, policy)
+        if others is not None and step.is_replaced:
+            return await add_phase_details(step, clients)
     pod, workload, others = await _read_pods(roll, clients.kubernetes)
-    retry_s = RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
-    observation = Observation(pod, workload, others, _policy_withdrawn(roll, policy), retry_s=retry_s)
-    step = StepInput(roll, observation, now, policy)
-    if planned is not None and roll.status.phase is None and pod is not None:
-        return await _with_planned(step, planned, clients.kubernetes)
-    return await add_phase_details(step, clients)
+    withdrawn = _policy_withdrawn(roll, policy)
+    observation = Observation(pod, workload, others, policy_withdrawn=withdrawn, retry_s=_retry_s(policy))
+    return await add_phase_details(StepInput(roll, observation, now, policy), clients)
 
 
-async def _with_planned(step: StepInput, hash_selector: str, kubernetes: KubernetesClient) -> Observation:
-    """Add to an observation what only the announcement needs, of which the plan has read the most."""
-    pod, workload = step.pod, step.observation.workload
-    observation = replace(step.observation, must_not_roll_because=do_not_disrupt(pod, {}, step.now))
-    if workload is None or not _may_release(step.roll, observation):
+async def observe_planned(
+    roll: PodRoll, policy: MemoryPolicy | None, planned: tuple[Workload | None, str], clients: Clients, now: datetime
+) -> Observation:
+    """Return what the announcement needs of a roll that was planned a moment ago; only the pod is read again.
+
+    `planned`: workload and `hash_selector` of the plan, which nothing else forbade. Before the first change, all of it
+    is read again, so that only the announcement may be corrected. The plan does not compare the nodes.
+    """
+    pod, (workload, hash_selector) = await _read_pod(roll, clients.kubernetes), planned
+    because = "" if pod is None else do_not_disrupt(pod, {}, now)
+    observation = Observation(pod, workload, is_planned=True, must_not_roll_because=because, retry_s=_retry_s(policy))
+    observation = replace(observation, policy_withdrawn=_policy_withdrawn(roll, policy))
+    if pod is None or workload is None or not _may_release(roll, observation):
         return observation
     observation = replace(observation, hash_selector=hash_selector)
-    return await _with_missing_room(step.roll, pod, workload, observation, kubernetes)
+    return await _with_missing_room(roll, pod, workload, observation, clients.kubernetes)
+
+
+def _retry_s(policy: MemoryPolicy | None) -> float:
+    return RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
 
 
 async def _read_pods(
@@ -79,9 +95,25 @@ async def _read_pods(
     rolled_uid = roll.pod_uid or (pod.key.uid if pod else "")
     if roll.status.controller:
         found = next((p for p in listed if p.key.uid == rolled_uid), None)
-        pod = await _read_pod(roll, kubernetes) if found is None else _unless_gone(found)
+        if found is not None:
+            pod = _unless_gone(found)
+        elif not (listed and _must_be_gone_if_unlisted(roll)):
+            pod = await _read_pod(roll, kubernetes)
+    return pod, workload, _others(listed, workload, rolled_uid)
+
+
+async def _others_without_pod(
+    roll: PodRoll, workload: Workload, kubernetes: KubernetesClient
+) -> tuple[Pod, ...] | None:
+    """Return the other pods of a workload; None if the rolled one still exists."""
+    listed = await kubernetes.list_pods(roll.namespace, workload.selector)
+    is_listed = any(p.key.uid == roll.pod_uid for p in listed)
+    return None if is_listed else _others(listed, workload, roll.pod_uid)
+
+
+def _others(listed: Sequence[Pod], workload: Workload | None, rolled_uid: str) -> tuple[Pod, ...]:
     owned = (p for p in listed if p.controller and workload and p.controller.uid in workload.controller_uids)
-    return pod, workload, tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
+    return tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
 
 
 async def _read_pod(roll: PodRoll, kubernetes: KubernetesClient) -> Pod | None:
@@ -94,6 +126,15 @@ async def _read_pod(roll: PodRoll, kubernetes: KubernetesClient) -> Pod | None:
 
 def _unless_gone(pod: Pod) -> Pod | None:
     return None if _is_gone(pod) else pod
+
+
+def _must_be_gone_if_unlisted(roll: PodRoll) -> bool:
+    """Return whether the pod is gone if the list of its workload's pods does not have it.
+
+    Its eviction was accepted, and the roll has left it the labels by which it is listed.
+    """
+    status = roll.status
+    return status.phase is Phase.EVICTING and status.reason == TERMINATING and status.detachment is None
 
 
 def _is_gone(pod: Pod) -> bool:
@@ -109,7 +150,7 @@ async def add_phase_details(step: StepInput, clients: Clients) -> Observation:
     observation, status, drain = step.observation, step.status, step.roll.spec.drain
     pod, workload, kubernetes = observation.pod, observation.workload, clients.kubernetes
     if _may_record_replacement(step, observation):
-        observation = replace(observation, claimed=await _claimed(step.roll, clients))
+        observation = replace(observation, claimed=await _claimed(step, clients))
         step = replace(step, observation=observation)
     if pod is None:
         return observation
@@ -129,8 +170,9 @@ async def _with_surge_obstacles(
     roll: PodRoll, pod: Pod, workload: Workload, observation: Observation, kubernetes: KubernetesClient
 ) -> Observation:
     """Add what prevents a release: a selector by the template hash and, for Auto, missing room."""
-    hash_selector = await kubernetes.find_hash_selector(pod, workload.hash_label)
-    return await _with_missing_room(roll, pod, workload, replace(observation, hash_selector=hash_selector), kubernetes)
+    found = await kubernetes.find_selection(pod, workload.hash_label)
+    observation = replace(observation, hash_selector=found.hash_selector, budgets=found.budgets)
+    return await _with_missing_room(roll, pod, workload, observation, kubernetes)
 
 
 async def _with_missing_room(
@@ -148,11 +190,16 @@ async def _with_missing_room(
 
 
 async def _with_obstacles(step: StepInput, observation: Observation, clients: Clients) -> Observation:
-    """Add what forbids the first change: annotations, other rolls of the pod, and PodDisruptionBudgets."""
+    """Add what forbids the first change: annotations, other rolls of the pod, and PodDisruptionBudgets.
+
+    The dry run of the eviction is about several of these. One that refuses it only now forbids nothing.
+    """
     roll, pod = step.roll, step.pod
     must_not_roll_because = await _must_not_roll_because(roll, pod, clients, step.now)
     observation = replace(observation, must_not_roll_because=must_not_roll_because)
     if roll.status.phase is None or observation.must_not_roll_because:
+        return observation
+    if observation.budgets is not None and observation.budgets <= 1:
         return observation
     response = await clients.kubernetes.dry_run_eviction(pod)
     is_never = response.result is EvictionResult.MISCONFIGURED
@@ -181,11 +228,19 @@ def _may_record_replacement(step: StepInput, observation: Observation) -> bool:
     return status.phase in (Phase.REPLACING, Phase.VERIFYING) and step.can_remove_old_pod
 
 
-async def _claimed(roll: PodRoll, clients: Clients) -> frozenset[str]:
-    """Return the uids of the replacements of other rolls; of two rolls with the same one, it is the older one's."""
-    own = roll.status.replacement
+async def _claimed(step: StepInput, clients: Clients) -> frozenset[str]:
+    """Return the uids of the replacements of other rolls; of two rolls with the same one, it is the older one's.
+
+    A step that only records a replacement, because enough pods are Ready whichever it is, uses the known PodRolls where
+    no other roll of the namespace is in progress: those that have ended claim nothing new. The last step of each roll
+    reads them.
+    """
+    roll, own = step.roll, step.status.replacement
+    others: Sequence[RollRecord] | None = None
+    if step.status.phase is Phase.REPLACING and step.is_replaced and clients.rolls is not None:
+        others = _ended_others(roll, clients.rolls.known(roll.namespace))
     claimed = set()
-    for other in await _other_rolls(roll, clients):
+    for other in await _other_rolls(roll, clients) if others is None else others:
         found = other.status.replacement
         if found is None:
             continue
@@ -202,6 +257,12 @@ async def _other_rolls(roll: PodRoll, clients: Clients) -> list[RollRecord]:
         found = [item async for item in clients.rolls.iterate(roll.namespace, roll.uid)]
     records = (item if isinstance(item, RollRecord) else decode_or_none(item, RollRecord.read) for item in found)
     return [record for record in records if record is not None and record.uid != roll.uid]
+
+
+def _ended_others(roll: PodRoll, known: Sequence[RollRecord] | None) -> Sequence[RollRecord] | None:
+    """Return the other known PodRolls; None if they are not known, or another one is in progress."""
+    others = None if known is None else [record for record in known if record.uid != roll.uid]
+    return None if others is None or any(record.active for record in others) else others
 
 
 def _age(roll: PodRoll | RollRecord) -> tuple[datetime, str]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memroll.api.pod_roll import Detachment, PodRoll
     from memroll.model.annotations import RecordedOwners
     from memroll.model.autoscalers import Autoscaler
+    from memroll.model.pod_selection import PodSelection
     from memroll.model.pods import ObjectRef, Pod, Workload
     from memroll.model.roll_record import RollRecord
     from memroll.model.target import TargetControllers
@@ -52,7 +53,7 @@ class NetworkReader(Protocol):
     """Reads the Services and NetworkPolicies that select a pod."""
 
     async def find_detachment(self, pod: Pod) -> Detachment: ...
-    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str: ...
+    async def find_selection(self, pod: Pod, hash_label: str) -> PodSelection: ...
     async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]: ...
 
 
@@ -118,6 +119,10 @@ class RollSource(Protocol):
     """
 
     def iterate(self, namespace: str, without_uid: str = "") -> AsyncIterator[RollRecord | dict[str, Any]]: ...
+
+    def known(self, namespace: str) -> Sequence[RollRecord] | None:
+        """Return what is known of the PodRolls of a namespace without a request; None if that may be too old."""
+        ...
 
 
 class GaugeReader(Protocol):

@@ -42,7 +42,7 @@ from memroll.rolling.surge import SURGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from memroll.model.pods import Pod, Workload
+    from memroll.model.pods import Workload
     from memroll.rolling.observation import StepInput
 
 
@@ -71,7 +71,9 @@ def _announce(step: StepInput) -> Transition:
     if isinstance(choice, Unsupported) or workload is None:
         return Transition(to_phase(status, Phase.FAILED, now, choice.reason, reason=REFUSED))
     message = f"{choice.strategy}: {choice.reason}"
-    found = _announced(pod, workload, choice, observation.ready_others)
+    found = _announced(workload, choice)
+    if not observation.is_planned:
+        found["ready_before"] = observation.ready_others + int(pod.ready)
     return Transition(to_phase(status, Phase.ANNOUNCED, now, message, reason="Announced", **found))
 
 
@@ -80,7 +82,7 @@ def _choose(step: StepInput) -> StrategyChoice | Unsupported:
     return choose(requested, step.pod, step.workload, found.permissions, found.hash_selector, found.missing_room)
 
 
-def _announced(pod: Pod, workload: Workload, choice: StrategyChoice, ready_others: int) -> dict[str, object]:
+def _announced(workload: Workload, choice: StrategyChoice) -> dict[str, object]:
     """Return the fields of the record that must outlive the pod's own references to its owners."""
     owner, ref = workload.owner, workload.controller
     return {
@@ -89,7 +91,6 @@ def _announced(pod: Pod, workload: Workload, choice: StrategyChoice, ready_other
         "workload": WorkloadRef(api_version=owner.api_version, kind=owner.kind, name=owner.name),
         "workload_uid": owner.uid,
         "controller": ControllerRef(api_version=ref.api_version, kind=ref.kind, name=ref.name, uid=ref.uid),
-        "ready_before": ready_others + int(pod.ready),
     }
 
 
@@ -129,7 +130,9 @@ def _first_change(step: StepInput) -> Transition:
     assert strategy is not None, "the choice is never Auto"
     if strategy.evicts_pod and observation.never_evictable_because:
         return step.to_phase(Phase.FAILED, observation.never_evictable_because, reason=EVICTION_REFUSED)
-    return strategy.first_change(step.with_status(strategy=choice.strategy, strategy_reason=choice.reason))
+    ready_before = step.status.ready_before or observation.ready_others + int(step.pod.ready)
+    chosen = step.with_status(strategy=choice.strategy, strategy_reason=choice.reason, ready_before=ready_before)
+    return strategy.first_change(chosen)
 
 
 def _aborted(step: StepInput) -> Transition | None:

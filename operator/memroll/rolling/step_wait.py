@@ -29,10 +29,11 @@ if TYPE_CHECKING:
 MIN_WAIT_S = 1.0
 """Minimum seconds between two steps of a roll. Chosen by hand: see design note 0028 for all of these."""
 SHORT_PERIOD_S = 5.0
-"""Seconds until the second step of a phase, and between two steps near the limit of the pod and without a watch."""
+"""Seconds between two steps near the limit of the pod and without a watch."""
 MEDIUM_PERIOD_S = 10.0
-"""Seconds between two queries of the gauge that a drain waits for, shorter than the usual interval of its samples, and
-between two steps of a roll whose pod ends without the labels by which the watch selects it."""
+"""Seconds until the second step of a phase of a watched roll; between two queries of the gauge that a drain waits for,
+shorter than the usual interval of its samples; and between two steps of a roll whose pod ends without the labels by
+which the watch selects it."""
 LONG_PERIOD_S = 30.0
 """Seconds between two steps of a watched roll later in its phase: as the resync."""
 RETRY_RATIO = 0.5
@@ -64,7 +65,7 @@ def _period_s(step: StepInput, *, is_watched: bool) -> float:
     if not is_watched:
         return MIN_WAIT_S if age_s < SHORT_PERIOD_S else SHORT_PERIOD_S
     if status.reason != TERMINATING and (is_near or age_s < SHORT_PERIOD_S):
-        return SHORT_PERIOD_S
+        return SHORT_PERIOD_S if is_near else MEDIUM_PERIOD_S
     is_gauge_read = status.phase is Phase.DRAINING and step.roll.spec.drain.until is not None
     is_unwatched_end = status.phase is Phase.EVICTING and pod is not None and is_detached(pod, status)
     return MEDIUM_PERIOD_S if is_gauge_read or is_unwatched_end else LONG_PERIOD_S

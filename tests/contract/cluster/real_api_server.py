@@ -21,12 +21,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: ai}\n"
+
+
 @dataclass(frozen=True)
 class RealApiServer:
     """Kubeconfig of the server, whose namespace is `ai`, and the path of kubectl."""
 
     kubeconfig: str
     kubectl: Path
+    url: str
+    etcd_url: str
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
 
     def apply(self, manifest: str, *arguments: str) -> None:
         """Create objects, or change them."""
@@ -37,6 +46,15 @@ class RealApiServer:
         """Return the output of kubectl."""
         command = [self.kubectl, "--kubeconfig", self.kubeconfig, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def install(self) -> None:
+        """Apply what `memroll crds` prints, and create the namespace."""
+        environment = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
+        command = [sys.executable, "-m", "memroll", "crds"]
+        printed = subprocess.run(command, env=environment, check=True, capture_output=True)
+        self.apply(printed.stdout.decode())
+        self.read("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.apply(NAMESPACE)
 
 
 def need_programs() -> tuple[Path, Path, Path]:
@@ -58,15 +76,19 @@ def _miss(reason: str) -> NoReturn:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[RealApiServer]:
-    """Start etcd and the API server; stop them at the end."""
+def serving(folder: Path, etcd_url: str = "") -> Iterator[RealApiServer]:
+    """Start the API server, and etcd unless it is another API server of an existing one; stop them at the end."""
     etcd, api_server, kubectl = need_programs()
     with ExitStack() as stack:
-        etcd_url, _ = control_plane.start_etcd(stack, etcd, folder)
+        etcd_url = etcd_url or control_plane.start_etcd(stack, etcd, folder)[0]
         url, _ = control_plane.start_api_server(stack, api_server, folder, etcd_url)
-        kubeconfig = folder / "kubeconfig"
-        kubeconfig.write_text(json.dumps(_kubeconfig(url)))
-        yield RealApiServer(str(kubeconfig), kubectl)
+        yield RealApiServer(write_kubeconfig(folder / "kubeconfig", url), kubectl, url, etcd_url)
+
+
+def write_kubeconfig(path: Path, url: str) -> str:
+    """Write a kubeconfig for an API server at this address, and return its path."""
+    path.write_text(json.dumps(_kubeconfig(url)))
+    return str(path)
 
 
 def _kubeconfig(url: str) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from tests.contract.cluster.real_api_server import RealApiServer
 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
-NAMESPACE = "apiVersion: v1\nkind: Namespace\nmetadata: {name: ai}\n"
 POLICIES = """
 apiVersion: memroll.dev/v1alpha1
 kind: MemoryPolicy
@@ -79,16 +77,6 @@ def memroll(
     return memroll
 
 
-def install(server: RealApiServer) -> None:
-    """Apply what `memroll crds` prints, and create the namespace."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "memroll", "crds"], env=ENVIRONMENT, check=True, capture_output=True
-    )
-    server.apply(printed.stdout.decode())
-    server.read("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
-    server.apply(NAMESPACE)
-
-
 def test_commands_from_an_empty_cluster_to_the_first_roll(
     server: RealApiServer, memroll: Callable[..., tuple[int, str, str]]
 ) -> None:
@@ -96,7 +84,7 @@ def test_commands_from_an_empty_cluster_to_the_first_roll(
         name = command.split(maxsplit=1)[0]
         assert memroll(*command.split()) == (1, "", f"memroll {name}: {NOT_INSTALLED}\n")
 
-    install(server)
+    server.install()
     server.apply(POLICIES)
     server.apply(POD)
     for name, reporter in (("ours", CONTROLLER), ("foreign", "kubelet")):
@@ -129,7 +117,7 @@ def test_commands_from_an_empty_cluster_to_the_first_roll(
 
 
 def test_the_api_server_refuses_the_policies_that_the_commands_refuse(server: RealApiServer) -> None:
-    install(server)
+    server.install()
     for message, spec in CASES:
         manifest = {
             "apiVersion": "memroll.dev/v1alpha1",

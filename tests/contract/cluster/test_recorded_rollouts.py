@@ -57,7 +57,7 @@ async def read_all(server: FakeApi, api: KubeApi, name: str) -> list[ReadPod]:
         workload = await workloads.get_workload(pod)
         assert workload is not None
         assert (workload.owner.kind, workload.hash_label) == ("Rollout", ROLLOUT_HASH)
-        found.append(ReadPod(pod, workload, await network.find_hash_selector(pod, ROLLOUT_HASH)))
+        found.append(ReadPod(pod, workload, (await network.find_selection(pod, ROLLOUT_HASH)).hash_selector))
     return found
 
 

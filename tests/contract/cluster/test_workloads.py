@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from memroll.clients.kube.pods import KubePodReader
+from memroll.clients.kube.recent_replica_sets import RecentReplicaSets
 from memroll.clients.kube.services import KubeNetworkReader
 from memroll.clients.kube.workloads import KubeWorkloadReader
 from memroll.errors import TerminalError
@@ -27,7 +29,9 @@ REVISION = "deployment.kubernetes.io/revision"
 
 @pytest.fixture
 def workloads(api: KubeApi) -> KubeWorkloadReader:
-    return KubeWorkloadReader(api, KubePodReader(api))
+    """Return a reader for which so much time passes between two reads that it lists ReplicaSets each time."""
+    times_s = count(0, 3600)
+    return KubeWorkloadReader(api, KubePodReader(api), RecentReplicaSets(lambda: next(times_s)))
 
 
 def owned_by(api_version: str, kind: str, name: str, uid: str) -> list[dict[str, Any]]:
@@ -320,7 +324,7 @@ async def test_a_bug_in_decoding_services_is_a_reason_against_a_surge_and_a_deta
         monkeypatch.setattr(f"memroll.clients.kube.services.{name}", fail)
     network, expected = KubeNetworkReader(api), "can't read what selects the pod: ZeroDivisionError, a bug"
     assert (await network.find_detachment(pod)).skipped == expected
-    assert await network.find_hash_selector(pod, "pod-template-hash") == expected
+    assert (await network.find_selection(pod, "pod-template-hash")).hash_selector == expected
 
 
 async def test_what_selects_several_pods_is_read_once(server: FakeApi, api: KubeApi) -> None:

@@ -12,6 +12,7 @@ from memroll.errors import NotFoundError
 from memroll.inspection.operator_view import read_namespace
 from memroll.inspection.pod_explanation import explain_pod
 from memroll.inspection.read_only import ReadOnlyCluster
+from memroll.model.pod_selection import PodSelection
 from memroll.model.pods import ObjectRef, Pod
 from memroll.planning.gate_result import Gate
 from memroll.planning.gates import GATES
@@ -160,8 +161,8 @@ class FirstSelectedByHash(FakeCluster):
         other = ObjectRef("apps/v1", "ReplicaSet", "other-5d", "rs-2")
         self.pods["leaky-2"] = replace(self.pods["leaky-2"], controller=other)
 
-    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
-        return "Service chat selects the pod by its label" if pod.key.name == "leaky-1" else ""
+    async def find_selection(self, pod: Pod, hash_label: str) -> PodSelection:
+        return PodSelection("Service chat selects the pod by its label" if pod.key.name == "leaky-1" else "")
 
 
 async def test_what_blocks_a_pod_before_it_is_read_as_by_the_operator():

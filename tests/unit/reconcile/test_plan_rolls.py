@@ -129,4 +129,7 @@ async def test_a_created_roll_is_remembered_for_its_announcement():
     cluster, memory = CountingCluster(), StepMemory()
     await plan_for(cluster, [DUE, FAR], memory=memory)
     (created,) = cluster.rolls_json.values()
-    assert memory.planned.get(created["metadata"]["uid"], NOW) == ""
+    planned = memory.planned.get((created["metadata"]["namespace"], created["metadata"]["name"]), NOW)
+    assert planned is not None
+    assert (planned.roll.uid, planned.hash_selector) == (created["metadata"]["uid"], "")
+    assert planned.workload is not None

@@ -30,7 +30,7 @@ def step(
     ("phase", "age_s", "is_watched", "wait_s"),
     [
         ("Announced", 0, True, 1),
-        ("Replacing", 0, True, 5),
+        ("Replacing", 0, True, 10),
         ("Replacing", 10, True, 30),
         ("Replacing", 0, False, 1),
         ("Replacing", 10, False, 5),

@@ -17,14 +17,15 @@ from memroll.clients.kube.workloads import KubeWorkloadReader
 
 if TYPE_CHECKING:
     from memroll.clients.kube.api_client import KubeApi
+    from memroll.clients.kube.recent_replica_sets import RecentReplicaSets
 
 
 class KubeCluster:
     """Composition of the readers and writers; each method is that of the part with the matching name."""
 
-    def __init__(self, api: KubeApi) -> None:
+    def __init__(self, api: KubeApi, replica_sets: RecentReplicaSets | None = None) -> None:
         pods, services = KubePodReader(api), KubeNetworkReader(api)
-        workloads, writer = KubeWorkloadReader(api, pods), KubePodWriter(api, pods)
+        workloads, writer = KubeWorkloadReader(api, pods, replica_sets), KubePodWriter(api, pods)
         resources = CustomResources(api)
         self.list_pods, self.list_all_pods, self.get_pod = pods.list_pods, pods.list_all_pods, pods.get_pod
         self.get_workload, self.find_workload = workloads.get_workload, workloads.find_workload
@@ -37,7 +38,7 @@ class KubeCluster:
         self.evict, self.list_released_pods = writer.evict, writer.list_released_pods
         self.dry_run_eviction, self.prefer_deletion = writer.dry_run_eviction, writer.prefer_deletion
         self.detach, self.restart = writer.detach, writer.restart
-        self.find_detachment, self.find_hash_selector = services.find_detachment, services.find_hash_selector
+        self.find_detachment, self.find_selection = services.find_detachment, services.find_selection
         self.find_hash_selectors = services.find_hash_selectors
         self.find_missing_room = KubePlacementReader(api).find_missing_room
         self.list_node_memory = KubeNodeReader(api).list_node_memory

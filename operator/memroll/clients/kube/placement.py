@@ -71,6 +71,8 @@ class KubePlacementReader:
         return ""
 
     async def _find(self, pod: Pod, hash_label: str) -> str:
+        if not pod.may_lack_room:
+            return ""
         raw = await self._api.request("GET", build_path(CORE, pod.key.namespace, "pods", pod.key.name))
         needs, old = decode_needs(raw), decode_placed(raw)
         if old is None or not needs.are_restrictive:

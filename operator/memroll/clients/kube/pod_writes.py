@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -105,7 +106,12 @@ class KubePodWriter:
         return ""
 
     async def _references_with(self, pod: Pod, owner: ObjectRef) -> list[Json]:
-        """Return the owner references of an unchanged pod, and one more that does not control it."""
+        """Return the owner references of an unchanged pod, and one more that does not control it.
+
+        Those that were read with the pod are as good as those of now: the patch fails if the pod has changed since.
+        """
+        if pod.owner_references:
+            return with_workload([dict(reference) for reference in pod.owner_references], owner)
         raw = await self._reread(pod.key)
         if get_str(raw, "metadata", "resourceVersion") != pod.resource_version:
             raise ConflictError("Conflict", f"pod {pod.key.name} has changed since it was read")
@@ -166,7 +172,11 @@ class KubePodWriter:
             annotations = get_str_dict(raw, "metadata", "annotations")
             return {"ownerReferences": with_roll(owners, annotations, roll_name, roll_uid)}
 
-        patched = await self._modify(pod.key, change)
+        read: Json = {
+            "uid": pod.key.uid, "resourceVersion": pod.resource_version, "labels": dict(pod.labels),
+            "annotations": dict(pod.annotations), "ownerReferences": [dict(o) for o in pod.owner_references],
+        }  # fmt: skip
+        patched = await self._modify(pod.key, change, {"metadata": read} if pod.owner_references else None)
         if len(self._owned) >= MAX_OWNED:
             self._owned.clear()
         if get_str(patched, "metadata", "resourceVersion"):
@@ -247,8 +257,15 @@ class KubePodWriter:
             return True
         return False
 
-    async def _modify(self, key: PodKey, change: Callable[[Json], Json]) -> Json:
-        """Read the pod again and patch it with the metadata that `change` returns for it, if any; return the result."""
+    async def _modify(self, key: PodKey, change: Callable[[Json], Json], read: Json | None = None) -> Json:
+        """Read the pod again and patch it with the metadata that `change` returns for it, if any; return the result.
+
+        With what the step has just read of the pod, it is read again only if it has changed since: then the patch of
+        that version is refused.
+        """
+        if read is not None and (metadata := change(read)):
+            with suppress(ConflictError):
+                return await self._patch(key, get_str(read, "metadata", "resourceVersion"), metadata)
         raw = await self._reread(key)
         metadata = change(raw)
         return await self._patch(key, get_str(raw, "metadata", "resourceVersion"), metadata) if metadata else raw

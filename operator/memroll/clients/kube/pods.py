@@ -152,7 +152,21 @@ def decode_pod(raw: Json) -> Pod | None:
         node=get_str(raw, "spec", "nodeName"),
         ip=_own_ip(raw),
         node_pressure_evicted_at=_node_pressure_evicted_at(raw),
+        owner_references=tuple(get_dicts(raw, "metadata", "ownerReferences")),
+        may_lack_room=_may_lack_room(raw),
     )
+
+
+def _may_lack_room(raw: Json) -> bool:
+    """Return whether a pod has required anti-affinity, or requests a resource with a domain, which only few nodes have.
+
+    `placement` decodes these; here it matters only that there are any.
+    """
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    if get_dicts(raw, "spec", "affinity", "podAntiAffinity", required):
+        return True
+    containers = (*get_dicts(raw, "spec", "initContainers"), *get_dicts(raw, "spec", "containers"))
+    return any("/" in name for c in containers for name in get_str_dict(c, "resources", "requests"))
 
 
 def select_annotations(annotations: Mapping[str, str]) -> dict[str, str]:

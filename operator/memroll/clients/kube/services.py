@@ -18,6 +18,7 @@ from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE
 from memroll.errors import TerminalError
+from memroll.model.pod_selection import PodSelection
 from memroll.model.pods import DETACHED_VALUE, HASH_LABELS, RELEASED_HASH
 
 if TYPE_CHECKING:
@@ -52,21 +53,27 @@ class KubeNetworkReader:
             logger.exception("bug: decoding the Services of namespace %s failed", namespace)
             return Detachment(skipped=_unreadable(bug))
 
-    async def find_hash_selector(self, pod: Pod, hash_label: str) -> str:
-        """Return what selects this pod by its template hash, or that it can't be read; empty if nothing does."""
-        (found,) = await self.find_hash_selectors(pod.key.namespace, [(pod, hash_label)])
-        return found
+    async def find_selection(self, pod: Pod, hash_label: str) -> PodSelection:
+        """Return what selects this pod by its template hash, and how many PodDisruptionBudgets select it."""
+        try:
+            selecting = await self._read_selecting(pod.key.namespace)
+        except TerminalError as error:
+            return PodSelection(_unreadable(error))
+        hash_selector = _describe_safely(pod, hash_label, selecting)
+        return PodSelection(hash_selector, None if hash_selector else count_budgets(pod.labels, selecting.budgets))
 
     async def find_hash_selectors(self, namespace: str, pods: Sequence[tuple[Pod, str]]) -> list[str]:
-        """Return the same for several pods of a namespace with their hash labels, by one read of what selects pods."""
+        """Return for pods of a namespace, with their hash labels, what selects them by the template hash; or empty."""
         try:
-            services, policies = await self._read(namespace)
-            path = build_path(_POLICY_GROUP, namespace, "poddisruptionbudgets")
-            budgets = [b async for b in self._api.list_items(path)]
+            selecting = await self._read_selecting(namespace)
         except TerminalError as error:
             return [_unreadable(error)] * len(pods)
-        selecting = Selecting(services, policies, budgets)
         return [_describe_safely(pod, hash_label, selecting) for pod, hash_label in pods]
+
+    async def _read_selecting(self, namespace: str) -> Selecting:
+        services, policies = await self._read(namespace)
+        path = build_path(_POLICY_GROUP, namespace, "poddisruptionbudgets")
+        return Selecting(services, policies, [b async for b in self._api.list_items(path)])
 
     async def _read(self, namespace: str) -> tuple[list[Json], list[Json]]:
         services = [s async for s in self._api.list_items(build_path(CORE, namespace, "services"))]
@@ -142,11 +149,20 @@ def describe_hash_selector(labels: Mapping[str, str], hash_label: str, selecting
             name = f"{get_str(policy, 'metadata', 'namespace')}/{get_str(policy, 'metadata', 'name')}"
             return f"NetworkPolicy {name} {by_hash}"
     for budget in selecting.budgets:
-        # Without a selector, a budget selects no pod; with an empty one, all.
-        selected = get_dict(budget, "spec").get("selector")
-        if isinstance(selected, dict) and _selects(selected, labels) != _selects(selected, released):
+        if _is_of_budget(budget, labels) != _is_of_budget(budget, released):
             return f"PodDisruptionBudget {get_str(budget, 'metadata', 'name')} {by_hash}"
     return ""
+
+
+def count_budgets(labels: Mapping[str, str], budgets: Sequence[Json]) -> int:
+    """Return how many PodDisruptionBudgets select a pod. The API server refuses each eviction if they are several."""
+    return sum(1 for budget in budgets if _is_of_budget(budget, labels))
+
+
+def _is_of_budget(budget: Json, labels: Mapping[str, str]) -> bool:
+    """Return whether a budget selects a pod: without a selector it selects none, with an empty one all."""
+    selected = get_dict(budget, "spec").get("selector")
+    return isinstance(selected, dict) and _selects(selected, labels)
 
 
 def _unreadable(error: Exception) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
 from memroll.clients.kube.json_access import get_dict, get_int, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE, get_controller, select_annotations
+from memroll.clients.kube.recent_replica_sets import RecentReplicaSets
 from memroll.clients.kube.rollouts import describe_deletion
 from memroll.clients.kube.workload_decoding import (
     APPS,
@@ -55,11 +56,12 @@ PLURALS = {
 class KubeWorkloadReader:
     """Reads the owners of pods from the API server."""
 
-    def __init__(self, api: KubeApi, pods: KubePodReader) -> None:
+    def __init__(self, api: KubeApi, pods: KubePodReader, recent: RecentReplicaSets | None = None) -> None:
         self._api = api
         self._pods = pods
         self._known: dict[str, tuple[ObjectRef, str]] = {}
         """Owner of each ReplicaSet and selector of all of its revisions, by uid: neither changes in its lifetime."""
+        self._recent = recent or RecentReplicaSets()
 
     async def get_workload(self, pod: Pod) -> Workload | None:
         """Return the workload of a pod; None for a bare pod and for one whose controller no longer exists."""
@@ -109,22 +111,33 @@ class KubeWorkloadReader:
         if owner_kind is None:
             return replace(workload, is_supported=False)
         selector = selector_of_all_revisions(raw)
+        listed_s = self._recent.elapsed_s()
         owner_raw, replica_sets = await self._read_with_replica_sets(namespace, owner, selector)
+        workload = of_revisions(workload, owner_kind, raw, owner_raw, (replica_sets, selector))
         if any(get_str(rs, "metadata", "uid") == controller.uid for rs in replica_sets):
             self._remember(controller, owner, selector)
-        return of_revisions(workload, owner_kind, raw, owner_raw, (replica_sets, selector))
+            self._recent.put(owner_raw, replica_sets, listed_s, workload)
+        return workload
 
     async def _of_known_replica_set(self, namespace: str, controller: ObjectRef) -> Workload | None:
         """Return the workload without reading the ReplicaSet by itself; None if it is no longer in its owner's list."""
         owner, selector = self._known[controller.uid]
-        owner_raw, replica_sets = await self._read_with_replica_sets(namespace, owner, selector)
+        owner_raw = await self._read(namespace, owner) if self._recent.has(owner.uid) else None
+        remembered, listed_s = self._recent.get(owner_raw), self._recent.elapsed_s()
+        if remembered is None:
+            owner_raw, replica_sets = await self._read_with_replica_sets(namespace, owner, selector)
+        else:
+            replica_sets = remembered
         raw = next((rs for rs in replica_sets if get_str(rs, "metadata", "uid") == controller.uid), None)
         if raw is None:
             self._known.pop(controller.uid, None)
             return None
         replicas = get_int(raw, "spec", "replicas", default=1)
         workload = replace(without_owner(controller, raw, replicas, unsupported_message(owner)), owner=owner)
-        return of_revisions(workload, OWNER_KINDS[kind_of(owner)], raw, owner_raw, (replica_sets, selector))
+        workload = of_revisions(workload, OWNER_KINDS[kind_of(owner)], raw, owner_raw, (replica_sets, selector))
+        if remembered is None:
+            self._recent.put(owner_raw, replica_sets, listed_s, workload)
+        return workload
 
     def _remember(self, controller: ObjectRef, owner: ObjectRef, selector: str) -> None:
         self._known[controller.uid] = owner, selector

@@ -68,6 +68,8 @@ def test_a_running_pod_is_decoded() -> None:
         labels={"app": "chat"},
         annotations={"memroll.dev/do-not-disrupt": "true", "karpenter.sh/do-not-disrupt": "true"},
         containers=(Container("chat", "c1", 128 * 2**20, TIME, restarts=2),),
+        owner_references=(owner,),
+        may_lack_room=False,
     )
 
 
