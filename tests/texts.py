@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-PYTHON_FOLDERS = ("operator", "probe", "deploy/local", "examples", "tests")
+PYTHON_FOLDERS = ("operator", "probe", "deploy/local", "deploy/release", "examples", "tests")
 PAGES = ("*.md", *(f"{folder}/**/*.md" for folder in ("docs", "deploy", "examples", "probe")))
 CHART = "deploy/helm/memroll"
 HASH_COMMENT_FILES = ("Makefile", "pyproject.toml", "probe/pyproject.toml", ".ci/*", "hack/*", "deploy/image/*")
