@@ -67,7 +67,7 @@ def test_a_release_is_never_cancelled_half_way():
 
 @pytest.mark.parametrize("job", JOBS)
 def test_a_script_has_no_expression_and_prints_no_secret(job):
-    """An expression in a script is code that whoever names a branch can write."""
+    """The value of an expression becomes code: the name of a branch would be run."""
     for script in scripts(job):
         assert "${{" not in script
         assert "set -x" not in script

@@ -45,7 +45,7 @@ def test_another_python_is_named_with_the_remedy(tmp_path):
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"memroll: this file needs python3.99, and this is Python {HERE}: install python3.99, "
-        "or build one for your Python: make dist PYTHON=/path/to/python3\n"
+        "or build one for your Python: make dist ONLY=command PYTHON=/path/to/python3\n"
     )
 
 
