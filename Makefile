@@ -62,6 +62,7 @@ language: $(STAMP) ## count forbidden openings, private words and duplicate clas
 test: lint types layers ## everything, on a real cluster (or CLUSTER=current)
 	@mkdir -p build
 	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.prometheus.build_servers >/dev/null
+	@PYTHONPATH=.:deploy/local $(BIN)/python -m tests.contract.workflows.build_actionlint >/dev/null
 	@CI=true hack/with-cluster hack/parallel '$(BIN)/pytest -q $(UNIT)' '$(BIN)/pytest -q $(SLOW_UNIT)' '$(E2E_IMAGES)' -- \
 	  '$(BIN)/pytest -q $(E2E_SHARED) --keep-operator' -- '$(BIN)/pytest -q $(E2E_ISOLATED)'
 
@@ -122,8 +123,9 @@ crds: $(STAMP) ## generate the CRDs from the models
 requirements: $(STAMP) ## pin all dependencies again, by hash and without an index
 	@hack/pin $(BIN)
 
-dist: $(STAMP) ## memroll in one file, for this platform and this Python, and its krew manifest (PYTHON=..., RELEASE_URL=...)
-	@hack/dist $(BIN) "$(PYTHON)" "$(RELEASE_URL)"
+dist: $(STAMP) ## the files of a release, in dist/ (ONLY=wheel|command|chart|image|sbom, PYTHON=..., BASE=..., IMAGE=..., RELEASE_URL=..., TAG=...)
+	@PYTHONPATH=deploy/release:deploy/local $(BIN)/python -m memroll_release --only "$(ONLY)" --tag "$(TAG)" \
+	  --python "$(PYTHON)" --base "$(BASE)" --image "$(IMAGE)" --release-url "$(RELEASE_URL)"
 
 cluster-up: $(STAMP) ## start the local one-node cluster
 	@$(LOCAL) up

@@ -17,10 +17,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
-PYTHON_FOLDERS = ("operator", "probe", "deploy/local", "examples", "tests")
+PYTHON_FOLDERS = ("operator", "probe", "deploy/local", "deploy/release", "examples", "tests")
 PAGES = ("*.md", *(f"{folder}/**/*.md" for folder in ("docs", "deploy", "examples", "probe")))
 CHART = "deploy/helm/memroll"
-HASH_COMMENT_FILES = ("Makefile", "pyproject.toml", "probe/pyproject.toml", ".ci/*", "hack/*", "deploy/image/*")
+HASH_COMMENT_FILES = (
+    "Makefile",
+    "pyproject.toml",
+    "probe/pyproject.toml",
+    ".ci/*",
+    ".github/workflows/*",
+    "hack/*",
+    "deploy/image/*",
+)
 OWN_FILES = ("tests/language.py", "tests/unit/project/test_language.py")
 """Files that have to name the private words."""
 

@@ -32,7 +32,7 @@ def check_python():
 
 
 def _message(text):
-    return "memroll: this file %s, or build one for your Python: make dist PYTHON=/path/to/python3" % text
+    return "memroll: this file %s, or build one for your Python: make dist ONLY=command PYTHON=/path/to/python3" % text
 
 
 check_python()

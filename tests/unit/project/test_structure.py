@@ -22,6 +22,7 @@ OTHER_TREES = {
     "local": "deploy/local/localcluster",
     "probe": "probe",
     "real": "examples/real",
+    "release": "deploy/release/memroll_release",
     "systems": "examples/systems",
 }
 OF_THE_REPOSITORY = ("chart", "project")

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import subprocess
 import sys
 import sysconfig
 import zipfile
 
-import pytest
 import yaml
 
-from memroll import __version__
-from tests.texts import ROOT
+from memroll_release import archive as build
 
 HERE, PLATFORM = f"{sys.version_info[0]}.{sys.version_info[1]}", sysconfig.get_platform()
 
 
-@pytest.fixture(scope="module")
-def build():
-    spec = importlib.util.spec_from_file_location("build", ROOT / "deploy/archive/build.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def archive(build, folder, version, platform=PLATFORM):
+def archive(folder, version, platform=PLATFORM):
     path = folder / "memroll.pyz"
     with path.open("wb") as file:
         file.write(b"#!/usr/bin/env python3\n")
@@ -45,41 +32,41 @@ def start(path, **environment: str):
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
-def test_the_python_that_it_was_built_for_starts_it(build, tmp_path):
-    path = archive(build, tmp_path, HERE)
+def test_the_python_that_it_was_built_for_starts_it(tmp_path):
+    path = archive(tmp_path, HERE)
     assert start(path).stdout == "started ['status', '-A']\n"
     assert path.read_bytes().startswith(b"#!/usr/bin/env python3\n")
     assert os.access(path, os.X_OK)
     assert zipfile.ZipFile(path).read("data.txt") == b"kept"
 
 
-def test_another_python_is_named_with_the_remedy(build, tmp_path):
-    ended = start(archive(build, tmp_path, "3.99"), PATH="")
+def test_another_python_is_named_with_the_remedy(tmp_path):
+    ended = start(archive(tmp_path, "3.99"), PATH="")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr == (
         f"memroll: this file needs python3.99, and this is Python {HERE}: install python3.99, "
-        "or build one for your Python: make dist PYTHON=/path/to/python3\n"
+        "or build one for your Python: make dist ONLY=command PYTHON=/path/to/python3\n"
     )
 
 
-def test_the_right_python_is_started_if_it_is_there(build, tmp_path):
+def test_the_right_python_is_started_if_it_is_there(tmp_path):
     other = tmp_path / "python3.99"
     other.write_text('#!/bin/sh\necho "other $@"\n')
     other.chmod(0o755)
-    path = archive(build, tmp_path, "3.99")
+    path = archive(tmp_path, "3.99")
     assert start(path, PATH=f"{tmp_path}:/usr/bin:/bin").stdout == f"other {path} status -A\n"
 
 
-def test_another_platform_is_named(build, tmp_path):
-    ended = start(archive(build, tmp_path, HERE, "linux-vax"))
+def test_another_platform_is_named(tmp_path):
+    ended = start(archive(tmp_path, HERE, "linux-vax"))
     assert f"is for linux-vax, and this is {PLATFORM}" in ended.stderr
 
 
-def test_the_krew_manifest_has_the_address_and_the_digest_of_the_file(build, tmp_path):
+def test_the_krew_manifest_has_the_address_and_the_digest_of_the_file(tmp_path):
     packed = tmp_path / "memroll-1-x.tar.gz"
     packed.write_bytes(b"content")
-    manifest = yaml.safe_load(build.krew_manifest(packed, build.read_version(), "3.12", "https://host/releases/"))
-    assert manifest["spec"]["version"] == f"v{__version__}"
+    manifest = yaml.safe_load(build.krew_manifest(packed, "1.2.3", "3.12", "https://host/releases/"))
+    assert manifest["spec"]["version"] == "v1.2.3"
     (platform,) = manifest["spec"]["platforms"]
     assert platform["uri"] == "https://host/releases/memroll-1-x.tar.gz"
     assert platform["sha256"] == hashlib.sha256(b"content").hexdigest()

@@ -1,56 +1,47 @@
-"""Build the self-extracting archive of `memroll` and the krew manifest for it; called by `hack/dist`.
+"""Self-extracting archive of `memroll`, and the krew manifest for it.
 
-Arguments: the folder with the installed packages, the folder of the result, the minor version of Python, and the
-address from which the result is going to be served. The archive is built by shiv; its start is replaced by one that
-checks the Python.
+In: the folder with the installed packages. Out: the archive by shiv, whose start is replaced by one that checks the
+Python, the same file packed for krew, and the manifest. Called by command.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
-import subprocess
 import sys
 import sysconfig
-import tarfile
 import zipfile
 from pathlib import Path
 from string import Template
+from typing import TYPE_CHECKING
 
-HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+from memroll_release.release import ROOT
+from memroll_release.run import run
+from memroll_release.tar_files import write_tar_gz
+
+if TYPE_CHECKING:
+    from memroll_release.release import Release
+
+HERE = ROOT / "deploy/archive"
 START = "__main__.py"
 """Name of the start of an archive, as Python requires it."""
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 """Name of a machine in krew by that in Python."""
 
 
-def main(packages: Path, folder: Path, python: str, address: str) -> Path:
-    """Build everything; return the path of the archive."""
-    version = read_version()
-    name = f"memroll-{version}-{sysconfig.get_platform()}-py{python.replace('.', '')}"
+def build_archive(release: Release, packages: Path, folder: Path, python: str) -> Path:
+    """Build everything for a minor version of Python; return the path of the archive."""
+    name = f"memroll-{release.version}-{sysconfig.get_platform()}-py{python.replace('.', '')}"
     archive = folder / f"{name}.pyz"
-    subprocess.run(
-        [
-            *(Path(sys.executable).parent / "shiv", "--site-packages", packages, "--output-file", archive),
-            *("--entry-point", "memroll.__main__:main", "--python", "/usr/bin/env python3", "--compressed"),
-            "--reproducible",
-        ],
-        check=True,
-    )
+    shiv = [Path(sys.executable).parent / "shiv", "--site-packages", packages, "--output-file", archive]
+    entry = ["--entry-point", "memroll.__main__:main", "--python", "/usr/bin/env python3", "--compressed"]
+    run([*shiv, *entry, "--reproducible"], cwd=release.root, environment=release.environment)
     add_check(archive, check_text(python, sysconfig.get_platform()))
     packed = folder / f"{name}.tar.gz"
-    with tarfile.open(packed, "w:gz") as tar:
-        tar.add(archive, "memroll.pyz")
-        tar.add(ROOT / "LICENSE", "LICENSE")
-    (folder / "memroll.yaml").write_text(krew_manifest(packed, version, python, address), encoding="utf-8")
+    files = {"memroll.pyz": archive.read_bytes(), "LICENSE": (release.root / "LICENSE").read_bytes()}
+    write_tar_gz(packed, files, release.epoch_s, frozenset({"memroll.pyz"}))
+    manifest = krew_manifest(packed, release.version, python, release.options.release_url)
+    (folder / "memroll.yaml").write_text(manifest, encoding="utf-8")
     return archive
-
-
-def read_version() -> str:
-    found = re.search(r'__version__ = "([^"]+)"', (ROOT / "operator/memroll/__init__.py").read_text(encoding="utf-8"))
-    assert found is not None, "the package has a version"
-    return found[1]
 
 
 def check_text(python: str, platform: str) -> str:
@@ -86,7 +77,3 @@ def krew_manifest(packed: Path, version: str, python: str, address: str) -> str:
         arch=MACHINES.get(machine.rpartition("-")[2], machine),
         python=python,
     )
-
-
-if __name__ == "__main__":
-    print(main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], sys.argv[4]))
