@@ -9,7 +9,7 @@ from memroll.api.quantity import format_bytes, format_mib, format_rate, humanize
 from memroll.backtest import plot
 from memroll.backtest.json_output import time_to_limit_s
 from memroll.backtest.moments import moments_of
-from memroll.backtest.outcome import Outcome
+from memroll.backtest.outcome import TraceOutcome
 from memroll.rendering import EMPTY_CELL
 
 if TYPE_CHECKING:
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from memroll.rendering import Row
 
 SEVERITIES = {
-    Outcome.MISSED: "bad",
-    Outcome.ROLLED_HEALTHY: "bad",
-    Outcome.SAVED: "good",
-    Outcome.ROLLED: "warn",
-    Outcome.CONFIRMED: "warn",
-    Outcome.SUSPECTED: "quiet",
-    Outcome.NOT_ASSESSED: "warn",
-    Outcome.HEALTHY: "good",
+    TraceOutcome.MISSED: "bad",
+    TraceOutcome.ROLLED_HEALTHY: "bad",
+    TraceOutcome.SAVED: "good",
+    TraceOutcome.ROLLED: "warn",
+    TraceOutcome.CONFIRMED: "warn",
+    TraceOutcome.SUSPECTED: "quiet",
+    TraceOutcome.NOT_ASSESSED: "warn",
+    TraceOutcome.HEALTHY: "good",
 }
 """Severity of each outcome: its icon and its colour."""
 EXPLANATIONS = {
-    Outcome.MISSED: "No roll, or one too late: these containers reached their limit.",
-    Outcome.ROLLED_HEALTHY: "Recorded as healthy at that time, and rolled nevertheless.",
-    Outcome.SAVED: "The roll would have replaced these pods before the kernel killed them.",
-    Outcome.ROLLED: "Rolled because of their limit; the history ends, or the pod does, before it was reached.",
-    Outcome.CONFIRMED: "These containers leak, and their limit is not near enough for a roll.",
-    Outcome.SUSPECTED: "A suspicion causes an Event at most. It was not confirmed within the history.",
-    Outcome.NOT_ASSESSED: "Not enough data: these containers are neither known as leaking nor as healthy.",
-    Outcome.HEALTHY: "Assessed, and never suspected.",
+    TraceOutcome.MISSED: "No roll, or one too late: these containers reached their limit.",
+    TraceOutcome.ROLLED_HEALTHY: "Recorded as healthy at that time, and rolled nevertheless.",
+    TraceOutcome.SAVED: "The roll would have replaced these pods before the kernel killed them.",
+    TraceOutcome.ROLLED: "Rolled because of their limit; the history ends, or the pod does, before it was reached.",
+    TraceOutcome.CONFIRMED: "These containers leak, and their limit is not near enough for a roll.",
+    TraceOutcome.SUSPECTED: "A suspicion causes an Event at most. It was not confirmed within the history.",
+    TraceOutcome.NOT_ASSESSED: "Not enough data: these containers are neither known as leaking nor as healthy.",
+    TraceOutcome.HEALTHY: "Assessed, and never suspected.",
 }
 """Sentence below the heading of each outcome."""
 
@@ -89,7 +89,7 @@ class ShownGroup:
     containers: tuple[ShownContainer, ...]
 
 
-def groups(found: Mapping[Outcome, Sequence[BacktestResult]], plots: int, clock: PageClock) -> list[ShownGroup]:
+def groups(found: Mapping[TraceOutcome, Sequence[BacktestResult]], plots: int, clock: PageClock) -> list[ShownGroup]:
     """Return the groups; the first `plots` containers of all are drawn."""
     number, shown = 0, []
     for outcome, results in found.items():

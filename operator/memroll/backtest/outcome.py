@@ -23,7 +23,7 @@ NO_LEAK = "no-leak"
 """Label of containers that are recorded as healthy."""
 
 
-class Outcome(StrEnum):
+class TraceOutcome(StrEnum):
     """Outcome of one container, in the order of the report."""
 
     MISSED = "OOM-killed without a roll before"
@@ -36,31 +36,31 @@ class Outcome(StrEnum):
     HEALTHY = "Healthy"
 
 
-def outcome_of(alert: Alert) -> Outcome:
+def outcome_of(alert: Alert) -> TraceOutcome:
     """Return the outcome; a container that could not be assessed is neither missed nor healthy."""
     if alert.rolled_s is not None:
         return _of_rolled(alert)
     if not alert.assessed:
-        return Outcome.NOT_ASSESSED
+        return TraceOutcome.NOT_ASSESSED
     if alert.trace.oom_s is not None:
-        return Outcome.MISSED
+        return TraceOutcome.MISSED
     if alert.confirmed_s is not None:
-        return Outcome.CONFIRMED
-    return Outcome.HEALTHY if alert.suspected_s is None else Outcome.SUSPECTED
+        return TraceOutcome.CONFIRMED
+    return TraceOutcome.HEALTHY if alert.suspected_s is None else TraceOutcome.SUSPECTED
 
 
-def _of_rolled(alert: Alert) -> Outcome:
+def _of_rolled(alert: Alert) -> TraceOutcome:
     if alert.trace.label == NO_LEAK or alert.rolled_before_onset:
-        return Outcome.ROLLED_HEALTHY
+        return TraceOutcome.ROLLED_HEALTHY
     if alert.trace.oom_s is None:
-        return Outcome.ROLLED
-    return Outcome.MISSED if alert.lead_time_s is None else Outcome.SAVED
+        return TraceOutcome.ROLLED
+    return TraceOutcome.MISSED if alert.lead_time_s is None else TraceOutcome.SAVED
 
 
-def group_by_outcome(results: Sequence[BacktestResult]) -> dict[Outcome, list[BacktestResult]]:
+def group_by_outcome(results: Sequence[BacktestResult]) -> dict[TraceOutcome, list[BacktestResult]]:
     """Return the results of each outcome, in the order of the report; by name within each."""
     found = [(outcome_of(a), r) for a, r in zip(summary.policy_alerts(results), results, strict=True)]
-    groups = {o: sorted((r for of, r in found if of is o), key=lambda r: r.trace.name) for o in Outcome}
+    groups = {o: sorted((r for of, r in found if of is o), key=lambda r: r.trace.name) for o in TraceOutcome}
     return {outcome: some for outcome, some in groups.items() if some}
 
 
@@ -92,8 +92,8 @@ def count_outcomes(name: str, alerts: Sequence[Alert]) -> RuleOutcome:
         name,
         figures,
         figures.saved - figures.saved_1h,
-        outcomes.count(Outcome.ROLLED_HEALTHY),
-        outcomes.count(Outcome.ROLLED),
+        outcomes.count(TraceOutcome.ROLLED_HEALTHY),
+        outcomes.count(TraceOutcome.ROLLED),
     )
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from memroll.backtest import policy
 from memroll.backtest.container_view import EXPLANATIONS, SEVERITIES, figure_rows, groups
-from memroll.backtest.outcome import Outcome, group_by_outcome
+from memroll.backtest.outcome import TraceOutcome, group_by_outcome
 from memroll.backtest.runner import BacktestJob, run
 from memroll.pages.times import PageClock
 from tests.unit.backtest.histories import LIMIT, line, trace
@@ -23,7 +23,7 @@ def results():
 
 
 def test_each_outcome_has_a_severity_and_a_sentence():
-    assert set(SEVERITIES) == set(EXPLANATIONS) == set(Outcome)
+    assert set(SEVERITIES) == set(EXPLANATIONS) == set(TraceOutcome)
 
 
 def test_groups_are_in_the_order_of_the_outcomes_and_plots_are_bounded(results):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memroll.backtest.outcome import Outcome, count_outcomes, outcome_of
+from memroll.backtest.outcome import TraceOutcome, count_outcomes, outcome_of
 from memroll.backtest.summary import Alert
 from tests.unit.backtest.histories import HOUR, trace
 
@@ -20,19 +20,19 @@ def alert(*, rolled_h=None, oom_h=None, onset_h=None, label="", **known):
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (alert(oom_h=40), Outcome.MISSED),
-        (alert(oom_h=40, rolled_h=40), Outcome.MISSED),
-        (alert(oom_h=40, rolled_h=39), Outcome.SAVED),
-        (alert(oom_h=40, rolled_h=39, label="leak"), Outcome.SAVED),
-        (alert(rolled_h=39), Outcome.ROLLED),
-        (alert(rolled_h=39, label="leak"), Outcome.ROLLED),
-        (alert(rolled_h=39, label="no-leak"), Outcome.ROLLED_HEALTHY),
-        (alert(oom_h=40, rolled_h=10, onset_h=20), Outcome.ROLLED_HEALTHY),
-        (alert(suspected_s=1.0, confirmed_s=2.0), Outcome.CONFIRMED),
-        (alert(suspected_s=1.0), Outcome.SUSPECTED),
-        (alert(), Outcome.HEALTHY),
-        (alert(assessed=False), Outcome.NOT_ASSESSED),
-        (alert(assessed=False, oom_h=40), Outcome.NOT_ASSESSED),
+        (alert(oom_h=40), TraceOutcome.MISSED),
+        (alert(oom_h=40, rolled_h=40), TraceOutcome.MISSED),
+        (alert(oom_h=40, rolled_h=39), TraceOutcome.SAVED),
+        (alert(oom_h=40, rolled_h=39, label="leak"), TraceOutcome.SAVED),
+        (alert(rolled_h=39), TraceOutcome.ROLLED),
+        (alert(rolled_h=39, label="leak"), TraceOutcome.ROLLED),
+        (alert(rolled_h=39, label="no-leak"), TraceOutcome.ROLLED_HEALTHY),
+        (alert(oom_h=40, rolled_h=10, onset_h=20), TraceOutcome.ROLLED_HEALTHY),
+        (alert(suspected_s=1.0, confirmed_s=2.0), TraceOutcome.CONFIRMED),
+        (alert(suspected_s=1.0), TraceOutcome.SUSPECTED),
+        (alert(), TraceOutcome.HEALTHY),
+        (alert(assessed=False), TraceOutcome.NOT_ASSESSED),
+        (alert(assessed=False, oom_h=40), TraceOutcome.NOT_ASSESSED),
     ],
 )
 def test_a_container_has_one_outcome(found, expected):
