@@ -1,4 +1,4 @@
-"""Tables as text and as HTML, shared by all commands and reports. The HTML needs no other file.
+"""Tables as text, shared by all commands and reports.
 
 A table that is not printed on a terminal is neither cut nor wrapped, and has no colours.
 """
@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import io
 from enum import StrEnum
-from html import escape
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -53,21 +52,6 @@ COLUMN_GAP = 2
 
 EMPTY_CELL = "-"
 """Content of an empty cell."""
-STYLE = """
-:root { color-scheme: light dark; --ink: #1f2933; --quiet: #5b6673; --rule: #e3e8ee; --paper: #fff;
-  --line: #3b6ea5; --limit: #b91c1c; }
-@media (prefers-color-scheme: dark) { :root { --ink: #dfe5ec; --quiet: #9aa7b4; --rule: #333d47; --paper: #14191f;
-  --line: #7fb0e6; --limit: #f28b82; } }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 66em; padding: 0 1em; color: var(--ink);
-  background: var(--paper); }
-h2 { margin-top: 2em; } h3 { margin: 2em 0 .2em; overflow-wrap: anywhere; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: 13px; }
-th, td { text-align: left; padding: .15em .8em .15em 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
-th { font-weight: 600; } td { overflow-wrap: anywhere; } .quiet { color: var(--quiet); }
-svg { max-width: 100%; height: auto; }
-@media print { body { margin: 0; max-width: none; --ink: #000; --paper: #fff; } section { break-inside: avoid; } }
-"""
-"""CSS of a report page: light or dark as the reader's system, and printable."""
 
 
 def printable(text: str) -> str:
@@ -118,15 +102,3 @@ def styled(text: str) -> Text:
     from rich.text import Text  # noqa: PLC0415 - the operator draws no tables
 
     return Text(printable(text), style=text.severity.value if isinstance(text, Marked) else "")
-
-
-def format_html_table(rows: Sequence[Row]) -> str:
-    """Return rows as an HTML table; the first row is the header."""
-    head, *body = ("".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) for tag, row in _with_tags(rows))
-    lines = "".join(f"<tr>{cells}</tr>\n" for cells in body)
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _with_tags(rows: Sequence[Row]) -> Iterator[tuple[str, Row]]:
-    for n, row in enumerate(rows):
-        yield ("td" if n else "th"), row

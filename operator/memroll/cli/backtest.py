@@ -130,7 +130,7 @@ def command(
     with progress("replaying traces", len(traces)) as show:
         results = run(BacktestJob(traces, replayed, rules), jobs, show)
     if report is not None:
-        html_report.write(report, results, replayed, rules=rules, plots=plots)
+        html_report.write(report, html_report.render_page(results, replayed, rules=rules, plots=plots))
     write = json_output.to_json if output == "json" else table_output.to_text
     click.echo(write(results, rules=rules))
     return _exit_code(results) if with_exit_code else errors.DONE

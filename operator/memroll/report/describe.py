@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from memroll.api.base import rfc3339
 from memroll.api.quantity import format_bytes
 from memroll.evidence.sanitize import sanitize_line
+from memroll.pages.times import ago
 from memroll.rendering import EMPTY_CELL
-from memroll.report.leaks import MIN_NOTABLE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from memroll.api.evidence import RisingType
     from memroll.api.leak_ledger import LeakingLine
+    from memroll.pages.times import PageClock
     from memroll.rendering import Row
     from memroll.report.leaks import Leak, LeakReport, RevisionComparison, ServiceLeaks
 
@@ -50,6 +52,40 @@ def entry_cells(leak: Leak) -> Row:
         next((format_line(line) for line in entry.lines), EMPTY_CELL),
         rfc3339(entry.last_seen),
     )
+
+
+def figure_rows(service: ServiceLeaks, now: datetime, clock: PageClock) -> Iterator[Row]:
+    """Yield a header with the revisions, and one row per figure with its value for each, if any has a value."""
+    yield ("", *(sanitize_line(leak.entry.revision) or "the only revision" for leak in service.leaks))
+    columns = [_figures(leak, now, clock) for leak in service.leaks]
+    for name in columns[0]:
+        values = [column[name] for column in columns]
+        if any(value != EMPTY_CELL for value in values):
+            yield (name, *values)
+
+
+def _figures(leak: Leak, now: datetime, clock: PageClock) -> dict[str, str]:
+    entry = leak.entry
+    cells = dict(zip(HEADER[3:], entry_cells(leak), strict=True))
+    return {
+        "Image": cells["IMAGE"],
+        "Growth per hour": cells["PER HOUR"],
+        "Growth per request": cells["PER REQUEST"],
+        "Rolls": cells["ROLLS"],
+        "OOM kills before the first roll": cells["OOM BEFORE"],
+        "OOM kills since": cells["OOM SINCE"],
+        "Pods evicted, node low on memory": cells["EVICTED"],
+        "Memory freed": cells["FREED"],
+        "Line that grew most": cells["GREW MOST"],
+        "First seen": _when(entry.first_seen, now, clock),
+        "Last seen": _when(entry.last_seen, now, clock),
+    }
+
+
+def _when(at: datetime, now: datetime, clock: PageClock) -> str:
+    shown = clock.show(at)
+    assert shown is not None, "a time of an object is of the clock"
+    return f"{shown.text} {shown.zone} ({ago(at, now)})"
 
 
 def format_line(line: LeakingLine) -> str:
@@ -106,11 +142,11 @@ def _count_oom_kills(kills: int) -> str:
 def describe_comparison(comparison: RevisionComparison) -> str:
     """Return a sentence that compares a revision's growth with that of the previous one."""
     newer, older = (sanitize_line(leak.name) for leak in (comparison.newer, comparison.older))
-    if comparison.ratio >= MIN_NOTABLE_RATIO:
+    if not comparison.is_notable:
+        return f"Revision {newer} leaks as fast as {older}."
+    if comparison.ratio > 1:
         return f"Revision {newer} leaks {comparison.ratio:.1f} times faster than {older}."
-    if comparison.ratio <= 1 / MIN_NOTABLE_RATIO:
-        return f"Revision {newer} leaks {1 / comparison.ratio:.1f} times slower than {older}."
-    return f"Revision {newer} leaks as fast as {older}."
+    return f"Revision {newer} leaks {1 / comparison.ratio:.1f} times slower than {older}."
 
 
 def describe_rising_type(found: RisingType) -> str:

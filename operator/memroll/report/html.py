@@ -2,104 +2,135 @@
 
 from __future__ import annotations
 
-from html import escape
-from string import Template
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll import __version__
-from memroll.api.base import rfc3339
+from memroll.api.pod_roll import EffectResult
 from memroll.api.quantity import format_bytes
 from memroll.evidence.sanitize import sanitize_line
-from memroll.rendering import EMPTY_CELL, STYLE, format_html_table
-from memroll.report import describe, sparkline
-from memroll.report.text import NO_LEAKS
+from memroll.pages.template import render
+from memroll.pages.times import PageClock, ago
+from memroll.rendering import EMPTY_CELL
+from memroll.report import describe, growth_chart, memory_plot
+from memroll.report.summary import summarise
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memroll.api.evidence import Evidence
     from memroll.api.pod_roll import PodRoll
+    from memroll.pages.plot import Plot
+    from memroll.pages.times import ShownTime
     from memroll.rendering import Row
-    from memroll.report.leaks import Leak, LeakReport, ServiceLeaks
+    from memroll.report.leaks import LeakReport, RevisionComparison, ServiceLeaks
 
 ROLLS_SHOWN = 10
 """Maximum number of rolls listed per service; chosen by hand."""
-LINES_HEADER: Row = ("LINE", "GROWTH", "BLOCKS", "TOTAL")
-ROLLS_HEADER: Row = ("POD", "ROLLED", "REASON", "EFFECT")
-PAGE = Template("""<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Memory leaks</title><style>$style</style></head>
-<body>
-<h1>Memory leaks</h1>
-<p>Leaks that memroll observed from $since to $now. <span class="quiet">memroll $version</span></p>
-$summary
-$sections
-</body>
-</html>
-""")
-SECTION = Template("""<section>
-<h2>$name</h2>
-<p><strong>$headline</strong></p>
-$comparisons
-$figures
-$evidence
-$rolls
-</section>
-""")
+EFFECT_SEVERITIES = {
+    EffectResult.EFFECTIVE: "good",
+    EffectResult.LEAK_PERSISTS: "warn",
+    EffectResult.INEFFECTIVE: "bad",
+    None: "quiet",
+}
+"""Severity of the effect of a roll: its icon and its colour."""
+UTC_CLOCK = PageClock()
+"""Clock of a page whose reader's zone is unknown."""
 
 
-def render_page(report: LeakReport) -> str:
-    table = format_html_table([describe.HEADER, *describe.table_rows(report)])
-    return PAGE.substitute(
-        style=STYLE,
-        since=rfc3339(report.since),
-        now=rfc3339(report.now),
-        version=escape(__version__),
-        summary=table if report.services else f"<p>{NO_LEAKS}</p>",
-        sections="".join(_section(s) for s in report.services),
+@dataclass(frozen=True, slots=True)
+class ShownRoll:
+    """Row of a roll."""
+
+    pod: str
+    time: ShownTime | None
+    time_ago: str
+    reason: str
+    severity: str
+    result: str
+    effect: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownEvidence:
+    """Evidence of the newest roll that has any."""
+
+    pod: str
+    revision: str
+    captured: ShownTime | None
+    captured_ago: str
+    plot: Plot | None
+    lines: tuple[Row, ...]
+    types: tuple[str, ...]
+    missing: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownService:
+    """Section of one service."""
+
+    anchor: str
+    name: str
+    headline: str
+    comparisons: tuple[tuple[str, str], ...]
+    """Severities and sentences."""
+    figures: tuple[Row, ...]
+    evidence: ShownEvidence | None
+    has_lost_evidence: bool
+    """True if there were rolls, and none of them has evidence any longer."""
+    rolls: tuple[ShownRoll, ...]
+    hidden_rolls: int
+
+
+def render_page(report: LeakReport, clock: PageClock = UTC_CLOCK) -> str:
+    return render(
+        "leaks.html",
+        summary=summarise(report),
+        period=clock.period(report.since, report.now),
+        zone=clock.zone_at(report.now),
+        chart=list(growth_chart.chart_rows(report, clock)),
+        services=[_service(s, number, report, clock) for number, s in enumerate(report.services, 1)],
     )
 
 
-def _section(service: ServiceLeaks) -> str:
-    comparisons = (escape(describe.describe_comparison(c)) for c in service.compare_revisions())
-    header = ("REVISION", *describe.HEADER[4:])
-    return SECTION.substitute(
-        name=escape(sanitize_line(f"{service.namespace}/{service.workload}: {service.container}")),
-        headline=escape(describe.headline(service)),
-        comparisons="".join(f"<p>{sentence}</p>" for sentence in comparisons),
-        figures=format_html_table([header, *map(describe.entry_cells, service.leaks)]),
-        evidence=_evidence(service),
-        rolls=_rolls(service),
+def _service(service: ServiceLeaks, number: int, report: LeakReport, clock: PageClock) -> ShownService:
+    rolls = [roll for leak in service.leaks for roll in leak.rolls]
+    evidence = _evidence(service, report, clock)
+    return ShownService(
+        anchor=f"service-{number}",
+        name=sanitize_line(f"{service.namespace}/{service.workload}: {service.container}"),
+        headline=describe.headline(service),
+        comparisons=tuple((_severity(c), describe.describe_comparison(c)) for c in service.compare_revisions()),
+        figures=tuple(describe.figure_rows(service, report.now, clock)),
+        evidence=evidence,
+        has_lost_evidence=evidence is None and any(leak.entry.rolls for leak in service.leaks),
+        rolls=tuple(_roll(roll, report, clock) for roll in rolls[:ROLLS_SHOWN]),
+        hidden_rolls=max(0, len(rolls) - ROLLS_SHOWN),
     )
 
 
-def _evidence(service: ServiceLeaks) -> str:
+def _severity(comparison: RevisionComparison) -> str:
+    if comparison.is_notable:
+        return "bad" if comparison.ratio > 1 else "good"
+    return "quiet"
+
+
+def _evidence(service: ServiceLeaks, report: LeakReport, clock: PageClock) -> ShownEvidence | None:
     """Return the evidence of the newest revision that has any."""
-    found = next(((leak, roll) for leak in service.leaks if (roll := leak.evidence_roll)), None)
-    if found is None:
-        rolled = any(leak.entry.rolls for leak in service.leaks)
-        return '<p class="quiet">Its rolls and their evidence have been deleted.</p>' if rolled else ""
-    leak, roll = found
-    assert roll.status.evidence is not None, "a roll with evidence"
-    return "".join(_evidence_parts(leak, roll, roll.status.evidence))
-
-
-def _evidence_parts(leak: Leak, roll: PodRoll, evidence: Evidence) -> Iterator[str]:
-    at = rfc3339(evidence.captured_at)
-    yield f"<h3>Before pod {escape(sanitize_line(roll.spec.pod_name))} was rolled</h3>"
-    yield f'<p class="quiet">Revision {escape(sanitize_line(leak.name))}, captured {at}</p>'
-    if evidence.series is not None:
-        yield sparkline.render_svg(evidence.series)
-    if evidence.grown_lines:
-        yield format_html_table([LINES_HEADER, *_lines(evidence)])
-    if evidence.probe and evidence.probe.types:
-        items = "".join(f"<li>{escape(describe.describe_rising_type(t))}</li>" for t in evidence.probe.types)
-        yield f"<p>Types whose number of objects keeps rising across full garbage collections:</p><ul>{items}</ul>"
-    if evidence.missing:
-        missing = "; ".join(f"{m.section}: {m.reason}" for m in evidence.missing)
-        yield f'<p class="quiet">Missing: {escape(sanitize_line(missing))}</p>'
+    for leak in service.leaks:
+        roll = leak.evidence_roll
+        if roll is not None and roll.status.evidence is not None:
+            found = roll.status.evidence
+            return ShownEvidence(
+                pod=sanitize_line(roll.spec.pod_name),
+                revision=sanitize_line(leak.name),
+                captured=clock.show(found.captured_at),
+                captured_ago=ago(found.captured_at, report.now),
+                plot=memory_plot.draw(found, clock),
+                lines=tuple(_lines(found)),
+                types=tuple(map(describe.describe_rising_type, found.probe.types if found.probe else ())),
+                missing=sanitize_line("; ".join(f"{m.section}: {m.reason}" for m in found.missing)),
+            )
+    return None
 
 
 def _lines(evidence: Evidence) -> Iterator[Row]:
@@ -109,19 +140,14 @@ def _lines(evidence: Evidence) -> Iterator[Row]:
         yield (sanitize_line(str(line)), f"+{format_bytes(line.bytes)}", blocks, total)
 
 
-def _rolls(service: ServiceLeaks) -> str:
-    rolls = [r for leak in service.leaks for r in leak.rolls][:ROLLS_SHOWN]
-    if not rolls:
-        return ""
-    return f"<h3>Rolls</h3>{format_html_table([ROLLS_HEADER, *map(_roll, rolls)])}"
-
-
-def _roll(roll: PodRoll) -> Row:
+def _roll(roll: PodRoll, report: LeakReport, clock: PageClock) -> ShownRoll:
     effect, ended = roll.status.effect, roll.status.times.finished or roll.created_at
-    effect_text = f"{effect.result or ''} {effect.message}".strip() if effect else EMPTY_CELL
-    return (
-        sanitize_line(roll.spec.pod_name),
-        rfc3339(ended),
-        sanitize_line(roll.spec.reason) or "by hand",
-        sanitize_line(effect_text) or EMPTY_CELL,
+    return ShownRoll(
+        pod=sanitize_line(roll.spec.pod_name),
+        time=clock.show(ended),
+        time_ago=ago(ended, report.now),
+        reason=sanitize_line(roll.spec.reason) or "by hand",
+        severity=EFFECT_SEVERITIES[effect.result if effect else None],
+        result=str(effect.result) if effect and effect.result else "",
+        effect=sanitize_line(effect.message) if effect else "",
     )

@@ -55,6 +55,11 @@ class RevisionComparison:
     ratio: float
     """Growth of the newer revision divided by that of the older one."""
 
+    @property
+    def is_notable(self) -> bool:
+        """True if one of the revisions leaks faster."""
+        return not 1 / MIN_NOTABLE_RATIO < self.ratio < MIN_NOTABLE_RATIO
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceLeaks:

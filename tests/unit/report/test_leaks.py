@@ -1,4 +1,4 @@
-"""The leak report's figures and sentences, and the escaping of untrusted strings in each format."""
+"""The leak report's figures and sentences."""
 
 from __future__ import annotations
 
@@ -6,27 +6,17 @@ import csv
 import json
 import re
 from datetime import timedelta
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 import yaml
 
-from memroll.api.pod_roll import PodRoll
-from memroll.api.policy import MemoryPolicy
 from memroll.api.quantity import format_bytes
-from memroll.report import describe, html, sparkline, text
-from memroll.report.leaks import LeakReport, build_report
+from memroll.pages.times import PageClock
+from memroll.report import describe, html, text
 from tests import report_objects
 from tests.builders import MIB, NOW
-
-MONTH = timedelta(days=30)
-
-
-def found(policies: Any = None, rolls: Any = None, back: timedelta = MONTH) -> LeakReport:
-    policies = report_objects.policies() if policies is None else policies
-    rolls = report_objects.rolls() if rolls is None else rolls
-    return build_report(map(MemoryPolicy.read, policies), map(PodRoll.read, rolls), NOW, back)
+from tests.report_pages import leak_report as found
 
 
 def with_ledger(*entries: dict[str, Any]) -> list[dict[str, Any]]:
@@ -130,97 +120,14 @@ def test_the_json_holds_figures_and_evidence():
     assert newest["podrolls"] == ["chat-7d4b9c5f6-x2x4z-1f2e3d4c"]
 
 
-class Page(HTMLParser):
-    """Parsed page: its tags, the attributes that refer to something, and its text."""
-
-    def __init__(self, content: str) -> None:
-        super().__init__()
-        self.tags, self.references, self.words, self.open = list[str](), list[str](), "", list[str]()
-        self.feed(content)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        names = {name for name, _ in attrs}
-        self.references += [n for n in names if n in ("src", "href", "xlink:href") or n.startswith("on")]
-        if tag != "meta":
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.words += data
-
-
-def test_the_page_is_well_formed_and_self_contained():
-    content = html.render_page(found())
-    read = Page(content)
-    assert read.open == []
-    assert read.references == []
-    assert not {"script", "img", "link", "iframe", "object", "form"} & set(read.tags)
-    assert "url(" not in content
-    assert "@import" not in content
-    assert read.tags.count("svg") == 1
-    assert "prefers-color-scheme: dark" in content
-    assert "@media print" in content
-
-
-def test_the_headline_comes_first_then_the_figures_then_the_evidence():
-    content = html.render_page(found())
-    order = [
-        "<h2>ai/Deployment/chat: chat</h2>", "leaks 58.4 MiB per hour", "leaks 3.0 times faster", "+14.0 KiB",
-        "<polyline", "app/sessions.py:17", "9120 (+8800) app.cache.Entry, held by dict of module app.cache",
-        "freed 789.0 MiB",
-    ]  # fmt: skip
-    at = content.index(order[0])
-    places = [content.index(part, at) for part in order]
-    assert places == sorted(places)
-
-
-EVIL = "\"><script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e'&{{7*7}}$style"
-
-
-def everywhere(value: Any) -> Any:
-    """Put the evil string into every field that holds free text."""
-    free = ("image", "reason", "message", "file", "at", "type", "podName", "workload", "revision", "container", "name")
-    if isinstance(value, dict):
-        return {k: EVIL[:60] if k in free and isinstance(v, str) else everywhere(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [everywhere(v) for v in value]
-    return value
-
-
-def test_hostile_strings_are_escaped():
-    (policy,), (roll,) = report_objects.policies(), report_objects.rolls()
-    policy["status"] = everywhere(policy["status"])
-    roll["status"] = everywhere(roll["status"]) | {"workload": roll["status"]["workload"]}
-    roll["spec"] |= {"reason": EVIL, "trigger": everywhere(roll["spec"]["trigger"])}
-    seen = found([policy], [roll])
-    assert seen.services
-    content = html.render_page(seen)
-    read = Page(content)
-    assert read.references == []
-    assert not {"script", "img"} & set(read.tags)
-    assert "alert(1)" in read.words, "it is shown as text"
-    for written in (content, text.to_text(seen)):
-        assert not set(written) & set("\x1b\u202e\r\x00")
-
-
-def test_a_plot_shows_the_limit_and_stays_within_its_frame():
-    series = found().services[0].leaks[0].rolls[0].status.evidence.series
-    drawn = sparkline.render_svg(series)
-    (points,) = re.findall(r'points="([^"]+)"', drawn)
-    pairs = [tuple(map(float, p.split(","))) for p in points.split()]
-    assert len(pairs) == 59
-    assert all(0 <= x <= sparkline.WIDTH and 0 <= y <= sparkline.HEIGHT for x, y in pairs)
-    assert [x for x, _ in pairs] == sorted(x for x, _ in pairs)
-    assert pairs[0][1] > pairs[-1][1], "more memory is higher up"
-    assert "limit 1.0 GiB" in drawn
-    assert sparkline.render_svg(series.model_copy(update={"points": series.points[:1]})) == ""
+def test_revisions_are_the_columns_of_the_figures_of_a_service():
+    chat, agent = found().services
+    header, *rows = describe.figure_rows(chat, NOW, PageClock())
+    assert header == ("", "7d4b9c5f6", "5c6f88d7b")
+    values = {name: rest for name, *rest in rows}
+    assert values["Growth per hour"] == ["+58.4 MiB", "+19.5 MiB"]
+    assert values["Last seen"][0] == "Sun 1 Mar 11:59 UTC (60s ago)"
+    assert "Memory freed" not in {name for name, *_ in describe.figure_rows(agent, NOW, PageClock())}
 
 
 @pytest.mark.parametrize(
