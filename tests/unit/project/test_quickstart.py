@@ -1,4 +1,4 @@
-"""The quick start: its policy suspects and rolls the leak of its service at the times that the page names."""
+"""The quick start: the leak of its service is suspected and rolled at the times that the page names."""
 
 from __future__ import annotations
 
