@@ -116,9 +116,10 @@ soak: $(STAMP) ## hundreds of rolls, then faults, then the real systems, on a re
 	@$(if $(ONLY),,PYTHONPATH=examples/demo:deploy/local hack/with-cluster $(BIN)/python -m memroll_demo run --system langflow)
 	@$(if $(ONLY),,PYTHONPATH=examples/demo:deploy/local hack/with-cluster $(BIN)/python -m memroll_demo run --system chatchat)
 
-crds: $(STAMP) ## generate the CRDs from the models
+crds: $(STAMP) ## generate the CRDs and docs/api.md from the models
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/crds
 	@PYTHONPATH=operator $(BIN)/python -m memroll crds --write deploy/helm/memroll/files/crds
+	@PYTHONPATH=operator $(BIN)/python hack/api-reference
 
 requirements: $(STAMP) ## pin all dependencies again, by hash and without an index
 	@hack/pin $(BIN)

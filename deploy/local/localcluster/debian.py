@@ -20,6 +20,7 @@ PACKAGES = (
     "etcd-server",
     "iproute2",
     "iptables",
+    "lua5.4",  # not for the node: a test runs the health checks for Argo CD
     "prometheus",
     "runc",
 )
