@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from memroll import __version__
-from memroll.api.pod_roll import Phase
+from memroll.api.pod_roll import EffectResult, Phase
 from memroll.errors import PrometheusUnavailableError
 from memroll.model.pod_names import workload_or_pod
 from memroll.planning.gate_result import Gate
@@ -138,6 +138,7 @@ class Metrics:
             return
         self._known_policies.add(labels)
         self.last_reconcile.labels(*labels).set(outcome.now.timestamp())
+        self._start_counters(labels)
         self._set_pods(outcome, labels)
         self._set_leaks(outcome, labels)
         for roll in outcome.measured_rolls:
@@ -179,6 +180,14 @@ class Metrics:
         self.cannot_keep_up.labels(*labels).set(int(outcome.plan.shortfall is not None))
         for gate in (b.gate for b in blocked if b.candidate.due):
             self.blocked_pods.labels(*labels, gate.value).inc()
+
+    def _start_counters(self, labels: tuple[str, str]) -> None:
+        """Expose the counters of rolls from 0 on: Prometheus sees no increase in the first value of a series."""
+        for phase in Phase:
+            if phase.final:
+                self.rolls.labels(*labels, phase.value)
+        for effect in (*(result.value for result in EffectResult), UNKNOWN_EFFECT):
+            self.effects.labels(*labels, effect)
 
     def _set_mode(self, outcome: Outcome, labels: tuple[str, str]) -> None:
         spec = outcome.policy.spec

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.unit.chart.rendering import Helm
 
 # Values that the README lists as a whole.
-WHOLE = {"resources", "podSecurityContext", "securityContext"}
+WHOLE = {"dashboard.annotations", "dashboard.labels", "podSecurityContext", "resources", "securityContext"}
 TWO_WAYS_IN = "{url: 'http://p', authorization: {credentialsFile: /t}, basicAuth: {username: u, passwordFile: /p}}"
 
 

@@ -183,6 +183,7 @@ def test_no_metric_has_a_label_that_grows_with_the_pods():
         "version",
         "le",
         "mode",
+        "effect",
         "task",
     }
 
@@ -241,3 +242,12 @@ def test_a_new_policy_of_the_same_name_has_its_own_oom_kills():
     metrics.forget("demo", "leaky")
     metrics.observe_reconcile(killed(NOW - timedelta(minutes=5)), 0.2)
     assert value(metrics, "memroll_last_oom_kill_timestamp_seconds", **OWN) == (NOW - timedelta(minutes=5)).timestamp()
+
+
+def test_counters_of_rolls_start_at_zero_so_that_the_first_roll_is_an_increase():
+    metrics = Metrics()
+    metrics.observe_reconcile(outcome(), 0.2)
+    for phase in ("Succeeded", "Failed", "Aborted"):
+        assert value(metrics, "memroll_rolls_total", **OWN, outcome=phase) == 0
+    for effect in ("Effective", "Ineffective", "LeakPersists", "Unknown"):
+        assert value(metrics, "memroll_roll_effects_total", **OWN, effect=effect) == 0
