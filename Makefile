@@ -12,6 +12,12 @@ FUZZ_VENV := .venv-fuzz
 FUZZ_STAMP := $(FUZZ_VENV)/.installed-$(shell cat requirements-fuzz.txt 2>/dev/null | sha256sum | cut -c1-16)
 MINUTES ?= 10
 RELEASE_URL ?= https://example.com/releases
+# What a packaged chart names, each left out while it is empty.
+HOME_URL ?=
+SOURCE_URL ?= $(HOME_URL)
+DOCS_URL ?= $(if $(SOURCE_URL),$(SOURCE_URL)/blob/main/docs)
+MAINTAINERS ?=
+IMAGE ?=
 LOCAL := PYTHONPATH=deploy/local $(BIN)/python -m localcluster
 # End-to-end tests mostly wait: more processes than cores, each takes the longest remaining test. The isolated ones change
 # the node or Prometheus for all, and run one after the other.
@@ -26,7 +32,7 @@ UNIT_SUBPROCESS := tests/unit/probe tests/unit/demo tests/unit/systems
 UNIT_CPU := $(UNIT) $(UNIT_SUBPROCESS:%=--ignore=%)
 DEMO := PYTHONPATH=examples/demo:deploy/local $(BIN)/python -m memroll_demo
 
-.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-reads bench-roll bench-scale fuzz soak crds requirements dist cluster-up cluster-down cluster-status clean
+.PHONY: help demo demo-down test check lint types layers language e2e e2e-durations compat bench bench-detect bench-probe bench-reads bench-roll bench-scale fuzz soak crds requirements dist chart cluster-up cluster-down cluster-status clean
 
 help: ## show this list
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +133,10 @@ requirements: $(STAMP) ## pin all dependencies again, by hash and without an ind
 dist: $(STAMP) ## the files of a release, in dist/ (ONLY=wheel|command|chart|image|sbom, PYTHON=..., BASE=..., IMAGE=..., RELEASE_URL=..., TAG=...)
 	@PYTHONPATH=deploy/release:deploy/local $(BIN)/python -m memroll_release --only "$(ONLY)" --tag "$(TAG)" \
 	  --python "$(PYTHON)" --base "$(BASE)" --image "$(IMAGE)" --release-url "$(RELEASE_URL)"
+
+chart: $(STAMP) ## the packaged chart in dist/ (HOME_URL, SOURCE_URL, DOCS_URL, MAINTAINERS="Name <email>, ...", IMAGE)
+	@$(BIN)/python deploy/helm/package.py dist --home "$(HOME_URL)" --source "$(SOURCE_URL)" --docs "$(DOCS_URL)" \
+	  --maintainers "$(MAINTAINERS)" --image "$(IMAGE)"
 
 cluster-up: $(STAMP) ## start the local one-node cluster
 	@$(LOCAL) up

@@ -51,7 +51,9 @@ def _cadvisor(paths: ClusterPaths) -> dict[str, object]:
 
 
 def _pods(paths: ClusterPaths) -> dict[str, object]:
-    return {"job_name": "pods", "file_sd_configs": [{"files": [str(paths.scrape_targets)]}]}
+    targets = [{"files": [str(paths.scrape_targets)]}]
+    # The label `namespace` of a metric of memroll is that of its policy, as with the chart's ServiceMonitor.
+    return {"job_name": "pods", "honor_labels": True, "file_sd_configs": targets}
 
 
 def _tls(paths: ClusterPaths) -> dict[str, object]:

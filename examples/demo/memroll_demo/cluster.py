@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
+CHART = ROOT / "deploy/helm/memroll"
 POLL_S = 0.5
 SHORT_TESTS = ("--set", "policyBounds.minInterval=5s,policyBounds.manualRollsPerHour=10000")
 """Bounds of an installation whose policies have shorter intervals than those of a shared cluster, and whose PodRolls
@@ -160,11 +161,13 @@ class DemoCluster:
         found: dict[str, str] = next((c for c in conditions if c["type"] == type_), {})
         return found.get("status", ""), found.get("reason", ""), found.get("message", "")
 
-    def install(self, release: str, namespace: str, image: str, watched: list[str], *more: str) -> None:
-        """Install memroll from the repository's chart for these namespaces only; `more` is passed to helm."""
+    def install(
+        self, release: str, namespace: str, image: str, watched: list[str], *more: str, chart: Path = CHART
+    ) -> None:
+        """Install memroll, or upgrade it, for these namespaces only; `more` is passed to helm."""
         repository, _, tag = image.rpartition(":")
         self.helm(
-            "upgrade", "--install", release, str(ROOT / "deploy/helm/memroll"), "--namespace", namespace,
+            "upgrade", "--install", release, str(chart), "--namespace", namespace,
             "--create-namespace", "--take-ownership", "--wait", "--timeout", "3m",
             "--set", f"image.repository={repository},image.tag={tag}",
             "--set", f"prometheus.connections.default.url={self.prometheus_url}",

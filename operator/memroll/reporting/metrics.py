@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from memroll import __version__
-from memroll.api.pod_roll import Phase
+from memroll.api.pod_roll import EffectResult, Phase
 from memroll.errors import PrometheusUnavailableError
+from memroll.model.pod_names import workload_or_pod
 from memroll.planning.gate_result import Gate
 from memroll.reporting.outcome import PodState, state_of
 
@@ -29,6 +30,8 @@ UNKNOWN_EFFECT = "Unknown"
 """Value of the label `effect` for rolls whose effect could not be measured."""
 SUCCEEDED = "Succeeded"
 """Value of the label `result` for a reconcile without an error; otherwise it is the error's reason."""
+SUSPENDED = "Suspended"
+"""Value of the label `mode` for a policy with `suspend: true`; otherwise it is the policy's mode."""
 ROLL_DURATION_BUCKETS_S = (5, 10, 20, 30, 60, 120, 300, 600, 1800)
 """Buckets of the duration of a roll, in seconds."""
 
@@ -41,9 +44,13 @@ class Metrics:
         self._known_policies: set[tuple[str, str]] = set()
         self._connections: dict[tuple[str, str], str] = {}
         """Connection that the last reconcile of each policy queried."""
+        self._last_oom_kills_s: dict[tuple[str, str], float] = {}
         build = self._gauge("memroll_build_info", "Always 1; the version is a label", "version")
         build.labels(__version__).set(1)
         self.leader = self._gauge("memroll_leader", "1 while this process holds the Lease")
+        self.policy_info = self._gauge(
+            "memroll_policy_info", "Always 1; the mode of the policy is a label", *POLICY_LABELS, "mode"
+        )
         self.pods = self._gauge("memroll_pods", "Watched pods by verdict", *POLICY_LABELS, "verdict")
         self.reconciles = self._counter("memroll_reconcile_total", "Reconciles by result", *POLICY_LABELS, "result")
         self.reconcile_seconds = Histogram(
@@ -65,6 +72,16 @@ class Metrics:
         self.response_bytes = self._counter(
             "memroll_prometheus_response_bytes_total", "Bytes of the responses of a connection", "connection"
         )
+        self.leaking_workloads = self._gauge(
+            "memroll_leaking_workloads", "Workloads with a confirmed leak", *POLICY_LABELS
+        )
+        self.time_to_limit = self._gauge(
+            "memroll_time_to_limit_seconds", "Predicted time until the first pod reaches its limit", *POLICY_LABELS
+        )
+        self.last_oom_kill = self._gauge(
+            "memroll_last_oom_kill_timestamp_seconds", "Last OOM kill of a watched container", *POLICY_LABELS
+        )
+        self.active_rolls = self._gauge("memroll_active_rolls", "Rolls in progress", *POLICY_LABELS)
         self.blocked_pods = self._gauge(
             "memroll_blocked_pods", "Due pods whose roll a gate blocks", *POLICY_LABELS, "gate"
         )
@@ -114,13 +131,16 @@ class Metrics:
         """Count one reconcile."""
         labels = (outcome.policy.namespace, outcome.policy.name)
         self.reconcile_seconds.observe(seconds)
+        self._set_mode(outcome, labels)
         self.reconciles.labels(*labels, outcome.error.reason if outcome.error else SUCCEEDED).inc()
         self._observe_connection(outcome, labels)
         if outcome.error is not None:
             return
         self._known_policies.add(labels)
         self.last_reconcile.labels(*labels).set(outcome.now.timestamp())
+        self._start_counters(labels)
         self._set_pods(outcome, labels)
+        self._set_leaks(outcome, labels)
         for roll in outcome.measured_rolls:
             result = roll.status.effect.result if roll.status.effect else None
             self.effects.labels(*labels, result.value if result else UNKNOWN_EFFECT).inc()
@@ -161,6 +181,40 @@ class Metrics:
         for gate in (b.gate for b in blocked if b.candidate.due):
             self.blocked_pods.labels(*labels, gate.value).inc()
 
+    def _start_counters(self, labels: tuple[str, str]) -> None:
+        """Expose the counters of rolls from 0 on: Prometheus sees no increase in the first value of a series."""
+        for phase in Phase:
+            if phase.final:
+                self.rolls.labels(*labels, phase.value)
+        for effect in (*(result.value for result in EffectResult), UNKNOWN_EFFECT):
+            self.effects.labels(*labels, effect)
+
+    def _set_mode(self, outcome: Outcome, labels: tuple[str, str]) -> None:
+        spec = outcome.policy.spec
+        self.policy_info.remove_by_labels(dict(zip(POLICY_LABELS, labels, strict=True)))
+        self.policy_info.labels(*labels, SUSPENDED if spec.suspend else spec.mode.value).set(1)
+
+    def _set_leaks(self, outcome: Outcome, labels: tuple[str, str]) -> None:
+        """Set the state of the leaks. A released pod has no workload; its PodRoll counts as a roll in progress."""
+        confirmed = (a.pod for a in outcome.assessments if a.verdict.is_confirmed_leak)
+        leaking = {workload_or_pod(pod) for pod in confirmed if not pod.released}
+        self.leaking_workloads.labels(*labels).set(len(leaking))
+        self.active_rolls.labels(*labels).set(sum(1 for roll in outcome.rolls if roll.active))
+        times_s = [a.verdict.time_to_limit_s for a in outcome.at_risk if a.verdict.time_to_limit_s is not None]
+        if times_s:
+            self.time_to_limit.labels(*labels).set(min(times_s))
+        else:
+            self.time_to_limit.remove_by_labels(dict(zip(POLICY_LABELS, labels, strict=True)))
+        self._set_last_oom_kill(outcome, labels)
+
+    def _set_last_oom_kill(self, outcome: Outcome, labels: tuple[str, str]) -> None:
+        """Set the time of the last OOM kill since the policy's creation; the pod may be gone by the next reconcile."""
+        kills = (a.container.oom_killed_at for a in outcome.assessments)
+        last_s = max((k.timestamp() for k in kills if k and k >= outcome.policy.created_at), default=0.0)
+        if last_s > self._last_oom_kills_s.get(labels, 0.0):
+            self._last_oom_kills_s[labels] = last_s
+            self.last_oom_kill.labels(*labels).set(last_s)
+
     def observe_roll(self, roll: PodRoll, policy: str) -> None:
         """Count one ended roll of a policy that exists; empty: of none, whatever name a by-hand roll contains."""
         phase, times = roll.status.phase, roll.status.times
@@ -171,9 +225,15 @@ class Metrics:
     def forget(self, namespace: str, policy: str) -> None:
         """Remove the series of a policy that no longer exists."""
         self._known_policies.discard((namespace, policy))
+        self._last_oom_kills_s.pop((namespace, policy), None)
         self.release_connection(namespace, policy)
         for metric in (
+            self.policy_info,
             self.pods,
+            self.leaking_workloads,
+            self.time_to_limit,
+            self.last_oom_kill,
+            self.active_rolls,
             self.reconciles,
             self.last_reconcile,
             self.blocked_pods,

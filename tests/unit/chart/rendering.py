@@ -48,12 +48,21 @@ class Helm:
         return self.renders[arguments]
 
     def render(
-        self, *sets: str, url: bool = True, kubernetes: str = KUBERNETES, release: str = RELEASE
+        self, *sets: str, url: bool = True, kubernetes: str = KUBERNETES, release: str = RELEASE, api: str = ""
     ) -> list[Manifest]:
-        """Return the chart's objects; `sets` are name=value pairs, the value in YAML."""
+        """Return the chart's objects; `sets` are name=value pairs, the value in YAML, `api` an API of the server."""
         wanted = [*([URL] if url else []), *sets]
-        pairs = [word for pair in wanted for word in ("--set-json", _json(pair))]
-        text = self.run("template", release, str(CHART), "-n", NAMESPACE, "--kube-version", kubernetes, *pairs)
+        options = [word for pair in wanted for word in ("--set-json", _json(pair))]
+        if api:
+            options += ["--api-versions", api]
+        return self._template(release, kubernetes, *options)
+
+    def render_file(self, values: Path) -> list[Manifest]:
+        """Return the chart's objects with the values of a file."""
+        return self._template(RELEASE, KUBERNETES, "--values", str(values))
+
+    def _template(self, release: str, kubernetes: str, *options: str) -> list[Manifest]:
+        text = self.run("template", release, str(CHART), "-n", NAMESPACE, "--kube-version", kubernetes, *options)
         return [manifest for manifest in yaml.load_all(text, Loader=LOADER) if manifest]
 
 
@@ -79,6 +88,13 @@ def template(manifests: list[Manifest], kind: str = "Deployment") -> Manifest:
 def container(manifests: list[Manifest], kind: str = "Deployment") -> Manifest:
     found: Manifest = template(manifests, kind)["spec"]["containers"][0]
     return found
+
+
+def pod_specs(manifests: list[Manifest]) -> dict[str, Manifest]:
+    """Return the specs of all pods that the chart makes, by the name of the object."""
+    templates = {m["metadata"]["name"]: m["spec"]["template"] for m in manifests if m["kind"] in {"Deployment", "Job"}}
+    pods = templates | {m["metadata"]["name"]: m for m in of_kind(manifests, "Pod")}
+    return {name: pod["spec"] for name, pod in pods.items()}
 
 
 def environment(manifests: list[Manifest], kind: str = "Deployment") -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""The alerts on the operator, tested with promtool."""
+"""The alerts on the operator and on the services, tested with promtool, and their runbooks."""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -11,13 +12,14 @@ import pytest
 import yaml
 
 from memroll.reporting.metrics import Metrics
-from tests.unit.chart.rendering import of_kind
+from tests.unit.chart.rendering import ROOT, of_kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.chart.rendering import Helm, Manifest
 
+RUNBOOKS = ROOT / "docs/runbooks.md"
 # Number of firing alerts by name.
 FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
 INSTANCE, STANDBY = 'job="m",instance="i"', 'job="m",instance="j"'
@@ -33,18 +35,28 @@ SERIES = {
     f'memroll_held_pods{{namespace="ai",policy="chat",{INSTANCE}}}': "0x80 2x20 0x50",
     f'memroll_cannot_keep_up{{namespace="ai",policy="chat",{INSTANCE}}}': "0x70 1x10 0x70",
     f'memroll_cannot_keep_up{{namespace="ai",policy="chat",{STANDBY}}}': "1x150",
+    f'memroll_leaking_workloads{{namespace="ai",policy="chat",{INSTANCE}}}': "0x20 1x5 0x125",
+    f'memroll_leaking_workloads{{namespace="ai",policy="chat",{STANDBY}}}': "2x150",
+    f'memroll_last_oom_kill_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "_x10 600x140",
+    f'memroll_last_oom_kill_timestamp_seconds{{namespace="ai",policy="agents",{INSTANCE}}}': "_x10 600x140",
+    f'memroll_last_oom_kill_timestamp_seconds{{namespace="ai",policy="chat",{STANDBY}}}': "9000x150",
+    f'memroll_policy_info{{namespace="ai",policy="chat",mode="Enforce",{INSTANCE}}}': "1x150",
+    f'memroll_policy_info{{namespace="ai",policy="agents",mode="Observe",{INSTANCE}}}': "1x150",
+    f'memroll_policy_info{{namespace="ai",policy="chat",mode="Enforce",{STANDBY}}}': "1x150",
+    f'memroll_roll_effects_total{{namespace="ai",policy="chat",effect="Ineffective",{INSTANCE}}}': "_x85 1x65",
+    f'memroll_roll_effects_total{{namespace="ai",policy="chat",effect="Effective",{INSTANCE}}}': "_x30 1x120",
     f'memroll_task_restarts_total{{task="resync",{INSTANCE}}}': "0x7 1x142",
     f'memroll_last_reconcile_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",
 }
 EXPECTED = {
     "7m": ["RollsFail"],
-    "20m": ["RollsFail", "Down", "PrometheusUnreachable", "TaskRestarts"],
-    "65m": ["Down", "PrometheusUnreachable", "RollRateLimited", "TaskRestarts"],
+    "20m": ["RollsFail", "Down", "OOMKillDespitePolicy", "PrometheusUnreachable", "TaskRestarts"],
+    "65m": ["Down", "OOMKillDespitePolicy", "PrometheusUnreachable", "RollRateLimited", "TaskRestarts"],
     "75m": ["Down", "PrometheusUnreachable", "CannotKeepUp", "RollRateLimited"],
-    "83m": ["Down", "PrometheusUnreachable"],
-    "90m": ["Down", "PrometheusUnreachable", "PodsHeld"],
-    "128m": ["Down", "PrometheusUnreachable", "PolicyNotReconciled"],
-    "140m": ["Down", "WithoutLeader"],
+    "83m": ["Down", "PrometheusUnreachable", "WorkloadLeaks"],
+    "90m": ["Down", "PrometheusUnreachable", "PodsHeld", "RollsIneffective", "WorkloadLeaks"],
+    "128m": ["Down", "PrometheusUnreachable", "PolicyNotReconciled", "RollsIneffective", "WorkloadLeaks"],
+    "140m": ["Down", "RollsIneffective", "WithoutLeader"],
 }
 
 
@@ -67,6 +79,10 @@ def rules(helm: Helm, *sets: str) -> Manifest:
     return spec
 
 
+def alerts(helm: Helm, *sets: str) -> dict[str, Manifest]:
+    return {rule["alert"]: rule for group in rules(helm, *sets)["groups"] for rule in group["rules"]}
+
+
 def test_the_alerts_fire_when_they_should(helm: Helm, tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
@@ -78,15 +94,42 @@ def test_the_alerts_fire_when_they_should(helm: Helm, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_every_alert_is_tested(helm: Helm) -> None:
+    assert {f"Memroll{name}" for firing in EXPECTED.values() for name in firing} == alerts(helm).keys()
+
+
 def test_an_alert_can_be_left_out_and_labelled(helm: Helm) -> None:
-    alerts = rules(
+    changed = alerts(
         helm, "metrics.prometheusRule.disabled=[MemrollDown]", "metrics.prometheusRule.alertLabels={severity: page}"
-    )["groups"][0]["rules"]
-    assert "MemrollDown" not in {alert["alert"] for alert in alerts}
-    assert {alert["labels"]["severity"] for alert in alerts} == {"page"}
+    )
+    assert alerts(helm).keys() - changed.keys() == {"MemrollDown"}
+    assert {alert["labels"]["severity"] for alert in changed.values()} == {"page"}
+
+
+def test_every_alert_can_be_left_out(helm: Helm) -> None:
+    names = list(alerts(helm))
+    assert rules(helm, f"metrics.prometheusRule.disabled={json.dumps(names)}") == {"groups": None}
 
 
 def test_the_alerts_use_metrics_that_exist(helm: Helm) -> None:
     published = {metric.name for metric in Metrics().registry.collect()}
-    used = {word for rule in rules(helm)["groups"][0]["rules"] for word in re.findall(r"memroll_\w+", rule["expr"])}
+    used = {word for rule in alerts(helm).values() for word in re.findall(r"memroll_\w+", rule["expr"])}
     assert {word.removesuffix("_total") for word in used} <= {name.removesuffix("_total") for name in published}
+
+
+def test_each_alert_links_to_its_heading_of_the_runbooks(helm: Helm) -> None:
+    headings = re.findall(r"^### (Memroll\w+)$", RUNBOOKS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(headings) == sorted(alerts(helm))
+    urls = {name: alert["annotations"]["runbook_url"] for name, alert in alerts(helm).items()}
+    assert urls == {name: f"docs/runbooks.md#{name.lower()}" for name in headings}
+
+
+def test_the_base_of_the_runbooks_can_be_set(helm: Helm) -> None:
+    alert = alerts(helm, "metrics.prometheusRule.runbookBaseUrl=https://wiki.example.com/memroll")["MemrollDown"]
+    assert alert["annotations"]["runbook_url"] == "https://wiki.example.com/memroll#memrolldown"
+
+
+@pytest.mark.parametrize("part", ["Meaning", "Look at", "Do"])
+def test_each_runbook_has_every_part(part: str) -> None:
+    sections = RUNBOOKS.read_text(encoding="utf-8").split("\n### Memroll")[1:]
+    assert [section.splitlines()[0] for section in sections if f"**{part}.**" not in section] == []

@@ -18,6 +18,7 @@ from tests.unit.chart.rendering import (
     environment,
     named,
     of_kind,
+    pod_specs,
     template,
 )
 
@@ -54,8 +55,7 @@ def test_all_environment_variables_of_the_deployment_are_settings(helm: Helm) ->
 
 def test_all_pods_meet_the_restricted_standard(helm: Helm) -> None:
     manifests = helm.render(*EVERYTHING)
-    ours = [template(manifests), template(manifests, "Job"), *of_kind(manifests, "Pod")]
-    pods = [pod["spec"] for pod in ours]
+    pods = list(pod_specs(manifests).values())
     assert len(pods) == 4
     for pod in pods:
         assert RESTRICTED_POD.items() <= pod["securityContext"].items()
@@ -70,7 +70,10 @@ def test_the_pod_is_probed_scraped_and_limited(helm: Helm) -> None:
     assert ours["args"] == ["operator"]
     assert ours["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "http"}
     assert ours["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http"}
-    assert ours["resources"] == {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "384Mi"}}
+    assert ours["resources"] == {
+        "requests": {"cpu": "50m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+        "limits": {"memory": "384Mi", "ephemeral-storage": "256Mi"},
+    }
     pod = template(manifests)
     scraped = {k: v for k, v in pod["metadata"]["annotations"].items() if k.startswith("prometheus.io/")}
     assert scraped == {

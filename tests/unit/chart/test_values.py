@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.unit.chart.rendering import Helm
 
 # Values that the README lists as a whole.
-WHOLE = {"resources", "podSecurityContext", "securityContext"}
+WHOLE = {"dashboard.annotations", "dashboard.labels", "podSecurityContext", "resources", "securityContext"}
 TWO_WAYS_IN = "{url: 'http://p', authorization: {credentialsFile: /t}, basicAuth: {username: u, passwordFile: /p}}"
 
 
@@ -71,6 +71,8 @@ def test_contradicting_values_are_refused_with_the_remedy(helm: Helm, sets: list
         "maxPoliciesAtOnce=0", "http.port=80", "prometheus.connections.default.method=PUT",
         "rollRateLimit.maxRollsPerHour=many", "rollRateLimit.maxNamespaceShare=0",
         "policyBounds.minInterval=30", "policyBounds.podsPerPolicy=0", "policyBounds.maxPods=1",
+        "openshift.adaptSecurityContext=yes", "extraObjects=[{kind: Secret}]", "extraContainers=[{name: a}]",
+        "dashboard.enable=true", "metrics.prometheusRule.runbookBaseUrl=a b", "metrics.prometheusRule.disabled=[Down]",
         "rollRateLimit.namespaceQuota=0%", "rollRateLimit.namespaceQuota=0.5",
     ],
 )  # fmt: skip

@@ -12,6 +12,7 @@ def test_prometheus_scrapes_container_memory_every_five_seconds_with_its_own_tim
     assert cadvisor["honor_timestamps"] is False
     assert cadvisor["metrics_path"] == "/metrics/cadvisor"
     assert cadvisor["static_configs"] == [{"targets": ["10.231.0.1:10250"], "labels": {"node": "memroll-local"}}]
+    assert pods["honor_labels"] is True, "the namespace of a policy is not that of the operator"
     assert pods["file_sd_configs"] == [{"files": [str(paths.scrape_targets)]}]
 
 

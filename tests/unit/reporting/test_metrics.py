@@ -11,7 +11,18 @@ from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked, Plan
 from memroll.reporting.metrics import Metrics
 from memroll.reporting.outcome import Outcome
-from tests.builders import NOW, candidate, container, inconclusive_verdict, leak_verdict, pod, policy, roll
+from tests.builders import (
+    NOW,
+    candidate,
+    container,
+    exhausting_verdict,
+    inconclusive_verdict,
+    leak_verdict,
+    pod,
+    policy,
+    records,
+    roll,
+)
 
 
 def outcome(**changes):
@@ -171,5 +182,72 @@ def test_no_metric_has_a_label_that_grows_with_the_pods():
         "outcome",
         "version",
         "le",
+        "mode",
+        "effect",
         "task",
     }
+
+
+@pytest.mark.parametrize(
+    ("spec", "mode"), [({}, "Enforce"), ({"mode": "Observe"}, "Observe"), ({"suspend": True}, "Suspended")]
+)
+def test_the_mode_of_a_policy_is_a_label_even_if_its_reconcile_fails(spec, mode):
+    metrics = Metrics()
+    metrics.observe_reconcile(outcome(policy=policy(mode="Observe")), 0.2)
+    metrics.observe_reconcile(outcome(policy=policy(**spec), error=DOWN, assessments=()), 0.2)
+    series = [
+        s.labels["mode"] for m in metrics.registry.collect() for s in m.samples if s.name == "memroll_policy_info"
+    ]
+    assert series == [mode]
+
+
+def test_leaking_workloads_are_counted_and_not_their_pods():
+    leaking = [Assessment(pod(name), container(), leak_verdict()) for name in ("a", "b")]
+    released = pod("c", labels={"pod-template-hash": "memroll-released"}, annotations={"memroll.dev/roll": "c-1"})
+    near = Assessment(pod("d", controller=None), container(), exhausting_verdict(9.0))
+    metrics = Metrics()
+    metrics.observe_reconcile(
+        outcome(assessments=(*leaking, Assessment(released, container(), leak_verdict()), near)), 0.2
+    )
+    assert value(metrics, "memroll_leaking_workloads", **OWN) == 1
+    assert value(metrics, "memroll_time_to_limit_seconds", **OWN) == 9, "that of the first pod"
+    metrics.observe_reconcile(outcome(assessments=()), 0.2)
+    assert value(metrics, "memroll_leaking_workloads", **OWN) == 0
+    assert value(metrics, "memroll_time_to_limit_seconds", **OWN) is None
+
+
+def test_only_rolls_that_have_not_ended_are_in_progress():
+    metrics = Metrics()
+    metrics.observe_reconcile(outcome(rolls=records(roll(), roll("Replacing"), roll("Succeeded"))), 0.2)
+    assert value(metrics, "memroll_active_rolls", **OWN) == 2
+
+
+def killed(at_time):
+    return outcome(assessments=(Assessment(pod(), container(oom_killed_at=at_time), leak_verdict()),))
+
+
+def test_the_last_oom_kill_stays_known_when_its_pod_is_gone():
+    metrics = Metrics()
+    metrics.observe_reconcile(killed(policy().created_at - timedelta(seconds=1)), 0.2)
+    assert value(metrics, "memroll_last_oom_kill_timestamp_seconds", **OWN) is None, "it is older than the policy"
+    metrics.observe_reconcile(killed(NOW), 0.2)
+    metrics.observe_reconcile(killed(NOW - timedelta(minutes=5)), 0.2)
+    metrics.observe_reconcile(outcome(), 0.2)
+    assert value(metrics, "memroll_last_oom_kill_timestamp_seconds", **OWN) == NOW.timestamp()
+
+
+def test_a_new_policy_of_the_same_name_has_its_own_oom_kills():
+    metrics = Metrics()
+    metrics.observe_reconcile(killed(NOW), 0.2)
+    metrics.forget("demo", "leaky")
+    metrics.observe_reconcile(killed(NOW - timedelta(minutes=5)), 0.2)
+    assert value(metrics, "memroll_last_oom_kill_timestamp_seconds", **OWN) == (NOW - timedelta(minutes=5)).timestamp()
+
+
+def test_counters_of_rolls_start_at_zero_so_that_the_first_roll_is_an_increase():
+    metrics = Metrics()
+    metrics.observe_reconcile(outcome(), 0.2)
+    for phase in ("Succeeded", "Failed", "Aborted"):
+        assert value(metrics, "memroll_rolls_total", **OWN, outcome=phase) == 0
+    for effect in ("Effective", "Ineffective", "LeakPersists", "Unknown"):
+        assert value(metrics, "memroll_roll_effects_total", **OWN, effect=effect) == 0

@@ -198,6 +198,20 @@ spec:
 {{- end }}
 {{- end }}
 
+{{- /* Security contexts of pods and containers; OpenShift's SCC assigns user and groups. */ -}}
+{{- define "memroll.podSecurityContext" -}}
+{{- toYaml (ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") .Values.podSecurityContext (eq (include "memroll.isOpenShift" .) "true")) }}
+{{- end }}
+
+{{- define "memroll.securityContext" -}}
+{{- toYaml (ternary (omit .Values.securityContext "runAsUser" "runAsGroup") .Values.securityContext (eq (include "memroll.isOpenShift" .) "true")) }}
+{{- end }}
+
+{{- define "memroll.isOpenShift" -}}
+{{- $adapt := .Values.openshift.adaptSecurityContext }}
+{{- if or (eq $adapt "force") (and (eq $adapt "auto") (.Capabilities.APIVersions.Has "security.openshift.io/v1")) }}true{{- end }}
+{{- end }}
+
 {{- define "memroll.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "memroll.serviceAccountName" . }}
