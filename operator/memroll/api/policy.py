@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from memroll.api import cel_rules
 from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
-from memroll.api.conditions import Condition
+from memroll.api.conditions import CONDITION_LIST, Condition
 from memroll.api.evidence import EvidenceSpec
 from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
 from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_SUGGESTIONS, ExitedContainer, LimitSuggestion
@@ -213,15 +213,11 @@ class WorkloadAutoscaler(ApiModel):
 class PolicyStatus(ApiModel):
     """Results of the last reconcile."""
 
-    observed_generation: int | None = Field(default=None, ge=0)
-    """`metadata.generation` of the policy at the last reconcile."""
-    conditions: tuple[Condition, ...] = Field(
-        default=(),
-        max_length=16,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, only while they are True, `CannotKeepUp`
-    and `Stalled`."""
+    observed_generation: int | None = Field(default=None, ge=-1)
+    """`metadata.generation` of the policy at the last reconcile; -1 before the first one."""
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)
+    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, only while they are True, `Reconciling`,
+    `Stalled`, `Suspended`, `RollsBlocked`, `CannotKeepUp` and `Misconfigured`."""
     pods: PodCounts = PodCounts()
     """Number of selected pods by verdict."""
     rolls: RollCounts = RollCounts()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_CHARS = 1024
 """Maximum length of a verdict's message in status, in characters."""
+SUSPENDED_MESSAGE = "suspended: no pod is assessed or rolled"
 MAX_AT_RISK_NAMED = 10
 """Maximum number of pods that the condition AtRisk names."""
 MAX_HELD_NAMED = 5
@@ -91,6 +92,8 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
             outcome.misconfigurations[0].reason.value,
             messages,
         )
+    if outcome.policy.spec.suspend:
+        results[ConditionType.SUSPENDED] = (ConditionStatus.TRUE, "Suspended", SUSPENDED_MESSAGE)
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():
@@ -105,7 +108,7 @@ def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if error is not None:
         return ConditionStatus.FALSE, error.reason, f"no pod is assessed or rolled: {error.message}"
     if spec.suspend:
-        return ConditionStatus.TRUE, "Suspended", "suspended: no pod is assessed or rolled"
+        return ConditionStatus.TRUE, "Suspended", SUSPENDED_MESSAGE
     if not outcome.watched_pods and outcome.conflicting_pods:
         return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "watches all of its pods")
     if not outcome.watched_pods:
