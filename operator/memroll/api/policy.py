@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from memroll.api import cel_rules
 from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
 from memroll.api.conditions import CONDITION_LIST, Condition
+from memroll.api.dry_run import MAX_DRY_RUNS, DryRun
 from memroll.api.evidence import EvidenceSpec
 from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
 from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_SUGGESTIONS, ExitedContainer, LimitSuggestion
@@ -32,6 +33,8 @@ MAX_AUTOSCALERS = 10
 class Mode(StrEnum):
     OBSERVE = "Observe"
     """Detect and report leaks, change nothing."""
+    DRY_RUN = "DryRun"
+    """Also report the pods that would be rolled, and each gate that blocks a roll. Change nothing."""
     ENFORCE = "Enforce"
     """Also roll the pods that are about to reach their memory limit."""
 
@@ -83,8 +86,8 @@ class PolicySpec(ApiModel):
     """Pods to watch for memory leaks, and the permitted actions."""
 
     mode: Mode
-    """`Observe` detects and reports leaks, `Enforce` also rolls pods. Required, so that no policy is enforced by
-    accident."""
+    """`Observe` detects and reports leaks, `DryRun` also reports the pods that would be rolled, `Enforce` rolls them.
+    Required, so that no policy is enforced by accident."""
     suspend: bool = False
     """Stop detecting and rolling; a roll in progress is completed."""
     selector: LabelSelector | None = Field(
@@ -157,6 +160,8 @@ class BlockedBy(ApiModel):
     """Name of the gate, such as `NotDue`."""
     message: str = Field(default="", max_length=256)
     """Reason for which the gate blocks the roll, as a sentence."""
+    others: tuple[ShortText, ...] | None = Field(default=None, max_length=32)
+    """In mode DryRun: the other gates that block the roll as well, in their order."""
 
 
 class AtRiskPod(ApiModel):
@@ -228,6 +233,8 @@ class PolicyStatus(ApiModel):
     """Containers that are closest to their memory limit: first those at risk, then the others."""
     last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=MAX_LAST_ROLLS)
     """Most recent rolls, newest first."""
+    dry_runs: tuple[DryRun, ...] = Field(default=(), max_length=MAX_DRY_RUNS)
+    """In mode DryRun: the rolls that the policy would have made, newest first."""
     ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES)
     """Leak ledger: known leaks by revision and image, newest first."""
     autoscalers: tuple[WorkloadAutoscaler, ...] = Field(default=(), max_length=MAX_AUTOSCALERS)
