@@ -133,6 +133,7 @@ def pod_roll_crd() -> Schema:
         "listKind": "PodRollList",
         "plural": ROLL_PLURAL,
         "singular": "podroll",
+        "shortNames": ["proll"],
         "categories": ["memory"],
     }
     spec = structural(PodRollSpec, defaults=True) | {"x-kubernetes-validations": cel_rules.ROLL}

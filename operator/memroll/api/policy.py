@@ -9,10 +9,22 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from memroll.api import cel_rules
-from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
+from memroll.api.base import (
+    ATOMIC,
+    MAX_REFERENCE_CHARS,
+    SET,
+    ApiModel,
+    Message,
+    Name,
+    ShortText,
+    Time,
+    WorkloadRef,
+    metadata_fields,
+)
 from memroll.api.conditions import CONDITION_LIST, Condition
 from memroll.api.dry_run import MAX_DRY_RUNS, DryRun
 from memroll.api.evidence import EvidenceSpec
+from memroll.api.last_roll import LastAction, LastRoll
 from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
 from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_SUGGESTIONS, ExitedContainer, LimitSuggestion
 from memroll.api.memory_limit import MemoryLimitField
@@ -28,6 +40,9 @@ DEFAULT_CONNECTION = "default"
 """Name of the Prometheus connection for policies that name none, and for rolls without a policy."""
 MAX_AUTOSCALERS = 10
 """Maximum number of entries in `status.autoscalers`, chosen by hand."""
+
+
+ContainerName = Annotated[str, Field(min_length=1, max_length=63)]
 
 
 class Mode(StrEnum):
@@ -98,7 +113,7 @@ class PolicySpec(ApiModel):
         default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.TARGET}
     )
     """Workload to watch in this namespace. Exactly one of `selector` and `targetRef` must be set."""
-    containers: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(default=(), max_length=32)
+    containers: tuple[ContainerName, ...] = Field(default=(), max_length=32, json_schema_extra=SET)
     """Names of the containers to watch. Empty: all, native sidecars included."""
     interval: Duration = timedelta(minutes=5)
     """Time between two reconciles of the policy."""
@@ -160,7 +175,7 @@ class BlockedBy(ApiModel):
     """Name of the gate, such as `NotDue`."""
     message: str = Field(default="", max_length=256)
     """Reason for which the gate blocks the roll, as a sentence."""
-    others: tuple[ShortText, ...] | None = Field(default=None, max_length=32)
+    others: tuple[ShortText, ...] | None = Field(default=None, max_length=32, json_schema_extra=ATOMIC)
     """In mode DryRun: the other gates that block the roll as well, in their order."""
 
 
@@ -189,21 +204,6 @@ class AtRiskPod(ApiModel):
     """First gate that blocks the roll of this pod; unset if no gate does, or the pod is not at risk."""
 
 
-class LastRoll(ApiModel):
-    """Recent roll of the policy."""
-
-    name: Name
-    """Name of the PodRoll."""
-    pod: Name
-    """Name of the rolled pod."""
-    phase: ShortText
-    """Phase of the PodRoll."""
-    time: Time
-    """End of the roll, or its beginning while it is in progress."""
-    reason: Message = ""
-    """Reason for the roll, as a sentence."""
-
-
 class WorkloadAutoscaler(ApiModel):
     """Autoscaler of a workload whose pods are at risk, suspected or being rolled."""
 
@@ -229,19 +229,23 @@ class PolicyStatus(ApiModel):
     """Number of the policy's PodRolls by result."""
     time_to_limit: str = Field(default="", max_length=64)
     """Shortest predicted time to a memory limit among the pods at risk."""
-    at_risk: tuple[AtRiskPod, ...] = Field(default=(), max_length=MAX_AT_RISK)
+    at_risk: tuple[AtRiskPod, ...] = Field(default=(), max_length=MAX_AT_RISK, json_schema_extra=ATOMIC)
     """Containers that are closest to their memory limit: first those at risk, then the others."""
-    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=MAX_LAST_ROLLS)
+    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=MAX_LAST_ROLLS, json_schema_extra=ATOMIC)
     """Most recent rolls, newest first."""
-    dry_runs: tuple[DryRun, ...] = Field(default=(), max_length=MAX_DRY_RUNS)
+    last_action: LastAction | None = None
+    """Most recent action: a roll, or a dry run."""
+    dry_runs: tuple[DryRun, ...] = Field(default=(), max_length=MAX_DRY_RUNS, json_schema_extra=ATOMIC)
     """In mode DryRun: the rolls that the policy would have made, newest first."""
-    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES)
+    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES, json_schema_extra=ATOMIC)
     """Leak ledger: known leaks by revision and image, newest first."""
-    autoscalers: tuple[WorkloadAutoscaler, ...] = Field(default=(), max_length=MAX_AUTOSCALERS)
+    autoscalers: tuple[WorkloadAutoscaler, ...] = Field(
+        default=(), max_length=MAX_AUTOSCALERS, json_schema_extra=ATOMIC
+    )
     """Autoscalers of workloads whose pods are at risk, suspected or being rolled."""
-    suggestions: tuple[LimitSuggestion, ...] = Field(default=(), max_length=MAX_SUGGESTIONS)
+    suggestions: tuple[LimitSuggestion, ...] = Field(default=(), max_length=MAX_SUGGESTIONS, json_schema_extra=ATOMIC)
     """Suggested values for `exhaustion.limit`. They are never applied."""
-    exits: tuple[ExitedContainer, ...] = Field(default=(), max_length=MAX_EXITED_CONTAINERS)
+    exits: tuple[ExitedContainer, ...] = Field(default=(), max_length=MAX_EXITED_CONTAINERS, json_schema_extra=ATOMIC)
     """Exits of containers that were restarted in place, from which the suggestions are derived."""
 
 

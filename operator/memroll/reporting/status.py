@@ -29,7 +29,7 @@ from memroll.reporting.dry_runs import update_dry_runs
 from memroll.reporting.leak_ledger import update_ledger
 from memroll.reporting.limit_suggestions import find_suggestions, update_exits
 from memroll.reporting.outcome import PodState, state_of
-from memroll.reporting.recent_rolls import last_rolls, roll_counts
+from memroll.reporting.recent_rolls import last_action, last_rolls, roll_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,12 +53,14 @@ def build_status(outcome: Outcome) -> PolicyStatus:
     """Return the complete new status; after an error, keep the parts that could not be determined again."""
     old = outcome.policy.status
     exits = update_exits(old.exits, outcome)
+    dry_runs = update_dry_runs(old.dry_runs, outcome)
     new = PolicyStatus(
         observed_generation=outcome.policy.generation,
         conditions=merge_conditions(old.conditions, _conditions(outcome)),
         rolls=roll_counts(outcome),
         last_rolls=last_rolls(outcome),
-        dry_runs=update_dry_runs(old.dry_runs, outcome),
+        dry_runs=dry_runs,
+        last_action=last_action(outcome, dry_runs),
         pods=_pod_counts(outcome),
         at_risk=_at_risk(outcome),
         time_to_limit=_time_to_limit(outcome),
