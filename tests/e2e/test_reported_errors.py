@@ -105,7 +105,7 @@ def at_risk(cluster: Any, namespace: str, policy: str) -> dict[str, Any]:
 
 
 INVALID = [
-    pytest.param({"mode": "enforce"}, 'supported values: "Observe", "Enforce"', id="an unknown mode"),
+    pytest.param({"mode": "enforce"}, 'supported values: "Observe", "DryRun", "Enforce"', id="an unknown mode"),
     pytest.param({"mode": None}, "spec.mode: Required value", id="no mode"),
     pytest.param({"selector": None}, "exactly one of `selector` and `targetRef` must be set", id="no target"),
     pytest.param({"selector": {}}, "at least one of matchLabels and matchExpressions", id="an empty selector"),

@@ -44,6 +44,20 @@ def violations(spec: PolicySpec) -> Iterator[str]:
             is_kept = results.get(path, True)
         if not is_kept:
             yield rule["message"]
+    yield from _duplicates(spec)
     ref = spec.target_ref
     if ref is not None and (ref.api_version, ref.kind) not in TARGETS:
         yield f"`targetRef` {cel_rules.TARGET[0]['message']}"
+
+
+def _duplicates(spec: PolicySpec) -> Iterator[str]:
+    """Yield a message for each set with a duplicate: the API server refuses it by the type of the list."""
+    windows = spec.roll.maintenance_windows
+    sets: dict[str, tuple[str, ...]] = {"containers": spec.containers}
+    for name, given in (("allow", windows.allow), ("deny", windows.deny)) if windows else ():
+        for number, window in enumerate(given):
+            sets[f"roll.maintenanceWindows.{name}[{number}].days"] = window.days
+    for field, values in sets.items():
+        for number, value in enumerate(values):
+            if value in values[:number]:
+                yield f"`{field}[{number}]`: Duplicate value: {value}"

@@ -5,8 +5,9 @@ Takes the results of a reconcile and the previous conditions, returns the new on
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -14,7 +15,6 @@ from memroll.api.base import ApiModel, Message, Time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
 
 class ConditionType(StrEnum):
@@ -32,8 +32,12 @@ class ConditionType(StrEnum):
     """Present only while budgets, concurrency or windows leave too little time for all rolls."""
     MISCONFIGURED = "Misconfigured"
     """Present only while a setting of a valid policy can't have its effect."""
+    RECONCILING = "Reconciling"
+    """kstatus: present only until the first reconcile of a new or changed object has ended, and while a roll runs."""
     STALLED = "Stalled"
     """kstatus: present only while a person must act."""
+    SUSPENDED = "Suspended"
+    """Present only while `suspend` is true."""
 
 
 class ConditionStatus(StrEnum):
@@ -50,7 +54,13 @@ ABNORMAL = frozenset(
         ConditionType.STALLED,
     }
 )
-"""Conditions that are present only while True (kstatus), as `kubectl wait` and GitOps tools expect."""
+"""Conditions that require attention, present only while True (kstatus), as GitOps tools expect."""
+TRUE_ONLY = ABNORMAL | {ConditionType.RECONCILING, ConditionType.SUSPENDED}
+"""All conditions that are present only while True."""
+PENDING = "Pending"
+"""Reason of the condition Ready that the API server sets by default: the operator has not seen the object yet."""
+PENDING_MESSAGE = "waiting for the operator"
+"""Message of that condition."""
 
 
 class Condition(ApiModel):
@@ -66,6 +76,22 @@ class Condition(ApiModel):
     """Time at which `status` last changed."""
     observed_generation: int | None = Field(default=None, ge=0)
     """`metadata.generation` of the policy for which the condition was set."""
+
+
+CONDITION_LIST: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+"""Schema of a list of conditions: one of each type."""
+
+
+def pending_status(**fields: int) -> dict[str, Any]:
+    """Return the status that a new object has by default, so that kstatus does not take it for Current."""
+    condition = Condition(
+        type=ConditionType.READY,
+        status=ConditionStatus.UNKNOWN,
+        reason=PENDING,
+        message=PENDING_MESSAGE,
+        last_transition_time=datetime.fromtimestamp(0, UTC),
+    )
+    return {**fields, "conditions": [condition.to_dict()]}
 
 
 def new_condition(
@@ -85,12 +111,12 @@ def new_condition(
 def merge_conditions(old: Sequence[Condition], new: Iterable[Condition]) -> tuple[Condition, ...]:
     """Return `new` with the transition times of `old` kept where the status did not flip.
 
-    Abnormal conditions that are not True are dropped.
+    Conditions of `TRUE_ONLY` that are not True are dropped.
     """
     before = {c.type: c for c in old}
     merged = []
     for fresh in new:
-        if fresh.type in ABNORMAL and fresh.status is not ConditionStatus.TRUE:
+        if fresh.type in TRUE_ONLY and fresh.status is not ConditionStatus.TRUE:
             continue
         known = before.get(fresh.type)
         if known and known.status == fresh.status:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from memroll.api import GROUP, POLICY_PLURAL, ROLL_PLURAL, VERSION, cel_rules, policy, printer_columns
+from memroll.api.conditions import pending_status
 from memroll.api.pod_roll import PodRoll, PodRollSpec, PodRollStatus
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def memory_policy_crd() -> Schema:
         "categories": ["memory"],
     }
     spec = structural(policy.PolicySpec, defaults=True) | {"x-kubernetes-validations": cel_rules.POLICY}
-    status = structural(policy.PolicyStatus, defaults=False)
+    status = structural(policy.PolicyStatus, defaults=False) | {"default": pending_status(observedGeneration=-1)}
     return _definition(names, printer_columns.POLICY, spec, status, policy.MemoryPolicy.__doc__ or "")
 
 
@@ -132,10 +133,11 @@ def pod_roll_crd() -> Schema:
         "listKind": "PodRollList",
         "plural": ROLL_PLURAL,
         "singular": "podroll",
+        "shortNames": ["proll"],
         "categories": ["memory"],
     }
     spec = structural(PodRollSpec, defaults=True) | {"x-kubernetes-validations": cel_rules.ROLL}
-    status = structural(PodRollStatus, defaults=False)
+    status = structural(PodRollStatus, defaults=False) | {"default": pending_status()}
     return _definition(names, printer_columns.ROLL, spec, status, PodRoll.__doc__ or "")
 
 

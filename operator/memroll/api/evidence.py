@@ -14,7 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from memroll.api.base import ApiModel, ImageName, ShortText, Time
+from memroll.api.base import ATOMIC, ApiModel, ImageName, ShortText, Time
 from memroll.api.quantity import Duration
 
 MAX_POINTS = 120
@@ -42,7 +42,7 @@ PATH_PATTERN = "^(/|(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)$"
 Count = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 Line = Annotated[str, Field(max_length=MAX_LINE_CHARS)]
-Point = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2)]
+Point = Annotated[tuple[Count, ...], Field(min_length=2, max_length=2, json_schema_extra=ATOMIC)]
 
 
 class HttpSpec(ApiModel):
@@ -97,7 +97,7 @@ class MemorySeries(ApiModel):
     """Memory limit of the container."""
     begin: Time
     """Time of the first point."""
-    points: tuple[Point, ...] = Field(default=(), max_length=MAX_POINTS)
+    points: tuple[Point, ...] = Field(default=(), max_length=MAX_POINTS, json_schema_extra=ATOMIC)
     """Pairs of seconds since `begin` and the working set in bytes."""
 
 
@@ -125,7 +125,7 @@ class LogTail(ApiModel):
     """Name of the container."""
     previous: bool = False
     """True for the log of the previous instance of the container."""
-    lines: tuple[Line, ...] = Field(default=(), max_length=MAX_LOG_LINES)
+    lines: tuple[Line, ...] = Field(default=(), max_length=MAX_LOG_LINES, json_schema_extra=ATOMIC)
     """Log lines, oldest first."""
     redacted: Count = 0
     """Number of lines from which something was removed."""
@@ -162,7 +162,7 @@ class RisingType(ApiModel):
     """Number of objects by which the type grew."""
     collections: Count | None = None
     """Number of full garbage collections over which it grew."""
-    referrers: tuple[Text, ...] = Field(default=(), max_length=MAX_REFERRERS)
+    referrers: tuple[Text, ...] = Field(default=(), max_length=MAX_REFERRERS, json_schema_extra=ATOMIC)
     """Chains of referrers of its objects, from the nearest one up to a module or a class."""
 
 
@@ -205,13 +205,13 @@ class ProbeReport(ApiModel):
     uncollectable: Count | None = None
     """Number of objects that the garbage collector could not free."""
     tracing: TracingState = TracingState()
-    growth: tuple[GrownLine, ...] = Field(default=(), max_length=MAX_GROWN_LINES)
+    growth: tuple[GrownLine, ...] = Field(default=(), max_length=MAX_GROWN_LINES, json_schema_extra=ATOMIC)
     """Lines of code with the most growth, largest first."""
-    types: tuple[RisingType, ...] = Field(default=(), max_length=MAX_RISING_TYPES)
+    types: tuple[RisingType, ...] = Field(default=(), max_length=MAX_RISING_TYPES, json_schema_extra=ATOMIC)
     """Types whose number of objects keeps rising."""
     truncated: bool = False
     """True if the report did not fit into the probe's size limit."""
-    errors: tuple[Text, ...] = Field(default=(), max_length=MAX_REFERRERS)
+    errors: tuple[Text, ...] = Field(default=(), max_length=MAX_REFERRERS, json_schema_extra=ATOMIC)
     """Errors that the probe reports."""
 
 
@@ -223,12 +223,12 @@ class Evidence(ApiModel):
     took_seconds: float = Field(default=0.0, ge=0)
     """Time that capturing took."""
     series: MemorySeries | None = None
-    containers: tuple[ContainerRestarts, ...] = Field(default=(), max_length=16)
+    containers: tuple[ContainerRestarts, ...] = Field(default=(), max_length=16, json_schema_extra=ATOMIC)
     """Restarts and OOM kills of each container."""
-    logs: tuple[LogTail, ...] = Field(default=(), max_length=MAX_LOG_TAILS)
+    logs: tuple[LogTail, ...] = Field(default=(), max_length=MAX_LOG_TAILS, json_schema_extra=ATOMIC)
     """Last log lines of the container's running and previous instance, redacted."""
     probe: ProbeReport | None = None
-    missing: tuple[MissingSection, ...] = Field(default=(), max_length=8)
+    missing: tuple[MissingSection, ...] = Field(default=(), max_length=8, json_schema_extra=ATOMIC)
     """Sections that could not be captured."""
 
     @property

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, ImageName, ShortText, Time, Uid
+from memroll.api.base import ATOMIC, MAX_REFERENCE_CHARS, ApiModel, ImageName, ShortText, Time, Uid
 from memroll.api.evidence import Count
 
 MAX_LEDGER_ENTRIES = 20
@@ -58,11 +58,13 @@ class LedgerEntry(ApiModel):
     """Number of pods with this container that the kubelet evicted because their node was low on memory."""
     last_node_pressure_eviction: Time | None = None
     """Time of the last such eviction that is counted."""
-    counted_evictions: tuple[CountedEviction, ...] = Field(default=(), max_length=MAX_COUNTED_EVICTIONS)
+    counted_evictions: tuple[CountedEviction, ...] = Field(
+        default=(), max_length=MAX_COUNTED_EVICTIONS, json_schema_extra=ATOMIC
+    )
     """Newest of these pods, so that each is counted once in whichever order they are reported."""
     growth_bytes_per_request: int | None = Field(default=None, ge=0)
     """Growth per hour divided by requests per hour, where the pod reports its requests."""
-    lines: tuple[LeakingLine, ...] = Field(default=(), max_length=MAX_LEDGER_LINES)
+    lines: tuple[LeakingLine, ...] = Field(default=(), max_length=MAX_LEDGER_LINES, json_schema_extra=ATOMIC)
     """Lines of code with the most growth, from the evidence of the last roll."""
     freed_bytes: int = Field(default=0, ge=0)
     """Memory that the rolls freed, up to `lastCompared`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, ShortText, Time, Uid
+from memroll.api.base import ATOMIC, MAX_REFERENCE_CHARS, ApiModel, Message, ShortText, Time, Uid
 
 MAX_EXITED_CONTAINERS = 10
 """Maximum number of entries in `status.exits`, chosen by hand."""
@@ -36,7 +36,7 @@ class ExitedContainer(ApiModel):
     """Template hash, or the name of the revision where there is none."""
     container: ShortText
     """Name of the container."""
-    exits: tuple[ObservedExit, ...] = Field(default=(), max_length=MAX_EXITS)
+    exits: tuple[ObservedExit, ...] = Field(default=(), max_length=MAX_EXITS, json_schema_extra=ATOMIC)
     """Newest exits, other than OOM kills and those within `growth.warmUp`."""
 
 

@@ -19,7 +19,10 @@ from memroll.api.base import (
     WorkloadRef,
     metadata_fields,
 )
+from memroll.api.conditions import CONDITION_LIST, Condition
 from memroll.api.evidence import Evidence, EvidenceSpec
+from memroll.api.roll_conditions import roll_conditions
+from memroll.api.roll_progress import PhaseTimes, StepFailure
 from memroll.api.roll_spec import DrainSpec, HoldOrEvict, Strategy
 from memroll.api.selector import LabelKey, LabelValue
 
@@ -107,29 +110,6 @@ class PodRollSpec(ApiModel):
     """Set to true to cancel the roll: all changes are rolled back."""
 
 
-class PhaseTimes(ApiModel):
-    """Times at which the phases began."""
-
-    announced: Time | None = None
-    """Time at which the phase `Announced` began."""
-    capturing_evidence: Time | None = None
-    """Time at which the phase `CapturingEvidence` began."""
-    replacing: Time | None = None
-    """Time at which the phase `Replacing` began."""
-    draining: Time | None = None
-    """Time at which the phase `Draining` began."""
-    evicting: Time | None = None
-    """Time at which the phase `Evicting` began."""
-    verifying: Time | None = None
-    """Time at which the phase `Verifying` began."""
-    detach_refused: Time | None = None
-    """Time of the first dry run of the eviction that was not accepted, so that the pod is not detached; not a phase."""
-    rolling_back: Time | None = None
-    """Time at which memroll began to restore the pod; not a phase."""
-    finished: Time | None = None
-    """Time at which the roll ended."""
-
-
 class ReplacementPod(ApiModel):
     """Pod that replaces the rolled pod."""
 
@@ -198,17 +178,6 @@ class RollEffect(ApiModel):
     """Time at which the comparison was completed; unset until then."""
 
 
-class StepFailure(ApiModel):
-    """First of consecutive steps of the roll that an unexpected error has ended."""
-
-    reason: ShortText
-    """Cause as one CamelCase word: `InternalError`, a bug of memroll."""
-    message: Message = ""
-    """Cause as a sentence."""
-    since: Time
-    """Time of the first failed step."""
-
-
 class PodRollStatus(ApiModel):
     """Progress of the roll."""
 
@@ -248,6 +217,14 @@ class PodRollStatus(ApiModel):
     """Set while steps of the roll fail because of a bug of memroll; one that succeeds removes it."""
     times: PhaseTimes = PhaseTimes()
     """Times at which the phases began."""
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=4, json_schema_extra=CONDITION_LIST)
+    """`Ready`: True once the pod was replaced; `Reconciling` while the roll is in progress; `Stalled` after it has
+    failed or was aborted. They follow from the phase."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object, with the conditions of its phase."""
+        conditions = roll_conditions(self)
+        return super().to_dict() | ({"conditions": [c.to_dict() for c in conditions]} if conditions else {})
 
 
 class PodRoll(ApiModel):

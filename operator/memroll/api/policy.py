@@ -9,9 +9,22 @@ from typing import Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from memroll.api import cel_rules
-from memroll.api.base import MAX_REFERENCE_CHARS, ApiModel, Message, Name, ShortText, Time, WorkloadRef, metadata_fields
-from memroll.api.conditions import Condition
+from memroll.api.base import (
+    ATOMIC,
+    MAX_REFERENCE_CHARS,
+    SET,
+    ApiModel,
+    Message,
+    Name,
+    ShortText,
+    Time,
+    WorkloadRef,
+    metadata_fields,
+)
+from memroll.api.conditions import CONDITION_LIST, Condition
+from memroll.api.dry_run import MAX_DRY_RUNS, DryRun
 from memroll.api.evidence import EvidenceSpec
+from memroll.api.last_roll import LastAction, LastRoll
 from memroll.api.leak_ledger import MAX_LEDGER_ENTRIES, LedgerEntry
 from memroll.api.limit_suggestion import MAX_EXITED_CONTAINERS, MAX_SUGGESTIONS, ExitedContainer, LimitSuggestion
 from memroll.api.memory_limit import MemoryLimitField
@@ -29,9 +42,14 @@ MAX_AUTOSCALERS = 10
 """Maximum number of entries in `status.autoscalers`, chosen by hand."""
 
 
+ContainerName = Annotated[str, Field(min_length=1, max_length=63)]
+
+
 class Mode(StrEnum):
     OBSERVE = "Observe"
     """Detect and report leaks, change nothing."""
+    DRY_RUN = "DryRun"
+    """Also report the pods that would be rolled, and each gate that blocks a roll. Change nothing."""
     ENFORCE = "Enforce"
     """Also roll the pods that are about to reach their memory limit."""
 
@@ -83,8 +101,8 @@ class PolicySpec(ApiModel):
     """Pods to watch for memory leaks, and the permitted actions."""
 
     mode: Mode
-    """`Observe` detects and reports leaks, `Enforce` also rolls pods. Required, so that no policy is enforced by
-    accident."""
+    """`Observe` detects and reports leaks, `DryRun` also reports the pods that would be rolled, `Enforce` rolls them.
+    Required, so that no policy is enforced by accident."""
     suspend: bool = False
     """Stop detecting and rolling; a roll in progress is completed."""
     selector: LabelSelector | None = Field(
@@ -95,7 +113,7 @@ class PolicySpec(ApiModel):
         default=None, json_schema_extra={"x-kubernetes-validations": cel_rules.TARGET}
     )
     """Workload to watch in this namespace. Exactly one of `selector` and `targetRef` must be set."""
-    containers: tuple[Annotated[str, Field(min_length=1, max_length=63)], ...] = Field(default=(), max_length=32)
+    containers: tuple[ContainerName, ...] = Field(default=(), max_length=32, json_schema_extra=SET)
     """Names of the containers to watch. Empty: all, native sidecars included."""
     interval: Duration = timedelta(minutes=5)
     """Time between two reconciles of the policy."""
@@ -157,6 +175,8 @@ class BlockedBy(ApiModel):
     """Name of the gate, such as `NotDue`."""
     message: str = Field(default="", max_length=256)
     """Reason for which the gate blocks the roll, as a sentence."""
+    others: tuple[ShortText, ...] | None = Field(default=None, max_length=32, json_schema_extra=ATOMIC)
+    """In mode DryRun: the other gates that block the roll as well, in their order."""
 
 
 class AtRiskPod(ApiModel):
@@ -184,21 +204,6 @@ class AtRiskPod(ApiModel):
     """First gate that blocks the roll of this pod; unset if no gate does, or the pod is not at risk."""
 
 
-class LastRoll(ApiModel):
-    """Recent roll of the policy."""
-
-    name: Name
-    """Name of the PodRoll."""
-    pod: Name
-    """Name of the rolled pod."""
-    phase: ShortText
-    """Phase of the PodRoll."""
-    time: Time
-    """End of the roll, or its beginning while it is in progress."""
-    reason: Message = ""
-    """Reason for the roll, as a sentence."""
-
-
 class WorkloadAutoscaler(ApiModel):
     """Autoscaler of a workload whose pods are at risk, suspected or being rolled."""
 
@@ -213,32 +218,34 @@ class WorkloadAutoscaler(ApiModel):
 class PolicyStatus(ApiModel):
     """Results of the last reconcile."""
 
-    observed_generation: int | None = Field(default=None, ge=0)
-    """`metadata.generation` of the policy at the last reconcile."""
-    conditions: tuple[Condition, ...] = Field(
-        default=(),
-        max_length=16,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
-    )
-    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, only while they are True, `CannotKeepUp`
-    and `Stalled`."""
+    observed_generation: int | None = Field(default=None, ge=-1)
+    """`metadata.generation` of the policy at the last reconcile; -1 before the first one."""
+    conditions: tuple[Condition, ...] = Field(default=(), max_length=16, json_schema_extra=CONDITION_LIST)
+    """Conditions `Ready`, `Accepted`, `PrometheusReachable`, `AtRisk` and, only while they are True, `Reconciling`,
+    `Stalled`, `Suspended`, `RollsBlocked`, `CannotKeepUp` and `Misconfigured`."""
     pods: PodCounts = PodCounts()
     """Number of selected pods by verdict."""
     rolls: RollCounts = RollCounts()
     """Number of the policy's PodRolls by result."""
     time_to_limit: str = Field(default="", max_length=64)
     """Shortest predicted time to a memory limit among the pods at risk."""
-    at_risk: tuple[AtRiskPod, ...] = Field(default=(), max_length=MAX_AT_RISK)
+    at_risk: tuple[AtRiskPod, ...] = Field(default=(), max_length=MAX_AT_RISK, json_schema_extra=ATOMIC)
     """Containers that are closest to their memory limit: first those at risk, then the others."""
-    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=MAX_LAST_ROLLS)
+    last_rolls: tuple[LastRoll, ...] = Field(default=(), max_length=MAX_LAST_ROLLS, json_schema_extra=ATOMIC)
     """Most recent rolls, newest first."""
-    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES)
+    last_action: LastAction | None = None
+    """Most recent action: a roll, or a dry run."""
+    dry_runs: tuple[DryRun, ...] = Field(default=(), max_length=MAX_DRY_RUNS, json_schema_extra=ATOMIC)
+    """In mode DryRun: the rolls that the policy would have made, newest first."""
+    ledger: tuple[LedgerEntry, ...] = Field(default=(), max_length=MAX_LEDGER_ENTRIES, json_schema_extra=ATOMIC)
     """Leak ledger: known leaks by revision and image, newest first."""
-    autoscalers: tuple[WorkloadAutoscaler, ...] = Field(default=(), max_length=MAX_AUTOSCALERS)
+    autoscalers: tuple[WorkloadAutoscaler, ...] = Field(
+        default=(), max_length=MAX_AUTOSCALERS, json_schema_extra=ATOMIC
+    )
     """Autoscalers of workloads whose pods are at risk, suspected or being rolled."""
-    suggestions: tuple[LimitSuggestion, ...] = Field(default=(), max_length=MAX_SUGGESTIONS)
+    suggestions: tuple[LimitSuggestion, ...] = Field(default=(), max_length=MAX_SUGGESTIONS, json_schema_extra=ATOMIC)
     """Suggested values for `exhaustion.limit`. They are never applied."""
-    exits: tuple[ExitedContainer, ...] = Field(default=(), max_length=MAX_EXITED_CONTAINERS)
+    exits: tuple[ExitedContainer, ...] = Field(default=(), max_length=MAX_EXITED_CONTAINERS, json_schema_extra=ATOMIC)
     """Exits of containers that were restarted in place, from which the suggestions are derived."""
 
 

@@ -10,6 +10,8 @@ POLICY: list[dict[str, Any]] = [
     {"name": "At-Risk", "type": "integer", "jsonPath": ".status.pods.atRisk"},
     {"name": "Rolls", "type": "integer", "jsonPath": ".status.rolls.succeeded"},
     {"name": "Time-To-Limit", "type": "string", "jsonPath": ".status.timeToLimit"},
+    {"name": "Last-Action", "type": "string", "jsonPath": ".status.lastAction.action"},
+    {"name": "Acted", "type": "date", "jsonPath": ".status.lastAction.time"},
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
     {"name": "Status", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].message'},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},

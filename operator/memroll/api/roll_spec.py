@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from memroll.api.base import ApiModel
+from memroll.api.base import ATOMIC, SET, ApiModel
 from memroll.api.quantity import CountOrPercentage, Duration, PodCount, RollCount, format_duration
 
 MIN_PERCENTAGE_ROLLS = 4
@@ -85,7 +85,7 @@ TimeOfDay = Annotated[str, Field(max_length=5, pattern="^([01][0-9]|2[0-3]):[0-5
 class WeeklyWindow(ApiModel):
     """Time of the week. A window whose `end` is not after its `start` continues over midnight."""
 
-    days: tuple[Weekdays, ...] = Field(default=(), max_length=7)
+    days: tuple[Weekdays, ...] = Field(default=(), max_length=7, json_schema_extra=SET)
     """Days on which the window starts: `sat`, or a range such as `mon-fri`. Empty: every day."""
     start: TimeOfDay = "00:00"
     """Time of day at which the window starts, in `timeZone`."""
@@ -98,9 +98,9 @@ class MaintenanceWindows(ApiModel):
 
     time_zone: str = Field(default="UTC", min_length=1, max_length=64, pattern="^[A-Za-z0-9_+/-]+$")
     """Name in the IANA time zone database, such as `Europe/Berlin`."""
-    allow: tuple[WeeklyWindow, ...] = Field(default=(), max_length=32)
+    allow: tuple[WeeklyWindow, ...] = Field(default=(), max_length=32, json_schema_extra=ATOMIC)
     """Windows in which pods may be rolled. Empty: always."""
-    deny: tuple[WeeklyWindow, ...] = Field(default=(), max_length=32)
+    deny: tuple[WeeklyWindow, ...] = Field(default=(), max_length=32, json_schema_extra=ATOMIC)
     """Windows in which pods may not be rolled. They take precedence over `allow`."""
     when_limit_comes_first: WhenLimitComesFirst = WhenLimitComesFirst.ROLL
     """Action for a pod that would reach its limit before the next window opens: `Roll` outside of the windows,
@@ -155,7 +155,7 @@ class RollPolicy(ApiModel):
     """Maximum number of concurrent rolls of one workload: a count, or a percentage of its replicas."""
     cooldown: Duration = timedelta(minutes=10)
     """Pause between two rolls of one workload."""
-    budgets: tuple[RollBudget, ...] = Field(default=(DEFAULT_BUDGET,), max_length=8)
+    budgets: tuple[RollBudget, ...] = Field(default=(DEFAULT_BUDGET,), max_length=8, json_schema_extra=ATOMIC)
     """Limits on the number of rolls over time. All of them apply."""
     replacement_timeout: Duration = timedelta(minutes=10)
     """Time within which a replacement must become Ready; after it the roll is rolled back."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field, model_validator
 
-from memroll.api.base import ApiModel
+from memroll.api.base import ATOMIC, ApiModel
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
@@ -51,7 +51,7 @@ class LabelRequirement(ApiModel):
     """Key of the label."""
     operator: LabelOperator
     """`In`, `NotIn`, `Exists` or `DoesNotExist`."""
-    values: tuple[LabelValue, ...] = Field(default=(), max_length=64)
+    values: tuple[LabelValue, ...] = Field(default=(), max_length=64, json_schema_extra=ATOMIC)
     """Values for `In` and `NotIn`; empty for the other operators."""
 
     @model_validator(mode="after")
@@ -84,7 +84,7 @@ class LabelSelector(ApiModel):
 
     match_labels: dict[LabelKey, LabelValue] = Field(default_factory=dict, max_length=32)
     """Labels that a pod must have, with these values."""
-    match_expressions: tuple[LabelRequirement, ...] = Field(default=(), max_length=32)
+    match_expressions: tuple[LabelRequirement, ...] = Field(default=(), max_length=32, json_schema_extra=ATOMIC)
     """Requirements that a pod must meet in addition to `matchLabels`."""
 
     @model_validator(mode="after")

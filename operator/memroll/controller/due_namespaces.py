@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from memroll.api.policy import Mode
 from memroll.controller.key import Key
 from memroll.planning.gate_result import Gate
 
@@ -54,4 +55,6 @@ class DueNamespaces:
 
 def _has_due_pod(outcome: Outcome) -> bool:
     plan = outcome.plan
+    if outcome.policy.spec.mode is not Mode.ENFORCE:
+        return False
     return bool(plan.rolls) or any(b.candidate.due and b.gate in GATES_OF_DUE_PODS for b in plan.blocked)

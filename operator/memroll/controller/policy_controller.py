@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from memroll import clock
-from memroll.api import POLICY_PLURAL, conditions
-from memroll.api.conditions import ConditionStatus, ConditionType, new_condition
+from memroll.api import POLICY_PLURAL
 from memroll.api.decode import summarize
 from memroll.api.policy import DEFAULT_CONNECTION, MemoryPolicy, read_status
 from memroll.clients.kube.json_access import get_int, get_str
@@ -47,6 +46,7 @@ from memroll.reporting import event_builder
 from memroll.reporting.outcome import Outcome
 from memroll.reporting.status import build_status
 from memroll.reporting.status_changes import must_be_written
+from memroll.reporting.unassessed import invalid_status, reconciling_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,6 +138,7 @@ class PolicyController:
     async def _reconcile_valid(self, policy: MemoryPolicy, now: datetime, started_s: float) -> float:
         try:
             self.context.bounds.check_spec(policy.spec)
+            policy = await self._begin(policy, now)
             snapshot = await self._snapshot(policy, now)
         except BoundExceededError as refused:
             return await self._record(Outcome(policy, now, error=refused, misconfigurations=()), started_s)
@@ -149,6 +150,25 @@ class PolicyController:
             if (roll.uid, roll.resource_version) not in known:
                 self.context.rolls.put(roll)  # it was just created, or compared: the watch may report it later
         return await self._record(outcome, started_s, shares_pods=not all(other.suspend for other in snapshot.others))
+
+    async def _begin(self, policy: MemoryPolicy, now: datetime) -> MemoryPolicy:
+        """Write that a new or changed policy is being reconciled; return the policy with that status.
+
+        An error is left to the write at the end of the reconcile.
+        """
+        status = reconciling_status(policy, now)
+        if status is None:
+            return policy
+        key = policy.namespace, policy.name
+        try:
+            written = await self.context.kubernetes.write_status(
+                POLICY_PLURAL, *key, policy.resource_version, status.to_dict()
+            )
+        except MemrollError as error:
+            logger.debug("policy %s/%s: its status is written later: %s", *key, error)
+            return policy
+        version = get_str(written, "metadata", "resourceVersion")
+        return policy.model_copy(update={"status": status, "resource_version": version})
 
     async def _snapshot(self, policy: MemoryPolicy, now: datetime) -> PolicySnapshot:
         """Read the policy's namespace: the other policies and all PodRolls."""
@@ -227,14 +247,7 @@ class PolicyController:
         namespace, name, version = (get_str(raw, "metadata", f) for f in ("namespace", "name", "resourceVersion"))
         message = summarize(error, "spec.")
         old = read_status(raw)
-        types = {
-            ConditionType.READY: ConditionStatus.FALSE,
-            ConditionType.ACCEPTED: ConditionStatus.FALSE,
-            ConditionType.STALLED: ConditionStatus.TRUE,
-        }
-        new = [new_condition(t, s, "Invalid", message, generation=generation, now=now) for t, s in types.items()]
-        merged = conditions.merge_conditions(old.conditions, new)
-        status = old.model_copy(update={"conditions": merged, "observed_generation": generation})
+        status = invalid_status(old, generation, message, now)
         uid = get_str(raw, "metadata", "uid")
         self.context.metrics.release_connection(namespace, name)
         self.context.events.publish([event_builder.invalid_policy_event(namespace, name, uid, message)])

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
+from memroll.api.policy import Mode
 from memroll.api.quantity import humanize_duration
 from memroll.clients.prometheus.query_plan import MAX_NAMES_BYTES, plan_read
 from memroll.detection.assessment import describe_growth
@@ -65,7 +66,7 @@ class PodExplanation:
 
     @property
     def would_roll(self) -> bool:
-        """True if the operator would roll the pod now."""
+        """True if no gate blocks: the operator would roll the pod now, or in mode DryRun report it."""
         return bool(self.gates) and self.blocking_gate is None
 
 
@@ -156,6 +157,8 @@ def _next_step(
     at_risk = [a for a in assessments if a.verdict.is_at_risk]
     if not at_risk:
         return f"nothing: no container is at risk; {again}"
+    if blocking is None and policy.spec.mode is Mode.DRY_RUN:
+        return f"the next reconcile reports that the pod would be rolled (mode: DryRun): {describe_growth(at_risk[0])}"
     if blocking is None:
         return f"the next reconcile rolls the pod ({gates[Gate.UNSUPPORTED].observed}): {describe_growth(at_risk[0])}"
     gate, result = blocking

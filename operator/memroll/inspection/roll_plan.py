@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from memroll.api.policy import Mode
 from memroll.errors import MemrollError
 from memroll.model.pod_names import workload_or_pod
 from memroll.planning.plan import PACE_GATES
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from memroll.planning.candidate import Candidate
     from memroll.planning.gate_result import Gate
     from memroll.planning.plan import Plan
+
+DRY_RUN_MESSAGE = "reported, and not rolled (mode: DryRun)"
+"""Message of a pod that the policy would roll now in mode Enforce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class PlannedRoll:
 
     @property
     def is_now(self) -> bool:
-        """True if the operator would roll the pod in its next reconcile."""
+        """True if no gate blocks: the next reconcile would roll the pod, or in mode DryRun report it."""
         return self.gate is None
 
 
@@ -92,7 +96,8 @@ async def _plan_policy(
 
 def _planned_rolls(policy: MemoryPolicy, plan: Plan, now: datetime, ahead: timedelta) -> tuple[PlannedRoll, ...]:
     """Return the rolls of now, then the others by their time; those later than `ahead` are left out."""
-    planned = [PlannedRoll(policy.name, c, at=now) for c in plan.rolls]
+    message = DRY_RUN_MESSAGE if policy.spec.mode is Mode.DRY_RUN else ""
+    planned = [PlannedRoll(policy.name, c, message=message, at=now) for c in plan.rolls]
     for blocked in plan.blocked:
         waits = is_queued(blocked.candidate) and blocked.gate in PACE_GATES
         at = (blocked.candidate.latest_start or now) if waits else None  # one that is due has no later start

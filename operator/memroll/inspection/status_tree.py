@@ -10,7 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from memroll.api.conditions import ABNORMAL, ConditionStatus, ConditionType
+from memroll.api.conditions import ABNORMAL, PENDING, ConditionStatus, ConditionType
 from memroll.api.pod_roll import Phase
 from memroll.api.quantity import format_mib, humanize_duration
 from memroll.model.pod_names import workload_from_pod_name
@@ -86,8 +86,9 @@ class PolicyNode:
 
     @property
     def ready(self) -> Condition | None:
-        """Condition `Ready`; None before the first reconcile."""
-        return next((c for c in self.policy.status.conditions if c.type is ConditionType.READY), None)
+        """Condition `Ready`; None while the operator has not seen the policy."""
+        conditions = (c for c in self.policy.status.conditions if c.reason != PENDING)
+        return next((c for c in conditions if c.type is ConditionType.READY), None)
 
     @property
     def message(self) -> str:

@@ -115,6 +115,8 @@ class Context:
     """Number of pods that all policies of the namespace watch."""
     policy_pods: int = 0
     """Number of pods that the policy watches."""
+    dry_runs: Mapping[str, datetime] = field(default_factory=dict)
+    """Time of the last dry run of each pod, by UID; empty but in mode DryRun."""
     recent_rolls: RecentRolls | None = None
     """PodRolls that count for the rate limit; None while no roll is planned."""
     index: PlanIndex | None = field(default=None, repr=False, compare=False)

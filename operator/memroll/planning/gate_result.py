@@ -39,6 +39,8 @@ class Gate(StrEnum):
     """A roll has already released the pod from its ReplicaSet."""
     ROLL_IN_PROGRESS = "RollInProgress"
     """A PodRoll of the pod has not ended yet."""
+    DRY_RUN = "DryRun"
+    """The policy has `mode: DryRun`, and no gate blocks the roll, or the pod would have been rolled already."""
     NOT_DUE = "NotDue"
     """The pod has more time to its limit than the lead time, or a check found another cause of its last growth."""
     DO_NOT_DISRUPT = "DoNotDisrupt"

@@ -42,7 +42,7 @@ def check_mode(_: Candidate, context: Context) -> GateResult:
     """Block if the policy only observes."""
     mode = context.spec.mode
     message = "the policy only observes (mode: Observe)" if mode is Mode.OBSERVE else ""
-    return GateResult(message, f"mode: {mode}", f"mode: {Mode.ENFORCE}")
+    return GateResult(message, f"mode: {mode}", f"mode: {Mode.ENFORCE} or {Mode.DRY_RUN}")
 
 
 def check_leader(_: Candidate, context: Context) -> GateResult:
@@ -74,6 +74,15 @@ def check_no_roll_in_progress(candidate: Candidate, context: Context) -> GateRes
     uid = candidate.pod.key.uid
     name = index_of(context).active_by_pod.get(uid, "")
     return GateResult(f"PodRoll {name} is in progress" if name else "", name or NONE, NONE)
+
+
+def check_no_dry_run(candidate: Candidate, context: Context) -> GateResult:
+    """Block if the policy is in mode DryRun and would have rolled the pod since its container started."""
+    at = context.dry_runs.get(candidate.pod.key.uid)
+    started = next((c.started_at for c in candidate.pod.containers if c.name == candidate.container), None)
+    if at is None or (started is not None and started > at):
+        return GateResult("", NONE, NONE)
+    return GateResult(f"the pod would have been rolled at {rfc3339(at)} (mode: DryRun)", rfc3339(at), NONE)
 
 
 def check_due(candidate: Candidate, _: Context) -> GateResult:
@@ -133,6 +142,7 @@ GATES: Mapping[Gate, GateFunction] = MappingProxyType(
         Gate.POD_TERMINATING: check_not_terminating,
         Gate.POD_RELEASED: check_not_released,
         Gate.ROLL_IN_PROGRESS: check_no_roll_in_progress,
+        Gate.DRY_RUN: check_no_dry_run,
         Gate.NOT_DUE: check_due,
         Gate.DO_NOT_DISRUPT: check_disruption_allowed,
         Gate.POD_NOT_READY: check_ready,
@@ -155,6 +165,11 @@ def first_blocking_gate(candidate: Candidate, context: Context) -> tuple[Gate, s
     """Return the first gate that blocks, with its message, or None; later gates are not evaluated."""
     results = ((gate, evaluate(function, candidate, context)) for gate, function in GATES.items())
     return next(((gate, result.message) for gate, result in results if result.blocks), None)
+
+
+def also_blocking(candidate: Candidate, context: Context, first: Gate) -> tuple[Gate, ...]:
+    """Return the gates that block as well as the first one; only for a pod that is due, whose workload is known."""
+    return tuple(gate for gate, result in explain(candidate, context).items() if result.blocks and gate is not first)
 
 
 def explain(candidate: Candidate, context: Context) -> dict[Gate, GateResult]:

@@ -67,7 +67,7 @@ def find_misconfigurations(
     `pods`: those that the policy watches, with the limits that count.
     """
     found = [*_missing_containers(spec, pods), *_limit_without_effect(spec, pods)]
-    if spec.mode is Mode.ENFORCE:
+    if spec.mode is not Mode.OBSERVE:
         found += [*_missing_permissions(spec, permissions), *_impossible_pace(spec, now)]
     return tuple(found)
 

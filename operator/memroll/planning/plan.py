@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memroll.api.policy import Mode
 from memroll.planning import holds
 from memroll.planning.gate_result import Gate
-from memroll.planning.gates import GATES, explain, first_blocking_gate
+from memroll.planning.gates import GATES, also_blocking, explain, first_blocking_gate
 from memroll.planning.keep_up import find_shortfall
 from memroll.planning.plan_index import index_of, with_index
 from memroll.planning.rate_gates import budget_state
@@ -53,6 +53,8 @@ class Blocked:
     message: str
     error: MemrollError | None = None
     """Error because of which the PodRoll could not be created; None for every other gate."""
+    others: tuple[Gate, ...] = ()
+    """In mode DryRun: the other gates that block a pod that is due."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Plan:
     """Reason why not all pods can be rolled in time; None if all can."""
     spent_budget: str = ""
     """Message of a budget that was spent before this plan; empty if none was, or if the policy only observes."""
+    dry_runs: tuple[Candidate, ...] = ()
+    """In mode DryRun: candidates that would be rolled now. They are blocked as well, by the gate of that name."""
 
     @property
     def held(self) -> tuple[Blocked, ...]:
@@ -92,17 +96,24 @@ def make_plan(candidates: Iterable[Candidate], context: Context) -> Plan:
     candidates = list(candidates)
     context = with_index(context, candidates)
     index = index_of(context)
-    spent_budget = budget_state(context).message if context.spec.mode is Mode.ENFORCE else ""
+    spent_budget = budget_state(context).message if context.spec.mode is not Mode.OBSERVE else ""
     for candidate in _in_order(candidates, context):
         blocking = first_blocking_gate(candidate, context)
         if blocking is None:
             index.plan(candidate)
         else:
             gate, message = blocking
-            blocked.append(Blocked(candidate, gate, message))
+            blocked.append(Blocked(candidate, gate, message, others=_others(candidate, context, gate)))
     waiting = [b.candidate for b in blocked if b.gate in PACE_GATES and is_queued(b.candidate)]
     shortfall = find_shortfall([*index.planned, *waiting], context)
     return Plan(tuple(index.planned), tuple(blocked), shortfall, spent_budget)
+
+
+def _others(candidate: Candidate, context: Context, first: Gate) -> tuple[Gate, ...]:
+    """Return the other gates that block; only in mode DryRun, and for a pod that is due and not yet recorded."""
+    if context.spec.mode is not Mode.DRY_RUN or not candidate.due or first is Gate.DRY_RUN:
+        return ()
+    return also_blocking(candidate, context, first)
 
 
 def explain_candidate(

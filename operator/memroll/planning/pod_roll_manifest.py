@@ -66,7 +66,7 @@ def pod_roll_manifest(policy: MemoryPolicy, name: str, candidate: Candidate) -> 
         settle_seconds=int(policy.spec.roll.settle.total_seconds()),
         drain=policy.spec.roll.drain,
         evidence=policy.spec.evidence,
-        workload=_workload(candidate),
+        workload=owner_ref(candidate),
         reason=roll_reason(policy, candidate),
         trigger=_trigger(candidate),
     )
@@ -97,8 +97,8 @@ def _why_longer(policy: MemoryPolicy, candidate: Candidate) -> str:
     return f"{reason}, set a longer roll.replacementTimeout" if start_s > timeout_s else reason
 
 
-def _workload(candidate: Candidate) -> WorkloadRef | None:
-    """Return the workload; it is in the spec, because concurrency is counted before the roll has a status."""
+def owner_ref(candidate: Candidate) -> WorkloadRef | None:
+    """Return the workload; it is in a PodRoll's spec, because concurrency is counted before the roll has a status."""
     if candidate.workload is None:
         return None
     owner = candidate.workload.owner

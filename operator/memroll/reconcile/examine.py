@@ -15,6 +15,7 @@ from memroll.detection.effective_limit import with_effective_limits
 from memroll.model.roll_duration import RollDurations
 from memroll.planning.budgets import are_scarce
 from memroll.planning.candidate import Candidate, Context
+from memroll.planning.dry_run import dry_run_records, dry_run_times
 from memroll.reconcile.counts import count_watched_pods, healthy_pods
 from memroll.reconcile.plan_rolls import PlanReader, RollPlanner
 from memroll.reconcile.selection import DirectPods, Selection, select_pods
@@ -113,7 +114,8 @@ def build_context(
     return Context(
         policy=policy.name,
         spec=policy.spec,
-        rolls=snapshot.rolls,
+        rolls=(*snapshot.rolls, *dry_run_records(policy)),
+        dry_runs=dry_run_times(policy),
         roll_durations=durations,
         now=snapshot.now,
         permissions=snapshot.permissions,

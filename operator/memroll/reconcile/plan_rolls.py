@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from memroll.api.policy import Mode
+from memroll.planning.dry_run import as_dry_run, dry_run_records
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Plan, make_plan
 from memroll.reconcile.counts import count_pod_rolls
@@ -39,8 +40,10 @@ class PlanReader(PodReader, WorkloadReader, NetworkReader, PodRollReader, Protoc
 
 
 async def plan_and_create(planner: RollPlanner, store: PodRollStore) -> tuple[Plan, tuple[RollRecord, ...]]:
-    """Plan rolls and create their PodRolls."""
+    """Plan rolls and create their PodRolls; in mode DryRun none is created."""
     async with planner.current_plan() as (current, rolls):
+        if planner.context.spec.mode is Mode.DRY_RUN:
+            return as_dry_run(current), ()
         return await create_rolls(planner.snapshot, current, rolls, store)
 
 
@@ -79,13 +82,15 @@ class RollPlanner:
     async def count_rolls(self) -> None:
         """Put the current PodRolls into the context."""
         rolls, recent_rolls = await count_pod_rolls(self.snapshot, self.kubernetes)
+        rolls = (*rolls, *dry_run_records(self.snapshot.policy))
         is_leader = self.snapshot.leads()
         self.context = replace(self.context, rolls=rolls, recent_rolls=recent_rolls, is_leader=is_leader)
 
     async def _plan(self) -> Plan:
         """Make a plan, again with all that is needed as long as it decides on a pod of which not all is known."""
-        if self.context.spec.mode is Mode.ENFORCE:
-            await self.complete([c for c in self.candidates if c.verdict.due])
+        if self.context.spec.mode is not Mode.OBSERVE:
+            recorded = self.context.dry_runs
+            await self.complete([c for c in self.candidates if c.verdict.due and c.pod.key.uid not in recorded])
         while True:
             plan = await _make_plan(self.candidates, self.context)
             if not await self.complete(plan.passed(Gate.NOT_DUE)):

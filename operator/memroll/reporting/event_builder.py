@@ -19,8 +19,10 @@ from memroll.errors import InternalError, PrometheusUnavailableError, TerminalEr
 from memroll.evidence.describe import describe_evidence
 from memroll.planning.gate_result import Gate
 from memroll.reporting.event_groups import PodFinding, group_findings
+from memroll.reporting.event_objects import about_pod, about_policy
 from memroll.reporting.events import Event, EventReason, EventType, Regarding
 from memroll.reporting.limit_suggestions import new_suggestions
+from memroll.reporting.plan_findings import blocked_finding, dry_run_finding
 from memroll.reporting.status import describe_missing_target
 from memroll.rolling.reasons import BLOCKED_BY_PDB, DRAIN_METRIC_MISSING, INTERNAL_ERROR, STILL_RELEASED
 
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from memroll.api.policy import MemoryPolicy
     from memroll.detection.assessment import Assessment
     from memroll.detection.verdict import ContainerVerdict
-    from memroll.model.pods import Pod
-    from memroll.planning.plan import Blocked
     from memroll.reporting.outcome import Outcome
 
 GATES_WITHOUT_EVENTS = frozenset(
@@ -43,6 +43,7 @@ GATES_WITHOUT_EVENTS = frozenset(
         Gate.POD_TERMINATING,
         Gate.POD_RELEASED,
         Gate.ROLL_IN_PROGRESS,
+        Gate.DRY_RUN,
         Gate.NOT_DUE,
     }
 )
@@ -60,7 +61,7 @@ WARNED_REASONS = MappingProxyType(
 
 def outcome_events(outcome: Outcome) -> Iterator[Event]:
     """Build the Events of one reconcile of a policy."""
-    policy = _policy(outcome.policy)
+    policy = about_policy(outcome.policy)
     if outcome.error is not None:
         yield from _error_events(policy, outcome)
         return
@@ -75,7 +76,8 @@ def outcome_events(outcome: Outcome) -> Iterator[Event]:
     yield from group_findings(policy, filter(None, (_assessment_finding(policy, a) for a in urgent)))
     yield from _suggestion_events(policy, outcome)
     blocked = (b for b in outcome.plan.blocked if b.candidate.due and b.gate not in GATES_WITHOUT_EVENTS)
-    yield from group_findings(policy, map(_blocked_finding, blocked))
+    yield from group_findings(policy, map(blocked_finding, blocked))
+    yield from group_findings(policy, (dry_run_finding(outcome.policy, c) for c in outcome.plan.dry_runs))
     yield from _pace_events(policy, outcome)
     for roll in outcome.measured_rolls:
         yield from _effect_events(roll, outcome.policy)
@@ -122,7 +124,7 @@ def _error_events(policy: Regarding, outcome: Outcome) -> Iterator[Event]:
 def _assessment_finding(policy: Regarding, assessment: Assessment) -> PodFinding | None:
     """Return the Events about a container, None if it needs none: on its pod, if the pod is at risk on the policy."""
     verdict, container = assessment.verdict, assessment.container
-    pod, name, on_policy = _pod(assessment.pod), container.name, False
+    pod, name, on_policy = about_pod(assessment.pod), container.name, False
     type_, subject = EventType.WARNING, container.name
     if verdict.is_at_risk:
         reason, verb = _risk(verdict)
@@ -154,18 +156,6 @@ def _risk(verdict: ContainerVerdict) -> tuple[EventReason, str]:
     if verdict.is_above_threshold:
         return EventReason.MEMORY_EXHAUSTING, "uses too much memory"
     return EventReason.MEMORY_EXHAUSTING, "runs out of memory"
-
-
-def _blocked_finding(blocked: Blocked) -> PodFinding:
-    """Return the Events about a pod that is due and blocked, on the pod and on its workload."""
-    pod, gate, workload = blocked.candidate.pod, blocked.gate, blocked.candidate.workload
-    text = f"Pod {pod.key.name} is due, but gate {gate} blocks its roll: {blocked.message}"
-    events = [Event(_pod(pod), EventType.WARNING, EventReason.ROLL_BLOCKED, text, gate)]
-    if workload is not None:
-        owner = workload.owner
-        regarding = Regarding(owner.api_version, owner.kind, pod.key.namespace, owner.name, owner.uid)
-        events.append(Event(regarding, EventType.WARNING, EventReason.ROLL_BLOCKED, text, f"{pod.key.uid}/{gate}"))
-    return PodFinding(pod.key.name, text, tuple(events), gate)
 
 
 def roll_step_events(before: PodRollStatus, roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Event]:
@@ -281,12 +271,4 @@ def _involved(roll: PodRoll, policy: MemoryPolicy | None) -> Iterator[Regarding]
         ref = status.workload
         yield Regarding(ref.api_version, ref.kind, roll.namespace, ref.name, status.workload_uid)
     if policy is not None:
-        yield _policy(policy)
-
-
-def _policy(policy: MemoryPolicy) -> Regarding:
-    return Regarding(API_VERSION, "MemoryPolicy", policy.namespace, policy.name, policy.uid)
-
-
-def _pod(pod: Pod) -> Regarding:
-    return Regarding("v1", "Pod", pod.key.namespace, pod.key.name, pod.key.uid)
+        yield about_policy(policy)

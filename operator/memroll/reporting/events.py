@@ -31,6 +31,8 @@ class EventReason(StrEnum):
     """Evidence of the pod was captured before the roll changed anything; lines that grew come first."""
     ROLL_BLOCKED = "RollBlocked"
     """A pod is due, but a gate blocks its roll."""
+    WOULD_ROLL = "WouldRoll"
+    """No gate blocks the roll of a pod, and its policy is in mode DryRun: nothing is changed."""
     REPLACEMENT_READY = "ReplacementReady"
     """The replacement of a released pod is Ready; the old pod is evicted next."""
     DRAINING = "Draining"

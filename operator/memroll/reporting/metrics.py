@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from memroll import __version__
 from memroll.api.pod_roll import EffectResult, Phase
+from memroll.api.policy import Mode
 from memroll.errors import PrometheusUnavailableError
 from memroll.model.pod_names import workload_or_pod
 from memroll.planning.gate_result import Gate
@@ -98,6 +99,9 @@ class Metrics:
             "1 while the pace of rolls leaves too little time for all of them",
             *POLICY_LABELS,
         )
+        self.dry_runs = self._counter(
+            "memroll_dry_runs_total", "Rolls that policies in mode DryRun would have made", *POLICY_LABELS
+        )
         self.rolls = self._counter("memroll_rolls_total", "Ended rolls", *POLICY_LABELS, "outcome")
         self.effects = self._counter("memroll_roll_effects_total", "Rolls by effect", *POLICY_LABELS, "effect")
         self.roll_seconds = Histogram(
@@ -174,10 +178,14 @@ class Metrics:
         for state in PodState:
             self.pods.labels(*labels, state.value).set(counts[state])
         self.blocked_pods.remove_by_labels(dict(zip(POLICY_LABELS, labels, strict=True)))
-        blocked = outcome.plan.blocked
-        self.held_pods.labels(*labels).set(len(outcome.plan.held))
-        self.roll_rate_limited.labels(*labels).set(int(any(b.gate is Gate.RATE_LIMITED for b in blocked)))
-        self.cannot_keep_up.labels(*labels).set(int(outcome.plan.shortfall is not None))
+        blocked, plan = outcome.plan.blocked, outcome.plan
+        rolls = outcome.policy.spec.mode is Mode.ENFORCE  # alerts on these gauges: a trial must not cause one
+        self.held_pods.labels(*labels).set(len(plan.held) if rolls else 0)
+        is_limited = any(b.gate is Gate.RATE_LIMITED for b in blocked)
+        self.roll_rate_limited.labels(*labels).set(int(rolls and is_limited))
+        self.cannot_keep_up.labels(*labels).set(int(rolls and plan.shortfall is not None))
+        if plan.dry_runs:
+            self.dry_runs.labels(*labels).inc(len(plan.dry_runs))
         for gate in (b.gate for b in blocked if b.candidate.due):
             self.blocked_pods.labels(*labels, gate.value).inc()
 
@@ -240,6 +248,7 @@ class Metrics:
             self.held_pods,
             self.roll_rate_limited,
             self.cannot_keep_up,
+            self.dry_runs,
             self.rolls,
             self.effects,
         ):

@@ -15,32 +15,32 @@ from memroll.api.pod_roll import Phase
 from memroll.api.policy import (
     MAX_AT_RISK,
     MAX_AUTOSCALERS,
-    MAX_LAST_ROLLS,
     AtRiskPod,
     BlockedBy,
-    LastRoll,
     Mode,
     PodCounts,
     PolicyStatus,
-    RollCounts,
     WorkloadAutoscaler,
 )
 from memroll.api.quantity import humanize_duration
 from memroll.errors import BoundExceededError, PrometheusUnavailableError, TerminalError
 from memroll.planning.gate_result import MAX_GATE_MESSAGE_CHARS
+from memroll.reporting.dry_runs import update_dry_runs
 from memroll.reporting.leak_ledger import update_ledger
 from memroll.reporting.limit_suggestions import find_suggestions, update_exits
 from memroll.reporting.outcome import PodState, state_of
+from memroll.reporting.recent_rolls import last_action, last_rolls, roll_counts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from memroll.detection.assessment import Assessment
-    from memroll.model.roll_record import RollRecord
     from memroll.reporting.outcome import Outcome
 
+VERBS = {Mode.OBSERVE: "observing", Mode.DRY_RUN: "dry run: watching", Mode.ENFORCE: "watching"}
 MAX_MESSAGE_CHARS = 1024
 """Maximum length of a verdict's message in status, in characters."""
+SUSPENDED_MESSAGE = "suspended: no pod is assessed or rolled"
 MAX_AT_RISK_NAMED = 10
 """Maximum number of pods that the condition AtRisk names."""
 MAX_HELD_NAMED = 5
@@ -53,11 +53,14 @@ def build_status(outcome: Outcome) -> PolicyStatus:
     """Return the complete new status; after an error, keep the parts that could not be determined again."""
     old = outcome.policy.status
     exits = update_exits(old.exits, outcome)
+    dry_runs = update_dry_runs(old.dry_runs, outcome)
     new = PolicyStatus(
         observed_generation=outcome.policy.generation,
         conditions=merge_conditions(old.conditions, _conditions(outcome)),
-        rolls=_roll_counts(outcome),
-        last_rolls=_last_rolls(outcome),
+        rolls=roll_counts(outcome),
+        last_rolls=last_rolls(outcome),
+        dry_runs=dry_runs,
+        last_action=last_action(outcome, dry_runs),
         pods=_pod_counts(outcome),
         at_risk=_at_risk(outcome),
         time_to_limit=_time_to_limit(outcome),
@@ -91,6 +94,8 @@ def _conditions(outcome: Outcome) -> Iterator[Condition]:
             outcome.misconfigurations[0].reason.value,
             messages,
         )
+    if outcome.policy.spec.suspend:
+        results[ConditionType.SUSPENDED] = (ConditionStatus.TRUE, "Suspended", SUSPENDED_MESSAGE)
     if isinstance(outcome.error, TerminalError):
         results[ConditionType.STALLED] = (ConditionStatus.TRUE, outcome.error.reason, outcome.error.message)
     for type_, (status, reason, message) in results.items():
@@ -105,7 +110,7 @@ def _ready(outcome: Outcome) -> tuple[ConditionStatus, str, str]:
     if error is not None:
         return ConditionStatus.FALSE, error.reason, f"no pod is assessed or rolled: {error.message}"
     if spec.suspend:
-        return ConditionStatus.TRUE, "Suspended", "suspended: no pod is assessed or rolled"
+        return ConditionStatus.TRUE, "Suspended", SUSPENDED_MESSAGE
     if not outcome.watched_pods and outcome.conflicting_pods:
         return ConditionStatus.FALSE, "Conflicted", _describe_conflicts(outcome, "watches all of its pods")
     if not outcome.watched_pods:
@@ -134,7 +139,7 @@ def _summary(outcome: Outcome) -> str:
         action = "reported only, see exhaustion.otherMemory" if nearest.is_reported_only else "to be rolled"
         action = blocked.message if blocked else action
         return f"{counts.at_risk} of {_format_pods(counts.total)} at risk; {pod.name}: {action}"
-    verb = "watching" if outcome.policy.spec.mode is Mode.ENFORCE else "observing"
+    verb = VERBS[outcome.policy.spec.mode]
     others = f", {counts.suspected} suspected" if counts.suspected else ""
     others += f", {counts.inconclusive} inconclusive ({_why_inconclusive(outcome)})" if counts.inconclusive else ""
     return f"{verb} {_format_pods(counts.total)}: {counts.healthy} healthy{others}"
@@ -221,12 +226,6 @@ def _pod_counts(outcome: Outcome) -> PodCounts:
     )
 
 
-def _roll_counts(outcome: Outcome) -> RollCounts:
-    ended = Counter(r.status.phase for r in outcome.rolls)
-    active = sum(1 for r in outcome.rolls if r.active)
-    return RollCounts(succeeded=ended[Phase.SUCCEEDED], failed=ended[Phase.FAILED], active=active)
-
-
 def _time_to_limit(outcome: Outcome) -> str:
     left_s = min((a.verdict.remaining_s for a in outcome.at_risk), default=float("inf"))
     return "" if left_s == float("inf") else humanize_duration(left_s)
@@ -264,7 +263,10 @@ def _at_risk_pod(outcome: Outcome, assessment: Assessment) -> AtRiskPod:
 
 def _blocked_by(outcome: Outcome, assessment: Assessment) -> BlockedBy | None:
     blocked = outcome.plan.blocked_by(assessment.pod.key.uid)
-    return None if blocked is None else BlockedBy(gate=blocked.gate, message=blocked.message[:MAX_GATE_MESSAGE_CHARS])
+    if blocked is None:
+        return None
+    message = blocked.message[:MAX_GATE_MESSAGE_CHARS]
+    return BlockedBy(gate=blocked.gate, message=message, others=tuple(gate.value for gate in blocked.others) or None)
 
 
 def _autoscalers(outcome: Outcome) -> tuple[WorkloadAutoscaler, ...]:
@@ -275,19 +277,4 @@ def _autoscalers(outcome: Outcome) -> tuple[WorkloadAutoscaler, ...]:
     return tuple(
         WorkloadAutoscaler(name=name[:MAX_REFERENCE_CHARS], workload=target[:MAX_REFERENCE_CHARS], message=message)
         for name, target, message in named
-    )
-
-
-def _last_rolls(outcome: Outcome) -> tuple[LastRoll, ...]:
-    newest = sorted(outcome.rolls, key=lambda r: r.created_at, reverse=True)[:MAX_LAST_ROLLS]
-    return tuple(_last_roll(r) for r in newest)
-
-
-def _last_roll(roll: RollRecord) -> LastRoll:
-    return LastRoll(
-        name=roll.name,
-        pod=roll.spec.pod_name,
-        phase=roll.status.phase or Phase.ANNOUNCED,
-        time=roll.status.times.finished or roll.created_at,
-        reason=roll.spec.reason,
     )

@@ -44,7 +44,7 @@ def _facts(status: PolicyStatus) -> tuple[object, ...]:
     """Return the parts of a status of which each change is written."""
     conditions = {(c.type, c.status, c.reason, words_of(c.message), c.observed_generation) for c in status.conditions}
     ledger = tuple(_without_measurements(entry) for entry in status.ledger)
-    counts = status.pods, status.rolls, status.last_rolls, status.observed_generation
+    counts = status.pods, status.rolls, status.last_rolls, status.dry_runs, status.observed_generation
     return conditions, ledger, counts, status.autoscalers, status.suggestions, status.exits
 
 
@@ -65,7 +65,7 @@ def _verdicts(pods: Iterable[AtRiskPod]) -> dict[tuple[str, str], tuple[str, str
 
 
 def _verdict(pod: AtRiskPod) -> tuple[str, str, str]:
-    gate = pod.blocked_by.gate if pod.blocked_by else ""
+    gate = " ".join((pod.blocked_by.gate, *(pod.blocked_by.others or ()))) if pod.blocked_by else ""
     return pod.verdict, "" if pod.verdict == HEALTHY and not gate else pod.reason, gate
 
 

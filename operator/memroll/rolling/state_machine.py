@@ -17,7 +17,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from memroll.api.base import WorkloadRef
-from memroll.api.pod_roll import ControllerRef, Phase, PhaseTimes, PodRollStatus
+from memroll.api.pod_roll import ControllerRef, Phase, PodRollStatus
+from memroll.api.roll_progress import PhaseTimes
 from memroll.evidence.capture_time import MIN_CAPTURE_S, capture_time_left_s, skipped
 from memroll.rolling.actions import CAPTURE_EVIDENCE
 from memroll.rolling.eviction_choice import blocking_rollout

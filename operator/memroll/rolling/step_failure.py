@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.api.pod_roll import Phase, StepFailure
+from memroll.api.pod_roll import Phase
 from memroll.api.quantity import humanize_duration
+from memroll.api.roll_progress import StepFailure
 from memroll.rolling.observation import to_phase
 from memroll.rolling.reasons import INTERNAL_ERROR
 

@@ -51,6 +51,20 @@ def test_a_valid_policy_breaks_none(spec):
     assert list(violations(PolicySpec.model_validate({"mode": "Observe", **SELECTOR, **spec}))) == []
 
 
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"containers": ["app", "proxy", "app"]}, "`containers[2]`: Duplicate value: app"),
+        (
+            {"roll": {"maintenanceWindows": {"deny": [{"days": ["mon", "mon"]}]}}},
+            "`roll.maintenanceWindows.deny[0].days[1]`: Duplicate value: mon",
+        ),
+    ],
+)
+def test_a_duplicate_in_a_set_is_refused(spec, message):
+    assert list(violations(PolicySpec.model_validate({"mode": "Observe", **SELECTOR, **spec}))) == [message]
+
+
 def test_a_target_of_another_kind_is_refused():
     ref = {"apiVersion": "v1", "kind": "Pod", "name": "x"}
     (found,) = violations(PolicySpec.model_validate({"mode": "Observe", "targetRef": ref}))

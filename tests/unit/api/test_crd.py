@@ -68,6 +68,31 @@ def test_every_string_list_and_map_is_bounded():
     assert unbounded == []
 
 
+def lists() -> list[tuple[str, dict[str, Any]]]:
+    return [(path, node) for path, node in schemas() if node.get("type") == "array"]
+
+
+def test_every_list_has_a_type_that_fits_its_entries():
+    """Without one, server-side apply replaces a list as a whole, and a later change of the type is a breaking one."""
+    wrong = []
+    for path, node in lists():
+        items = node["items"]
+        match node.get("x-kubernetes-list-type"):
+            case "atomic":
+                continue
+            case "set" if items["type"] in ("string", "integer"):
+                continue
+            case "map" if set(node["x-kubernetes-list-map-keys"]) <= set(items.get("required", ())):
+                continue
+        wrong.append(path)
+    assert wrong == []
+
+
+def test_no_list_of_a_status_but_the_conditions_can_be_refused_for_a_duplicate():
+    kinds = {path.rpartition(".")[2]: n["x-kubernetes-list-type"] for path, n in lists() if ".status." in path}
+    assert {name for name, kind in kinds.items() if kind != "atomic"} == {"conditions"}
+
+
 def regular_expression_costs(schema: Any, path: str = "", items: int = 1) -> Any:
     """Yield path and cost of the patterns in the rules of each int-or-string, as Kubernetes 1.30 estimates it.
 
@@ -129,6 +154,21 @@ def test_cel_rules_name_fields_that_exist_and_escape_reserved_words():
                 assert not CEL_RESERVED & set(path.split(".")), path
                 assert field(spec, re.sub(r"__(\w+?)__", r"\1", path)) is not None, path
             assert "fieldPath" not in rule or field(spec, rule["fieldPath"]) is not None
+
+
+def test_kubectl_shows_the_last_action_of_a_policy_and_accepts_a_short_name_of_a_roll():
+    columns = crd.memory_policy_crd()["spec"]["versions"][0]["additionalPrinterColumns"]
+    paths = {column["name"]: column["jsonPath"] for column in columns if "priority" not in column}
+    assert (paths["Last-Action"], paths["Acted"]) == (".status.lastAction.action", ".status.lastAction.time")
+    assert crd.pod_roll_crd()["spec"]["names"]["shortNames"] == ["proll"]
+
+
+def test_the_paths_of_the_columns_exist():
+    for made in (crd.memory_policy_crd(), crd.pod_roll_crd()):
+        version = made["spec"]["versions"][0]
+        root = version["schema"]["openAPIV3Schema"]
+        paths = [c["jsonPath"].partition("[")[0] for c in version["additionalPrinterColumns"]]
+        assert [p for p in paths if not p.startswith(".metadata.") and field(root, p) is None] == []
 
 
 def test_the_files_are_valid_yaml():

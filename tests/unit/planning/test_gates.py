@@ -54,6 +54,13 @@ BLOCKED = [
         id="a pod that is released already",
     ),
     pytest.param(
+        {},
+        {"policy": {"mode": "DryRun"}, "dry_runs": {"uid-leaky-abc": at(-60)}},
+        "DryRun",
+        "the pod would have been rolled at 2026-03-01T11:59:00Z (mode: DryRun)",
+        id="a pod that a dry run has rolled",
+    ),
+    pytest.param(
         {"verdict": leak_verdict(400, due=False)},
         {},
         "NotDue",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from memroll.api.pod_roll import Phase, PhaseTimes, PodRelease, PodRollStatus
+from memroll.api.pod_roll import Phase, PodRelease, PodRollStatus
+from memroll.api.roll_progress import PhaseTimes
 from memroll.rolling.step_failure import after_bug, retry_after_s, without_failure
 from tests.builders import at
 
