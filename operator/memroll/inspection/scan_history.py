@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from memroll.clients.prometheus.session import QueryCost
     from memroll.inspection.scan_result import Finding
 
-MAX_INSTANCES = 12
+MAX_INSTANCES = 6
 """Maximum number of replayed instances of one container; chosen by hand."""
-EVERY = 6
-"""One of this many intervals is evaluated: half an hour by the defaults. Chosen by hand."""
+EVERY = 2
+"""One of this many intervals is evaluated: ten minutes by the defaults. Chosen by hand."""
 NO_HISTORY = "NoHistory"
 """Reason of the error that a server has no samples of the workload."""
 _TEMPLATE_HASH = re.compile(
@@ -86,10 +86,10 @@ def replay_history(traces: Sequence[Trace], policy: MemoryPolicy, processes: int
 
 
 def _reports(alerts: Sequence[Alert]) -> Iterator[tuple[float, str]]:
-    """Yield the time of each instance's first report, and its pod."""
+    """Yield when each instance that was reported was first suspected, and its pod."""
     for a in alerts:
-        if a.reported_s is not None:
-            yield a.reported_s, a.trace.name.partition("/")[0]
+        if a.reported_s is not None and a.suspected_s is not None:
+            yield min(a.suspected_s, a.reported_s), a.trace.name.partition("/")[0]
 
 
 def _revision(pod: str) -> str:

@@ -83,9 +83,10 @@ class PastLeak:
     wasted_ratio: float | None
     """Median ratio of their lifetime that rolling early would have given up; None without an avoided kill."""
     since_s: float | None
-    """Earliest time at which the leak was reported, in seconds since the epoch; None if it never was."""
+    """Earliest time at which a leak that was reported later was suspected, in seconds since the epoch; None if none
+    was reported."""
     since_pod: str = ""
-    """Pod in which the leak was reported first."""
+    """Pod in which it was suspected first."""
     since_revision: str = ""
     """Template hash in the name of that pod; empty if its name has none."""
 
