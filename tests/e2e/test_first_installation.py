@@ -1,4 +1,4 @@
-"""The path of a newcomer: install the chart, apply a policy of three lines, check the installation, explain a pod."""
+"""A first installation: install the chart, apply a policy of three lines, check the installation, explain a pod."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.cluster, pytest.mark.alone, pytest.mark.timeout(300)]
 
-RELEASE = "memroll-newcomer"
+RELEASE = "memroll-first"
 NAMESPACE = f"{RELEASE}-area"
 LIMIT_S = 60.0
 POLICY = f"""
@@ -36,7 +36,7 @@ spec:
 
 @pytest.fixture
 def service(cluster: DemoCluster, service_image: str) -> Iterator[str]:
-    """Run a service that a newcomer has already; yield the name of its pod. Everything is removed at the end."""
+    """Run a service that exists before memroll; yield the name of its pod. Everything is removed at the end."""
     cluster.kubectl("delete", "namespace", RELEASE, NAMESPACE, "--ignore-not-found")
     cluster.build_operator_image(OPERATOR)
     cluster.apply(objects.namespace(NAMESPACE), objects.program(NAMESPACE))
@@ -58,7 +58,7 @@ def memroll(cluster: DemoCluster, *arguments: str) -> str:
     return done.stdout
 
 
-def test_a_newcomer_has_an_explanation_within_a_minute(cluster, service):
+def test_a_first_installation_has_an_explanation_within_a_minute(cluster, service):
     prometheus = ("--prometheus", cluster.prometheus_url)
     started = time.monotonic()
     cluster.install(RELEASE, RELEASE, os.environ.get("MEMROLL_IMAGE", OPERATOR), [NAMESPACE])
