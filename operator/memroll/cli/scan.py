@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ScanSource:
     """Options that select Prometheus."""
 
     prometheus: str | None
@@ -91,7 +91,7 @@ class SampleCount:
     "policy_file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="file with a MemoryPolicy to judge by (default: all defaults)",
+    help="file with a MemoryPolicy to assess by (default: all defaults)",
 )
 @click.option("--since", type=DurationDays(), metavar="3d", default="3d", help="history to replay (default: 3d)")
 @click.option(
@@ -106,8 +106,8 @@ class SampleCount:
     metavar="DIR",
     help="write policies in mode Observe for what leaks",
 )
-@click.option("--all", "show_all", is_flag=True, help="also show what is healthy or could not be judged")
-@click.option("--exit-code", is_flag=True, help="exit with 3 if anything leaks, with 4 if nothing can be judged")
+@click.option("--all", "show_all", is_flag=True, help="also show what is healthy or could not be assessed")
+@click.option("--exit-code", is_flag=True, help="exit with 3 if anything leaks, with 4 if nothing can be assessed")
 @output_option(*PLAIN_FORMATS)
 @cluster_options
 def command(
@@ -116,7 +116,7 @@ def command(
     """Find every leak of a cluster by its Prometheus, without installing anything."""
     if given["namespace"] is not None and given["all_namespaces"]:
         raise click.UsageError("-A is not allowed with argument -n: choose one of the two")
-    source = Source(given["prometheus"], given["connections"], given["connection"])
+    source = ScanSource(given["prometheus"], given["connections"], given["connection"])
     if source.prometheus and source.connections:
         raise click.UsageError("--prometheus is not allowed with --connections: choose one of the two")
     template = policies.default_policy() if policy_file is None else policies.load(policy_file)
@@ -135,18 +135,18 @@ def command(
 def _exit_code(result: ScanResult) -> int:
     if any(f.is_at_risk for f in result.findings):
         return errors.FOUND
-    return errors.NO_DATA if result.not_judged_count == result.containers else errors.DONE
+    return errors.NO_DATA if result.not_assessed_count == result.containers else errors.DONE
 
 
 async def _scan(
-    options: ClusterOptions, source: Source, scope: ScanScope, replay: Replay, count: SampleCount
+    options: ClusterOptions, source: ScanSource, scope: ScanScope, replay: Replay, count: SampleCount
 ) -> tuple[ScanResult, list[tuple[Finding, tuple[Trace, ...]]]]:
     """Return the result of the scan, and the history of the findings that are replayed."""
     async with connection.open_api(options) as api, _open_prometheus(api, source) as found:
         click.echo(f"using {found.title}", err=True)
         now = clock.now()
         client = PrometheusClient(Connections(connections={CONNECTION: found.connection}), observe=count.observe)
-        with closing(client), progress("judging pods", 100) as show:
+        with closing(client), progress("assessing pods", 100) as show:
             result = await scan_cluster(KubeCluster(api), client, scope, now, show)
         past = PastScope(found.connection, scope.policy, replay.since_s, now.timestamp(), count.observe)
         chosen = result.notable[: replay.workloads]
@@ -159,7 +159,7 @@ async def _scan(
 
 
 @asynccontextmanager
-async def _open_prometheus(api: KubeApi, source: Source) -> AsyncIterator[FoundPrometheus]:
+async def _open_prometheus(api: KubeApi, source: ScanSource) -> AsyncIterator[FoundPrometheus]:
     """Yield the given server, or the one that the cluster has."""
     if source.prometheus:
         yield FoundPrometheus(source.prometheus, as_connection(source.prometheus))

@@ -40,9 +40,9 @@ def to_text(result: ScanResult, shown: Sequence[Finding], *, is_wide: bool) -> I
         yield ""
         header = (*HEADER, *WIDE) if is_wide else HEADER
         yield [header, *(_row(f, result.past.get(f.key), result.now, is_wide=is_wide) for f in shown)]
-    if result.not_judged:
+    if result.not_assessed:
         yield ""
-        yield f"Not judged: {_not_judged(result)}"
+        yield f"Not assessed: {_not_assessed(result)}"
 
 
 def headline(result: ScanResult) -> str:
@@ -55,12 +55,12 @@ def headline(result: ScanResult) -> str:
     return f"{found}, {suspected} are suspected, {killed} pods were OOM-killed ({scope})"
 
 
-def _not_judged(result: ScanResult) -> str:
+def _not_assessed(result: ScanResult) -> str:
     reasons: Counter[str] = Counter()
-    for item in result.not_judged:
+    for item in result.not_assessed:
         reasons[item.reason] += item.containers
     parts = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-    return f"{result.not_judged_count} containers ({parts}); by namespace: -o json"
+    return f"{result.not_assessed_count} containers ({parts}); by namespace: -o json"
 
 
 def _row(f: Finding, past: PastLeak | None, now: datetime, *, is_wide: bool) -> Row:
@@ -113,8 +113,8 @@ def to_document(result: ScanResult, shown: Iterable[Finding]) -> dict[str, Any]:
         "pods": result.pods,
         "containers": result.containers,
         "findings": [_document(f, result.past.get(f.key)) for f in shown],
-        "notJudged": [
-            {"namespace": n.namespace, "reason": n.reason, "containers": n.containers} for n in result.not_judged
+        "notAssessed": [
+            {"namespace": n.namespace, "reason": n.reason, "containers": n.containers} for n in result.not_assessed
         ],
     }
 

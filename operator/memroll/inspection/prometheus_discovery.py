@@ -45,7 +45,7 @@ async def find_prometheus(
 ) -> AsyncIterator[FoundPrometheus]:
     """Yield the first server that has memory series; raise TerminalError with the reasons if none has.
 
-    `report` is called with a line about each Service that was tried in vain.
+    `report` is called with a line about each Service that is not suitable.
     """
     services = await find_services(api)
     reasons: list[str] = []

@@ -1,4 +1,4 @@
-"""Scan of a cluster: judge every container by the operator's detector with the defaults of a policy.
+"""Scan of a cluster: assess every container by the operator's detector with the defaults of a policy.
 
 `memroll scan` calls `scan_cluster` and prints the result. Nothing needs to be installed, and nothing is written.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from memroll.detection.assess import Assessor
 from memroll.detection.effective_limit import with_effective_limits
 from memroll.detection.verdict import Verdict
-from memroll.inspection.scan_result import Finding, NotJudged, ScanResult
+from memroll.inspection.scan_result import Finding, NotAssessed, ScanResult
 from memroll.model.pod_names import WorkloadName, workload_of
 from memroll.model.revisions import revision_of
 from memroll.model.roll_duration import RollDurations
@@ -40,7 +40,7 @@ class PodLister(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScanScope:
-    """Pods to scan, and the policy that they are judged by."""
+    """Pods to scan, and the policy that they are assessed by."""
 
     policy: MemoryPolicy
     """Only its detection settings are used."""
@@ -56,21 +56,21 @@ async def scan_cluster(
     now: datetime,
     progress: Callable[[int], None] = lambda _: None,
 ) -> ScanResult:
-    """Judge every container of the running pods; raise MemrollError if pods or samples can't be read.
+    """Assess every container of the running pods; raise MemrollError if pods or samples can't be read.
 
-    `progress` is called with the percentage of the pods that are judged. The samples of one namespace are dropped
+    `progress` is called with the percentage of the pods that are assessed. The samples of one namespace are dropped
     before those of the next one are read.
     """
     by_namespace = await _running_pods(cluster, scope)
     total, done = sum(map(len, by_namespace.values())), 0
     findings: list[Finding] = []
-    not_judged: Counter[tuple[str, str]] = Counter()
+    not_assessed: Counter[tuple[str, str]] = Counter()
     containers = 0
     for namespace, pods in sorted(by_namespace.items()):
         assessments = await _assess(namespace, pods, prometheus, scope.policy, now)
         containers += len(assessments)
         findings += _findings(assessments)
-        not_judged.update((namespace, a.verdict.reason) for a in assessments if a.verdict.is_inconclusive)
+        not_assessed.update((namespace, a.verdict.reason) for a in assessments if a.verdict.is_inconclusive)
         done += len(pods)
         progress(100 * done // total)
     return ScanResult(
@@ -79,7 +79,7 @@ async def scan_cluster(
         pods=total,
         containers=containers,
         findings=tuple(sorted(findings, key=_rank)),
-        not_judged=tuple(NotJudged(*key, count) for key, count in sorted(not_judged.items())),
+        not_assessed=tuple(NotAssessed(*key, count) for key, count in sorted(not_assessed.items())),
     )
 
 

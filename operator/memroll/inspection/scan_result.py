@@ -1,4 +1,4 @@
-"""Result of a scan: a finding for each container of each workload, and what could not be judged."""
+"""Result of a scan: a finding for each container of each workload, and what could not be assessed."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class NotJudged:
-    """Containers of a namespace that could not be judged for one reason."""
+class NotAssessed:
+    """Containers of a namespace that could not be assessed for one reason."""
 
     namespace: str
     reason: str
@@ -100,7 +100,7 @@ class ScanResult:
     pods: int
     containers: int
     findings: tuple[Finding, ...]
-    not_judged: tuple[NotJudged, ...]
+    not_assessed: tuple[NotAssessed, ...]
     past: Mapping[tuple[str, str, str], PastLeak] = field(default_factory=dict)
     """Replays, by the key of the finding."""
 
@@ -110,6 +110,6 @@ class ScanResult:
         return tuple(f for f in self.findings if f.is_notable)
 
     @property
-    def not_judged_count(self) -> int:
-        """Number of containers that could not be judged."""
-        return sum(item.containers for item in self.not_judged)
+    def not_assessed_count(self) -> int:
+        """Number of containers that could not be assessed."""
+        return sum(item.containers for item in self.not_assessed)

@@ -73,7 +73,7 @@ def test_the_table_begins_with_a_sentence_and_ranks_what_leaks(execute):
     assert "roll 3 of 4, avoid 2 of 2 OOM kills, giving up 7% of their life" in lines[header + 1]
     assert "using Prometheus, Service monitoring/prom" in err
     assert "samples" in err
-    assert lines[-1] == "Not judged: 1 containers (1 NoData); by namespace: -o json"
+    assert lines[-1] == "Not assessed: 1 containers (1 NoData); by namespace: -o json"
 
 
 def test_what_is_healthy_is_shown_with_all_only(execute):

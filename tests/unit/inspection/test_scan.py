@@ -1,4 +1,4 @@
-"""Scan of a cluster: findings by workload, their order, and what could not be judged."""
+"""Scan of a cluster: findings by workload, their order, and what could not be assessed."""
 
 from __future__ import annotations
 
@@ -64,10 +64,10 @@ def test_the_most_urgent_finding_comes_first():
     assert [f.namespace for f in result.notable] == ["leaks"]
 
 
-def test_what_could_not_be_judged_is_counted_by_namespace_and_reason():
+def test_what_could_not_be_assessed_is_counted_by_namespace_and_reason():
     result, _ = scan(Pods(*pods(2)), {})
-    assert [(n.namespace, n.reason, n.containers) for n in result.not_judged] == [("demo", "NoData", 2)]
-    assert result.not_judged_count == 2
+    assert [(n.namespace, n.reason, n.containers) for n in result.not_assessed] == [("demo", "NoData", 2)]
+    assert result.not_assessed_count == 2
     assert result.notable == ()
 
 

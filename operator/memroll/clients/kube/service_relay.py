@@ -1,7 +1,7 @@
 """Relay on the loopback address that passes queries on to a Service of the cluster, through the API server.
 
 Called by `memroll scan`: outside of the cluster a Service has no address, and the client of Prometheus needs a URL. The
-API server is asked with the user's own credentials, which it does not pass on. The path of the relay begins with a
+API server is queried with the user's own credentials, which it does not pass on. The path of the relay begins with a
 random token, so that nobody else on this machine can query through it.
 """
 

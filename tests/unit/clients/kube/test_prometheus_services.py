@@ -49,7 +49,7 @@ def test_the_services_of_common_charts_are_known(labels, ports, path):
     assert found.proxy_path == f"/api/v1/namespaces/monitoring/services/prom{path}"
 
 
-def test_a_port_for_https_is_asked_by_https():
+def test_a_port_for_https_is_queried_by_https():
     found = decode_service(service({"app": "prometheus"}, (("https", 9091),)))
     assert found is not None
     assert found.proxy_path.endswith("/services/https:prom:9091/proxy")
