@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from memroll.api.policy import MemoryPolicy
     from memroll.backtest.trace import Trace
+    from memroll.clients.prometheus.session import QueryCost
     from memroll.detection.samples import QueryResult
     from memroll.detection.series import Series
 
@@ -66,11 +68,20 @@ class HistoryScope:
         return Matcher("pod", MatchOperator.MATCHES, f"{promql.any_of([self.workload])}.*")
 
 
-def read(scope: HistoryScope, policy: MemoryPolicy, now_s: float, progress: Callable[[int], None]) -> tuple[Trace, ...]:
-    """Return a trace for each container instance. `progress` is called with the seconds of history read so far."""
+def read(
+    scope: HistoryScope,
+    policy: MemoryPolicy,
+    now_s: float,
+    progress: Callable[[int], None],
+    observe: Callable[[str, QueryCost], None] = lambda *_: None,
+) -> tuple[Trace, ...]:
+    """Return a trace for each container instance. `progress` is called with the seconds of history read so far.
+
+    `observe` is called with the connection's name and the cost of each query, from any thread.
+    """
     connection = _connection(scope)
-    provider = PrometheusClient(Connections(connections={CONNECTION: connection}))
-    session = PrometheusSession(connection, Limits())
+    provider = PrometheusClient(Connections(connections={CONNECTION: connection}), observe=observe)
+    session = PrometheusSession(connection, Limits(), partial(observe, CONNECTION))
     try:
         reader = _Reader(scope, policy, connection, provider, session)
         days = asyncio.run(reader.days(now_s, progress))

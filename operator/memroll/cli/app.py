@@ -28,6 +28,7 @@ class Entry:
 
 SECTIONS: Mapping[str, Mapping[str, Entry]] = {
     "See and explain": {
+        "scan": Entry("scan", "Find every leak of a cluster, without installing anything"),
         "status": Entry("status", "Show policies, workloads and pods as a tree, and what blocks a roll"),
         "explain": Entry("explain", "Explain a pod: its verdict, all checks, all gates, what happens next"),
         "plan": Entry("plan", "Show which pods would be rolled when, over the next hours"),

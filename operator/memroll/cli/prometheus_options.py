@@ -66,12 +66,16 @@ def read_connections(options: OperatorOptions, names: Iterable[str]) -> Connecti
         if not file.exists() and options.settings.connections_file == type(options.settings)().connections_file:
             raise InvalidArgumentError(NO_PROMETHEUS)
         return ConnectionsFile(file)()
+    return Connections(connections=dict.fromkeys(names, as_connection(options.prometheus)))
+
+
+def as_connection(url: str) -> Connection:
+    """Return the connection to the URL of `--prometheus`."""
     try:
-        connection = Connection(url=options.prometheus)
+        return Connection(url=url)
     except ValidationError as error:
         text = error.errors(include_url=False, include_input=False)[0]["msg"].removeprefix("Value error, ")
         raise InvalidArgumentError(f"--prometheus {text}") from None  # the URL may hold a password
-    return Connections(connections=dict.fromkeys(names, connection))
 
 
 @contextmanager

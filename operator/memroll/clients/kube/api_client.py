@@ -62,6 +62,7 @@ EXPIRED = "Expired"
 USER_AGENT = f"memroll/{__version__}"
 """Client in audit logs; its first part is the manager in `metadata.managedFields`."""
 JSON_TYPE = "application/json"
+FORM_TYPE = "application/x-www-form-urlencoded"
 MERGE_PATCH = "application/merge-patch+json"
 TEXT_FIELD = "text"
 
@@ -76,6 +77,8 @@ class ApiRequest:
     body: Json | None = None
     content_type: str = JSON_TYPE
     timeout_s: float = READ_TIMEOUT_S
+    form: Mapping[str, str] = field(default_factory=dict)
+    """Fields of a form, the body of a request with the content type `FORM_TYPE`."""
     max_text_bytes: int = 0
     """Maximum bytes to read of a plain-text response, returned as the body's only field `TEXT_FIELD`. Zero: JSON."""
     accept: str = JSON_TYPE
@@ -223,7 +226,8 @@ class KubeApi:
             header_params={"Accept": accept, "Content-Type": request.content_type},
             auth_settings=["BearerToken"],
         )
-        return await self._client.call_api(method, url, headers, body=request.body, _request_timeout=limits)
+        fields = list(request.form.items())
+        return await self._client.call_api(method, url, headers, request.body, fields, _request_timeout=limits)
 
     async def get_text(self, path: str, query: Mapping[str, str | int], *, max_bytes: int, timeout_s: float) -> str:
         """Return the first `bytes_max` bytes of a plain-text resource. Not retried; raises as `request` does."""

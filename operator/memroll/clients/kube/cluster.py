@@ -28,6 +28,7 @@ class KubeCluster:
         workloads, writer = KubeWorkloadReader(api, pods, replica_sets), KubePodWriter(api, pods)
         resources = CustomResources(api)
         self.list_pods, self.list_all_pods, self.get_pod = pods.list_pods, pods.list_all_pods, pods.get_pod
+        self.iterate_pods = pods.iterate_pods
         self.get_workload, self.find_workload = workloads.get_workload, workloads.find_workload
         self.list_workload_pods = workloads.list_workload_pods
         targets = KubeTargetReader(api, pods)

@@ -20,7 +20,7 @@ from memroll.model.annotations import MAX_ANNOTATION_CHARS
 from memroll.model.pods import AUTOSCALER_ANNOTATIONS, ENDED_PHASES, OWN_ANNOTATIONS, ObjectRef, Pod, PodKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from memroll.clients.kube.api_client import Json, KubeApi
 
@@ -57,6 +57,14 @@ class KubePodReader:
         items = self._api.list_items(build_path(CORE, namespace, "pods"), query)
         decoded = [found async for raw in items if (found := decode_or_skip(raw))]
         return await self._add_claim_conflicts(decoded)
+
+    async def iterate_pods(self, namespace: str, selector: str) -> AsyncIterator[Pod]:
+        """Yield the selected pods of a namespace, of all namespaces if it is empty. Their claims are not read."""
+        query = {"labelSelector": selector} if selector else {}
+        async for raw in self._api.list_items(build_path(CORE, namespace, "pods"), query):
+            found = decode_or_skip(raw)
+            if found:
+                yield found[0]
 
     async def list_all_pods(self, namespace: str, max_pods: int) -> tuple[Pod, ...] | None:
         """Return all pods of a namespace; None if it has more than that: the list is then not read to its end."""
