@@ -17,7 +17,8 @@ from memroll.reporting.events import EventReason
 from memroll.reporting.metrics import Metrics
 
 ROOT = Path(__file__).parents[3]
-REFERENCE = (ROOT / "docs/policy.md").read_text(encoding="utf-8")
+PAGES = ("policy", "conditions", "events", "metrics")
+REFERENCE = "".join((ROOT / f"docs/{page}.md").read_text(encoding="utf-8") for page in PAGES)
 
 
 def fields(schema: dict[str, Any], prefix: str = "") -> Any:
