@@ -28,8 +28,8 @@ ERRORS = {
 """Classes whose first argument is a reason of a condition."""
 NOT_RECONCILED = re.compile(r"operator/memroll/(cli|backtest|inspection)/")
 """Modules of the commands, whose errors are in no condition."""
-IN_NO_STATUS = {"NoCluster", "NoCRDs", "WatchFailed"}
-"""Reasons of errors at the start of the process, and of a watch, after whose error the rolls poll."""
+IN_NO_STATUS = {"NoCluster", "NoCRDs", "WatchFailed", "PageTooLarge"}
+"""Reasons of errors that no reconcile ends with: two at the start of the process, and two that are handled."""
 OBJECTS = {"all", "pod", "workload", "policy", "PodRoll"}
 
 
