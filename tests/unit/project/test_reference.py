@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,6 +81,7 @@ def is_member(node: ast.expr, enum: str) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == enum
 
 
+@cache
 def condition_reasons() -> set[str]:
     """Return the reasons of conditions: those next to a status, those of errors, and those of enumerations."""
     found = {reason.value for enum in (QueryErrorReason, MisconfigurationReason) for reason in enum} | {"InternalError"}
@@ -96,6 +98,7 @@ def condition_reasons() -> set[str]:
     return found - IN_NO_STATUS
 
 
+@cache
 def roll_reasons() -> set[str]:
     """Return the reasons in the status of a PodRoll: the constants of `rolling.reasons`, and those of single steps."""
     found = set(constants(module("operator/memroll/rolling/reasons.py")).values())
@@ -107,6 +110,7 @@ def roll_reasons() -> set[str]:
     return found | {TOO_MANY, NAMESPACE_EXCLUDED}
 
 
+@cache
 def event_types() -> set[tuple[str, str]]:
     """Return the pairs of type and reason that the code names side by side."""
     found = set()
