@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -13,17 +15,28 @@ VALUES = frozenset(yaml.safe_load((CHART / "values.yaml").read_text(encoding="ut
 
 
 def examples() -> list[tuple[str, str]]:
-    """Return the blocks that contain nothing but values of the chart."""
-    found = [(page, text, yaml.safe_load(text)) for page, text in blocks("yaml") if is_single(text)]
-    return [(page, text) for page, text, content in found if isinstance(content, dict) and set(content) <= VALUES]
+    """Return page and values of each example for Helm, Argo CD or Flux."""
+    complete = [(page, text) for page, text in blocks("yaml") if not is_shortened(text)]
+    found = [(page, values_in(document)) for page, text in complete for document in yaml.safe_load_all(text)]
+    return [(page, yaml.safe_dump(values)) for page, values in found if values]
 
 
-def is_single(text: str) -> bool:
-    return not is_shortened(text) and "\n---\n" not in text
+def values_in(document: Any) -> dict[str, Any] | None:
+    """Return the values of the chart that a document contains; None for another document."""
+    match document:
+        case {"kind": "Application", "spec": {"source": {"helm": {"valuesObject": values}}}}:
+            return values
+        case {"kind": "HelmRelease", "spec": {"values": values}}:
+            return values
+        case dict() if set(document) <= VALUES:
+            return document
+    return None
 
 
 def test_examples_are_found():
-    assert len(examples()) > 4
+    pages = [page for page, _ in examples()]
+    assert len(pages) > 8
+    assert pages.count("docs/gitops.md") == 2
 
 
 @pytest.mark.parametrize(("page", "text"), examples())

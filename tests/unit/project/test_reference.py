@@ -6,6 +6,7 @@ import ast
 import re
 import shutil
 import subprocess
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,8 +29,8 @@ ERRORS = {
 """Classes whose first argument is a reason of a condition."""
 NOT_RECONCILED = re.compile(r"operator/memroll/(cli|backtest|inspection)/")
 """Modules of the commands, whose errors are in no condition."""
-IN_NO_STATUS = {"NoCluster", "NoCRDs", "WatchFailed"}
-"""Reasons of errors at the start of the process, and of a watch, after whose error the rolls poll."""
+IN_NO_STATUS = {"NoCluster", "NoCRDs", "WatchFailed", "PageTooLarge"}
+"""Reasons of errors that no reconcile ends with: two at the start of the process, and two that are handled."""
 OBJECTS = {"all", "pod", "workload", "policy", "PodRoll"}
 
 
@@ -80,6 +81,7 @@ def is_member(node: ast.expr, enum: str) -> bool:
     return isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == enum
 
 
+@cache
 def condition_reasons() -> set[str]:
     """Return the reasons of conditions: those next to a status, those of errors, and those of enumerations."""
     found = {reason.value for enum in (QueryErrorReason, MisconfigurationReason) for reason in enum} | {"InternalError"}
@@ -96,6 +98,7 @@ def condition_reasons() -> set[str]:
     return found - IN_NO_STATUS
 
 
+@cache
 def roll_reasons() -> set[str]:
     """Return the reasons in the status of a PodRoll: the constants of `rolling.reasons`, and those of single steps."""
     found = set(constants(module("operator/memroll/rolling/reasons.py")).values())
@@ -107,6 +110,7 @@ def roll_reasons() -> set[str]:
     return found | {TOO_MANY, NAMESPACE_EXCLUDED}
 
 
+@cache
 def event_types() -> set[tuple[str, str]]:
     """Return the pairs of type and reason that the code names side by side."""
     found = set()
