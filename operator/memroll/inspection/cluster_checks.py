@@ -13,6 +13,7 @@ from memroll.api.policy import MemoryPolicy
 from memroll.api.quantity import humanize_duration
 from memroll.clients.kube.api_client import build_path
 from memroll.clients.kube.json_access import get_bool, get_dicts, get_int, get_str, get_time
+from memroll.clients.kube.leader_election import LEASE_LABELS, PREFIX
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.inspection.checks import failed, from_error, ok, skipped, warning
 from memroll.inspection.remedies import NOT_INSTALLED, is_unauthorized
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from memroll.clients.kube.api_client import KubeApi
+    from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.inspection.checks import CheckItem
     from memroll.settings import Settings
 
@@ -113,10 +114,8 @@ class ClusterPreflight:
 
     async def _operator(self, name: str) -> CheckItem:
         namespace, lease = self.settings.namespace, self.settings.lease_name
-        path = build_path("/apis/coordination.k8s.io/v1", namespace, "leases", lease)
-        try:
-            raw = await self.api.request("GET", path)
-        except NotFoundError:
+        raw = await self._read_lease()
+        if raw is None:
             message = f"no Lease {lease} in namespace {namespace}: install memroll, or give its --operator-namespace"
             return failed(name, message)
         holder, renewed = get_str(raw, "spec", "holderIdentity"), get_time(raw, "spec", "renewTime")
@@ -127,6 +126,19 @@ class ClusterPreflight:
             where = f"kubectl get pods -n {namespace}"
             return failed(name, f"nobody leads{ago}: see '{where}' and the logs of the operator")
         return ok(name, f"{holder} leads")
+
+    async def _read_lease(self) -> Json | None:
+        """Return the Lease of the operator: that of the settings, else the one with the labels of memroll's Leases.
+
+        A release of the chart that is not called memroll has another name.
+        """
+        path = build_path(PREFIX, self.settings.namespace, "leases")
+        try:
+            return await self.api.request("GET", f"{path}/{self.settings.lease_name}")
+        except NotFoundError:
+            selector = ",".join(f"{name}={value}" for name, value in LEASE_LABELS.items())
+            found = [raw async for raw in self.api.list_items(path, {"labelSelector": selector})]
+            return found[0] if len(found) == 1 else None
 
     async def _rights(self, name: str) -> CheckItem:
         needed = [*READING, *(operator_rights(self.settings) if self.as_operator else ())]

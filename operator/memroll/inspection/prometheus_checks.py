@@ -40,6 +40,8 @@ OPTIONAL = {
 INTERVAL_RANGE = "10m"
 INTERVAL_RANGE_S = 600.0
 """The same range, in seconds."""
+AGE_STEP = "5s"
+"""Resolution at which the first sample of one container is searched; chosen by hand."""
 MIN_SAMPLES = MIN_BINS * SAMPLES_PER_BIN
 """Minimum number of samples in a window, as an assessment needs them."""
 
@@ -146,16 +148,23 @@ class _Preflight:
 
     def _check_interval(self) -> CheckItem:
         name = f"{self.title}: scrapes"
-        samples = self._number(f"quantile(0.5, count_over_time({self._series(promql.RSS)}[{INTERVAL_RANGE}]))")
-        if not samples:
+        most = self.query(f"topk(1, count_over_time({self._series(promql.RSS)}[{INTERVAL_RANGE}]))")
+        if not most:
             return failed(name, f"no sample in the last {INTERVAL_RANGE}: check the scrape targets")
-        interval_s = INTERVAL_RANGE_S / samples
+        labels, samples = most[0]
+        interval_s = self._age_s(labels) / max(1.0, samples)
         window_s = self.scope.min_window_s
         if window_s is not None and interval_s > window_s / MIN_SAMPLES:
             few = f"every {humanize_duration(interval_s)}: too few samples in a window of {humanize_duration(window_s)}"
             remedy = "scrape more often, or set a longer growth.window"
             return warning(name, f"{few}, which needs {MIN_SAMPLES}: {remedy}")
         return ok(name, f"every {humanize_duration(interval_s)}")
+
+    def _age_s(self, labels: Mapping[str, str]) -> float:
+        """Return the time since the first sample of a container in the range: a container may be younger than it."""
+        own = [Matcher(n, MatchOperator.EQUAL, labels[n]) for n in ("namespace", "pod", "container") if n in labels]
+        first = f"min_over_time(timestamp({self._series(promql.RSS, *own)})[{INTERVAL_RANGE}:{AGE_STEP}])"
+        return min(INTERVAL_RANGE_S, self._number(f"max(time() - {first})") or INTERVAL_RANGE_S)
 
     def _check_namespaces(self) -> CheckItem:
         name = f"{self.title}: namespaces"

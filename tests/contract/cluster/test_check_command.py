@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from memroll import clock
+from memroll.clients.kube.leader_election import LEASE_LABELS
 from memroll.inspection.cluster_checks import operator_rights
 from memroll.settings import Settings
 from tests.builders import policy_json
@@ -87,6 +88,16 @@ async def test_without_a_connection_to_prometheus_it_is_skipped_with_the_remedy(
     ended = await execute(capsys, "check", "--kubeconfig", kubeconfig)
     assert ended.code == 0
     assert "skipped  no connection to Prometheus: give --prometheus URL" in ended.out
+
+
+async def test_an_operator_with_another_name_is_found_by_the_labels_of_its_lease(
+    installed: FakeApi, kubeconfig: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed.remove(f"{LEASES}/memroll")
+    installed.add(LEASES, lease() | {"metadata": {"name": "other-controller"}})
+    installed.add(LEASES, lease(holder="ours-1") | {"metadata": {"name": "ours-memroll", "labels": LEASE_LABELS}})
+    ended = await execute(capsys, "check", "--skip-prometheus", "--kubeconfig", kubeconfig)
+    assert "ours-1 leads" in ended.out
 
 
 async def test_an_unreachable_prometheus_fails(

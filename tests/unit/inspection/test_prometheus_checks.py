@@ -19,7 +19,7 @@ class Server:
     """Prometheus whose values a test changes."""
 
     def __init__(self, **values: float) -> None:
-        self.values = {"clock": NOW_S, "labeled": 40.0, "twice": 0.0, "samples": 20.0} | values
+        self.values = {"clock": NOW_S, "labeled": 40.0, "twice": 0.0, "samples": 20.0, "age": 600.0} | values
         self.metrics = dict.fromkeys(
             (promql.RSS, promql.WORKING_SET, promql.CPU, promql.OOMS, promql.ACTIVE_FILE, promql.SWAP), 40.0
         )
@@ -30,6 +30,9 @@ class Server:
         self.queries.append(expression)
         if expression.startswith("count by (namespace)"):
             return [({"namespace": n}, 1.0) for n in self.namespaces]
+        if expression.startswith("topk"):
+            samples = self.values["samples"]
+            return [({"namespace": "ai", "pod": "chat", "container": "app"}, samples)] if samples else []
         number = self._number(expression)
         return [({}, number)] if number else []
 
@@ -38,7 +41,7 @@ class Server:
             r"vector\(1\)": 1.0,
             r"vector\(time": self.values["clock"],
             r"count\(count by": self.values["twice"],
-            r"quantile": self.values["samples"],
+            r'max\(time\(\) - min_over_time\(timestamp.*pod="chat"': self.values["age"],
             r'count\(.*namespace!=""': self.values["labeled"],
         }
         for pattern, value in rules.items():
@@ -74,7 +77,9 @@ def test_every_query_has_the_labels_of_the_connection():
         ({"labeled": 30.0}, "labels", CheckState.FAILED, "10 of 40 series have no label namespace or pod"),
         ({"twice": 3.0}, "labels", CheckState.WARNING, "3 containers have several series: set matchLabels"),
         ({"samples": 0.0}, "scrapes", CheckState.FAILED, "no sample in the last 10m"),
-        ({"samples": 0.25}, "scrapes", CheckState.WARNING, "every 40m: too few samples in a window of 6h"),
+        ({"samples": 0.0, "age": 0.0}, "scrapes", CheckState.FAILED, "no sample in the last 10m"),
+        ({"samples": 4.0, "age": 20.0}, "scrapes", CheckState.OK, "every 5s"),
+        ({"samples": 4.0, "age": 3000.0}, "scrapes", CheckState.OK, "every 2m"),
     ],
 )
 def test_a_value_that_is_not_usable_is_reported_with_the_remedy(changes, name, state, words):
@@ -129,7 +134,7 @@ def test_a_server_that_fails_in_between_is_reported():
     server = Server()
 
     def fail_later(expression: str):
-        if "quantile" in expression:
+        if "topk" in expression:
             raise PrometheusUnavailableError("Timeout", "no answer")
         return server(expression)
 

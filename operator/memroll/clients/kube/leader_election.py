@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from memroll import clock
 from memroll.clients.kube.api_client import build_path
-from memroll.clients.kube.json_access import get_dict, get_int, get_str
+from memroll.clients.kube.json_access import get_dict, get_int, get_str, get_str_dict
 from memroll.clients.kube.lease_holder import UNINSTALLED, UNINSTALLING, Leadership, LeaseHolder
 from memroll.errors import ConflictError, MemrollError, NotFoundError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from memroll.settings import Settings
 
 PREFIX = "/apis/coordination.k8s.io/v1"
+LEASE_LABELS = {"app.kubernetes.io/name": "memroll", "app.kubernetes.io/component": "leader-election"}
+"""Labels by which commands find the Lease of an installation with another name."""
 SELF_REVIEWS = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 """Path that returns the own user; every authenticated user may call it."""
 NEVER = float("-inf")
@@ -217,7 +219,7 @@ class LeaderElector:
         body = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
-            "metadata": {"name": self._name, "namespace": self._namespace},
+            "metadata": {"name": self._name, "namespace": self._namespace, "labels": LEASE_LABELS},
             "spec": self._spec(self.identity),
         }
         try:
@@ -228,7 +230,10 @@ class LeaderElector:
 
     async def _replace(self, spec: dict[str, Any]) -> bool:
         """Replace the Lease; raise ConflictError if it changed since it was last read."""
-        self._observe(await self._call("PUT", self._path(), {**self._seen, "spec": spec}))
+        metadata = get_dict(self._seen, "metadata")
+        labels = get_str_dict(metadata, "labels") | LEASE_LABELS
+        body = {**self._seen, "metadata": {**metadata, "labels": labels}, "spec": spec}
+        self._observe(await self._call("PUT", self._path(), body))
         return True
 
     async def _call(self, method: str, path: str, body: Json | None = None) -> Json:
