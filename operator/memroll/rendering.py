@@ -6,6 +6,7 @@ A table that is not printed on a terminal is neither cut nor wrapped, and has no
 from __future__ import annotations
 
 import io
+import sys
 from enum import StrEnum
 from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Self
@@ -63,7 +64,17 @@ def console(file: IO[str] | None = None, *, is_error: bool = False) -> Console:
     """Return the console for a file, standard output or standard error; without colours unless that is a terminal."""
     from rich.console import Console  # noqa: PLC0415 - the operator draws no tables
 
-    made = Console(file=file, stderr=is_error, highlight=False, markup=False, emoji=False)
+    class PipedConsole(Console):
+        """Console that leaves the end of a pipe to its caller, which knows the exit code."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    stream = file or (sys.stderr if is_error else sys.stdout)
+    is_terminal = stream.isatty()  # rich would take FORCE_COLOR for a terminal, and cut the tables in a file
+    made = PipedConsole(
+        file=file, stderr=is_error, highlight=False, markup=False, emoji=False, force_terminal=is_terminal
+    )
     if not made.is_terminal:
         made.width = UNLIMITED_WIDTH
     return made

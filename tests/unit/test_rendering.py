@@ -27,8 +27,10 @@ def test_control_characters_are_replaced():
 def test_a_severity_is_a_colour_on_a_terminal_only(is_terminal, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("FORCE_COLOR", "1" if is_terminal else "")
-    console(file := io.StringIO()).print(build_table([("A",), (Marked("bad", Severity.BAD),)]))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    file = io.StringIO()
+    file.isatty = lambda: is_terminal
+    console(file).print(build_table([("A",), (Marked("bad", Severity.BAD),)]))
     assert ("\x1b[" in file.getvalue()) is is_terminal
 
 

@@ -54,6 +54,9 @@ class NotEnoughDataError(TerminalError):
 def run_safely(program: str, main: Callable[[], Any]) -> int:
     """Run a program and return its exit code. No exception leaves it, except for a traceback that was requested."""
     _silence_libraries()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # not a text file
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a locale may have no line drawing
     _running.clear()
     _reported.clear()
     try:

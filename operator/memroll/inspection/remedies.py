@@ -40,6 +40,16 @@ REMEDIES = {
 """Remedy by the reason of an error."""
 NOT_INSTALLED = "memroll is not installed in this cluster: install its chart, or 'memroll crds | kubectl apply -f -'"
 NOT_LOGGED_IN = "the API server does not accept your credentials: log in again, or use another --context"
+BY_TEXT = {
+    "CERTIFICATE_VERIFY_FAILED": "the server is not the one of the kubeconfig, or its certificate-authority is old",
+    "WRONG_VERSION_NUMBER": "the server does not speak TLS: its address may have to begin with http://",
+    "not JSON": "a proxy or a login page may have responded: check the server's address in the kubeconfig",
+    "page of HTML": "a proxy or a login page may have responded: check the server's address in the kubeconfig",
+    "Proxy": "check the proxy: HTTPS_PROXY, NO_PROXY, or proxy-url in the kubeconfig",
+}
+"""Remedy by a part of the message of an error of the connection, before the one by its reason."""
+ERROR_CLASS = re.compile(r"^(Client\w*Error|InvalidURL|\w*Error) (?=\S)")
+"""Class of the HTTP client's error at the beginning of a message."""
 REQUEST = re.compile(r"^(GET|POST|PUT|PATCH|DELETE) (\S+): ")
 """Beginning of the message of a request that failed."""
 OWN_PATH = "/memroll.dev/"
@@ -56,6 +66,7 @@ def describe(error: MemrollError) -> str:
         return NOT_INSTALLED
     text = (error.message[request.end() :] if request else error.message).strip()
     remedy = _remedy(error, text)
+    text = ERROR_CLASS.sub("", text)
     return f"{text}: {remedy}"[:MAX_ERROR_CHARS] if remedy else text[:MAX_ERROR_CHARS]
 
 
@@ -63,6 +74,8 @@ def _remedy(error: MemrollError, text: str) -> str:
     if error.reason == "Forbidden":
         return _rights(text)
     remedy = REMEDIES.get(error.reason, "")
+    if isinstance(error, ClusterUnavailableError):
+        remedy = next((found for part, found in BY_TEXT.items() if part in text), remedy)
     if error.reason == "NoCluster" and "set KUBECONFIG" in text:
         return ""
     if error.reason in ("Timeout", "Unreachable") and not isinstance(error, ClusterUnavailableError):

@@ -20,6 +20,7 @@ from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config import ConfigException
 
 from memroll import __version__
+from memroll.clients.kube.api_errors import EXPIRED, MAX_MESSAGE_CHARS, unwrap_response
 from memroll.clients.kube.connection import load_configuration
 from memroll.clients.kube.json_access import get_dicts, get_str
 from memroll.clients.kube.response_body import (
@@ -29,8 +30,9 @@ from memroll.clients.kube.response_body import (
     parse_retry_after,
     read_beginning,
     read_body,
+    readable_error,
 )
-from memroll.errors import ClusterUnavailableError, ConflictError, MemrollError, NotFoundError, TerminalError
+from memroll.errors import ClusterUnavailableError, NotFoundError, TerminalError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -51,14 +53,10 @@ RETRY_PAUSES_S = (0.1, 0.4)
 MAX_TRIES = len(RETRY_PAUSES_S) + 1
 MIN_TRY_S = 2.0
 """Minimum time for one try of a read, in seconds. A hanging connection must leave time for the next try."""
-MAX_MESSAGE_CHARS = 300
-"""Maximum length of an error message, in characters; chosen by hand."""
 MAX_NAME_CHARS = 253
 """Maximum length of an object's name in Kubernetes, in characters."""
 MAX_LIST_RESTARTS = 3
 """Maximum number of restarts of a list whose continue token expired; chosen by hand."""
-EXPIRED = "Expired"
-"""Error reason of a list whose continue token expired: the list must be restarted."""
 USER_AGENT = f"memroll/{__version__}"
 """Client in audit logs; its first part is the manager in `metadata.managedFields`."""
 JSON_TYPE = "application/json"
@@ -128,7 +126,7 @@ class KubeApi:
         try:
             return cls(ApiClient(configuration))
         except OSError as error:  # a certificate's file can't be read
-            message = f"no service account and no usable kubeconfig: {error}"
+            message = f"no usable kubeconfig: a certificate or key is not valid: {error}"
             raise TerminalError("NoCluster", message[:MAX_MESSAGE_CHARS]) from error
 
     def impersonate(self, user: str) -> None:
@@ -213,7 +211,14 @@ class KubeApi:
             return ApiResponse(response.status, {TEXT_FIELD: text.decode(errors="replace")})
         raw = await read_body(response.response, request.query)
         retry_after_s = parse_retry_after(response.headers.get("Retry-After"))
-        return ApiResponse(response.status, decode_body(raw, strict=ok), retry_after_s)
+        body = decode_body(raw, strict=ok)
+        return ApiResponse(response.status, body if ok else readable_error(body, self._secrets()), retry_after_s)
+
+    def _secrets(self) -> list[str]:
+        """Return the credentials, which a proxy may repeat in its error."""
+        configuration = self._client.configuration
+        tokens = [str(key).removeprefix("Bearer ") for key in configuration.api_key.values()]
+        return [secret for secret in (*tokens, configuration.password) if secret]
 
     async def open(self, request: ApiRequest, limits: aiohttp.ClientTimeout) -> RESTResponse:
         """Send a request, and return the response with its body unread."""
@@ -272,6 +277,8 @@ class KubeApi:
                     raise
                 query["limit"] = max(1, int(query["limit"]) // 4)
                 continue
+            if "items" not in page:
+                raise ClusterUnavailableError("ServerError", f"GET {path}: the response is not JSON of a list")
             items, token = get_dicts(page, "items"), get_str(page, "metadata", "continue")
             for item in items:
                 yield item
@@ -279,33 +286,3 @@ class KubeApi:
             if not token:
                 return
             query |= {"continue": token, "limit": min(limit, 2 * int(query["limit"]))}
-
-
-def unwrap_response(request: ApiRequest, response: ApiResponse) -> Json:
-    """Return the body of a successful response; raise the error of any other."""
-    error = to_error(request, response)
-    if error is not None:
-        raise error
-    return response.body
-
-
-def to_error(request: ApiRequest, response: ApiResponse) -> MemrollError | None:
-    """Translate a response into one of memroll's errors; None for a success."""
-    status = response.status
-    if status < HTTPStatus.BAD_REQUEST:
-        return None
-    detail = get_str(response.body, "message") or f"status {status}"
-    message = f"{request.method} {request.path}: {detail}"[:MAX_MESSAGE_CHARS]
-    retry_after_s = 5.0 if response.retry_after_s is None else response.retry_after_s
-    if status == HTTPStatus.NOT_FOUND:
-        return NotFoundError("NotFound", message)
-    if status == HTTPStatus.CONFLICT:
-        return ConflictError(get_str(response.body, "reason") or "Conflict", message, retry_after_s)
-    if status == HTTPStatus.GONE:
-        return ClusterUnavailableError(EXPIRED, message, retry_after_s)
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return ClusterUnavailableError("TooManyRequests", message, retry_after_s)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return ClusterUnavailableError("ServerError", message, retry_after_s)
-    forbidden = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-    return TerminalError("Forbidden" if forbidden else "Rejected", message)

@@ -6,8 +6,11 @@ at each request.
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import logging
-from contextlib import contextmanager
+import re
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -15,14 +18,22 @@ from urllib.request import getproxies, proxy_bypass
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from memroll.clients.kube.kubeconfig import missing_kubeconfig
+from memroll.clients.kube.kubeconfig import default_kubeconfig, missing_kubeconfig
+from memroll.clients.kube.kubeconfig_checks import find_defect
 from memroll.errors import TerminalError
+from memroll.evidence.redact import redact_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KUBE_CONFIG_LOGGER = "kubernetes.aio.config.kube_config"
 """Logger of the library's reader of kubeconfigs."""
+PLUGIN_TIMEOUT_S = 60.0
+"""Time limit in seconds of a credential plugin; chosen by hand: its own prompts are not shown."""
+PLUGIN_HANGS = f"the credential plugin did not end in {PLUGIN_TIMEOUT_S:.0f} s: to log in, run kubectl before"
+_PLUGIN_FAILED = re.compile(r"exec: process returned (?P<code>-?\d+)\.? ?(?P<printed>.*)", re.DOTALL)
+_CONTENT = re.compile(r"\{.*\}", re.DOTALL)
+"""Part of a kubeconfig that the library quotes in its message; it may have a token."""
 MAX_ERROR_CHARS = 300
 """Maximum length of an error message, in characters; chosen by hand."""
 
@@ -49,11 +60,17 @@ async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None,
     """
     if problem := missing_kubeconfig(kubeconfig):
         raise TerminalError("NoCluster", f"no service account, and no kubeconfig: {problem}"[:MAX_ERROR_CHARS])
+    if defect := find_defect(kubeconfig, context):
+        raise _unusable(defect)
+    file = kubeconfig or default_kubeconfig()
     with _errors_of_library() as logged:
         try:
-            await load_kube_config(
-                config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
-            )
+            async with asyncio.timeout(PLUGIN_TIMEOUT_S):
+                await load_kube_config(
+                    config_file=file, context=context or None, client_configuration=configuration, persist_config=False
+                )
+        except TimeoutError as error:
+            raise _unusable(f"{file}: {PLUGIN_HANGS}") from error
         except Exception as error:
             is_bare = not isinstance(error, ConfigException | OSError)
             text = f"{type(error).__name__}: {error}" if is_bare else str(error)
@@ -63,8 +80,23 @@ async def _load_kubeconfig(configuration: Configuration, kubeconfig: str | None,
 
 
 def _unusable(text: str) -> TerminalError:
-    message = f"no service account and no usable kubeconfig: {' '.join(text.split())}"
+    message = f"no usable kubeconfig: {' '.join(_readable(text).split())}"
     return TerminalError("NoCluster", message[:MAX_ERROR_CHARS])
+
+
+def _readable(text: str) -> str:
+    """Return a message of the library with what a failed plugin has printed: its last line, without secrets."""
+    found = _PLUGIN_FAILED.fullmatch(text)
+    if found is None:
+        return (
+            _CONTENT.sub("...", text)
+            .replace("exec: ", "credential plugin: ")
+            .replace("does not exists", "does not exist")
+        )
+    with suppress(ValueError, SyntaxError):
+        printed = ast.literal_eval(found["printed"]).decode(errors="replace").strip().splitlines()
+        return f"the credential plugin ended with {found['code']}: {redact_secrets(printed[-1]) if printed else ''}"
+    return f"the credential plugin ended with {found['code']}"
 
 
 @contextmanager

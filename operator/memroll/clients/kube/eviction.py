@@ -5,7 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, ApiRequest, build_path
+from memroll.clients.kube.api_client import ApiRequest, build_path
+from memroll.clients.kube.api_errors import MAX_MESSAGE_CHARS
 from memroll.clients.kube.json_access import get_dicts, get_str
 from memroll.clients.kube.pods import CORE
 from memroll.model.pods import ROLL_ANNOTATION

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-import yaml
-from kubernetes.aio.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION
-
 from memroll.clients.kube.json_access import get_dicts, get_str
+from memroll.yaml_files import YamlFileError, read_document
 
 POD_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 DEFAULT_NAMESPACE = "default"
+HOME_KUBECONFIG = "~/.kube/config"
+"""Kubeconfig if `KUBECONFIG` is not set, or blank."""
 
 
 def current_namespace(kubeconfig: str | None = None, context: str | None = None) -> str:
@@ -23,7 +23,7 @@ def current_namespace(kubeconfig: str | None = None, context: str | None = None)
     """
     if kubeconfig is None and context is None and POD_NAMESPACE_FILE.exists():
         return POD_NAMESPACE_FILE.read_text(encoding="utf-8").strip()
-    contents = [content for path in _paths(kubeconfig) if (content := _read(path))]
+    contents = [content for path in kubeconfig_paths(kubeconfig) if (content := _read(path))]
     name = context or next((found for c in contents if (found := get_str(c, "current-context"))), "")
     contexts = (entry for content in contents for entry in get_dicts(content, "contexts"))
     chosen = next((entry for entry in contexts if get_str(entry, "name") == name), {})
@@ -32,20 +32,26 @@ def current_namespace(kubeconfig: str | None = None, context: str | None = None)
 
 def context_names(kubeconfig: str | None = None) -> list[str]:
     """Return the names of the contexts of a kubeconfig, as far as it can be read."""
-    entries = [entry for path in _paths(kubeconfig) for entry in get_dicts(_read(path), "contexts")]
+    entries = [entry for path in kubeconfig_paths(kubeconfig) for entry in get_dicts(_read(path), "contexts")]
     return [name for entry in entries if (name := get_str(entry, "name"))]
 
 
-def _paths(kubeconfig: str | None) -> list[Path]:
+def default_kubeconfig() -> str:
+    """Return the files that `KUBECONFIG` names, else the one in the home folder, as kubectl does."""
+    named = os.environ.get("KUBECONFIG", "")
+    return named if named.strip(os.pathsep + " ") else HOME_KUBECONFIG
+
+
+def kubeconfig_paths(kubeconfig: str | None) -> list[Path]:
     """Return the files of a kubeconfig, which `KUBECONFIG` may have several of."""
-    paths = kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION
+    paths = kubeconfig or default_kubeconfig()
     return [Path(path).expanduser() for path in paths.split(os.pathsep) if path]
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+        content = read_document(path)
+    except YamlFileError:
         return {}
     return content if isinstance(content, dict) else {}
 
@@ -55,6 +61,6 @@ def missing_kubeconfig(paths: str | None) -> str:
 
     `paths` may hold several, separated as in `KUBECONFIG`; None means the default ones.
     """
-    if any(path.exists() for path in _paths(paths)):
+    if any(path.exists() for path in kubeconfig_paths(paths)):
         return ""
-    return f"{paths or KUBE_CONFIG_DEFAULT_LOCATION} does not exist: set KUBECONFIG to the file that names your cluster"
+    return f"{paths or default_kubeconfig()} does not exist: set KUBECONFIG to the file that names your cluster"

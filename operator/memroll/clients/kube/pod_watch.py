@@ -16,13 +16,12 @@ import aiohttp
 from kubernetes.aio.config import ConfigException
 
 from memroll.clients.kube.api_client import (
-    MAX_MESSAGE_CHARS,
     READ_TIMEOUT_S,
     ApiRequest,
     ApiResponse,
     build_path,
-    unwrap_response,
 )
+from memroll.clients.kube.api_errors import MAX_MESSAGE_CHARS, unwrap_response
 from memroll.clients.kube.json_access import get_dict, get_str
 from memroll.clients.kube.pods import CORE, decode_or_skip
 from memroll.clients.kube.response_body import MAX_ERROR_BYTES, decode_body, read_beginning, read_lines

@@ -16,8 +16,8 @@ from memroll.api.base import rfc3339
 from memroll.clients.kube.api_client import (
     MERGE_PATCH,
     build_path,
-    to_error,
 )
+from memroll.clients.kube.api_errors import to_error
 from memroll.clients.kube.eviction import eviction_request, expected_refusal, refused
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pod_owners import (

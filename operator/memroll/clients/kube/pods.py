@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.api_errors import MAX_MESSAGE_CHARS
 from memroll.clients.kube.containers import container_statuses, decode_containers, limit_bytes_of, long_running
 from memroll.clients.kube.json_access import get_bool, get_count, get_dict, get_dicts, get_str, get_str_dict, get_time
 from memroll.errors import MemrollError, NotFoundError, TerminalError

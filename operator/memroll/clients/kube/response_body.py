@@ -13,11 +13,11 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from memroll import clock
-from memroll.clients.kube.json_access import get_dict
+from memroll.clients.kube.json_access import get_dict, get_str
 from memroll.errors import TerminalError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterable, Mapping
     from datetime import datetime
 
     import aiohttp
@@ -79,6 +79,16 @@ def decode_body(raw: bytes, *, strict: bool) -> dict[str, Any]:
         if strict:
             raise
         return {"message": raw[:MAX_ERROR_CHARS].decode(errors="replace")}
+
+
+def readable_error(body: dict[str, Any], secrets: Iterable[str]) -> dict[str, Any]:
+    """Return an error response whose message is neither a page of HTML nor holds a secret."""
+    message = get_str(body, "message")
+    if message.lstrip().startswith("<"):
+        message = "a page of HTML, not a response of an API server"
+    for secret in secrets:
+        message = message.replace(secret, "***")
+    return body | {"message": message} if message else body
 
 
 def _parse(raw: bytes) -> object:

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from memroll.api.base import rfc3339
-from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS
+from memroll.clients.kube.api_errors import MAX_MESSAGE_CHARS
 from memroll.clients.kube.json_access import (
     get_bool,
     get_dict,

@@ -10,7 +10,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from memroll.clients.kube.api_client import MAX_MESSAGE_CHARS, build_path
+from memroll.clients.kube.api_client import build_path
+from memroll.clients.kube.api_errors import MAX_MESSAGE_CHARS
 from memroll.clients.kube.json_access import get_dict, get_int, get_str, get_str_dict
 from memroll.clients.kube.pods import CORE, get_controller, select_annotations
 from memroll.clients.kube.recent_replica_sets import RecentReplicaSets
