@@ -408,9 +408,7 @@ def test_a_pod_that_has_ended_is_not_ready(phase: str, *, has_ended: bool) -> No
     ("spec", "expected"),
     [
         pytest.param({"containers": [{"name": "a", "resources": {"requests": {"memory": "1Gi"}}}]}, False, id="memory"),
-        pytest.param(
-            {"containers": [{"name": "a", "resources": {"requests": {"nvidia.com/gpu": "1"}}}]}, True, id="GPU"
-        ),
+        pytest.param({"containers": [{"name": "a", "resources": {"requests": {"amd.com/gpu": "1"}}}]}, True, id="GPU"),
         pytest.param({"initContainers": [{"name": "a", "resources": {"requests": {"x.y/z": "1"}}}]}, True, id="init"),
         pytest.param(
             {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}},
