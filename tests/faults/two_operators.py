@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 LEASE_S = 4.0
 AT_RANDOM = ""
-LATE_WRITES = ("release", "status Evicting", "own", "evict", "status Verifying")
+LATE_WRITES = ("release", "status Evicting", "own", "evict", "status Succeeded")
 """Writes that are held until the second operator has taken over."""
 SLOW_START = {"READY_AFTER_S": "5"}
 """Environment of a service whose roll takes longer than a Lease."""

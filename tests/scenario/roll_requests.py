@@ -30,7 +30,7 @@ from tests.model.objects import budget, deployment, is_deleting, labels_of, name
 from tests.scenario.simulation import controllers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from memroll.clients.kube.api_client import ApiRequest, ApiResponse
     from tests.model.objects import Json
@@ -161,16 +161,28 @@ class RollRequests:
 
     async def run(self) -> RollRequests:
         """Run the roll to its end."""
+        await self.run_until(lambda: False)
+        return self
+
+    async def run_until(self, condition: Callable[[], bool]) -> None:
+        """Run the roll until a condition is met after one of its steps, or to its end."""
         began_s = self.server.seconds
         while self.server.seconds - began_s < MAX_S:
             while self.due_s <= self.server.seconds:
                 wait_s = await self.controller.reconcile(ROLL)
                 if wait_s is None:
                     self.lasted_s = max(1.0, self.server.seconds - began_s)
-                    return self
+                    return
                 self.due_s = self.server.seconds + wait_s
+                if condition():
+                    return
             self._run_second()
         raise AssertionError(f"the roll does not end: {self.status}")
+
+    def run_pods(self, seconds: int) -> None:
+        """Let time pass for the pods, without a step of the roll."""
+        for _ in range(seconds):
+            self._run_second()
 
     @property
     def status(self) -> Json:

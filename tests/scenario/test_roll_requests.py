@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from memroll.controller.requeue import AFTER_CONFLICT_S
+from tests.model.objects import budget, is_deleting, is_ready, name_of
 from tests.scenario.roll_requests import ROLL, RollRequests
 
 MAX_REQUESTS_OF_STEPS = 23
@@ -135,3 +137,103 @@ async def test_a_policy_that_is_suspended_while_evidence_is_captured_ends_the_ro
     roll.server.update("memorypolicies", policy, {"spec": {"suspend": True}})
     await roll.controller.reconcile(ROLL)
     assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Withdrawn")
+
+
+def cancel(roll: RollRequests) -> None:
+    """Cancel the roll; the watch does not report it."""
+    raw = next(r for r in roll.server.list("podrolls") if name_of(r) == ROLL.name)
+    roll.server.update("podrolls", raw, {"spec": {"cancel": True}})
+
+
+def evictions(roll: RollRequests) -> int:
+    return roll.api.by_kind["POST pods"]
+
+
+async def test_a_roll_that_is_canceled_while_the_watch_is_down_evicts_nothing():
+    """The step that finds the replacement Ready has not read the record; its write is refused."""
+    roll = RollRequests(start_s=2, grace_s=2)
+    await roll.run_until(lambda: roll.status["phase"] == "Replacing")
+    roll.run_pods(4)
+    cancel(roll)
+    assert await roll.controller.reconcile(ROLL) == AFTER_CONFLICT_S
+    await roll.run()
+    assert (roll.status["phase"], roll.status["reason"], evictions(roll)) == ("Aborted", "Canceled", 0)
+
+
+async def test_an_eviction_is_not_repeated_once_the_roll_is_canceled():
+    """A repeated eviction is not preceded by a write, but by a read of a record that was remembered."""
+    roll = RollRequests(budget_spec=CLOSED, spec={"strategy": "Evict"})
+    await roll.run_until(lambda: roll.status["phase"] == "Evicting" and evictions(roll) >= 2)
+    before = evictions(roll)
+    cancel(roll)
+    await roll.run()
+    assert (roll.status["phase"], roll.status["reason"]) == ("Aborted", "Canceled")
+    assert evictions(roll) == before
+
+
+async def test_a_canceled_roll_that_the_watch_reports_is_read():
+    roll = RollRequests(start_s=9, grace_s=2)
+    await roll.run_until(lambda: roll.status["phase"] == "Replacing")
+    cancel(roll)
+    index = roll.controller.context.rolls
+    index.put(index.decode(roll.server.list("podrolls")[0]))
+    await roll.controller.reconcile(ROLL)
+    assert roll.status["message"].startswith("canceled")
+
+
+async def test_a_step_of_a_roll_that_the_watch_reports_as_deleted_changes_nothing():
+    roll = RollRequests(start_s=2, grace_s=2)
+    await roll.run_until(lambda: roll.status["phase"] == "Replacing")
+    roll.run_pods(4)
+    (raw,) = roll.server.list("podrolls")
+    roll.server.delete("podrolls", raw)
+    roll.controller.context.rolls.remove_missing(*ROLL)
+    assert await roll.controller.reconcile(ROLL) is None
+    assert evictions(roll) == 0
+
+
+async def test_two_budgets_end_a_roll_before_anything_is_changed():
+    """The API server refuses each eviction then, and only a dry run has its own words."""
+    roll = RollRequests(budget_spec=CLOSED)
+    roll._create("poddisruptionbudgets", budget("another", **CLOSED) | {"spec": {"selector": {}} | CLOSED})
+    await roll.run()
+    assert (roll.status["phase"], roll.status["reason"]) == ("Failed", "EvictionRefused")
+    assert "more than one PodDisruptionBudget" in roll.status["message"]
+    assert "memroll.dev/roll" not in str(roll.cluster.list_pods())
+
+
+@pytest.mark.parametrize("budget_spec", [{}, {"maxUnavailable": 1}])
+async def test_without_two_budgets_no_eviction_is_tried_before_the_first_change(budget_spec: dict[str, Any]):
+    roll = RollRequests(budget_spec=budget_spec)
+    await roll.run_until(lambda: roll.status["phase"] == "Replacing")
+    assert evictions(roll) == 0
+
+
+async def test_the_ready_pods_are_counted_before_the_first_change_of_a_planned_roll():
+    roll = RollRequests(replicas=3)
+    await roll.controller.reconcile(ROLL)
+    assert roll.status["readyBefore"] == 0
+    await roll.controller.reconcile(ROLL)
+    assert (roll.status["phase"], roll.status["readyBefore"]) == ("Replacing", 3)
+
+
+async def test_the_pods_of_a_revision_that_began_during_a_roll_count(monkeypatch: pytest.MonkeyPatch):
+    """The ReplicaSets are listed again, because the generation of the Deployment is new."""
+    roll = RollRequests(start_s=4, grace_s=2)
+    await roll.run_until(lambda: roll.status["phase"] == "Replacing")
+    (raw,) = roll.server.list("deployments")
+    template = {"metadata": {"annotations": {"example.com/restarted": "now"}}}
+    roll.server.update("deployments", raw, {"spec": {"template": template}})
+    ready: list[int] = []
+    run_second = roll._run_second
+
+    def counting() -> None:
+        run_second()
+        ready.append(sum(1 for p in roll.cluster.list_pods() if is_ready(p) and not is_deleting(p)))
+
+    monkeypatch.setattr(roll, "_run_second", counting)
+    await roll.run()
+    newest = max(roll.server.list("replicasets"), key=lambda rs: rs["spec"]["replicas"])
+    assert roll.status["phase"] == "Succeeded"
+    assert roll.status["replacement"]["name"].startswith(name_of(newest))
+    assert min(ready) == 2

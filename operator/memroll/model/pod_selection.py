@@ -10,7 +10,7 @@ class PodSelection:
     """Objects that select a pod by its labels as they are."""
 
     hash_selector: str = ""
-    """Sentence that names the object which selects the pod by its template hash, or says that this can't be read; empty
-    if nothing does."""
+    """Sentence that names the object which selects the pod by its template hash, or that this can't be read; empty if
+    nothing does."""
     budgets: int | None = None
     """Number of PodDisruptionBudgets that select the pod; None if that is not known."""

@@ -14,13 +14,12 @@ from memroll.api.pod_roll import Phase
 from memroll.api.policy import DEFAULT_CONNECTION, Mode
 from memroll.api.roll_spec import DrainMode, Strategy
 from memroll.errors import MemrollError
-from memroll.model.pods import ObjectRef
 from memroll.model.roll_record import RollRecord
 from memroll.rolling.do_not_disrupt import do_not_disrupt
 from memroll.rolling.eviction_response import EvictionResult
 from memroll.rolling.observation import RETRY_S, UNCHANGED_PHASES, Observation, StepInput
 from memroll.rolling.pod_labels import is_released
-from memroll.rolling.reasons import TERMINATING
+from memroll.rolling.pod_reads import list_others_without_pod, must_be_gone_if_unlisted, read_pod, read_pods
 from memroll.rolling.strategy_choice import strategy_of, would_release
 
 if TYPE_CHECKING:
@@ -45,12 +44,12 @@ async def observe(
     `known`: the workload as an earlier step has read it, a few seconds ago. It is enough to find that the pod is gone
     and replaced: pods of a newer revision do not count then, and with fewer replicas fewer pods would suffice.
     """
-    if known is not None and known.selector and _must_be_gone_if_unlisted(roll):
-        others = await _others_without_pod(roll, known, clients.kubernetes)
+    if known is not None and known.selector and must_be_gone_if_unlisted(roll):
+        others = await list_others_without_pod(roll, known, clients.kubernetes)
         step = StepInput(roll, Observation(None, known, others or (), retry_s=_retry_s(policy)), now, policy)
         if others is not None and step.is_replaced:
             return await add_phase_details(step, clients)
-    pod, workload, others = await _read_pods(roll, clients.kubernetes)
+    pod, workload, others = await read_pods(roll, clients.kubernetes)
     withdrawn = _policy_withdrawn(roll, policy)
     observation = Observation(pod, workload, others, policy_withdrawn=withdrawn, retry_s=_retry_s(policy))
     return await add_phase_details(StepInput(roll, observation, now, policy), clients)
@@ -64,7 +63,7 @@ async def observe_planned(
     `planned`: workload and `hash_selector` of the plan, which nothing else forbade. Before the first change, all of it
     is read again, so that only the announcement may be corrected. The plan does not compare the nodes.
     """
-    pod, (workload, hash_selector) = await _read_pod(roll, clients.kubernetes), planned
+    pod, (workload, hash_selector) = await read_pod(roll, clients.kubernetes), planned
     because = "" if pod is None else do_not_disrupt(pod, {}, now)
     observation = Observation(pod, workload, is_planned=True, must_not_roll_because=because, retry_s=_retry_s(policy))
     observation = replace(observation, policy_withdrawn=_policy_withdrawn(roll, policy))
@@ -76,73 +75,6 @@ async def observe_planned(
 
 def _retry_s(policy: MemoryPolicy | None) -> float:
     return RETRY_S if policy is None else max(MIN_RETRY_S, policy.spec.roll.cooldown.total_seconds())
-
-
-async def _read_pods(
-    roll: PodRoll, kubernetes: KubernetesClient
-) -> tuple[Pod | None, Workload | None, tuple[Pod, ...]]:
-    """Return the rolled pod, its workload and the workload's other pods.
-
-    The list of the workload's pods has the rolled one as well, also once it is released; only a pod that is missing
-    there is read by its name. The pod is read first while the record does not name its controller.
-    """
-    pod = None if roll.status.controller else await _read_pod(roll, kubernetes)
-    controller, owner = _owners(roll, pod)
-    workload = await kubernetes.find_workload(roll.namespace, controller, owner) if controller is not None else None
-    listed: tuple[Pod, ...] = ()
-    if workload is not None and workload.selector:
-        listed = await kubernetes.list_pods(roll.namespace, workload.selector)
-    rolled_uid = roll.pod_uid or (pod.key.uid if pod else "")
-    if roll.status.controller:
-        found = next((p for p in listed if p.key.uid == rolled_uid), None)
-        if found is not None:
-            pod = _unless_gone(found)
-        elif not (listed and _must_be_gone_if_unlisted(roll)):
-            pod = await _read_pod(roll, kubernetes)
-    return pod, workload, _others(listed, workload, rolled_uid)
-
-
-async def _others_without_pod(
-    roll: PodRoll, workload: Workload, kubernetes: KubernetesClient
-) -> tuple[Pod, ...] | None:
-    """Return the other pods of a workload; None if the rolled one still exists."""
-    listed = await kubernetes.list_pods(roll.namespace, workload.selector)
-    is_listed = any(p.key.uid == roll.pod_uid for p in listed)
-    return None if is_listed else _others(listed, workload, roll.pod_uid)
-
-
-def _others(listed: Sequence[Pod], workload: Workload | None, rolled_uid: str) -> tuple[Pod, ...]:
-    owned = (p for p in listed if p.controller and workload and p.controller.uid in workload.controller_uids)
-    return tuple(p for p in owned if p.key.uid != rolled_uid and not p.has_ended)
-
-
-async def _read_pod(roll: PodRoll, kubernetes: KubernetesClient) -> Pod | None:
-    """Read the rolled pod; None if it is gone, or another pod has its name now."""
-    pod = await kubernetes.get_pod(roll.namespace, roll.spec.pod_name)
-    if pod is not None and roll.pod_uid and pod.key.uid != roll.pod_uid:
-        return None
-    return None if pod is None else _unless_gone(pod)
-
-
-def _unless_gone(pod: Pod) -> Pod | None:
-    return None if _is_gone(pod) else pod
-
-
-def _must_be_gone_if_unlisted(roll: PodRoll) -> bool:
-    """Return whether the pod is gone if the list of its workload's pods does not have it.
-
-    Its eviction was accepted, and the roll has left it the labels by which it is listed.
-    """
-    status = roll.status
-    return status.phase is Phase.EVICTING and status.reason == TERMINATING and status.detachment is None
-
-
-def _is_gone(pod: Pod) -> bool:
-    """Return whether a pod has ended by itself: its controller has replaced it already.
-
-    The containers of a pod that is being deleted end as well, and a finalizer can hold the pod itself for long.
-    """
-    return pod.has_ended and not pod.deleting
 
 
 async def add_phase_details(step: StepInput, clients: Clients) -> Observation:
@@ -280,16 +212,6 @@ def _may_release(roll: PodRoll, observation: Observation) -> bool:
     if strategy is None or not strategy.releases_pod:
         return False
     return would_release(strategy.strategy, pod, observation.workload)
-
-
-def _owners(roll: PodRoll, pod: Pod | None) -> tuple[ObjectRef | None, ObjectRef | None]:
-    """Return the pod's controller and the owner of that, as recorded, else by the pod's owner reference."""
-    status, controller = roll.status, roll.status.controller
-    if controller is None:
-        return (pod.controller if pod is not None else None), None
-    ref = status.workload
-    owner = None if ref is None else ObjectRef(ref.api_version, ref.kind, ref.name, status.workload_uid)
-    return ObjectRef(controller.api_version, controller.kind, controller.name, controller.uid), owner
 
 
 async def _must_not_roll_because(roll: PodRoll, pod: Pod, clients: Clients, now: datetime) -> str:

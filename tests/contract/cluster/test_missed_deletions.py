@@ -1,7 +1,7 @@
 """PodRolls that are deleted while the watch is down leave the index at its next resync, with a real API server.
 
 The watch runs through a proxy, which is cut. When it is restored, it leads to another API server of the same etcd, as
-in a cluster whose control plane fails over: that server does not know the events of before its start, so the watch
+in a cluster whose control plane fails over: that server has no events of before its start, so the watch
 lists again, and reports no deletion of what the list lacks.
 """
 

@@ -358,6 +358,46 @@ async def test_the_eviction_of_a_pod_that_has_just_got_its_owner_reads_it_no_mor
     assert [method for method, *_ in server.requests] == ["POST"]
 
 
+async def test_a_pod_with_owners_is_released_and_gets_its_roll_as_owner_without_another_read(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    pod = await read(api)
+    server.requests.clear()
+    await writer.release(pod, HASH, "chat-0-x", OWNERS)
+    assert [method for method, *_ in server.requests] == ["PATCH"]
+    assert [name for _, name, _ in owners(server)] == ["chat-abc", "chat"]
+    released = await read(api)
+    server.requests.clear()
+    await writer.add_owner(released, "chat-0-x", "roll-uid")
+    assert [method for method, *_ in server.requests] == ["PATCH"]
+    assert [name for _, name, _ in owners(server)] == ["chat-abc", "chat-0-x"]
+
+
+async def test_a_pod_that_has_changed_since_it_was_read_is_read_again_for_its_owner(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    pod = await read(api)
+    other = {"apiVersion": "example.com/v1", "kind": "Batch", "name": "b", "uid": "b", "controller": False}
+    server.touch(POD, lambda raw: raw["metadata"]["ownerReferences"].append(other))
+    server.requests.clear()
+    await writer.add_owner(pod, "chat-0-x", "roll-uid")
+    assert [method for method, *_ in server.requests] == ["PATCH", "GET", "PATCH"]
+    assert [name for _, name, _ in owners(server)] == ["chat-abc", "b", "chat-0-x"]
+
+
+async def test_a_pod_that_has_changed_since_it_was_read_is_not_released(
+    server: FakeApi, api: KubeApi, writer: KubePodWriter
+) -> None:
+    add_pod(server)
+    pod = await read(api)
+    server.touch(POD, lambda raw: raw["metadata"].update(annotations={"memroll.dev/do-not-disrupt": "true"}))
+    with pytest.raises(ConflictError):
+        await writer.release(pod, HASH, "chat-0-x", OWNERS)
+    assert metadata(server)["labels"][HASH] == "abc"
+
+
 async def test_a_pod_that_changes_after_it_has_got_its_owner_is_read_again(
     server: FakeApi, api: KubeApi, writer: KubePodWriter
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,6 @@ from memroll.cli import run
 from memroll.clients.kube.event_recorder import CONTROLLER
 from memroll.inspection.remedies import NOT_INSTALLED
 from tests.contract.cluster.real_api_server import serving
-from tests.texts import ROOT
 from tests.unit.api.test_cel_checks import CASES, SELECTOR
 
 if TYPE_CHECKING:
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
     from tests.contract.cluster.real_api_server import RealApiServer
 
-ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT / "operator")}
 POLICIES = """
 apiVersion: memroll.dev/v1alpha1
 kind: MemoryPolicy

@@ -1,6 +1,6 @@
 """ReplicaSets of Deployments whose rollout is complete, for a few seconds: they need not be listed at each step.
 
-`workloads` reads the Deployment each time and asks here whether its ReplicaSets may have changed. A Deployment's
+`workloads` reads the Deployment each time, and lists its ReplicaSets only if they may have changed. A Deployment's
 controller creates and scales ReplicaSets only for a new generation of the Deployment, so those of a complete rollout
 are the same while the generation is. A new revision, a new number of replicas, a pause and an undo all change it.
 Argo Rollouts scales ReplicaSets without one: those are listed each time.

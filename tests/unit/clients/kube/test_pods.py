@@ -402,3 +402,28 @@ def test_an_eviction_for_node_pressure(status: dict[str, Any], expected: datetim
 def test_a_pod_that_has_ended_is_not_ready(phase: str, *, has_ended: bool) -> None:
     found = read(pod(status={"phase": phase, "conditions": [STALE_READY]}))
     assert (found.has_ended, found.ready) == (has_ended, not has_ended)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        pytest.param({"containers": [{"name": "a", "resources": {"requests": {"memory": "1Gi"}}}]}, False, id="memory"),
+        pytest.param({"containers": [{"name": "a", "resources": {"requests": {"amd.com/gpu": "1"}}}]}, True, id="GPU"),
+        pytest.param({"initContainers": [{"name": "a", "resources": {"requests": {"x.y/z": "1"}}}]}, True, id="init"),
+        pytest.param(
+            {"affinity": {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}},
+            True,
+            id="required anti-affinity",
+        ),
+        pytest.param(
+            {"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{}]}}},
+            False,
+            id="preferred anti-affinity",
+        ),
+    ],
+)
+def test_only_a_pod_with_needs_that_few_nodes_meet_may_lack_room(spec: Any, expected: bool) -> None:  # noqa: FBT001
+    metadata = {"name": "p", "namespace": "ai", "uid": "u"}
+    decoded = decode_pod({"metadata": metadata, "spec": spec})
+    assert decoded is not None
+    assert decoded.may_lack_room is expected
