@@ -36,6 +36,8 @@ def headline(results: Sequence[BacktestResult]) -> Headline:
         sentence += f", {_rolls(results, outcomes, rolled)}"
     if rolled and has_labels(results) and TraceOutcome.ROLLED_HEALTHY not in outcomes:
         sentence += ", and no healthy one"
+    if not rolled and all(r.trace.oom_s is None for r in results):
+        sentence += ", and none was OOM-killed"
     missed = sum(o is TraceOutcome.MISSED and r.replay.rolled is None for o, r in zip(outcomes, results, strict=True))
     sentence += _missed(missed)
     is_bad = bool({TraceOutcome.MISSED, TraceOutcome.ROLLED_HEALTHY} & set(outcomes))

@@ -9,7 +9,7 @@ from memroll.backtest import container_view, table_output
 from memroll.backtest.baselines.rules import rules_named
 from memroll.backtest.headline import headline
 from memroll.backtest.outcome import NO_LEAK, group_by_outcome, has_labels
-from memroll.backtest.rule_chart import chart_rows
+from memroll.backtest.rule_chart import chart_rows, legend_of
 from memroll.errors import TerminalError
 from memroll.pages.template import render
 from memroll.pages.times import PageClock
@@ -50,6 +50,7 @@ def render_page(
 ) -> str:
     """Return the page, with a plot of each of the first `plots` containers, those with bad outcomes first."""
     groups = container_view.groups(group_by_outcome(results), plots, clock)
+    chart = chart_rows(results, rules)
     assessed = [r for r in results if r.replay.assessed]
     return render(
         "backtest.html",
@@ -59,7 +60,8 @@ def render_page(
         not_assessed=len(results) - len(assessed),
         pod_days=f"{sum(r.trace.days for r in assessed):.1f}",
         settings=_settings(policy),
-        chart=chart_rows(results, rules),
+        chart=chart,
+        legend=legend_of(chart),
         knows_healthy=has_labels(results),
         no_leak=NO_LEAK,
         comparison=[table_output.COMPARISON_HEADER, *table_output.comparison_rows(results, rules=rules)],

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 Segment = tuple[str, float]
 """Colour of a part of a bar, and its length in percent of the longest possible bar."""
+LEGEND = {
+    "good": "rolled an hour or more before the OOM kill",
+    "soft": "rolled less than an hour before the OOM kill",
+    "bad": "OOM-killed without a roll before, or rolled although healthy",
+    "warn": "rolled, not known whether healthy",
+}
+"""Meaning of each colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,13 @@ def chart_rows(results: Sequence[BacktestResult], rules: Collection[str]) -> lis
         return []
     policy = count_outcomes(POLICY_ROW, summary.policy_alerts(results))
     return [_row(counted, counted is policy) for counted in (policy, *rule_outcomes(results, rules))]
+
+
+def legend_of(rows: Sequence[ChartRow]) -> dict[str, str]:
+    """Return the colours in use, with their meanings."""
+    bars = [bar for row in rows for bar in (row.prevented, row.without_oom)]
+    used = {colour for bar in bars for colour, percent in bar.segments if percent}
+    return {colour: meaning for colour, meaning in LEGEND.items() if colour in used}
 
 
 def _row(counted: RuleOutcome, is_policy: bool) -> ChartRow:  # noqa: FBT001 - private, and named at its only call

@@ -27,6 +27,7 @@ from memroll.cli.command import Bytes, Count, DurationDays, Label, RuleNames
 from memroll.cli.command import command as define
 from memroll.cli.errors import InvalidArgumentError
 from memroll.cli.progress import progress
+from memroll.cli.time_zone import time_zone_option
 from memroll.clients.prometheus.credentials import ConnectionsFile
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class HistorySource:
     help="also write an HTML page with a plot of each trace",
 )
 @click.option("--plots", type=Count(), metavar="N", default=200, help="number of plots in the report (default: 200)")
+@time_zone_option
 @click.option(
     "--rules",
     type=RuleNames(RULE_NAMES),
@@ -117,11 +119,9 @@ class HistorySource:
     "--jobs", type=Count(), metavar="N", default=os.cpu_count() or 1, help="number of processes (default: one per core)"
 )
 @click.option("--exit-code", is_flag=True, help="exit with 3 if a pod would be rolled, with 4 if none can be assessed")
-def command(
-    policy_file: Path | None, report: Path | None, plots: int, rules: tuple[str, ...], jobs: int, **given: Any
-) -> int:
+def command(policy_file: Path | None, report: Path | None, rules: tuple[str, ...], jobs: int, **given: Any) -> int:
     """Replay a policy over recorded history: when it would have reported and rolled each pod."""
-    output, with_exit_code = given.pop("output"), given.pop("exit_code")
+    output, with_exit_code, plots, page_clock = map(given.pop, ("output", "exit_code", "plots", "page_clock"))
     source = _checked(HistorySource(**given))
     replayed = policy.default_policy() if policy_file is None else policy.load(policy_file)
     if report is not None:
@@ -130,7 +130,9 @@ def command(
     with progress("replaying traces", len(traces)) as show:
         results = run(BacktestJob(traces, replayed, rules), jobs, show)
     if report is not None:
-        html_report.write(report, html_report.render_page(results, replayed, rules=rules, plots=plots))
+        html_report.write(
+            report, html_report.render_page(results, replayed, rules=rules, plots=plots, clock=page_clock)
+        )
     write = json_output.to_json if output == "json" else table_output.to_text
     click.echo(write(results, rules=rules))
     return _exit_code(results) if with_exit_code else errors.DONE

@@ -17,6 +17,7 @@ from memroll.cli import errors
 from memroll.cli.command import ClusterOptions, DurationDays, cluster_options, namespace_options, output_option
 from memroll.cli.command import command as define
 from memroll.cli.connection import default_namespace, open_cluster
+from memroll.cli.time_zone import time_zone_option
 from memroll.errors import TerminalError
 from memroll.report import html, text
 from memroll.report.leaks import build_report
@@ -24,6 +25,7 @@ from memroll.report.leaks import build_report
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from memroll.pages.times import PageClock
     from memroll.report.leaks import LeakReport
 
     PoliciesAndRolls = tuple[list[MemoryPolicy], list[PodRoll]]
@@ -35,8 +37,8 @@ WRITERS: dict[str, Callable[[LeakReport], str]] = {
     "json": text.to_json,
     "yaml": text.to_yaml,
     "csv": text.to_csv,
-    "html": html.render_page,
 }
+FORMATS = (*WRITERS, "html")
 SUFFIXES = {"html": "html", "htm": "html", "json": "json", "yaml": "yaml", "csv": "csv", "txt": "table", "": "table"}
 """Output format by the suffix of a file's name."""
 
@@ -47,11 +49,17 @@ SUFFIXES = {"html": "html", "htm": "html", "json": "json", "yaml": "yaml", "csv"
 )
 @namespace_options
 @click.option("--since", type=DurationDays(), metavar="30d", default="30d", help="leaks of this time (default: 30d)")
-@output_option(*WRITERS, default=None)
+@output_option(*FORMATS, default=None)
 @click.option("--write", type=click.Path(path_type=Path), metavar="FILE", help="write to FILE instead of the terminal")
+@time_zone_option
 @cluster_options
 def command(
-    namespace: str | None, since: float, output: str | None, write: Path | None, cluster: ClusterOptions
+    namespace: str | None,
+    since: float,
+    output: str | None,
+    write: Path | None,
+    page_clock: PageClock,
+    cluster: ClusterOptions,
 ) -> None:
     """Write a report of all leaks: the policies' ledgers and the evidence of their rolls."""
     _check(write)
@@ -59,7 +67,7 @@ def command(
     namespace = default_namespace(cluster) if namespace is None else namespace
     policies, rolls = asyncio.run(_read(cluster, namespace))
     found = build_report(policies, rolls, clock.now(), timedelta(seconds=since))
-    _write(WRITERS[written](found), write)
+    _write(html.render_page(found, page_clock) if written == "html" else WRITERS[written](found), write)
 
 
 def _format_of(file: Path | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memroll.backtest.replay import ReplayResult
-from memroll.backtest.rule_chart import chart_rows
+from memroll.backtest.rule_chart import LEGEND, chart_rows, legend_of
 from memroll.backtest.runner import BacktestResult
 from tests.unit.backtest.histories import HOUR, trace
 
@@ -48,6 +48,11 @@ def test_a_figure_that_is_not_known_has_a_text_and_no_bar():
     assert (policy.wasted.text, policy.wasted.segments) == ("-", ())
     (policy, _) = chart_rows([result(None, oom_h=40)], ["deriv"])
     assert policy.without_oom.text == "no other"
+
+
+def test_the_legend_has_the_colours_in_use():
+    assert list(legend_of(chart_rows(RESULTS, ["deriv"]))) == list(LEGEND)
+    assert legend_of(chart_rows([result(None)], ["deriv"])) == {}
 
 
 def test_without_rules_or_containers_there_is_no_chart():
