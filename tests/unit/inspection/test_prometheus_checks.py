@@ -19,7 +19,8 @@ class Server:
     """Prometheus whose values a test changes."""
 
     def __init__(self, **values: float) -> None:
-        self.values = {"clock": NOW_S, "labeled": 40.0, "twice": 0.0, "samples": 20.0} | values
+        own = {"own": 1.0, "renamed": 0.0}
+        self.values = {"clock": NOW_S, "labeled": 40.0, "twice": 0.0, "samples": 20.0} | own | values
         self.metrics = dict.fromkeys(
             (promql.RSS, promql.WORKING_SET, promql.CPU, promql.OOMS, promql.ACTIVE_FILE, promql.SWAP), 40.0
         )
@@ -39,6 +40,8 @@ class Server:
             r"vector\(time": self.values["clock"],
             r"count\(count by": self.values["twice"],
             r"quantile": self.values["samples"],
+            r"count\(memroll_build_info": self.values["own"],
+            r'count\(memroll_policy_info{.*exported_namespace!=""': self.values["renamed"],
             r'count\(.*namespace!=""': self.values["labeled"],
         }
         for pattern, value in rules.items():
@@ -55,7 +58,7 @@ def run(server, scope: WatchedScope = SCOPE, match_labels=None):
 def test_everything_that_memroll_needs_is_there():
     found = run(Server())
     assert {item.state for item in found.values()} == {CheckState.OK}
-    assert list(found) == ["", "clock", "series", "labels", "scrapes", "namespaces"]
+    assert list(found) == ["", "clock", "series", "labels", "scrapes", "namespaces", "memroll"]
     assert found["scrapes"].message == "every 30s"
     assert found["series"].message == "40 containers"
 
@@ -74,6 +77,8 @@ def test_every_query_has_the_labels_of_the_connection():
         ({"labeled": 30.0}, "labels", CheckState.FAILED, "10 of 40 series have no label namespace or pod"),
         ({"twice": 3.0}, "labels", CheckState.WARNING, "3 containers have several series: set matchLabels"),
         ({"samples": 0.0}, "scrapes", CheckState.FAILED, "no sample in the last 10m"),
+        ({"own": 0.0}, "memroll", CheckState.SKIPPED, "scrape memroll (metrics.serviceMonitor)"),
+        ({"renamed": 2.0}, "memroll", CheckState.WARNING, "scrape memroll with honor_labels: true"),
         ({"samples": 0.25}, "scrapes", CheckState.WARNING, "every 40m: too few samples in a window of 6h"),
     ],
 )
