@@ -1,6 +1,6 @@
 """Permissions that the operator needs with its settings, as the chart grants them. Pure.
 
-`inspection.cluster_checks` asks the API server about each; a test compares them with the roles of the chart.
+`inspection.cluster_checks` has the API server review each; a test compares them with the roles of the chart.
 """
 
 from __future__ import annotations
