@@ -16,14 +16,16 @@ from memroll.clients.kube.json_access import get_bool, get_dicts, get_int, get_s
 from memroll.clients.kube.leader_election import LEASE_LABELS, PREFIX
 from memroll.errors import MemrollError, NotFoundError, TerminalError
 from memroll.inspection.checks import failed, from_error, ok, skipped, warning
+from memroll.inspection.operator_rights import OPTIONAL_RIGHTS, effects, operator_rights
 from memroll.inspection.remedies import NOT_INSTALLED, is_unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
     from datetime import datetime
 
     from memroll.clients.kube.api_client import Json, KubeApi
     from memroll.inspection.checks import CheckItem
+    from memroll.inspection.operator_rights import Right
     from memroll.settings import Settings
 
 MIN_VERSION = (1, 30)
@@ -141,19 +143,24 @@ class ClusterPreflight:
             return found[0] if len(found) == 1 else None
 
     async def _rights(self, name: str) -> CheckItem:
-        needed = [*READING, *(operator_rights(self.settings) if self.as_operator else ())]
-        denied = [
-            _right(right, namespace)
-            for namespace in self.namespaces
-            for right in needed
-            if not await self._is_allowed(right, namespace)
-        ]
+        needed = dict.fromkeys([*READING, *(operator_rights(self.settings) if self.as_operator else ())])
+        denied = await self._denied(needed)
+        whose = "the operator may not" if self.as_operator else "you may not"
         if denied:
-            whose = "the operator may not" if self.as_operator else "you may not"
-            return failed(name, f"{whose} {', '.join(denied)}: request it from an administrator")
+            named = ", ".join(_right(right, namespace) for right, namespace in denied)
+            return failed(name, f"{whose} {named}: request it from an administrator")
+        missing = await self._denied(OPTIONAL_RIGHTS) if self.as_operator else []
+        if missing:
+            named = _named(_right(right, namespace) for right, namespace in missing)
+            return warning(name, f"{whose} {named}: {effects(right for right, _ in missing)}")
         return ok(name, f"{'the operator has' if self.as_operator else 'you have'} the {len(needed)} that are needed")
 
-    async def _is_allowed(self, right: tuple[str, str, str], namespace: str) -> bool:
+    async def _denied(self, rights: Iterable[Right]) -> list[tuple[Right, str]]:
+        """Return the permissions that are missing in a namespace, with the namespace."""
+        asked = [(right, namespace) for namespace in self.namespaces for right in rights]
+        return [(right, namespace) for right, namespace in asked if not await self._is_allowed(right, namespace)]
+
+    async def _is_allowed(self, right: Right, namespace: str) -> bool:
         verb, group, resource = right
         plural, _, subresource = resource.partition("/")
         attributes = {"verb": verb, "group": group, "resource": plural, "namespace": namespace}
@@ -198,24 +205,7 @@ def clock_item(name: str, skew_s: float) -> CheckItem:
     return ok(name, f"{abs(skew_s):.0f} s off this machine")
 
 
-def operator_rights(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """Yield the permissions that the operator needs with these settings: verb, API group and resource."""
-    yield from (("watch", GROUP, POLICY_PLURAL), ("watch", GROUP, ROLL_PLURAL), ("create", GROUP, ROLL_PLURAL))
-    yield from (("update", GROUP, f"{POLICY_PLURAL}/status"), ("update", GROUP, f"{ROLL_PLURAL}/status"))
-    yield from (("watch", "", "pods"), ("list", "apps", "replicasets"), ("create", "", "events"))
-    if settings.allow_acting:
-        yield ("create", "", "pods/eviction")
-    if settings.allow_surge:
-        yield ("patch", "", "pods")
-    if settings.allow_restart:
-        yield ("patch", "apps", "deployments")
-    if settings.allow_logs:
-        yield ("get", "", "pods/log")
-    if settings.allow_nodes:
-        yield ("list", "", "nodes")
-
-
-def _right(right: tuple[str, str, str], namespace: str) -> str:
+def _right(right: Right, namespace: str) -> str:
     verb, group, resource = right
     plural, slash, subresource = resource.partition("/")
     scope = f" in {namespace}" if namespace else ""

@@ -14,7 +14,7 @@ from memroll.clients.prometheus.session import Limits, PrometheusSession
 from memroll.clients.prometheus.timeout import Timeout
 from memroll.detection.lower_envelope import MIN_BINS, SAMPLES_PER_BIN
 from memroll.errors import MemrollError, PrometheusUnavailableError
-from memroll.inspection.checks import failed, from_error, ok, warning
+from memroll.inspection.checks import failed, from_error, ok, skipped, warning
 from memroll.inspection.cluster_checks import MAX_NAMED, clock_item
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ OPTIONAL = {
     promql.SWAP: "swapped memory is not seen",
 }
 """Metrics that are used if there are any, and the effect of their absence."""
+OWN = "memroll_build_info"
+"""Metric of memroll itself that is there whatever its policies are."""
+OWN_OF_POLICY = "memroll_policy_info"
+"""Metric of memroll itself with the namespace of a policy as a label."""
 INTERVAL_RANGE = "10m"
 INTERVAL_RANGE_S = 600.0
 """The same range, in seconds."""
@@ -107,11 +111,14 @@ class _Preflight:
         yield self._check_interval()
         if self.scope.namespaces:
             yield self._check_namespaces()
+        yield self._check_own_metrics()
 
     def _series(self, metric: str, *matchers: Matcher) -> str:
+        return self._select(metric, Matcher("container", MatchOperator.NOT_EQUAL, ""), *matchers)
+
+    def _select(self, metric: str, *matchers: Matcher) -> str:
         fixed = (Matcher(label, MatchOperator.EQUAL, value) for label, value in self.match_labels.items())
-        named = Matcher("container", MatchOperator.NOT_EQUAL, "")
-        return f"{metric}{{{','.join(map(str, (*fixed, named, *matchers)))}}}"
+        return f"{metric}{{{','.join(map(str, (*fixed, *matchers)))}}}"
 
     def _number(self, expression: str) -> float:
         """Return the value of an expression with one series; 0 without any."""
@@ -179,3 +186,15 @@ class _Preflight:
             remedy = "it has no pods, or its policies should name another connection"
             return warning(name, f"no series of namespace {named}: {remedy}")
         return ok(name, f"series of all {len(self.scope.namespaces)} with policies")
+
+    def _check_own_metrics(self) -> CheckItem:
+        name = f"{self.title}: memroll"
+        if not self._number(f"count({self._select(OWN)})"):
+            return skipped(name, f"no {OWN}: for alerts and the dashboard, scrape memroll (metrics.serviceMonitor)")
+        renamed = Matcher("exported_namespace", MatchOperator.NOT_EQUAL, "")
+        if self._number(f"count({self._select(OWN_OF_POLICY, renamed)})"):
+            message = (
+                "a policy's namespace is in the label exported_namespace, which alerts and the dashboard do not read"
+            )
+            return warning(name, f"{message}: scrape memroll with honor_labels: true")
+        return ok(name, "its metrics are scraped")

@@ -10,7 +10,8 @@ import pytest
 
 from memroll import clock
 from memroll.clients.kube.leader_election import LEASE_LABELS
-from memroll.inspection.cluster_checks import operator_rights
+from memroll.inspection.cluster_checks import READING
+from memroll.inspection.operator_rights import operator_rights
 from memroll.settings import Settings
 from tests.builders import policy_json
 from tests.contract.cluster.commands import execute
@@ -172,15 +173,32 @@ async def test_the_rights_of_the_operator_are_checked_with_its_service_account(
     _, found = await check(capsys, kubeconfig, *account)
     assert found["rights"] == [
         "ok",
-        f"the operator has the {3 + len(list(operator_rights(Settings())))} that are needed",
+        f"the operator has the {len({*READING, *operator_rights(Settings())})} that are needed",
     ]
     installed.denied |= {("create", "pods/eviction"), ("patch", "pods")}
     ended, found = await check(capsys, kubeconfig, *account)
     assert ended.code == 1
     assert found["rights"][1].startswith("the operator may not create pods/eviction, patch pods: request it")
+    installed.denied = {("delete", "podrolls"), ("list", "poddisruptionbudgets")}
+    _, found = await check(capsys, kubeconfig, *account)
+    assert found["rights"][1].startswith(
+        "the operator may not delete podrolls.memroll.dev, list poddisruptionbudgets.policy: request it"
+    )
     installed.denied = {("update", "podrolls/status")}
     _, found = await check(capsys, kubeconfig, *account)
     assert found["rights"][1].startswith("the operator may not update podrolls.memroll.dev/status: request it")
+
+
+async def test_an_optional_right_that_is_missing_is_a_warning_with_its_effect(
+    installed: FakeApi, kubeconfig: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed.denied |= {("watch", "pods"), ("get", "persistentvolumeclaims"), ("list", "persistentvolumeclaims")}
+    ended, found = await check(capsys, kubeconfig, "--as", "system:serviceaccount:memroll-system:memroll")
+    assert (ended.code, found["rights"][0]) == (0, "warning")
+    assert found["rights"][1] == (
+        "the operator may not watch pods, get persistentvolumeclaims, list persistentvolumeclaims: "
+        "rolls poll, pods with claims are evicted"
+    )
 
 
 async def test_what_may_not_be_read_is_skipped(

@@ -29,6 +29,9 @@ def address(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         record(past, pod, pod[-1] * 64, ramp(now_s - 900, now_s, 15.0), group="all", **more)
     for metric in (RSS, WORKING_SET):
         past.add(metric, {"namespace": "ai", "container": "lost", "cluster": "us"}, ramp(now_s - 900, now_s, 15.0))
+    for cluster, label in (("eu", "namespace"), ("us", "exported_namespace")):
+        past.add("memroll_build_info", {"cluster": cluster}, ramp(now_s - 900, now_s, 15.0))
+        past.add("memroll_policy_info", {label: "ai", "cluster": cluster}, ramp(now_s - 900, now_s, 15.0))
     with store.serving(past, tmp_path_factory.mktemp("store")) as found:
         yield found
 
@@ -50,9 +53,16 @@ def test_one_cluster_of_a_store_passes(address: str) -> None:
         "labels": CheckState.OK,
         "scrapes": CheckState.OK,
         "namespaces": CheckState.OK,
+        "memroll": CheckState.OK,
     }
     assert "no container_memory_swap: swapped memory is not seen" in found["series"].message
     assert found["scrapes"].message == "every 15s"
+
+
+def test_a_scrape_that_renames_the_namespace_of_policies_is_found(address: str) -> None:
+    (found,) = (item for name, item in preflight(address, cluster="us").items() if name == "memroll")
+    assert found.state is CheckState.WARNING
+    assert found.message.endswith("scrape memroll with honor_labels: true")
 
 
 def test_a_store_of_several_clusters_is_found(address: str) -> None:

@@ -43,7 +43,7 @@ SERIES = {
     f'memroll_policy_info{{namespace="ai",policy="chat",mode="Enforce",{INSTANCE}}}': "1x150",
     f'memroll_policy_info{{namespace="ai",policy="agents",mode="Observe",{INSTANCE}}}': "1x150",
     f'memroll_policy_info{{namespace="ai",policy="chat",mode="Enforce",{STANDBY}}}': "1x150",
-    f'memroll_roll_effects_total{{namespace="ai",policy="chat",effect="Ineffective",{INSTANCE}}}': "_x85 1x65",
+    f'memroll_roll_effects_total{{namespace="ai",policy="chat",effect="Ineffective",{INSTANCE}}}': "0x85 1x65",
     f'memroll_roll_effects_total{{namespace="ai",policy="chat",effect="Effective",{INSTANCE}}}': "_x30 1x120",
     f'memroll_task_restarts_total{{task="resync",{INSTANCE}}}': "0x7 1x142",
     f'memroll_last_reconcile_timestamp_seconds{{namespace="ai",policy="chat",{INSTANCE}}}': "0x150",

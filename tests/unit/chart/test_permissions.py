@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from memroll.inspection.operator_rights import OPTIONAL_RIGHTS, operator_rights
+from memroll.settings import from_environment
 from tests.unit.chart.rendering import EVERYTHING, NAMESPACE, HelmError, environment, named, of_kind
 
 if TYPE_CHECKING:
@@ -22,6 +24,19 @@ def operator_permissions(manifests: list[Manifest]) -> Iterator[tuple[str, str]]
         if role["kind"] in {"ClusterRole", "Role"} and role["metadata"]["name"] in bound:
             for rule in role["rules"]:
                 yield from ((resource, verb) for resource in rule["resources"] for verb in rule["verbs"])
+
+
+def granted_rights(manifests: list[Manifest]) -> set[tuple[str, str, str]]:
+    """Return verb, group and resource of all permissions in namespaces of the operator's ServiceAccount."""
+    roles = [role for role in of_kind(manifests, "ClusterRole") if role["metadata"]["name"].endswith(("-read", "-act"))]
+    return {
+        (verb, group, resource)
+        for role in roles
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
 
 
 def writes_on_the_cluster(manifests: list[Manifest]) -> set[tuple[str, str]]:
@@ -55,6 +70,25 @@ def test_the_operator_has_only_the_enabled_permissions_to_write(
     assert [variables[f"MEMROLL_ALLOW_{word}"] for word in ("ACTING", "SURGE", "RESTART")] == [
         str(right <= writes).lower() for right in ({EVICT}, {PATCH}, RESTART)
     ]
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        (),
+        EVERYTHING,
+        ("nodeAllocatable.enabled=true",),
+        ("surge.enabled=false",),
+        ("evidence.logs.enabled=false",),
+        ("enforcement.enabled=false",),
+    ],
+)
+def test_the_preflight_checks_exactly_the_granted_permissions(helm: Helm, sets: tuple[str, ...]) -> None:
+    manifests = helm.render(*sets)
+    checked = {*operator_rights(from_environment(environment(manifests))), *OPTIONAL_RIGHTS}
+    # A Surge lists nodes only where a binding for the whole cluster permits it: the settings do not contain that.
+    assert granted_rights(manifests) - checked <= {("list", "", "nodes")}
+    assert checked - granted_rights(manifests) == set()
 
 
 def test_without_enforcement_no_admission_policy_restricts_the_operator_and_there_is_no_job(helm: Helm) -> None:

@@ -19,7 +19,9 @@ class Server:
     """Prometheus whose values a test changes."""
 
     def __init__(self, **values: float) -> None:
-        self.values = {"clock": NOW_S, "labeled": 40.0, "twice": 0.0, "samples": 20.0, "age": 600.0} | values
+        own = {"own": 1.0, "renamed": 0.0}
+        measured = {"labeled": 40.0, "twice": 0.0, "samples": 20.0, "age": 600.0}
+        self.values = {"clock": NOW_S} | measured | own | values
         self.metrics = dict.fromkeys(
             (promql.RSS, promql.WORKING_SET, promql.CPU, promql.OOMS, promql.ACTIVE_FILE, promql.SWAP), 40.0
         )
@@ -42,6 +44,8 @@ class Server:
             r"vector\(time": self.values["clock"],
             r"count\(count by": self.values["twice"],
             r'max\(time\(\) - min_over_time\(timestamp.*pod="chat"': self.values["age"],
+            r"count\(memroll_build_info": self.values["own"],
+            r'count\(memroll_policy_info{.*exported_namespace!=""': self.values["renamed"],
             r'count\(.*namespace!=""': self.values["labeled"],
         }
         for pattern, value in rules.items():
@@ -58,7 +62,7 @@ def run(server, scope: WatchedScope = SCOPE, match_labels=None):
 def test_everything_that_memroll_needs_is_there():
     found = run(Server())
     assert {item.state for item in found.values()} == {CheckState.OK}
-    assert list(found) == ["", "clock", "series", "labels", "scrapes", "namespaces"]
+    assert list(found) == ["", "clock", "series", "labels", "scrapes", "namespaces", "memroll"]
     assert found["scrapes"].message == "every 30s"
     assert found["series"].message == "40 containers"
 
@@ -80,6 +84,8 @@ def test_every_query_has_the_labels_of_the_connection():
         ({"samples": 0.0, "age": 0.0}, "scrapes", CheckState.FAILED, "no sample in the last 10m"),
         ({"samples": 4.0, "age": 20.0}, "scrapes", CheckState.OK, "every 5s"),
         ({"samples": 4.0, "age": 3000.0}, "scrapes", CheckState.OK, "every 2m"),
+        ({"own": 0.0}, "memroll", CheckState.SKIPPED, "scrape memroll (metrics.serviceMonitor)"),
+        ({"renamed": 2.0}, "memroll", CheckState.WARNING, "scrape memroll with honor_labels: true"),
     ],
 )
 def test_a_value_that_is_not_usable_is_reported_with_the_remedy(changes, name, state, words):
