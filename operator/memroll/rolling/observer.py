@@ -55,7 +55,8 @@ async def observe(
 async def _with_planned(step: StepInput, hash_selector: str, kubernetes: KubernetesClient) -> Observation:
     """Add to an observation what only the announcement needs, of which the plan has read the most."""
     pod, workload = step.pod, step.observation.workload
-    observation = replace(step.observation, must_not_roll_because=do_not_disrupt(pod, {}, step.now))
+    marked = do_not_disrupt(pod, workload, {}, step.now)
+    observation = replace(step.observation, must_not_roll_because=marked)
     if workload is None or not _may_release(step.roll, observation):
         return observation
     observation = replace(observation, hash_selector=hash_selector)
@@ -150,7 +151,7 @@ async def _with_missing_room(
 async def _with_obstacles(step: StepInput, observation: Observation, clients: Clients) -> Observation:
     """Add what forbids the first change: annotations, other rolls of the pod, and PodDisruptionBudgets."""
     roll, pod = step.roll, step.pod
-    must_not_roll_because = await _must_not_roll_because(roll, pod, clients, step.now)
+    must_not_roll_because = await _must_not_roll_because(step, pod, clients)
     observation = replace(observation, must_not_roll_because=must_not_roll_because)
     if roll.status.phase is None or observation.must_not_roll_because:
         return observation
@@ -231,9 +232,11 @@ def _owners(roll: PodRoll, pod: Pod | None) -> tuple[ObjectRef | None, ObjectRef
     return ObjectRef(controller.api_version, controller.kind, controller.name, controller.uid), owner
 
 
-async def _must_not_roll_because(roll: PodRoll, pod: Pod, clients: Clients, now: datetime) -> str:
+async def _must_not_roll_because(step: StepInput, pod: Pod, clients: Clients) -> str:
     """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll of it."""
-    marked = do_not_disrupt(pod, await clients.kubernetes.get_namespace_annotations(roll.namespace), now)
+    roll = step.roll
+    namespace = await clients.kubernetes.get_namespace_annotations(roll.namespace)
+    marked = do_not_disrupt(pod, step.observation.workload, namespace, step.now)
     if marked:
         return marked
     for other in await _other_rolls(roll, clients):
