@@ -114,7 +114,7 @@ def check_annotations(annotations: Any) -> None:
                 workloads.resource_of(ref)
     labels_from_annotation(annotations.get(DETACHED_ANNOTATION, "")).items()
     marked = any_pod(annotations=annotations)
-    assert isinstance(do_not_disrupt(marked, annotations, NOW), str)
+    assert isinstance(do_not_disrupt(marked, None, annotations, NOW), str)
     _build_path(annotations.get(ROLL_ANNOTATION, ""))
 
 

@@ -19,7 +19,7 @@ MIN_YEAR, MAX_YEAR = 1970, 3000
 """Range of a time in years, chosen by hand: a window before it, or a timeout after it, is still a valid time."""
 
 ATOMIC: dict[str, Any] = {"x-kubernetes-list-type": "atomic"}
-"""Schema of a list that one client owns as a whole. Lists of a status are atomic but for the conditions: of a map or a
+"""Schema of a list that one client owns as a whole. Lists of a status are atomic, except the conditions: of a map or a
 set, the API server refuses a duplicate, and with it the whole status."""
 SET: dict[str, Any] = {"x-kubernetes-list-type": "set"}
 """Schema of a list of texts, each of them once, to which several clients may add."""

@@ -1,4 +1,4 @@
-"""What a policy did last, as its status shows it."""
+"""Recent rolls of a policy, and its last action, as its status contains them."""
 
 from __future__ import annotations
 

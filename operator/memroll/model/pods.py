@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 UNLIMITED_BYTES = 2**50
 """Minimum reported limit in bytes that means "no limit": the kernel writes the largest number that it can. A PiB."""
 DO_NOT_DISRUPT_ANNOTATION = "memroll.dev/do-not-disrupt"
-"""On a pod or a namespace: "true", or the time until which memroll must not roll it."""
+"""On a pod, a workload or a namespace: "true", or the time until which memroll must not roll the pod, or any of its."""
+MAX_MARK_CHARS = 64
+"""Maximum length of that annotation of a workload that is kept, in characters; a time is shorter. Chosen by hand."""
 KARPENTER_ANNOTATION = "karpenter.sh/do-not-disrupt"
 """On a pod: "true", or for how long from its start Karpenter must not disrupt it ("30m"); memroll obeys it."""
 SAFE_TO_EVICT_ANNOTATION = "cluster-autoscaler.kubernetes.io/safe-to-evict"
@@ -227,6 +229,8 @@ class Workload:
     rollout."""
     has_recreate_strategy: bool = False
     """True if the controller ends all old pods before it creates new ones (`strategy: Recreate`)."""
+    do_not_disrupt: str | None = None
+    """Do-not-disrupt annotation of `owner`, cut to `MAX_MARK_CHARS`; None without one."""
     must_not_surge_because: str = ""
     """Reason why its spec forbids more pods than its replicas (`maxSurge: 0`), or empty."""
 

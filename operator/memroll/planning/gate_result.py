@@ -44,7 +44,7 @@ class Gate(StrEnum):
     NOT_DUE = "NotDue"
     """The pod has more time to its limit than the lead time, or a check found another cause of its last growth."""
     DO_NOT_DISRUPT = "DoNotDisrupt"
-    """An annotation of the pod or of its namespace protects it."""
+    """An annotation of the pod, of its workload or of its namespace protects it."""
     POD_NOT_READY = "PodNotReady"
     """The pod is not Ready."""
     UNSUPPORTED = "Unsupported"

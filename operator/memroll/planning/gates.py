@@ -104,8 +104,8 @@ def _why_not_due(candidate: Candidate) -> str:
 
 
 def check_disruption_allowed(candidate: Candidate, context: Context) -> GateResult:
-    """Block if an annotation protects the pod or its namespace."""
-    message = do_not_disrupt(candidate.pod, context.namespace_annotations, context.now)
+    """Block if an annotation protects the pod, its workload or its namespace."""
+    message = do_not_disrupt(candidate.pod, candidate.workload, context.namespace_annotations, context.now)
     return GateResult(message, message or NONE, NONE)
 
 

@@ -1,4 +1,4 @@
-"""Do-not-disrupt annotations on a pod and its namespace: memroll's own, and those of the two autoscalers.
+"""Do-not-disrupt annotations: memroll's own on a pod, its workload and its namespace, and those of two autoscalers.
 
 The gates call it for each candidate, the observer once more before a roll is announced. An annotation with a value
 that can't be parsed counts: a typo must not cost a pod.
@@ -16,15 +16,20 @@ from memroll.model.pods import DO_NOT_DISRUPT_ANNOTATION, KARPENTER_ANNOTATION, 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from memroll.model.pods import Pod
+    from memroll.model.pods import Pod, Workload
 
 
-def do_not_disrupt(pod: Pod, namespace: Mapping[str, str], now: datetime) -> str:
+def do_not_disrupt(pod: Pod, workload: Workload | None, namespace: Mapping[str, str], now: datetime) -> str:
     """Return why a pod must not be disrupted, or an empty string. `namespace`: the annotations of its namespace."""
-    for kind, marks in (("pod", pod.annotations), ("namespace", namespace)):
-        mark = _own_mark(marks, now)
+    marks = {
+        "the pod": pod.annotations.get(DO_NOT_DISRUPT_ANNOTATION),
+        str(workload.owner) if workload else "": workload.do_not_disrupt if workload else None,
+        "the namespace": namespace.get(DO_NOT_DISRUPT_ANNOTATION),
+    }
+    for name, value in marks.items():
+        mark = _own_mark(value, now)
         if mark:
-            return f"the {kind} is marked {mark}"
+            return f"{name} is marked {mark}"
     if pod.annotations.get(SAFE_TO_EVICT_ANNOTATION) == "false":
         return f"the pod is marked {SAFE_TO_EVICT_ANNOTATION}: false"
     mark = _karpenter_mark(pod, now)
@@ -43,9 +48,8 @@ def _karpenter_mark(pod: Pod, now: datetime) -> str:
         return f"{KARPENTER_ANNOTATION}: {value[:40]}"
 
 
-def _own_mark(annotations: Mapping[str, str], now: datetime) -> str:
+def _own_mark(value: str | None, now: datetime) -> str:
     """Read `memroll.dev/do-not-disrupt`: "true", or the time until which it counts."""
-    value = annotations.get(DO_NOT_DISRUPT_ANNOTATION)
     if value is None or value == "false":
         return ""
     try:

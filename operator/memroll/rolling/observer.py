@@ -64,7 +64,7 @@ async def observe_planned(
     is read again, so that only the announcement may be corrected. The plan does not compare the nodes.
     """
     pod, (workload, hash_selector) = await read_pod(roll, clients.kubernetes), planned
-    because = "" if pod is None else do_not_disrupt(pod, {}, now)
+    because = "" if pod is None else do_not_disrupt(pod, workload, {}, now)
     observation = Observation(pod, workload, is_planned=True, must_not_roll_because=because, retry_s=_retry_s(policy))
     observation = replace(observation, policy_withdrawn=_policy_withdrawn(roll, policy))
     if pod is None or workload is None or not _may_release(roll, observation):
@@ -127,7 +127,7 @@ async def _with_obstacles(step: StepInput, observation: Observation, clients: Cl
     The dry run of the eviction is about several of these. One that refuses it only now forbids nothing.
     """
     roll, pod = step.roll, step.pod
-    must_not_roll_because = await _must_not_roll_because(roll, pod, clients, step.now)
+    must_not_roll_because = await _must_not_roll_because(step, pod, clients)
     observation = replace(observation, must_not_roll_because=must_not_roll_because)
     if roll.status.phase is None or observation.must_not_roll_because:
         return observation
@@ -214,9 +214,11 @@ def _may_release(roll: PodRoll, observation: Observation) -> bool:
     return would_release(strategy.strategy, pod, observation.workload)
 
 
-async def _must_not_roll_because(roll: PodRoll, pod: Pod, clients: Clients, now: datetime) -> str:
+async def _must_not_roll_because(step: StepInput, pod: Pod, clients: Clients) -> str:
     """Return why the pod must not be rolled at all: a do-not-disrupt annotation, or another roll of it."""
-    marked = do_not_disrupt(pod, await clients.kubernetes.get_namespace_annotations(roll.namespace), now)
+    roll = step.roll
+    namespace = await clients.kubernetes.get_namespace_annotations(roll.namespace)
+    marked = do_not_disrupt(pod, step.observation.workload, namespace, step.now)
     if marked:
         return marked
     for other in await _other_rolls(roll, clients):

@@ -111,6 +111,42 @@ async def test_the_time_of_a_restart_is_read_in_any_time_zone(
     assert (found.restarted_at, found.min_ready_s) == (expected, 7.0)
 
 
+PROTECTED = "memroll.dev/do-not-disrupt"
+
+
+@pytest.mark.parametrize(
+    ("deployment", "replica_set", "expected"),
+    [
+        pytest.param({PROTECTED: "true"}, {}, "true", id="the Deployment's"),
+        pytest.param({}, {PROTECTED: "true"}, None, id="not the copy on its ReplicaSet, which outlives it"),
+        pytest.param({PROTECTED: "x" * 9000}, {}, "x" * 64, id="a long one is cut"),
+        pytest.param({PROTECTED: True}, {}, None, id="no text"),
+    ],
+)
+async def test_the_protection_of_a_workload_is_read_from_its_owner(
+    server: FakeApi, workloads: KubeWorkloadReader, deployment: dict[str, Any], replica_set: dict[str, str], expected
+) -> None:
+    add_deployment(server)
+    server.touch(f"{APPS}/deployments/chat", lambda d: d["metadata"]["annotations"].update(deployment))
+    add_replica_set(server, "chat-abc", "abc", ownerReferences=owned_by("apps/v1", "Deployment", "chat", "d"))
+    server.touch(f"{APPS}/replicasets/chat-abc", lambda rs: rs["metadata"]["annotations"].update(replica_set))
+    found = await workloads.find_workload("ai", REPLICA_SET)
+    assert found is not None
+    assert found.do_not_disrupt == expected
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet", "ReplicaSet"])
+async def test_the_protection_of_a_controller_without_an_owner_is_its_own(
+    server: FakeApi, workloads: KubeWorkloadReader, kind: str
+) -> None:
+    meta = {"name": "db", "uid": "db", "annotations": {PROTECTED: "2026-03-01T12:00:00Z"}}
+    spec = {"selector": {"matchLabels": {"app": "db"}}}
+    server.add(f"{APPS}/{kind.lower()}s", {"kind": kind, "metadata": meta, "spec": spec, "status": {}})
+    found = await workloads.find_workload("ai", ObjectRef("apps/v1", kind, "db", "db"))
+    assert found is not None
+    assert found.do_not_disrupt == "2026-03-01T12:00:00Z"
+
+
 async def test_only_replica_sets_of_the_same_deployment_count_as_old(
     server: FakeApi, api: KubeApi, workloads: KubeWorkloadReader
 ) -> None:

@@ -28,7 +28,15 @@ from memroll.clients.kube.rollouts import (
     replica_failure,
 )
 from memroll.clients.kube.selectors import selector_string
-from memroll.model.pods import HASH_LABELS, ROLLOUT_HASH, TEMPLATE_HASH, ObjectRef, Workload
+from memroll.model.pods import (
+    DO_NOT_DISRUPT_ANNOTATION,
+    HASH_LABELS,
+    MAX_MARK_CHARS,
+    ROLLOUT_HASH,
+    TEMPLATE_HASH,
+    ObjectRef,
+    Workload,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,6 +126,7 @@ def without_owner(controller: ObjectRef, raw: Json, replicas: int, rollout: str)
         replica_failure=replica_failure(raw),
         restarted_at=_restarted_at(raw),
         min_ready_s=_min_ready_s(raw),
+        do_not_disrupt=_do_not_disrupt(raw),
     )
 
 
@@ -134,9 +143,16 @@ def with_owner(workload: Workload, owner: Json, replica_sets: list[Json], select
         restarted_at=_restarted_at(owner),
         restart_in_progress=describe_argo_restart(owner),
         min_ready_s=_min_ready_s(owner),
+        do_not_disrupt=_do_not_disrupt(owner),
         has_recreate_strategy=has_recreate_strategy(owner),
         must_not_surge_because=must_not_surge_because(owner),
     )
+
+
+def _do_not_disrupt(raw: Json) -> str | None:
+    """Return the annotation of a workload. That of a ReplicaSet with an owner is a copy, which may be outdated."""
+    value = get_str_dict(raw, "metadata", "annotations").get(DO_NOT_DISRUPT_ANNOTATION)
+    return None if value is None else value[:MAX_MARK_CHARS]
 
 
 def _min_ready_s(raw: Json) -> float:
