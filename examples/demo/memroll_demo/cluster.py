@@ -171,7 +171,7 @@ class DemoCluster:
             "--create-namespace", "--take-ownership", "--wait", "--timeout", "3m",
             "--set", f"image.repository={repository},image.tag={tag}",
             "--set", f"prometheus.connections.default.url={self.prometheus_url}",
-            "--set", f"watchNamespaces={{{','.join(watched)}}}", *SHORT_TESTS, *more,
+            *namespaces, *SHORT_TESTS, *more,
         )  # fmt: skip
         # Helm returns once a new pod is ready; until the old pod is gone, it may still be the leader.
         wait_for(f"the end of {release}'s earlier pods", lambda: len(self.template_hashes(release, namespace)) <= 1, 90)
