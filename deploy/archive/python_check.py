@@ -1,7 +1,8 @@
 """Start of the self-extracting archive: run it with the Python that it was built for, or end with the remedy.
 
-`deploy/release/memroll_release/archive.py` puts this text before the archive's own start. It must be valid for any Python, and imports the standard
-library only: the packages in the archive have compiled parts for one platform and one minor version.
+`deploy/release/memroll_release/archive.py` puts this text before the archive's own start. It must be valid for any
+Python, and imports the standard library only: the packages in the archive have compiled parts for one platform and one
+minor version.
 """
 
 import os
