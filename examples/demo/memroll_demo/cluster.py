@@ -164,7 +164,8 @@ class DemoCluster:
     def install(
         self, release: str, namespace: str, image: str, watched: list[str], *more: str, chart: Path = CHART
     ) -> None:
-        """Install memroll, or upgrade it, for these namespaces only; `more` is passed to helm."""
+        """Install memroll, or upgrade it, for these namespaces only, or for all; `more` is passed to helm."""
+        namespaces = ("--set", f"watchNamespaces={{{','.join(watched)}}}") if watched else ()
         repository, _, tag = image.rpartition(":")
         self.helm(
             "upgrade", "--install", release, str(chart), "--namespace", namespace,

@@ -46,7 +46,9 @@ def read(folder: Path) -> tuple[Trace, ...]:
     """Return the traces in the manifest's order."""
     manifest = folder / MANIFEST
     if not folder.is_dir():
-        raise _invalid(f"{folder}: no such folder")
+        raise _invalid(f"{folder}: no such file or folder")
+    if not manifest.exists():
+        raise _invalid(f"{folder}: has neither {MANIFEST} nor a file of Prometheus (.json) or Grafana (.csv)")
     columns = _columns(manifest, {"name", "limit_bytes"})
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
     if not rows:

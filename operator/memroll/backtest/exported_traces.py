@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+TIME_COLUMN, VALUE_COLUMN = "Time", "Value"
+"""Columns of an export with a row for each sample."""
+TITLE_COLUMNS = frozenset({"series", "metric", "name"})
+"""Names of the only other column, if it has the titles of the series instead of a label, in lower case."""
 LIMIT_METRICS = ("container_spec_memory_limit_bytes", "kube_pod_container_resource_limits")
 """Metrics of memory limits; the last one counts."""
 MEMORY = "memory"
@@ -59,7 +63,9 @@ class ExportedSeries:
 
 def can_read(path: Path) -> bool:
     """Return whether a path is an exported file, or a folder of such files without a manifest."""
-    return path.is_file() or (path.is_dir() and not (path / "MANIFEST.csv").exists() and bool(_files(path)))
+    if not path.is_dir():
+        return path.exists()
+    return not (path / "MANIFEST.csv").exists() and bool(_files(path))
 
 
 def read(path: Path, default_limit_bytes: int | None) -> tuple[Trace, ...]:
@@ -80,7 +86,7 @@ def read(path: Path, default_limit_bytes: int | None) -> tuple[Trace, ...]:
 
 
 def _files(path: Path) -> list[Path]:
-    if path.is_file():
+    if not path.is_dir():
         return [path]
     return sorted(p for p in path.iterdir() if p.suffix.lower() in (".json", ".csv"))
 
@@ -122,6 +128,8 @@ def _read_json(file: Path, text: str) -> Iterator[ExportedSeries]:
     except (ValueError, RecursionError) as error:
         raise _invalid(f"{file}: not JSON") from error
     data = content.get("data", content) if isinstance(content, dict) else None
+    if isinstance(content, dict) and content.get("status") == "error":
+        raise _invalid(f"{file}: the response of Prometheus is an error: {str(content.get('error'))[:200]}")
     result = data.get("result") if isinstance(data, dict) else None
     if not isinstance(result, list) or not isinstance(data, dict) or data.get("resultType") != "matrix":
         raise _invalid(f"{file}: must be a response of query_range: an object with data.resultType matrix")
@@ -159,7 +167,7 @@ def _exported(file: Path, labels: Mapping[str, str], pairs: list[tuple[float, fl
 
 
 def _read_grafana(file: Path, text: str) -> Iterator[ExportedSeries]:
-    """Read Grafana's CSV: a column of times, and a column for each series."""
+    """Read Grafana's CSV: a column of times, and one for each series; or a row for each sample with its labels."""
     lines = text.splitlines()
     if lines and lines[0].startswith("sep="):
         lines.pop(0)
@@ -168,14 +176,36 @@ def _read_grafana(file: Path, text: str) -> Iterator[ExportedSeries]:
     if len(rows) < 2 or len(rows[0]) < 2:  # noqa: PLR2004 - a header and a line, a time and a value
         raise _invalid(f"{file}: must have a column of times and a column for each series, as Grafana exports it")
     header, *body = rows
+    names = [name.strip() for name in header]
+    if {TIME_COLUMN, VALUE_COLUMN} < set(names):
+        yield from _read_rows(file, names, body)
+        return
     times = [_time_s(file, number, row[0]) for number, row in enumerate(body, 2)]
     for column, title in enumerate(header[1:], 1):
         cells = [row[column] if column < len(row) else "" for row in body]
         numbered = enumerate(zip(times, cells, strict=True), 2)
         known = [(number, at_s, cell) for number, (at_s, cell) in numbered if not is_missing(cell)]
         pairs = [(at_s, _value(file, number, title, cell)) for number, at_s, cell in known]
-        if pairs:
-            yield _exported(file, labels_of(title), pairs)
+        if not pairs:
+            raise _invalid(f"{file}: the column {title!r} has no sample: leave it out")
+        yield _exported(file, labels_of(title), pairs)
+
+
+def _read_rows(file: Path, names: list[str], body: list[list[str]]) -> Iterator[ExportedSeries]:
+    """Read rows with a time, a value, and the labels of the series; or its title, in one column."""
+    columns = [(n, name) for n, name in enumerate(names) if name not in (TIME_COLUMN, VALUE_COLUMN)]
+    at, of_value = names.index(TIME_COLUMN), names.index(VALUE_COLUMN)
+    grouped: dict[tuple[str, ...], list[tuple[float, float]]] = defaultdict(list)
+    for line, row in enumerate(body, 2):
+        if len(row) != len(names):
+            raise _invalid(f"{file}: line {line}: {len(row)} cells, must be {len(names)} as in line 1")
+        if not is_missing(row[of_value]):
+            pair = _time_s(file, line, row[at]), _value(file, line, VALUE_COLUMN, row[of_value])
+            grouped[tuple(row[n] for n, _ in columns)].append(pair)
+    for cells, pairs in grouped.items():
+        named = {name: cell for (_, name), cell in zip(columns, cells, strict=True) if cell}
+        is_title = len(columns) == 1 and columns[0][1].lower() in TITLE_COLUMNS
+        yield _exported(file, labels_of(cells[0]) if is_title else named, sorted(pairs))
 
 
 def _time_s(file: Path, line: int, cell: str) -> float:

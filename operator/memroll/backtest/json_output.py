@@ -1,8 +1,7 @@
-"""Write backtest results as JSON, for `memroll backtest --output json`."""
+"""Return backtest results as a document, for `memroll backtest --output json` and `yaml`."""
 
 from __future__ import annotations
 
-import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +15,13 @@ if TYPE_CHECKING:
     from memroll.backtest.runner import BacktestResult
 
 
-def to_json(results: Sequence[BacktestResult], *, rules: Collection[str]) -> str:
-    """Return one JSON object. Its key `rules` is empty unless the baseline rules were evaluated."""
-    content = {
+def to_document(results: Sequence[BacktestResult], *, rules: Collection[str]) -> dict[str, Any]:
+    """Return one document. Its key `rules` is empty unless the baseline rules were evaluated."""
+    return {
         "traces": [_trace(r) for r in results],
         "summary": summary.to_dict(summary.policy_alerts(results)),
         "rules": {rule.name: _rule(rule.name, results) for rule in rules_named(rules)},
     }
-    return json.dumps(content, indent=1, allow_nan=False)
 
 
 def _trace(result: BacktestResult) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from memroll.cli import errors
 from memroll.cli.command import Bytes, Count, DurationDays, Label, RuleNames
 from memroll.cli.command import command as define
 from memroll.cli.errors import InvalidArgumentError
+from memroll.cli.output import write_document
 from memroll.cli.progress import progress
 from memroll.cli.time_zone import time_zone_option
 from memroll.clients.prometheus.credentials import ConnectionsFile
@@ -99,7 +100,9 @@ class HistorySource:
     metavar="FILE",
     help="file with a MemoryPolicy (default: all defaults)",
 )
-@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table", help="format (default: table)")
+@click.option(
+    "-o", "--output", type=click.Choice(("table", "json", "yaml")), default="table", help="format (default: table)"
+)
 @click.option(
     "--report",
     type=click.Path(path_type=Path),
@@ -133,8 +136,10 @@ def command(policy_file: Path | None, report: Path | None, rules: tuple[str, ...
         html_report.write(
             report, html_report.render_page(results, replayed, rules=rules, plots=plots, clock=page_clock)
         )
-    write = json_output.to_json if output == "json" else table_output.to_text
-    click.echo(write(results, rules=rules))
+    if output == "table":
+        click.echo(table_output.to_text(results, rules=rules))
+    else:
+        write_document(json_output.to_document(results, rules=rules), output)
     return _exit_code(results) if with_exit_code else errors.DONE
 
 

@@ -156,6 +156,8 @@ class ClusterOptions:
     context: str | None = None
     user: str | None = None
     """User to impersonate."""
+    groups: tuple[str, ...] = ()
+    """Groups to impersonate."""
 
 
 def _complete_contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's own
@@ -170,15 +172,23 @@ def cluster_options(function: F) -> F:
     @click.option("--kubeconfig", metavar="FILE", help="kubeconfig to use (default: KUBECONFIG, ~/.kube/config)")
     @click.option("--context", metavar="NAME", shell_complete=_complete_contexts, help="context of the kubeconfig")
     @click.option("--as", "as_user", metavar="USER", help="user to impersonate")
+    @click.option("--as-group", "as_groups", metavar="GROUP", multiple=True, help="with --as: its group; repeatable")
     @wraps(function)
     def wrapped(
         *args: Any,
         kubeconfig: str | None,
         context: str | None,
         as_user: str | None,
+        as_groups: tuple[str, ...],
         **kwargs: Any,
     ) -> Any:  # noqa: ANN401 - passed on
-        return function(*args, cluster=ClusterOptions(kubeconfig, context, as_user), **kwargs)
+        if as_groups and not as_user:
+            raise click.UsageError("--as-group needs --as USER: a group is impersonated with a user")
+        for text in (as_user or "", *as_groups):
+            if not text.isprintable():
+                raise click.UsageError("--as and --as-group must be printable text in one line")
+        options = ClusterOptions(kubeconfig or None, context or None, as_user or None, as_groups)
+        return function(*args, cluster=options, **kwargs)
 
     return wrapped  # type: ignore[return-value] # the same function for its callers, which are in click
 

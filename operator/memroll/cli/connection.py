@@ -25,7 +25,7 @@ async def open_api(options: ClusterOptions) -> AsyncIterator[KubeApi]:
     """Connect to the API server, and close the connection at the end."""
     api = await KubeApi.connect(options.kubeconfig, options.context)
     if options.user:
-        api.impersonate(options.user)
+        api.impersonate(options.user, options.groups)
     try:
         yield api
     finally:

@@ -20,7 +20,7 @@ def command(write: Path | None) -> None:
     if write is None:
         sys.stdout.write("---\n".join(files.values()))
         return
-    if not write.is_dir():
+    if not write.is_dir() or not write.name:  # a blank argument is the current folder
         raise InvalidArgumentError(f"--write {write}: no such folder: create it first")
     for name, text in files.items():
         try:

@@ -54,7 +54,10 @@ def operator_options(function: F) -> F:
             raise click.UsageError("--prometheus is not allowed with --connections: choose one of the two")
         flags = {"connections_file": connections, "settings_file": settings_file}
         settings = load_settings(os.environ, {name: text for name, text in flags.items() if text}).settings
-        return function(*args, operator=OperatorOptions(settings, prometheus), **kwargs)
+        options = OperatorOptions(settings, prometheus)
+        if prometheus is not None or connections:
+            read_connections(options, ())  # an invalid argument is reported before the cluster is used
+        return function(*args, operator=options, **kwargs)
 
     return wrapped  # type: ignore[return-value] # the same function for its callers, which are in click
 

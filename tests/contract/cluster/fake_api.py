@@ -72,6 +72,8 @@ class FakeApi:
         self.agents: set[str] = set()
         self.users: set[str] = set()
         """Users that requests impersonate."""
+        self.groups: set[tuple[str, ...]] = set()
+        """Groups of a request that impersonates some."""
         self.evictions: dict[str, str] = {}
         """Obstacle of the eviction by pod name (blocked, throttled, two-budgets)."""
         self.evicted: list[str] = []
@@ -131,6 +133,8 @@ class FakeApi:
         self.tokens.append(request.headers.get("Authorization", ""))
         self.agents.add(request.headers.get("User-Agent", ""))
         self.users |= {request.headers["Impersonate-User"]} if "Impersonate-User" in request.headers else set()
+        groups = tuple(request.headers.getall("Impersonate-Group", []))
+        self.groups |= {groups} if groups else set()
         fault = next((f for f in self.faults if f.hits(request)), None)
         if fault and not fault.after:
             return await self._fail(request, fault)

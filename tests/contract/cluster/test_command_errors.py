@@ -208,6 +208,18 @@ async def test_a_refusal_of_the_api_server_has_a_remedy(
     assert "/apis/" not in ended.err
 
 
+AS_JO = ("--as", "jo", "--as-group", "dev", "--as-group", "ops")
+
+
+@pytest.mark.parametrize("arguments", [["--as-group", "dev"], ["--as", "a\nb"], ["--connections", "/nowhere/x"]])
+async def test_an_invalid_argument_is_reported_before_the_cluster_is_used(
+    arguments: list[str], kubeconfig: str, server: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = await execute(capsys, "plan", "--kubeconfig", kubeconfig, *arguments)
+    assert_one_line(ended, 2, "plan")
+    assert server.requests == []
+
+
 @pytest.fixture
 def two_contexts(kubeconfig: str, tmp_path: Path) -> str:
     """Return a kubeconfig whose current context does not exist, with two that do."""
@@ -221,8 +233,9 @@ def two_contexts(kubeconfig: str, tmp_path: Path) -> str:
 async def test_the_context_and_the_impersonated_user_are_used(
     two_contexts: str, server: FakeApi, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = await execute(capsys, "report", "--kubeconfig", two_contexts, "--context", "other", "--as", "jo")
+    ended = await execute(capsys, "report", "--kubeconfig", two_contexts, "--context", "other", *AS_JO)
     assert ended.code == 0, ended.err
     assert all("/namespaces/ai/" in path for path in server.calls("GET"))
     assert server.users == {"jo"}
+    assert server.groups == {("dev", "ops")}
     assert (await execute(capsys, "report", "--kubeconfig", two_contexts, "--context", "third")).code == 1

@@ -149,10 +149,10 @@ def test_a_bad_trace_is_named_by_line_field_value_and_what_is_allowed(tmp_path, 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(TerminalError, match=r"a\.csv: No such file"):
         csv_traces.read(make(tmp_path, MANIFEST))
-    with pytest.raises(TerminalError, match="nowhere: no such folder"):
+    with pytest.raises(TerminalError, match="nowhere: no such file or folder"):
         csv_traces.read(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(TerminalError, match=r"MANIFEST\.csv: No such file"):
+    with pytest.raises(TerminalError, match=r"has neither MANIFEST\.csv nor a file of Prometheus"):
         csv_traces.read(tmp_path / "empty")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -130,3 +131,40 @@ def test_an_invalid_file_is_named_with_what_is_expected(name, tmp_path):
         exported_traces.read(file, None)
     assert caught.value.message.startswith(f"{tmp_path}")
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "names"),
+    [
+        ("Series;Time;Value", "{pod};{at};{memory}", ["web-1", "web-2"]),
+        ("Time;pod;container;Value", "{at};{pod};app;{memory}", ["web-1/app", "web-2/app"]),
+    ],
+)
+def test_grafana_may_export_a_row_for_each_sample(header, cells, names, tmp_path):
+    rows = [
+        cells.format(pod=pod, at=f"2026-03-01 12:0{minute}:00", memory=f"{100 + minute} MiB")
+        for pod in ("web-2", "web-1")
+        for minute in (0, 1)
+    ]
+    found = exported_traces.read(write(tmp_path / "a.csv", "\ufeff" + "\r\n".join([header, *rows])), 2**30)
+    assert [trace.name for trace in found] == names
+    assert all(list(trace.history.rss.values / 2**20) == [100, 101] for trace in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.csv", "Time,web-1,web-2\n2026-03-01 12:00:00,1,\n", "the column 'web-2' has no sample: leave it out"),
+        ("a.csv", "Time,pod,Value\n2026-03-01 12:00:00,1\n", "line 2: 2 cells, must be 3 as in line 1"),
+        ("a.json", '{"status": "error", "error": "parse error"}', "the response of Prometheus is an error: parse"),
+    ],
+)
+def test_a_file_without_the_samples_of_a_series_is_refused(name, text, words, tmp_path):
+    with pytest.raises(TerminalError, match=words):
+        exported_traces.read(write(tmp_path / name, text), None)
+
+
+def test_a_pipe_is_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert exported_traces.can_read(tmp_path / "pipe")
+    assert not exported_traces.can_read(tmp_path / "nowhere")

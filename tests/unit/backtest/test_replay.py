@@ -180,7 +180,7 @@ def traces(tmp_path_factory):
 
 def test_the_number_of_processes_changes_nothing(traces):
     one, three_at_once = (
-        json_output.to_json(
+        json_output.to_document(
             run(BacktestJob(traces, policy.default_policy(), rules=RULE_NAMES), jobs, lambda _: None), rules=RULE_NAMES
         )
         for jobs in (1, 3)

@@ -132,7 +132,7 @@ def test_one_rule_can_be_chosen(history, capsys):
         (["--connections", "nowhere.yaml", "-n", "ai"], "nowhere.yaml: No such file"),
         (["--traces", "x", "--limit", "much"], "'much' is not a quantity of bytes"),
         (["--traces", "x", "--report", "out.pdf"], "a name that ends with .html"),
-        (["--traces", "nowhere"], "nowhere: no such folder"),
+        (["--traces", "nowhere"], "nowhere: no such file or folder"),
     ],
 )
 def test_options_that_do_not_fit_together_end_with_2(arguments, words, capsys):

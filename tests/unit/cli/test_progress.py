@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from memroll.cli.progress import progress
@@ -23,7 +25,7 @@ def test_nothing_is_printed_without_a_terminal(monkeypatch, capsys):
 
 
 def test_a_terminal_shows_the_work_that_is_done_on_standard_error(monkeypatch, capsys):
-    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     with progress("replaying", 10) as show:
         show(5)
     printed = capsys.readouterr()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.config import ConfigException
+from multidict import CIMultiDict
 
 from memroll import __version__
 from memroll.clients.kube.api_errors import EXPIRED, MAX_MESSAGE_CHARS, unwrap_response
@@ -35,7 +36,7 @@ from memroll.clients.kube.response_body import (
 from memroll.errors import ClusterUnavailableError, NotFoundError, TerminalError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from datetime import datetime
 
     from kubernetes.aio.client.rest import RESTResponse
@@ -118,6 +119,7 @@ class KubeApi:
         self._client = client
         self._client.user_agent = USER_AGENT
         self._server_clock = ServerClock()
+        self._impersonation: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     async def connect(cls, kubeconfig: str | None = None, context: str | None = None) -> KubeApi:
@@ -129,9 +131,9 @@ class KubeApi:
             message = f"no usable kubeconfig: a certificate or key is not valid: {error}"
             raise TerminalError("NoCluster", message[:MAX_MESSAGE_CHARS]) from error
 
-    def impersonate(self, user: str) -> None:
+    def impersonate(self, user: str, groups: Sequence[str] = ()) -> None:
         """Send all requests in the name of another user, which the API server permits to few."""
-        self._client.set_default_header("Impersonate-User", user)
+        self._impersonation = (("Impersonate-User", user), *(("Impersonate-Group", group) for group in groups))
 
     def server_now(self) -> datetime | None:
         """Return the time by the API server's clock, from its last response; None if that had no valid date."""
@@ -231,6 +233,8 @@ class KubeApi:
             header_params={"Accept": accept, "Content-Type": request.content_type},
             auth_settings=["BearerToken"],
         )
+        # One header for each group: a mapping would keep the last one only.
+        headers = CIMultiDict([*headers.items(), *self._impersonation]) if self._impersonation else headers
         fields = list(request.form.items())
         return await self._client.call_api(method, url, headers, request.body, fields, _request_timeout=limits)
 
