@@ -21,7 +21,7 @@ from memroll.clients.kube.pods import decode_pod
 from memroll.clients.kube.recent_replica_sets import RecentReplicaSets
 from memroll.controller.key import Key
 from memroll.controller.pod_watches import PodWatches, Watched
-from memroll.reconcile.step_memory import PlannedRoll
+from memroll.reconcile.step_memory import CreatedRoll
 from tests.builders import at, policy_json
 from tests.fakes import FakePrometheus
 from tests.model.api_client import ModelApi
@@ -146,7 +146,7 @@ class RollRequests:
         self.api.by_phase.clear()
         self.api.by_kind.clear()
         (policy,) = self.server.list("memorypolicies")
-        planned = PlannedRoll(roll, MemoryPolicy.read(policy), found)
+        planned = CreatedRoll(roll, MemoryPolicy.read(policy), found)
         self.controller.context.memory.planned.put(ROLL, planned, at(self.server.seconds))
 
     def _fill_index(self) -> None:

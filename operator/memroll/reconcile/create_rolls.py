@@ -18,7 +18,7 @@ from memroll.model.roll_record import RollRecord
 from memroll.planning.gate_result import Gate
 from memroll.planning.plan import Blocked
 from memroll.planning.pod_roll_manifest import pod_roll_manifest, roll_names
-from memroll.reconcile.step_memory import PlannedRoll
+from memroll.reconcile.step_memory import CreatedRoll
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +105,7 @@ def _remember(snapshot: PolicySnapshot, candidate: Candidate, raw: dict[str, Any
     """Remember for the announcement of a roll what was read for its plan."""
     roll = decode_or_none(raw, PodRoll.read)
     if roll is not None and roll.pod_uid == candidate.pod.key.uid:
-        planned = PlannedRoll(roll, snapshot.policy, candidate.workload, candidate.hash_selector)
+        planned = CreatedRoll(roll, snapshot.policy, candidate.workload, candidate.hash_selector)
         snapshot.planned.put((roll.namespace, roll.name), planned, snapshot.now)
 
 

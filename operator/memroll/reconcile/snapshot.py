@@ -10,7 +10,7 @@ from memroll.api.policy_bounds import UNBOUNDED, PolicyBounds
 from memroll.model.permissions import ALL_PERMISSIONS, Permissions
 from memroll.model.roll_duration import StartTimes
 from memroll.planning.rate_limit import DEFAULT_RATE_LIMIT, RollRateLimit
-from memroll.reconcile.step_memory import PlannedRoll, Recent
+from memroll.reconcile.step_memory import CreatedRoll, Recent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,7 +54,7 @@ class PolicySnapshot:
 
     roll_source: RollSource | None = None
     """Reads the PodRolls again, before a roll is created; None: they are listed with all that they contain."""
-    planned: Recent[tuple[str, str], PlannedRoll] = field(default_factory=lambda: Recent(0.0))
+    planned: Recent[tuple[str, str], CreatedRoll] = field(default_factory=lambda: Recent(0.0))
     """As in `StepMemory`. The reconcile updates it."""
     workloads: Recent[ObjectRef, Workload] = field(default_factory=lambda: Recent(0.0))
     """Workloads that earlier reconciles have read. The reconcile updates them."""

@@ -64,7 +64,7 @@ class Recent(Generic[K, V]):
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedRoll:
+class CreatedRoll:
     """Roll that this process has just created, with what its plan was made from."""
 
     roll: PodRoll
@@ -72,7 +72,7 @@ class PlannedRoll:
     policy: MemoryPolicy
     workload: Workload | None
     hash_selector: str = ""
-    """What selects the pod by its template hash, or empty."""
+    """Sentence about what selects the pod by its template hash, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class StepMemory:
 
     A record of either kind that somebody has changed meanwhile is found out by the next write. A change of the cluster
     without a write is preceded by a read."""
-    planned: Recent[tuple[str, str], PlannedRoll] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
+    planned: Recent[tuple[str, str], CreatedRoll] = field(default_factory=lambda: Recent(MAX_OBSERVATION_AGE_S))
     """Rolls that this process has planned, by namespace and name, with what was read for their plans. Their
     announcements need not read that again: before the first change, all of it is."""
     policies: Recent[tuple[str, str], MemoryPolicy] = field(default_factory=lambda: Recent(MAX_POLICY_AGE_S))

@@ -20,6 +20,7 @@ class TcpProxy:
         self.refused = 0
         """Number of connections that were closed at once."""
         self._writers: set[asyncio.StreamWriter] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def cut(self) -> None:
         """Close all connections, and each new one."""
@@ -27,21 +28,41 @@ class TcpProxy:
         for writer in self._writers:
             writer.transport.abort()
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def close(self) -> None:
+        """Close all connections, and wait for their ends."""
+        self.cut()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.target_port is None:
             self.refused += 1
-            writer.transport.abort()
+            await _abort(writer)
             return
-        with suppress(OSError):
+        try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
-            both = {writer, server_writer}
-            self._writers |= both
-            try:
+        except OSError:
+            await _abort(writer)
+            return
+        both = {writer, server_writer}
+        self._writers |= both
+        try:
+            with suppress(OSError):
                 await asyncio.gather(_copy(reader, server_writer), _copy(server_reader, writer))
-            finally:
-                self._writers -= both
-                for each in both:
-                    each.transport.abort()
+        finally:
+            self._writers -= both
+            for each in both:
+                await _abort(each)
+
+
+async def _abort(writer: asyncio.StreamWriter) -> None:
+    writer.transport.abort()
+    with suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,9 +77,9 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 async def proxying(target_port: int) -> AsyncIterator[tuple[TcpProxy, int]]:
     """Serve on a free port of the loopback address; yield the proxy and its port."""
     proxy = TcpProxy(target_port)
-    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(proxy.accept, "127.0.0.1", 0)
     try:
         yield proxy, server.sockets[0].getsockname()[1]
     finally:
         server.close()
-        proxy.cut()
+        await proxy.close()

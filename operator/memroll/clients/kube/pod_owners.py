@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from memroll.clients.kube.api_client import Json
-    from memroll.model.pods import ObjectRef
+    from memroll.model.pods import ObjectRef, Pod
 
 _ROLL_KIND = "PodRoll"
+
+
+def as_read(pod: Pod) -> Json | None:
+    """Return what was read of a pod that the functions here need, as JSON; None if its owners were not read."""
+    if not pod.owner_references:
+        return None
+    owners = [dict(owner) for owner in pod.owner_references]
+    versions = {"resourceVersion": pod.resource_version, "annotations": dict(pod.annotations)}
+    return {"metadata": {**versions, "ownerReferences": owners}}
 
 
 def with_workload(owners: Sequence[Json], workload: ObjectRef) -> list[Json]:

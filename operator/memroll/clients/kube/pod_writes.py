@@ -21,6 +21,7 @@ from memroll.clients.kube.api_errors import to_error
 from memroll.clients.kube.eviction import eviction_request, expected_refusal, refused
 from memroll.clients.kube.json_access import get_dict, get_dicts, get_str, get_str_dict
 from memroll.clients.kube.pod_owners import (
+    as_read,
     with_recorded_workload,
     with_roll,
     with_workload,
@@ -106,10 +107,7 @@ class KubePodWriter:
         return ""
 
     async def _references_with(self, pod: Pod, owner: ObjectRef) -> list[Json]:
-        """Return the owner references of an unchanged pod, and one more that does not control it.
-
-        Those that were read with the pod are as good as those of now: the patch fails if the pod has changed since.
-        """
+        """Return the owner references of an unchanged pod (else the patch fails), and one that does not control it."""
         if pod.owner_references:
             return with_workload([dict(reference) for reference in pod.owner_references], owner)
         raw = await self._reread(pod.key)
@@ -172,11 +170,7 @@ class KubePodWriter:
             annotations = get_str_dict(raw, "metadata", "annotations")
             return {"ownerReferences": with_roll(owners, annotations, roll_name, roll_uid)}
 
-        read: Json = {
-            "uid": pod.key.uid, "resourceVersion": pod.resource_version, "labels": dict(pod.labels),
-            "annotations": dict(pod.annotations), "ownerReferences": [dict(o) for o in pod.owner_references],
-        }  # fmt: skip
-        patched = await self._modify(pod.key, change, {"metadata": read} if pod.owner_references else None)
+        patched = await self._modify(pod.key, change, as_read(pod))
         if len(self._owned) >= MAX_OWNED:
             self._owned.clear()
         if get_str(patched, "metadata", "resourceVersion"):
