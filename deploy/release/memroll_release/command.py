@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PATTERNS = ("memroll-*.pyz", "memroll-*.tar.gz", "memroll.yaml")
 PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check")
-INSTALL = ("install", "--root-user-action", "ignore", "--no-compile", "--no-deps")
+INSTALL = ("install", "--no-compile", "--no-deps")
 MINOR_VERSION = "import sys; print('%d.%d' % sys.version_info[:2])"
 
 
@@ -44,10 +44,11 @@ def _install(release: Release, python: str, packages: Path, temporary: Path) -> 
     build_wheel(release, DISTRIBUTIONS[0], temporary)
     pip = [sys.executable, *PIP, "--python", python, *INSTALL, "--target", packages]
     requirements = ["--require-hashes", "--only-binary", ":all:", "-r", release.root / "requirements.txt"]
-    run([*pip, *requirements], cwd=temporary, environment=release.environment)
+    environment = {**release.environment, "PIP_ROOT_USER_ACTION": "ignore"}  # as an option, older versions lack it
+    run([*pip, *requirements], cwd=temporary, environment=environment)
     # By name, not by path: pip would record the path of the wheel in the installed package.
     found = ["--upgrade", "--no-index", "--find-links", temporary, f"memroll=={release.version}"]
-    run([*pip, *found], cwd=temporary, environment=release.environment)
+    run([*pip, *found], cwd=temporary, environment=environment)
 
 
 def remove_scripts(packages: Path) -> None:

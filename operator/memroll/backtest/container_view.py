@@ -39,7 +39,7 @@ EXPLANATIONS = {
     TraceOutcome.ROLLED_HEALTHY: "Recorded as healthy at that time, and rolled nevertheless.",
     TraceOutcome.SAVED: "The roll would have replaced these pods before the kernel killed them.",
     TraceOutcome.ROLLED: "Rolled because of their limit; the history ends, or the pod does, before it was reached.",
-    TraceOutcome.CONFIRMED: "These containers leak, and their limit is not near enough for a roll.",
+    TraceOutcome.CONFIRMED: "Reported as leaks; their limit is not near enough for a roll.",
     TraceOutcome.SUSPECTED: "A suspicion causes an Event at most. It was not confirmed within the history.",
     TraceOutcome.NOT_ASSESSED: "Not enough data: these containers are neither known as leaking nor as healthy.",
     TraceOutcome.HEALTHY: "Assessed, and never suspected.",

@@ -10,6 +10,8 @@ from memroll.api.quantity import humanize_duration
 
 MIN_EPOCH_S = 1e9
 """Minimum number of seconds that is a time of the clock: September 2001. A lower one is on a clock of its own."""
+MIN_SHOWN_DAYS = 3
+"""Minimum age in days that is shown in days. Chosen by hand."""
 
 Instant = datetime | float
 """Time, or seconds since the epoch."""
@@ -66,5 +68,6 @@ class PageClock:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    """Return the age of a time, such as "2h5m ago"."""
-    return f"{humanize_duration((now - at).total_seconds())} ago"
+    """Return the age of a time, such as "2h5m ago" or "19 days ago"."""
+    age = now - at
+    return f"{age.days} days ago" if age.days >= MIN_SHOWN_DAYS else f"{humanize_duration(age.total_seconds())} ago"

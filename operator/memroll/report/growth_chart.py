@@ -68,4 +68,6 @@ def _row(leak: Leak, report: LeakReport, clock: PageClock, number: int, service:
 def _oom_kills(leak: Leak) -> str:
     since = leak.entry.oom_kills_since
     before = leak.entry.oom_kills - since
-    return f"{before} before, {since} since" if leak.entry.first_rolled or leak.entry.rolls else str(before)
+    return (
+        f"{before} before the first roll, {since} since" if leak.entry.first_rolled or leak.entry.rolls else str(before)
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from jinja2 import UndefinedError
 
@@ -46,3 +48,29 @@ def test_the_style_follows_the_theme_and_breaks_no_word():
     assert "@media print" in STYLE
     for breaking in ("overflow-wrap", "word-break", "hyphens: auto", "text-transform"):
         assert breaking not in STYLE
+
+
+def colours(block):
+    return dict(re.findall(r"--([\w-]+): (#[0-9a-f]{3,6})\b", block))
+
+
+def luminance(colour):
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    shares = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+LIGHT, DARK = (colours(block) for block in re.findall(r":root \{(.*?)\}", STYLE, re.DOTALL)[:2])
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("text", ["ink", "quiet", "line", "good", "bad", "warn", "suspected", "confirmed", "rolled"])
+@pytest.mark.parametrize("ground", ["paper", "panel"])
+def test_texts_have_the_contrast_of_wcag_aa(theme, text, ground):
+    lighter, darker = sorted((luminance(theme[text]), luminance(theme[ground])), reverse=True)
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_both_themes_have_the_same_colours():
+    assert set(LIGHT) == set(DARK)

@@ -37,4 +37,6 @@ def test_a_period_names_each_day_once_with_its_year():
 
 def test_an_age_is_rounded():
     assert ago(AT, AT + timedelta(hours=2, minutes=5)) == "2h5m ago"
+    assert ago(AT, AT + timedelta(hours=71)) == "71h ago"
+    assert ago(AT, AT + timedelta(days=19, hours=3)) == "19 days ago"
     assert ago(AT, AT - timedelta(seconds=5)) == "0s ago", "the clock of another machine may be ahead"

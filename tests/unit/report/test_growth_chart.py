@@ -20,12 +20,12 @@ def test_the_fastest_growth_has_the_longest_bar_and_earlier_revisions_have_no_na
 def test_oom_kills_since_the_first_roll_are_bad_and_none_is_good():
     rows = list(chart_rows(leak_report(), PageClock()))
     assert [(r.oom_kills, r.severity) for r in rows] == [
-        ("2 before, 0 since", "good"), ("0 before, 0 since", "good"), ("1", "quiet"),
+        ("2 before the first roll, 0 since", "good"), ("0 before the first roll, 0 since", "good"), ("1", "quiet"),
     ]  # fmt: skip
     (policy,) = report_objects.policies()
     killed = report_objects.entry("Deployment/web", "a", "x", 5, rolls=1, oomKills=2, oomKillsSince=1)
     (row,) = chart_rows(leak_report([policy | {"status": {"ledger": [killed]}}], []), PageClock())
-    assert (row.oom_kills, row.severity) == ("1 before, 1 since", "bad")
+    assert (row.oom_kills, row.severity) == ("1 before the first roll, 1 since", "bad")
 
 
 def test_an_unknown_growth_has_no_bar():

@@ -37,14 +37,14 @@ def test_times_are_readable_with_their_zone_and_age():
     words = checked(html.render_page(leak_report())).text
     assert "30 Jan 2026 to 1 Mar 2026 (UTC)" in words
     assert "captured Sun 1 Mar 02:14 UTC (9h46m ago)" in words
-    assert "Sun 1 Mar 11:59 60s ago" in words
+    assert "Sun 1 Mar 11:59, 60s ago" in words
     assert "T11:59" not in words, "raw times are in attributes only"
     assert "(JST)" in checked(html.render_page(leak_report(), PageClock(ZoneInfo("Asia/Tokyo")))).text
 
 
 def test_good_and_bad_have_a_word_and_an_icon():
     words = checked(html.render_page(leak_report())).text
-    assert "✓2 before, 0 since" in words
+    assert "✓2 before the first roll, 0 since" in words
     assert "✗Revision 7d4b9c5f6" in words
     assert "!LeakPersists" in words
 

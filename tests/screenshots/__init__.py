@@ -1,0 +1,1 @@
+"""Screenshots of the two pages for the docs, of generated data: `hack/screenshots`."""
