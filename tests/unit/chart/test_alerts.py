@@ -108,7 +108,7 @@ def test_an_alert_can_be_left_out_and_labelled(helm: Helm) -> None:
 
 def test_every_alert_can_be_left_out(helm: Helm) -> None:
     names = list(alerts(helm))
-    assert rules(helm, f"metrics.prometheusRule.disabled={json.dumps(names)}") == {"groups": None}
+    assert rules(helm, f"metrics.prometheusRule.disabled={json.dumps(names)}") == {"groups": []}
 
 
 def test_the_alerts_use_metrics_that_exist(helm: Helm) -> None:
