@@ -4,6 +4,17 @@
 {{- .Values.metrics.prometheusRule.runbookBaseUrl | default (printf "%s/runbooks.md" $docs) }}
 {{- end }}
 
+{{- /* The groups that have rules. */ -}}
+{{- define "memroll.ruleGroups" -}}
+{{- range $group := list "operator" "services" }}
+{{- with include "memroll.rules" (list $ (printf "memroll.alerts.%s" $group)) | trim }}
+- name: {{ include "memroll.fullname" $ }}-{{ $group }}
+  rules:
+    {{- . | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* The rules of a group without the disabled ones, complete: (list root template). */ -}}
 {{- define "memroll.rules" -}}
 {{- $root := index . 0 }}
