@@ -29,6 +29,14 @@ def kstatus(raw: dict[str, Any]) -> str:
     return CURRENT
 
 
+def is_reconciled(raw: dict[str, Any]) -> bool:
+    """Return whether the reconcile of the current spec has ended, with whichever result."""
+    status = raw.get("status") or {}
+    if status.get("observedGeneration") != raw["metadata"].get("generation", 1):
+        return False
+    return not any(c["type"] == "Reconciling" and c["status"] == "True" for c in status.get("conditions", []))
+
+
 def is_met(raw: dict[str, Any], condition: str) -> bool:
     """Return whether `kubectl wait --for=condition=...` ends: a condition of an older generation does not count."""
     status = raw.get("status") or {}

@@ -23,6 +23,7 @@ from memroll.errors import PrometheusUnavailableError
 from memroll.model.pods import PodKey
 from tests.builders import at, line, pod, policy_json, roll_json
 from tests.fakes import FakeCluster, FakePrometheus
+from tests.kstatus import is_reconciled
 from tests.scenario.simulation import controllers
 from tests.scenario.virtual_time import Processor
 
@@ -256,8 +257,7 @@ class Operator:
             self.measured.changes_s.append(loop.time() - changed)
 
     def _is_observed(self, key: Key) -> bool:
-        stored = self.tenants[key.namespace].policies_json[key.name]
-        return stored["status"].get("observedGeneration") == stored["metadata"]["generation"]
+        return is_reconciled(self.tenants[key.namespace].policies_json[key.name])
 
     async def edit_policies(self) -> None:
         """Edit 50 policies, 50 times a second in all; half of them use the connection that hangs."""

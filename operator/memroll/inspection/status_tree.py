@@ -60,7 +60,8 @@ class PodNode:
             return f"rolling: {self.roll.status.phase or Phase.ANNOUNCED} (PodRoll {self.roll.name})"
         blocked = self.found.blocked_by
         if blocked is not None:
-            return f"blocked by {blocked.gate}: {blocked.message}"
+            others = f"; also by {', '.join(blocked.others)}" if blocked.others else ""
+            return f"blocked by {blocked.gate}: {blocked.message}{others}"
         return self.found.reason
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tests.bench.scale.api import MEMROLL, MERGE_PATCH
+from tests.kstatus import is_reconciled
 
 if TYPE_CHECKING:
     from tests.bench.scale.api import BenchApi
@@ -34,7 +35,7 @@ async def _edit(api: BenchApi, key: Key, interval_s: int, deadline_s: float) -> 
     generation = changed["metadata"]["generation"]
     while time.monotonic() < deadline_s:
         policy = await api.send("GET", path)
-        if policy.get("status", {}).get("observedGeneration") == generation:
+        if policy["metadata"]["generation"] == generation and is_reconciled(policy):
             return time.monotonic() - before_s
         await asyncio.sleep(POLL_S)
     return None

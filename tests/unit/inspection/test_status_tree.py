@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from memroll.api.conditions import pending_status
 from memroll.api.policy import MemoryPolicy
 from memroll.inspection.status_tree import NOT_RECONCILED, build_tree
 from tests.builders import MIB, policy_json, roll
@@ -79,9 +82,17 @@ def test_missing_numbers_are_left_out():
     assert build_tree([policy(unlimited)], [], {})[0].workloads[0].pods[0].usage == "3.0 MiB"
 
 
-def test_a_policy_that_was_never_reconciled_has_a_remedy():
-    (node,) = build_tree([MemoryPolicy.read(policy_json(FAST))], [], {})
+@pytest.mark.parametrize("status", [{}, pending_status(observedGeneration=-1)])
+def test_a_policy_that_the_operator_has_not_seen_has_a_remedy(status):
+    (node,) = build_tree([MemoryPolicy.read(policy_json(FAST) | {"status": status})], [], {})
     assert (node.is_ready, node.message, node.warnings) == (False, NOT_RECONCILED, ())
+
+
+def test_a_dry_run_shows_all_gates_that_block():
+    blocked = {"gate": "Cooldown", "message": "cooling down", "others": ["Budget", "RateLimited"]}
+    (node,) = build_tree([policy(AT_RISK | {"blockedBy": blocked})], [], {})
+    state = node.workloads[0].pods[0].state
+    assert state == "blocked by Cooldown: cooling down; also by Budget, RateLimited"
 
 
 def test_warnings_are_conditions_that_are_true():
