@@ -65,7 +65,7 @@ def console(file: IO[str] | None = None, *, is_error: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415 - the operator draws no tables
 
     class PipedConsole(Console):
-        """Console that leaves the end of a pipe to its caller, which knows the exit code."""
+        """Console that leaves the end of a pipe to its caller, which has the exit code for it."""
 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError

@@ -23,7 +23,7 @@ from memroll.backtest import (
 from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.runner import BacktestJob, run
 from memroll.cli import errors
-from memroll.cli.command import Bytes, Count, DurationDays, Label, RuleNames
+from memroll.cli.command import Bytes, Count, PeriodSeconds, Label, RuleNames
 from memroll.cli.command import command as define
 from memroll.cli.errors import InvalidArgumentError
 from memroll.cli.output import write_document
@@ -83,7 +83,11 @@ class HistorySource:
 @click.option("--connection", metavar="NAME", default=DEFAULT_CONNECTION, help="with --connections (default: default)")
 @click.option("-n", "--namespace", metavar="NAME", help="of Prometheus: namespace of the pods")
 @click.option(
-    "--since", type=DurationDays(), metavar="14d", default="14d", help="of Prometheus: length of history (default: 14d)"
+    "--since",
+    type=PeriodSeconds(),
+    metavar="14d",
+    default="14d",
+    help="of Prometheus: length of history (default: 14d)",
 )
 @click.option("--workload", metavar="PREFIX", default="", help="of Prometheus: prefix of the pods' names")
 @click.option(

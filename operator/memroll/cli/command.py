@@ -53,7 +53,7 @@ def command(name: str, *, examples: Sequence[str], **kwargs: Any) -> Callable[[C
     return click.command(name, cls=MemrollCommand, examples=tuple(examples), **kwargs)
 
 
-class DurationDays(click.ParamType[float]):
+class PeriodSeconds(click.ParamType[float]):
     """Period in days, or a duration in the grammar of policies; in seconds."""
 
     name = "period"

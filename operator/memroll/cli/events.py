@@ -12,7 +12,7 @@ from memroll import clock
 from memroll.api.base import rfc3339
 from memroll.api.quantity import humanize_duration
 from memroll.cli import connection, watching
-from memroll.cli.command import ClusterOptions, DurationDays, cluster_options, namespace_options, output_option
+from memroll.cli.command import ClusterOptions, PeriodSeconds, cluster_options, namespace_options, output_option
 from memroll.cli.command import command as define
 from memroll.cli.output import PLAIN_FORMATS, write_document, write_text
 from memroll.inspection.event_log import PublishedEvent, read_events
@@ -33,7 +33,7 @@ HEADER: Row = ("AGE", "TYPE", "REASON", "OBJECT", "MESSAGE")
 )
 @click.argument("about", metavar="[NAME | KIND/NAME]", default="")
 @namespace_options
-@click.option("--since", type=DurationDays(), metavar="1h", default="1h", help="length of time (default: 1h)")
+@click.option("--since", type=PeriodSeconds(), metavar="1h", default="1h", help="length of time (default: 1h)")
 @click.option("-w", "--watch", is_flag=True, help="show new Events until Ctrl-C")
 @output_option(*PLAIN_FORMATS)
 @cluster_options

@@ -12,7 +12,7 @@ from memroll import clock
 from memroll.api.base import rfc3339
 from memroll.api.quantity import humanize_duration
 from memroll.cli import connection, errors, prometheus_options
-from memroll.cli.command import ClusterOptions, DurationDays, cluster_options, output_option
+from memroll.cli.command import ClusterOptions, PeriodSeconds, cluster_options, output_option
 from memroll.cli.command import command as define
 from memroll.cli.output import PLAIN_FORMATS, without_empty, write_document, write_text
 from memroll.cli.prometheus_options import OperatorOptions, operator_options
@@ -39,7 +39,7 @@ HEADER: Row = ("WHEN", "POD", "POLICY", "WORKLOAD", "TIME-TO-LIMIT", "GATE", "RE
     ],
 )
 @click.option("-n", "--namespace", metavar="NAME", help="namespace (default: that of the kubeconfig's context)")
-@click.option("--ahead", type=DurationDays(), metavar="6h", default="6h", help="time to look ahead (default: 6h)")
+@click.option("--ahead", type=PeriodSeconds(), metavar="6h", default="6h", help="time to look ahead (default: 6h)")
 @click.option("--exit-code", is_flag=True, help="exit with 3 if a pod would be rolled now, 4 if none can be assessed")
 @output_option(*PLAIN_FORMATS)
 @operator_options

@@ -14,7 +14,7 @@ from memroll.api.decode import decode_valid
 from memroll.api.pod_roll import PodRoll
 from memroll.api.policy import MemoryPolicy
 from memroll.cli import errors
-from memroll.cli.command import ClusterOptions, DurationDays, cluster_options, namespace_options, output_option
+from memroll.cli.command import ClusterOptions, PeriodSeconds, cluster_options, namespace_options, output_option
 from memroll.cli.command import command as define
 from memroll.cli.connection import default_namespace, open_cluster
 from memroll.cli.time_zone import time_zone_option
@@ -48,7 +48,7 @@ SUFFIXES = {"html": "html", "htm": "html", "json": "json", "yaml": "yaml", "csv"
     examples=["report -n ai", "report -A -o json", "report -n ai --since 7d --write leaks.html"],
 )
 @namespace_options
-@click.option("--since", type=DurationDays(), metavar="30d", default="30d", help="leaks of this time (default: 30d)")
+@click.option("--since", type=PeriodSeconds(), metavar="30d", default="30d", help="leaks of this time (default: 30d)")
 @output_option(*FORMATS, default=None)
 @click.option("--write", type=click.Path(path_type=Path), metavar="FILE", help="write to FILE instead of the terminal")
 @time_zone_option

@@ -15,7 +15,7 @@ from memroll import clock
 from memroll.api.policy import DEFAULT_CONNECTION
 from memroll.backtest import policy as policies
 from memroll.cli import connection, errors, scan_output
-from memroll.cli.command import ClusterOptions, Count, DurationDays, cluster_options, output_option
+from memroll.cli.command import ClusterOptions, Count, PeriodSeconds, cluster_options, output_option
 from memroll.cli.command import command as define
 from memroll.cli.output import PLAIN_FORMATS, write_document, write_text
 from memroll.cli.progress import progress
@@ -93,7 +93,7 @@ class SampleCount:
     metavar="FILE",
     help="file with a MemoryPolicy to assess by (default: all defaults)",
 )
-@click.option("--since", type=DurationDays(), metavar="3d", default="3d", help="history to replay (default: 3d)")
+@click.option("--since", type=PeriodSeconds(), metavar="3d", default="3d", help="history to replay (default: 3d)")
 @click.option(
     "--replay", "replayed", type=click.IntRange(0), metavar="N", default=20, help="workloads to replay (default: 20)"
 )

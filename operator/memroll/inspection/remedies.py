@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from memroll.errors import ClusterUnavailableError, NotFoundError
+from memroll.errors import ClusterUnavailableError, NotFoundError, PrometheusUnavailableError
 
 if TYPE_CHECKING:
     from memroll.errors import MemrollError
@@ -71,6 +71,8 @@ def describe(error: MemrollError) -> str:
 
 
 def _remedy(error: MemrollError, text: str) -> str:
+    if isinstance(error, PrometheusUnavailableError):
+        return ""  # its messages have their own remedies
     if error.reason == "Forbidden":
         return _rights(text)
     remedy = REMEDIES.get(error.reason, "")
@@ -78,8 +80,6 @@ def _remedy(error: MemrollError, text: str) -> str:
         remedy = next((found for part, found in BY_TEXT.items() if part in text), remedy)
     if error.reason == "NoCluster" and "set KUBECONFIG" in text:
         return ""
-    if error.reason in ("Timeout", "Unreachable") and not isinstance(error, ClusterUnavailableError):
-        return ""  # of Prometheus: its messages have their own remedies
     return remedy
 
 

@@ -110,7 +110,7 @@ async def test_an_unusable_kubeconfig_is_named(name: str, tmp_path: Path, capsys
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_a_plugin_that_hangs_is_ended(
+async def test_a_plugin_that_hangs_is_not_awaited_for_ever(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "PLUGIN_TIMEOUT_S", 0.2)
@@ -120,7 +120,7 @@ async def test_a_plugin_that_hangs_is_ended(
     ended = await execute(capsys, "report", "--kubeconfig", str(file))
     assert_one_line(ended, 1, "report")
     assert "the credential plugin did not end" in ended.err
-    gc.collect()  # it ends the plugin here, with a warning, and not in another test
+    gc.collect()  # its warning belongs to this test
 
 
 async def test_blank_options_are_those_that_are_not_given(

@@ -48,7 +48,7 @@ async def load_configuration(kubeconfig: str | None = None, context: str | None 
         await _load_kubeconfig(configuration, kubeconfig, context)
     configuration.retries = None  # None means no retries; the client would read False as the number 0
     configuration.client_session_kwargs = {"trust_env": False}
-    configuration.proxy = configuration.proxy or environment_proxy(configuration.host)
+    configuration.proxy = _checked_proxy(configuration.proxy or environment_proxy(configuration.host))
     return configuration
 
 
@@ -117,6 +117,22 @@ def _errors_of_library() -> Iterator[list[str]]:
     finally:
         library.removeHandler(collector)
         library.propagate = before
+
+
+def _checked_proxy(proxy: str | None) -> str | None:
+    """Return the URL of a proxy; raise TerminalError for any other text, which the message must not contain."""
+    if not proxy:
+        return None
+    url = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        message = "the address of the proxy is invalid: check the proxy: HTTPS_PROXY, or proxy-url in the kubeconfig"
+        raise TerminalError("ProxyInvalid", message)
+    return url
 
 
 def environment_proxy(url: str) -> str | None:
