@@ -139,7 +139,8 @@ def _in_order(candidates: Iterable[Candidate], context: Context) -> Iterator[Can
 
     A pod that a dry run has rolled needs no time in the schedule: it comes last.
     """
-    recorded, waiting = [], []
+    recorded: list[Candidate] = []
+    waiting: list[Candidate] = []
     for candidate in candidates:
         (recorded if check_no_dry_run(candidate, context).blocks else waiting).append(candidate)
     return (_complete(c, context) for c in (*schedule_candidates(waiting, context), *recorded))
