@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from memroll.api.policy import Mode
 from memroll.planning import holds
 from memroll.planning.gate_result import Gate
-from memroll.planning.gates import GATES, also_blocking, explain, first_blocking_gate
+from memroll.planning.gates import GATES, also_blocking, check_no_dry_run, explain, first_blocking_gate
 from memroll.planning.keep_up import find_shortfall
 from memroll.planning.plan_index import index_of, with_index
 from memroll.planning.rate_gates import budget_state
@@ -135,8 +135,15 @@ def explain_candidate(
 
 
 def _in_order(candidates: Iterable[Candidate], context: Context) -> Iterator[Candidate]:
-    """Yield the candidates as they are planned: scheduled and completed, the most urgent first."""
-    return (_complete(c, context) for c in schedule_candidates(candidates, context))
+    """Yield the candidates as they are planned: scheduled and completed, the most urgent first.
+
+    A pod that a dry run has rolled needs no time in the schedule: it comes last.
+    """
+    recorded: list[Candidate] = []
+    waiting: list[Candidate] = []
+    for candidate in candidates:
+        (recorded if check_no_dry_run(candidate, context).blocks else waiting).append(candidate)
+    return (_complete(c, context) for c in (*schedule_candidates(waiting, context), *recorded))
 
 
 def _complete(candidate: Candidate, context: Context) -> Candidate:

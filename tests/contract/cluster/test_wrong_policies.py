@@ -1,4 +1,4 @@
-"""Wrong policies and the default status on a real API server, without an operator."""
+"""Wrong policies, and statuses, on a real API server without an operator."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.builders import line
 from tests.contract.cluster.real_api_server import serving
 from tests.contract.cluster.test_real_api_server import install
+from tests.fakes import FakeCluster, FakePrometheus
 from tests.kstatus import IN_PROGRESS, is_met, kstatus
+from tests.scenario.simulation import FAST, Simulation, leaking
 from tests.wrong_policy_files import NOT_ACCEPTED, REFUSED
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from tests.contract.cluster.real_api_server import RealApiServer
 
+DRY_RUN = FAST | {"mode": "DryRun", "roll": FAST["roll"] | {"budgets": [{"rolls": 1, "per": "24h"}]}}
 GOOD = """
 apiVersion: memroll.dev/v1alpha1
 kind: MemoryPolicy
@@ -66,3 +70,23 @@ def test_a_new_object_is_in_progress_before_an_operator_runs(server: RealApiServ
     assert "LAST-ACTION" in header
     assert "Unknown" in row
     assert "waiting for the operator" in row
+
+
+async def test_the_schema_has_every_field_of_the_statuses_that_the_controllers_write(server: RealApiServer) -> None:
+    """The API server drops a field that the schema does not have, without an error."""
+    server.apply(GOOD)
+    sim = Simulation(FakeCluster(2), FakePrometheus({f"id-leaky-{n}": line(0.5) for n in (1, 2)}), DRY_RUN)
+    await sim.reconcile()
+    assert sim.status["dryRuns"]
+    assert sim.status["atRisk"][1]["blockedBy"]["others"]
+    rolled = leaking()
+    await rolled.reconcile()
+    await rolled.run_rolls()
+    (roll,) = rolled.cluster.rolls_json.values()
+    for kind, name, status in (("mempol", "good", sim.status), ("proll", "by-hand", roll["status"])):
+        patch = ("patch", kind, name, "-n", "ai", "--subresource=status", "--type=merge", "-p")
+        server.read(*patch, json.dumps({"status": status}))
+        stored = json.loads(server.read("get", kind, name, "-n", "ai", "-o", "json"))["status"]
+        assert stored == status
+        server.read("wait", "--for=condition=Ready", f"{kind}/{name}", "-n", "ai", "--timeout=10s")
+    assert "WouldRoll" in server.read("get", "mempol", "good", "-n", "ai")
