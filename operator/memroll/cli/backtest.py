@@ -23,7 +23,7 @@ from memroll.backtest import (
 from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.runner import BacktestJob, run
 from memroll.cli import errors
-from memroll.cli.command import Bytes, Count, PeriodSeconds, Label, RuleNames
+from memroll.cli.command import Bytes, Count, Label, PeriodSeconds, RuleNames
 from memroll.cli.command import command as define
 from memroll.cli.errors import InvalidArgumentError
 from memroll.cli.output import write_document
