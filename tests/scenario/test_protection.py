@@ -23,7 +23,7 @@ async def test_a_workload_that_is_protected_after_the_plan_is_left_alone():
     sim = leaking()
     await sim.reconcile()
     await sim.step_rolls()
-    assert sim.phases == ["Announced"]
+    assert sim.phases == ["CapturingEvidence"]
     sim.cluster.workload_changes = {"do_not_disrupt": "true"}
     sim.restart()  # without the memory of the last step
     await sim.run_rolls()

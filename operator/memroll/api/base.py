@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, WithJsonSchema, model_validator
 from pydantic.alias_generators import to_camel
 
 NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
@@ -15,6 +15,8 @@ MAX_REFERENCE_CHARS = 320
 """Maximum length of a kind and name in the status, in characters: 253 for the name, 63 for the kind, and the slash."""
 MAX_UID_CHARS = 64
 """Maximum length of a UID in a record, chosen by hand: the API server's have 36 characters."""
+MAX_INTEGER = 2**63 - 1
+"""Maximum of an integer in the API, as in all of Kubernetes."""
 MIN_YEAR, MAX_YEAR = 1970, 3000
 """Range of a time in years, chosen by hand: a window before it, or a timeout after it, is still a valid time."""
 
@@ -63,6 +65,14 @@ class ApiModel(BaseModel):
         validate_default=True,
         use_attribute_docstrings=True,
     )
+
+    @model_validator(mode="after")
+    def _require_64_bits(self) -> Self:
+        """Refuse integers that the API server can't store: they could not be converted to a float either."""
+        for name, value in self.__dict__.items():
+            if type(value) is int and not -MAX_INTEGER <= value <= MAX_INTEGER:
+                raise ValueError(f"{to_camel(name)} must be an integer of 64 bits")
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object, without the fields that are not set."""
