@@ -16,6 +16,7 @@ from memroll.detection import explanations, seasonality
 from memroll.detection.growth_phase import GrowthPhase, LongStairs, measure_growth_phase
 from memroll.detection.lead_time import MAX_LEAD_WINDOWS, MIN_SLOPE_BYTES_PER_S, lead_time_s
 from memroll.detection.parameters import LONG_WINDOWS
+from memroll.detection.peers import follows_to_limit
 from memroll.detection.reasons import VerdictReason
 from memroll.detection.shape_checks import GROWS_AT_ALL, GROWTH_REASONS, SHAPE_CHECKS
 from memroll.detection.slow_growth import time_to_limit_at_daily_peaks_s, time_to_step_s
@@ -35,7 +36,8 @@ MIN_USAGE_RATIO = 0.8
 Chosen on the design set of `make bench-detect`, as are the other numbers of this module.
 """
 MIN_USAGE_RATIO_LONG_LEAD = 0.6
-"""The same if a roll or the policy's lead time takes longer than `MAX_LEAD_WINDOWS` (design note 0003)."""
+"""The same if a roll or the policy's lead time takes longer than `MAX_LEAD_WINDOWS` (design note 0003), or if the
+container follows its peers to the limit (design note 0023)."""
 WINDOW_RATIOS = (1.0, 1 / 3, 1 / 8)
 """Lengths of the windows that are checked, in windows of the policy (design note 0004)."""
 SLOW_WINDOW_RATIOS = LONG_WINDOWS
@@ -99,7 +101,7 @@ def check_exhaustion(
     limit = history.limit_bytes
     if limit is None:
         return Urgency(VerdictReason.NO_MEMORY_LIMIT, "without a memory limit there is no deadline", usage)
-    min_ratio = _min_usage_ratio(parameters)
+    min_ratio = _min_usage_ratio(history, parameters, at_s, peers)
     if usage < min_ratio * limit:
         return Urgency(VerdictReason.NOT_GROWING, f"usage below {min_ratio:.0%} of the limit", usage)
     phase = measure_growth_phase(history, parameters, at_s)
@@ -137,11 +139,15 @@ def _is_rough(window: TrendWindow) -> bool:
     return window.window_s < shortest_s or is_wide
 
 
-def _min_usage_ratio(parameters: DetectionParameters) -> float:
+def _min_usage_ratio(
+    history: ContainerHistory, parameters: DetectionParameters, at_s: float, peers: tuple[ContainerHistory, ...]
+) -> float:
     """Return the ratio of the limit below which no container is due."""
     lead_time = parameters.lead_time
     is_long = max(lead_time.min_s, lead_time.fixed_s or 0.0) > MAX_LEAD_WINDOWS * parameters.window_s
-    return MIN_USAGE_RATIO_LONG_LEAD if is_long else MIN_USAGE_RATIO
+    if is_long or follows_to_limit(history, peers, parameters.window_s, at_s):
+        return MIN_USAGE_RATIO_LONG_LEAD
+    return MIN_USAGE_RATIO
 
 
 def _window(

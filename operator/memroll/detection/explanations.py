@@ -13,6 +13,7 @@ from memroll.detection import fluctuation, load_correlation, peers, seasonality
 from memroll.detection.lead_time import min_lead_s
 from memroll.detection.leak_checks import LONG_CONTEXT_CHECKS
 from memroll.detection.reasons import VerdictReason
+from memroll.detection.trend import median
 
 if TYPE_CHECKING:
     from memroll.detection.growth_phase import GrowthPhase
@@ -33,6 +34,17 @@ MIN_COMMON_GROWTH_AGE_DAYS = 7.0
 trigger may make all pods of a younger workload leak at once. Chosen on the design set, as is the next."""
 MAX_COMMON_AGE_DEPENDENCE = 0.1
 """Maximum ratio of the slope that depends on age (`peers.age_dependence`) for the growth to be shared."""
+MIN_HELD_DAYS = 3.0
+"""Minimum time for which a container must have held its level, in days, for a rise to be sudden. Chosen on the design
+set (`slow-harmless`), as are the next four."""
+MAX_SUDDEN_HELD_RATIO = 1 / 20
+"""Maximum time that a sudden rise has taken, as a ratio of that time..."""
+MAX_SUDDEN_WINDOWS = 1.0
+"""...and in windows (6 h): leaks of eight hours or more keep their lead time."""
+MAX_EARLIER_RISE_RATIO = 0.25
+"""Maximum ratio of what the level had risen before, above the median of the earlier minima, to the sudden rise."""
+SUDDEN_LEAD_WINDOWS = 1 / 12
+"""Lead time of a sudden rise, in windows (30 min of 6 h; design note 0023)."""
 
 Explanation = tuple[VerdictReason | None, str]
 """Reason for which a container is not due, and the message; None and an empty message if it is."""
@@ -78,6 +90,11 @@ def _explain_by_others(window: TrendWindow, phase: GrowthPhase, left_s: float) -
     if left_s > lead_s and _grows_with_others(window):
         lead = humanize_duration(lead_s)
         return VerdictReason.COMMON_GROWTH, f"pods of all ages grow together: rolled when {lead} are left"
+    sudden_s = max(lead_s, SUDDEN_LEAD_WINDOWS * parameters.window_s)
+    if left_s > sudden_s and _is_sudden(window, phase):
+        lasted, lead = humanize_duration(phase.start_age_s), humanize_duration(sudden_s)
+        message = f"held its level for days, grows for {lasted}: rolled when {lead} are left"
+        return VerdictReason.GROWTH_TOO_RECENT, message
     if left_s > lead_s and (ratio := fluctuation.largest_fall_ratio(window, phase)) > fluctuation.MAX_FALL_RATIO:
         return VerdictReason.FLUCTUATING, fluctuation.describe(ratio, phase, lead_s)
     return DUE
@@ -89,3 +106,21 @@ def _grows_with_others(window: TrendWindow) -> bool:
     if age_s < MIN_COMMON_GROWTH_AGE_DAYS * window.parameters.day_s:
         return False
     return peers.age_dependence(window, window.peers) < MAX_COMMON_AGE_DEPENDENCE
+
+
+def _is_sudden(window: TrendWindow, phase: GrowthPhase) -> bool:
+    """Return whether a container that held its level for days has grown for hours only, as for a job of the month.
+
+    Unless peers that went up to their limit show where its growth ends.
+    """
+    parameters, minima, lasted_s = window.parameters, window.history.minima, phase.start_age_s
+    held = minima.between(window.valid_from_s, window.at_s - lasted_s)
+    held_s = held.last_s - held.first_s if len(held) else 0.0
+    if held_s < MIN_HELD_DAYS * parameters.day_s:
+        return False
+    if lasted_s > min(MAX_SUDDEN_HELD_RATIO * held_s, MAX_SUDDEN_WINDOWS * parameters.window_s):
+        return False
+    earlier = phase.level_bytes - phase.rise_bytes - median(held.values)
+    if earlier > MAX_EARLIER_RISE_RATIO * phase.rise_bytes:
+        return False
+    return not peers.follows_to_limit(window.history, window.peers, parameters.window_s, window.at_s)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from memroll.detection.peers import ended_at_limit
+from memroll.detection.peers import follows_to_limit
 
 if TYPE_CHECKING:
     from memroll.detection.growth_phase import GrowthPhase
@@ -29,8 +29,8 @@ LONG_GROWTH_LEAD_WINDOWS = 0.21
 ACCELERATING_LEAD_WINDOWS = 0.25
 """The same if the growth accelerates: an hour and a half by its slope is an hour."""
 LEAD_RATIO_OF_LIFETIME = 0.15
-"""Ratio of the lead time to the predicted lifetime, for a pod without peers (design note 0003), or with one that went
-up to its limit (design note 0023)."""
+"""Ratio of the lead time to the predicted lifetime, for a pod without peers (design note 0003), or one that follows its
+peers to the limit (design note 0023)."""
 SLOW_LEAD_RATIO_OF_LIFETIME = 0.04
 """The same for growth in a window of days, beyond the longest lead time of all other growth: a burst that has not been
 seen before reaches the limit half a day before the slope does (design note 0023)."""
@@ -39,7 +39,8 @@ MIN_LEAD_WINDOWS = 1 / 24
 MAX_LEAD_WINDOWS = 1 / 3
 """Maximum lead time, in windows (2 h of 6 h; design note 0003)."""
 MAX_YOUNG_LEAD_WINDOWS = 1 / 4
-"""Maximum lead time of a pod younger than a day, in windows: growth for hours may be its first day."""
+"""Maximum lead time of a pod younger than a day, in windows: growth for hours may be its first day, unless it follows
+its peers to the limit."""
 BURST_LIMIT_RATIO = 0.025
 """Ratio of the limit within which a burst, not the slope, reaches it."""
 MIN_SLOPE_BYTES_PER_S = 1e-9
@@ -51,7 +52,7 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
 
     Auto: a quarter of the time that the growth has lasted at this slope, at most a third of the window (2 h of 6 h), or
     the time that slow growth takes for the last 2.5 % of the limit, where a burst reaches it first. A pod without peers
-    cannot be compared, and one whose peer went up to its limit is expected to do the same: 15 % of its predicted
+    cannot be compared, and one that follows its peers is expected to reach the limit as they did: 15 % of its predicted
     lifetime, if that is more. Growth of days has at least 4 % of it, however long that is. Never less than a roll
     takes, and never less than a twenty-fourth of the window.
     """
@@ -69,9 +70,10 @@ def lead_time_s(window: TrendWindow, phase: GrowthPhase, time_to_limit_s: float)
         accelerates = not window.is_long and phase.time_at_slope_s(slope) < phase.start_age_s
         min_windows = ACCELERATING_LEAD_WINDOWS if accelerates else LONG_GROWTH_LEAD_WINDOWS
         auto_s = max(auto_s, min_windows * parameters.window_s)
-    if not window.peers or any(ended_at_limit(p, window.at_s) for p in window.peers):
+    is_expected = follows_to_limit(history, window.peers, parameters.window_s, window.at_s)
+    if not window.peers or is_expected:
         auto_s = max(auto_s, LEAD_RATIO_OF_LIFETIME * (age_s + time_to_limit_s))
-    is_young = bool(window.peers) and age_s < parameters.day_s
+    is_young = bool(window.peers) and age_s < parameters.day_s and not is_expected
     max_s = (MAX_YOUNG_LEAD_WINDOWS if is_young else MAX_LEAD_WINDOWS) * parameters.window_s
     burst_s = BURST_LIMIT_RATIO * (history.limit_bytes or 0) / slope
     max_s = max(max_s, min(burst_s, parameters.window_s))

@@ -45,6 +45,11 @@ MIN_LONG_PLATEAU_DAYS = 1.1
 grow in steps of a day."""
 NEAR_LIMIT_RATIO = 0.98
 """Ratio of the limit from which on a peer's last usage counts as having reached it."""
+MIN_COMMON_GAIN_RATIO = 0.5
+"""Minimum ratio of the growth in the last window before a peer reached its limit to that of the peer. Chosen by hand,
+as is the next."""
+EDGE_RATIO = 1 / 12
+"""Ratio of that window whose lowest level is the one at its start, or at its end: half an hour of 6 h."""
 
 
 def recent_peers(
@@ -103,6 +108,32 @@ def ended_at_limit(peer: ContainerHistory, at_s: float) -> bool:
     if not len(last) or not peer.limit_bytes:
         return bool(peer.oom_kills_s)
     return bool(last.values[-1] >= NEAR_LIMIT_RATIO * peer.limit_bytes) or bool(peer.oom_kills_s)
+
+
+def follows_to_limit(
+    history: ContainerHistory, peers: tuple[ContainerHistory, ...], window_s: float, at_s: float
+) -> bool:
+    """Return whether peers that went up to their limit show that this container will.
+
+    Most of the peers do, or it grew as one of them did, at the same time. One sick pod is no evidence about the others.
+    """
+    ended = [p for p in peers if ended_at_limit(p, at_s)]
+    return 2 * len(ended) > len(peers) or any(_grew_with(history, p, window_s, at_s) for p in ended)
+
+
+def _grew_with(history: ContainerHistory, peer: ContainerHistory, window_s: float, at_s: float) -> bool:
+    """Return whether a container grew by half as much as a peer in the last window of that peer, or more."""
+    end_s = peer.rss.until(at_s).last_s
+    start_s = max(end_s - window_s, peer.rss.first_s)
+    own, other = (_gain_bytes(h, start_s, end_s) for h in (history, peer))
+    return own is not None and other is not None and own >= MIN_COMMON_GAIN_RATIO * other > 0
+
+
+def _gain_bytes(history: ContainerHistory, start_s: float, end_s: float) -> float | None:
+    """Return by how much the level rose; None if there are no samples of the start or of the end."""
+    edge_s = EDGE_RATIO * (end_s - start_s)
+    first, last = history.rss.between(start_s - edge_s, start_s + edge_s), history.rss.between(end_s - edge_s, end_s)
+    return float(last.values.min() - first.values.min()) if len(first) and len(last) else None
 
 
 def age_dependence(window: TrendWindow, peers: tuple[ContainerHistory, ...]) -> float:

@@ -1,11 +1,11 @@
-"""Sets of the second round: slow leaks, page cache, other memory, CPU and gaps. Each is built seed by seed."""
+"""Sets of the second round: slow leaks, page cache, other memory, CPU, gaps and sick peers, built seed by seed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.bench.detect import cpu, fleets, gaps, other_memory, page_cache, slow
+from tests.bench.detect import cpu, fleets, gaps, other_memory, page_cache, sick_peer, slow
 from tests.bench.detect.sets import HOUR_S, Case, case_of, rng_of
 
 if TYPE_CHECKING:
@@ -94,6 +94,11 @@ def _gaps(seed: int) -> Iterator[Case]:
         yield from _all(gaps.in_leaking(rng, fleets.leaking(kind, rng)), "gaps", f"leak {kind}")
 
 
+def _sick_peer(seed: int) -> Iterator[Case]:
+    for number, kind in enumerate(fleets.HARMLESS):
+        yield from _all(sick_peer.fleet(kind, rng_of(seed, 510 + number)), "sick-peer", kind)
+
+
 LONG_SETS = {
     s.name: s
     for s in (
@@ -103,5 +108,6 @@ LONG_SETS = {
         LongSet("other-memory", _other_memory, (1, 5, 75)),
         LongSet("cpu", _cpu, (1, 5, 75)),
         LongSet("gaps", _gaps, (1, 1, 12)),
+        LongSet("sick-peer", _sick_peer, (1, 1, 24)),
     )
 }

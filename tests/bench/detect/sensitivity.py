@@ -31,7 +31,7 @@ MINUTES = 90
 """Time after which no further constant is varied, in minutes."""
 EVERY = 3
 """One of this many intervals is evaluated: 15 min."""
-PER_WORKLOAD = {"tight": 3, "leaking": 3, "slow": 2, "page-cache": 1, "other-memory": 1, "cpu": 2}
+PER_WORKLOAD = {"tight": 3, "leaking": 3, "slow": 2, "page-cache": 1, "other-memory": 1, "cpu": 2, "sick-peer": 1}
 """Number of pods of a workload that are evaluated, by set; the others are their peers."""
 COLUMNS: tuple[tuple[str, Callable[[Sequence[Outcome]], float], str], ...] = (
     ("rolled/1000", outcome.rolled_per_1000, "+.1f"),

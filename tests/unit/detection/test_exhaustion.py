@@ -236,6 +236,18 @@ def test_a_pod_with_a_peer_that_went_up_to_the_limit_has_it_as_well():
     assert with_peer(2 * LIMIT_MIB) < with_peer(LIMIT_MIB)
 
 
+def test_a_young_pod_that_follows_its_peers_to_the_limit_is_due_two_hours_before_at_any_usage_above_60_percent():
+    killed = lived(leak(200, since_h=8), until_h=12.1, seed=2)
+    healthy = [lived(flat(200), seed=n) for n in (3, 4)]
+    rise = lived(leak(210, since_h=NOW_H - 2.4), born_h=NOW_H - 20)
+    follows = check(rise, killed)
+    assert follows.due
+    assert follows.usage_bytes < 0.75 * LIMIT_MIB * MIB
+    assert follows.time_to_limit_s > lead_times.MAX_YOUNG_LEAD_WINDOWS * WINDOW_S
+    other = check(rise, killed, *healthy)
+    assert (other.reason, other.due) == (VerdictReason.NOT_GROWING, False), "one sick pod of several"
+
+
 @pytest.mark.parametrize("fixed_s", [None, 60.0])
 @pytest.mark.parametrize("min_s", [0.0, 1000.0, 3 * HOUR_S])
 def test_no_lead_time_is_shorter_than_a_roll_takes(fixed_s, min_s):

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from memroll.detection import peers
-from memroll.detection.peers import age_dependence, common_growth, ended_at_limit, longest_plateau_s, recent_peers
+from memroll.detection.peers import (
+    age_dependence,
+    common_growth,
+    ended_at_limit,
+    follows_to_limit,
+    longest_plateau_s,
+    recent_peers,
+)
 from memroll.detection.series import EMPTY
 from tests.builders import MIB
 from tests.unit.detection.days import HOUR_S, LIMIT_MIB, NOW_H, NOW_S, PARAMETERS, flat, leak, lived, ramp, trend_window
@@ -119,6 +126,39 @@ def test_a_peer_whose_worker_was_recycled_at_that_level_did_not_plateau():
 def test_a_peer_ended_at_its_limit_if_it_was_there_or_was_killed(usage, limit, oom_kills_s, ended):
     peer = lived(flat(usage), limit_bytes=limit, oom_kills_s=oom_kills_s, noise_mib=0)
     assert ended_at_limit(peer, NOW_S) is ended
+
+
+KILLED = lived(leak(80, since_h=10), until_h=20.3, seed=2)
+HEALTHY = lived(flat(300), seed=3)
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "follows"),
+    [
+        (lived(leak(45, since_h=10)), (KILLED, HEALTHY, HEALTHY), True),
+        (lived(leak(35, since_h=10)), (KILLED, HEALTHY, HEALTHY), False),
+        (lived(ramp(700, 30, 10)), (KILLED, HEALTHY, HEALTHY), False),
+        (lived(ramp(700, 30, 10)), (KILLED, HEALTHY), False),
+        (lived(ramp(700, 30, 10)), (KILLED, KILLED, HEALTHY), True),
+        (lived(leak(45, since_h=25), born_h=25), (KILLED, HEALTHY), False),
+        (lived(leak(45, since_h=25), born_h=25), (KILLED,), True),
+        (lived(leak(45, since_h=15)), (HEALTHY,), False),
+        (lived(leak(45, since_h=15)), (), False),
+    ],
+    ids=[
+        "grew with it",
+        "grew by less than half as much",
+        "was flat then",
+        "half of the peers",
+        "most of the peers",
+        "started later",
+        "started later, and has no other peer",
+        "no peer reached its limit",
+        "no peers",
+    ],
+)
+def test_a_container_follows_peers_to_the_limit_if_it_grew_with_one_or_most_of_them_did(own, others, follows):
+    assert follows_to_limit(own, others, PARAMETERS.window_s, NOW_S) is follows
 
 
 def test_of_many_peers_those_with_the_newest_samples_are_kept():
