@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from memroll.inspection.operator_rights import Right
     from memroll.settings import Settings
 
+FORBIDDEN = "Forbidden"
+"""Reason of an error about a missing permission."""
 MIN_VERSION = (1, 30)
 """Oldest supported minor version of Kubernetes, as in docs/compatibility.md."""
 MAX_CLOCK_SKEW_S = 30.0
@@ -78,7 +80,7 @@ class ClusterPreflight:
         try:
             return await self._version(name)
         except TerminalError as error:
-            if error.reason != "Forbidden" or is_unauthorized(error.message):
+            if error.reason != FORBIDDEN or is_unauthorized(error.message):
                 raise
             return from_error(name, error)
 
@@ -144,8 +146,14 @@ class ClusterPreflight:
 
     async def _rights(self, name: str) -> CheckItem:
         needed = dict.fromkeys([*READING, *(operator_rights(self.settings) if self.as_operator else ())])
-        denied = await self._denied(needed)
         whose = "the operator may not" if self.as_operator else "you may not"
+        try:
+            denied = await self._denied(needed)
+        except TerminalError as error:
+            if error.reason != FORBIDDEN:
+                raise
+            review = "create selfsubjectaccessreviews, as each user of a cluster may by default"
+            return failed(name, f"{whose} {review}: request it from an administrator")
         if denied:
             named = ", ".join(_right(right, namespace) for right, namespace in denied)
             return failed(name, f"{whose} {named}: request it from an administrator")

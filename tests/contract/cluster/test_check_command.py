@@ -101,6 +101,15 @@ async def test_an_operator_with_another_name_is_found_by_the_labels_of_its_lease
     assert "ours-1 leads" in ended.out
 
 
+async def test_a_user_who_may_not_request_reviews_fails_the_check(
+    installed: FakeApi, kubeconfig: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed.faults.append(Fault("403", path="selfsubjectaccessreviews", times=99, message="no"))
+    ended = await execute(capsys, "check", "--skip-prometheus", "--kubeconfig", kubeconfig)
+    assert ended.code == 1
+    assert "you may not create selfsubjectaccessreviews" in ended.out
+
+
 async def test_an_unreachable_prometheus_fails(
     installed: FakeApi, kubeconfig: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
