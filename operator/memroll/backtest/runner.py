@@ -73,7 +73,8 @@ _worker_state: list[BacktestJob] = []
 
 
 def _init_worker(job: BacktestJob) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as that of a process in the background
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends a worker without a traceback
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     _worker_state[:] = [job]
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.builders import line
 from tests.contract.cluster.real_api_server import serving
-from tests.contract.cluster.test_real_api_server import install
 from tests.fakes import FakeCluster, FakePrometheus
 from tests.kstatus import IN_PROGRESS, is_met, kstatus
 from tests.scenario.simulation import FAST, Simulation, leaking
@@ -39,7 +38,7 @@ spec: {podName: chat-1}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealApiServer]:
     with serving(tmp_path_factory.mktemp("server")) as started:
-        install(started)
+        started.install()
         yield started
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 
 from memroll.backtest.baselines.rules import RULES
 from memroll.cli import run
+from tests.processes import interruptible
 from tests.texts import ROOT
 from tests.unit.backtest.histories import HOUR, csv_of, folder, line, three
 
@@ -171,7 +171,7 @@ def test_ctrl_c_ends_all_processes_with_one_line(tmp_path):
     names = [f"t{n}" for n in range(40)]
     manifest = "name,limit_bytes\n" + "".join(f"{name},1Gi\n" for name in names)
     traces = folder(tmp_path, manifest, **dict.fromkeys(names, csv_of(times, values)))
-    command = [sys.executable, "-m", "memroll", "backtest", "--traces", str(traces), "--jobs", "2"]
+    command = interruptible("-m", "memroll", "backtest", "--traces", str(traces), "--jobs", "2")
     with subprocess.Popen(
         command,
         env=os.environ | {"PYTHONPATH": str(ROOT / "operator")},

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from tests.processes import interruptible
 from tests.texts import ROOT
 
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "KUBERNETES_SERVICE_HOST"} | {
@@ -33,7 +34,7 @@ def test_ctrl_c_ends_a_command_that_waits_for_a_server(command):
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         process = subprocess.Popen(
-            [sys.executable, "-c", WITHOUT_CLUSTER, "memroll", *command.split(), url],
+            interruptible("-c", WITHOUT_CLUSTER, "memroll", *command.split(), url),
             env=ENVIRONMENT,
             stderr=subprocess.PIPE,
             stdout=subprocess.PIPE,
