@@ -107,8 +107,10 @@ def run(job: BacktestJob, processes: int, progress: Callable[[int], None]) -> tu
     else:
         with _interruptible(), ProcessPoolExecutor(processes, initializer=_init_worker, initargs=(job,)) as pool:
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # until each worker handles it
-            pending = pool.map(_run_trace, numbers)  # starts the workers
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            try:
+                pending = pool.map(_run_trace, numbers)  # starts the workers
+            finally:  # also if Ctrl-C has ended one of them already: this raises the KeyboardInterrupt
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             done = list(_report_progress(pending, progress))
     results = zip(job.traces, done, strict=True)
     return tuple(BacktestResult(job.with_limit(trace), *result) for trace, result in results)

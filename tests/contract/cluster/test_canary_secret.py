@@ -39,13 +39,14 @@ OF_THE_CLUSTER = {
     "suspend": ("suspend", "leaky", "-n", "demo"),
     "resume": ("resume", "leaky", "-n", "demo"),
     "report": ("report", "-n", "demo"),
+    "scan": ("scan", "-n", "demo"),
 }
 WITHOUT_CLUSTER = {
     "backtest": ("backtest", "-n", "demo"),
     "operator": ("operator",),
     "cleanup": ("cleanup", "--timeout", "1s"),
 }
-QUERYING = {"explain", "plan", "check", "backtest"}
+QUERYING = {"explain", "plan", "check", "backtest", "scan"}
 """Commands that query Prometheus."""
 PRINTING_ONLY = {"crds", "version", "completion", "help"}
 """Commands that read nothing."""
@@ -109,7 +110,7 @@ async def test_no_command_prints_a_secret(
     if status:
         cluster.faults.append(Fault(status, times=999, message="no access"))
     arguments = (OF_THE_CLUSTER | WITHOUT_CLUSTER)[command]
-    if command == "backtest":
+    if command in ("backtest", "scan"):
         arguments = (*arguments, "--connections", connections)
     printed = await output_of(kubeconfig, connections, *arguments)
     assert printed, "each of these commands prints something"
