@@ -1,6 +1,7 @@
 """Write the screenshots of the docs: `hack/screenshots`, which needs Chromium.
 
-Argument: a folder for both pages in each theme and width, to look at, instead of the two pictures of the docs.
+Argument: a folder for both pages in each theme and width, to look at, instead of the two pictures of the docs. With
+`--dashboard URL` before it, the folder gets the chart's dashboard instead, with the data of this Prometheus.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from memroll.backtest.baselines.rules import RULE_NAMES
 from memroll.backtest.runner import BacktestJob, run
 from memroll.report import html
 from tests.report_pages import leak_report
+from tests.screenshots import dashboard_page
 from tests.screenshots.browser import OVERFLOW, View, open_tab
 from tests.screenshots.traces import shop
 from tests.texts import ROOT
@@ -54,10 +56,23 @@ def compressed(picture: bytes) -> bytes:
     return made.getvalue()
 
 
-async def main(folder: Path | None) -> None:
+def find_browser() -> str:
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         sys.exit(f"none of these is installed: {', '.join(BROWSERS)} (Debian: apt-get install chromium)")
+    return browser
+
+
+async def show_dashboard(url: str, folder: Path) -> None:
+    browser, page = find_browser(), folder / "dashboard.html"
+    _write(page, dashboard_page.render(url).encode())
+    async with open_tab(browser) as tab:
+        for name, view in {"light": View(1280), "dark": View(1280, dark=True)}.items():
+            _write(folder / f"dashboard-{name}.png", compressed(await tab.picture(page.resolve(), view)))
+
+
+async def main(folder: Path | None) -> None:
+    browser = find_browser()
     with tempfile.TemporaryDirectory() as scratch:
         files = {name: Path(scratch) / f"{name}.html" for name in ("backtest", "leaks")}
         for name, content in pages().items():
@@ -81,4 +96,7 @@ def _write(file: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
+    if sys.argv[1:2] == ["--dashboard"]:
+        asyncio.run(show_dashboard(sys.argv[2], Path(sys.argv[3])))
+    else:
+        asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else None))
