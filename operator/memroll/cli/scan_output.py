@@ -10,10 +10,10 @@ import yaml
 
 from memroll.api import API_VERSION
 from memroll.api.base import rfc3339
+from memroll.api.cel_checks import TARGETS
 from memroll.api.quantity import format_mib, format_rate, humanize_duration
 from memroll.cli.errors import InvalidArgumentError
 from memroll.cli.output import verdict_cell, without_empty
-from memroll.model.pod_names import OWNER_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -27,10 +27,8 @@ HEADER: Row = (
     "OOM-KILLS", "A-POLICY-WOULD",
 )  # fmt: skip
 WIDE: Row = ("IMAGE", "POD", "MESSAGE")
-API_VERSIONS = {"Rollout": "argoproj.io/v1alpha1"}
-"""API versions of the kinds that a policy can watch, where it is not that of Deployments."""
-TARGET_KINDS = frozenset({"Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", *OWNER_KINDS.values()})
-"""Kinds of workloads that a policy can name as its target."""
+API_VERSIONS = {kind: version for version, kind in TARGETS}
+"""API versions of the workloads that a policy can name as its target, by kind."""
 
 
 def to_text(result: ScanResult, shown: Sequence[Finding], *, is_wide: bool) -> Iterator[str | list[Row]]:
@@ -163,7 +161,7 @@ def write_policies(folder: Path, findings: Iterable[Finding]) -> tuple[list[str]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for (namespace, workload), found in workloads.items():
-            if found[0].workload.kind not in TARGET_KINDS:
+            if found[0].workload.kind not in API_VERSIONS:
                 skipped.append(f"{namespace}/{workload}")
                 continue
             file = folder / f"{namespace}_{workload.replace('/', '_').lower()}.yaml"
@@ -177,7 +175,7 @@ def write_policies(folder: Path, findings: Iterable[Finding]) -> tuple[list[str]
 def _policy(found: Sequence[Finding]) -> dict[str, Any]:
     workload, namespace = found[0].workload, found[0].namespace
     target = {
-        "apiVersion": API_VERSIONS.get(workload.kind, "apps/v1"),
+        "apiVersion": API_VERSIONS[workload.kind],
         "kind": workload.kind,
         "name": workload.name,
     }

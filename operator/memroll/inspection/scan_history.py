@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
@@ -12,13 +11,7 @@ from memroll.backtest.runner import BacktestJob, run
 from memroll.backtest.summary import policy_alerts
 from memroll.errors import TerminalError
 from memroll.inspection.scan_result import PastLeak
-from memroll.model.pod_names import (
-    MAX_HASH_CHARS,
-    MIN_HASH_CHARS,
-    RANDOM_CHARS,
-    SUFFIX_ALPHABET,
-    workload_from_pod_name,
-)
+from memroll.model.pod_names import template_hash_from_pod_name, workload_from_pod_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,9 +29,6 @@ EVERY = 2
 """One of this many intervals is evaluated: ten minutes by the defaults. Chosen by hand."""
 NO_HISTORY = "NoHistory"
 """Reason of the error that a server has no samples of the workload."""
-_TEMPLATE_HASH = re.compile(
-    f".+-([{SUFFIX_ALPHABET}]{{{MIN_HASH_CHARS},{MAX_HASH_CHARS}}})-[{SUFFIX_ALPHABET}]{{{RANDOM_CHARS}}}"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +71,7 @@ def replay_history(traces: Sequence[Trace], policy: MemoryPolicy, processes: int
         wasted_ratio=median(wasted) if wasted else None,
         since_s=first[0] if first else None,
         since_pod=first[1] if first else "",
-        since_revision=_revision(first[1]) if first else "",
+        since_revision=template_hash_from_pod_name(first[1]) if first else "",
     )
 
 
@@ -90,8 +80,3 @@ def _reports(alerts: Sequence[Alert]) -> Iterator[tuple[float, str]]:
     for a in alerts:
         if a.reported_s is not None and a.suspected_s is not None:
             yield min(a.suspected_s, a.reported_s), a.trace.name.partition("/")[0]
-
-
-def _revision(pod: str) -> str:
-    match = _TEMPLATE_HASH.fullmatch(pod)
-    return match[1] if match else ""

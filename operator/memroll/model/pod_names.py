@@ -29,7 +29,7 @@ MAX_HASH_CHARS = 10
 RANDOM_CHARS = 5
 """Length of the random part of a generated name in Kubernetes."""
 _GENERATED = re.compile(
-    f"(.+?)(?:-[{SUFFIX_ALPHABET}]{{{MIN_HASH_CHARS},{MAX_HASH_CHARS}}})?-[{SUFFIX_ALPHABET}]{{{RANDOM_CHARS}}}"
+    f"(.+?)(?:-([{SUFFIX_ALPHABET}]{{{MIN_HASH_CHARS},{MAX_HASH_CHARS}}}))?-[{SUFFIX_ALPHABET}]{{{RANDOM_CHARS}}}"
 )
 _NUMBERED = re.compile(r"(.+)-[0-9]+")
 
@@ -107,3 +107,9 @@ def workload_from_pod_name(pod: str) -> str:
     """Return the name of a pod's workload from the pod's name, which is all that recorded history contains."""
     match = _GENERATED.fullmatch(pod) or _NUMBERED.fullmatch(pod)
     return match[1] if match else pod
+
+
+def template_hash_from_pod_name(pod: str) -> str:
+    """Return the template hash in the name of a pod of a Deployment; empty if its name has none."""
+    match = _GENERATED.fullmatch(pod)
+    return (match[2] or "") if match else ""
