@@ -48,7 +48,12 @@ class Metrics:
         self._last_oom_kills_s: dict[tuple[str, str], float] = {}
         build = self._gauge("memroll_build_info", "Always 1; the version is a label", "version")
         build.labels(__version__).set(1)
-        self.leader = self._gauge("memroll_leader", "1 while this process holds the Lease")
+        self._add_policies()
+        self._add_rolls()
+        self._add_prometheus()
+        self._add_process()
+
+    def _add_policies(self) -> None:
         self.policy_info = self._gauge(
             "memroll_policy_info", "Always 1; the mode of the policy is a label", *POLICY_LABELS, "mode"
         )
@@ -62,17 +67,6 @@ class Metrics:
             "End of the last reconcile without an error, or start of the first one",
             *POLICY_LABELS,
         )
-        self.connection_up = self._gauge(
-            "memroll_connection_up", "1 if the last query of this Prometheus connection succeeded", "connection"
-        )
-        self.samples = self._counter(
-            "memroll_prometheus_samples_total",
-            "Samples that the queries of a connection touched, where the store reports them",
-            "connection",
-        )
-        self.response_bytes = self._counter(
-            "memroll_prometheus_response_bytes_total", "Bytes of the responses of a connection", "connection"
-        )
         self.leaking_workloads = self._gauge(
             "memroll_leaking_workloads", "Workloads with a confirmed leak", *POLICY_LABELS
         )
@@ -82,7 +76,6 @@ class Metrics:
         self.last_oom_kill = self._gauge(
             "memroll_last_oom_kill_timestamp_seconds", "Last OOM kill of a watched container", *POLICY_LABELS
         )
-        self.active_rolls = self._gauge("memroll_active_rolls", "Rolls in progress", *POLICY_LABELS)
         self.blocked_pods = self._gauge(
             "memroll_blocked_pods", "Due pods whose roll a gate blocks", *POLICY_LABELS, "gate"
         )
@@ -99,6 +92,9 @@ class Metrics:
             "1 while the pace of rolls leaves too little time for all of them",
             *POLICY_LABELS,
         )
+
+    def _add_rolls(self) -> None:
+        self.active_rolls = self._gauge("memroll_active_rolls", "Rolls in progress", *POLICY_LABELS)
         self.dry_runs = self._counter(
             "memroll_dry_runs_total", "Rolls that policies in mode DryRun would have made", *POLICY_LABELS
         )
@@ -110,6 +106,22 @@ class Metrics:
             registry=self.registry,
             buckets=ROLL_DURATION_BUCKETS_S,
         )
+
+    def _add_prometheus(self) -> None:
+        self.connection_up = self._gauge(
+            "memroll_connection_up", "1 if the last query of this Prometheus connection succeeded", "connection"
+        )
+        self.samples = self._counter(
+            "memroll_prometheus_samples_total",
+            "Samples that the queries of a connection touched, where the store reports them",
+            "connection",
+        )
+        self.response_bytes = self._counter(
+            "memroll_prometheus_response_bytes_total", "Bytes of the responses of a connection", "connection"
+        )
+
+    def _add_process(self) -> None:
+        self.leader = self._gauge("memroll_leader", "1 while this process holds the Lease")
         self.task_restarts = self._counter("memroll_task_restarts_total", "Restarts of a failed task", "task")
         self.loop_lag = self._gauge("memroll_event_loop_lag_seconds", "Delay of the event loop at the last measurement")
         self.rss = self._gauge("memroll_resident_memory_bytes", "memroll's own resident memory")
