@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from memroll.api.quantity import parse_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MIN_MILLISECONDS = 1e11
 """Minimum number that is a time in milliseconds: as seconds, it would be after the year 5138."""
@@ -23,35 +28,31 @@ _WITH_UNIT = re.compile(r"([0-9][0-9.]*)\s*([A-Za-z]+)")
 
 def parse_time_s(text: str) -> float:
     """Return a time in seconds since the epoch; NaN for a text that is none. Without a zone it is UTC."""
-    text = text.strip()
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return math.nan
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+    return _first(text.strip(), float, _iso_time_s)
 
 
 def parse_memory_bytes(text: str) -> float:
     """Return a number of bytes from a number, a quantity such as 512Mi, or a value such as 512 MiB; else NaN."""
-    text = text.strip()
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        return float(parse_bytes(text))
-    except ValueError:
-        pass
+    return _first(text.strip(), float, parse_bytes, _bytes_with_unit)
+
+
+def _first(text: str, *parsers: Callable[[str], float]) -> float:
+    """Return what the first parser returns that does not raise ValueError; NaN if all do."""
+    for parse in parsers:
+        with suppress(ValueError):
+            return float(parse(text))
+    return math.nan
+
+
+def _iso_time_s(text: str) -> float:
+    found = datetime.fromisoformat(text)
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def _bytes_with_unit(text: str) -> float:
     found = _WITH_UNIT.fullmatch(text)
     factor = UNITS.get(found[2].lower()) if found else None
-    try:
-        return float(found[1]) * factor if found and factor else math.nan
-    except ValueError:
-        return math.nan
+    return float(found[1]) * factor if found and factor else math.nan
 
 
 def is_missing(text: str) -> bool:
