@@ -148,6 +148,12 @@ class Label(click.ParamType[tuple[str, str]]):
         return name, text
 
 
+def refuse_both(first: str, second: str, *given: object) -> None:
+    """Raise a usage error if both of two options are given. `second` is named as the one that is in the way."""
+    if all(given):
+        raise click.UsageError(f"{first} is not allowed with {second}: choose one of the two")
+
+
 @dataclass(frozen=True, slots=True)
 class ClusterOptions:
     """Options that select the cluster and the user."""
@@ -200,8 +206,7 @@ def namespace_options(function: F) -> F:
     @click.option("-A", "--all-namespaces", is_flag=True, help="all namespaces")
     @wraps(function)
     def wrapped(*args: Any, namespace: str | None, all_namespaces: bool, **kwargs: Any) -> Any:  # noqa: ANN401 - passed on
-        if namespace is not None and all_namespaces:
-            raise click.UsageError("-A is not allowed with argument -n: choose one of the two")
+        refuse_both("-A", "argument -n", namespace is not None, all_namespaces)
         return function(*args, namespace="" if all_namespaces else namespace, **kwargs)
 
     return wrapped  # type: ignore[return-value] # the same function for its callers, which are in click

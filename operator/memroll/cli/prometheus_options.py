@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from pydantic import ValidationError
 
+from memroll.cli.command import refuse_both
 from memroll.cli.errors import InvalidArgumentError
 from memroll.cli.settings_options import load_settings
 from memroll.clients.prometheus.client import PrometheusClient
@@ -50,8 +51,7 @@ def operator_options(function: F) -> F:
     def wrapped(
         *args: Any, prometheus: str | None, connections: str | None, settings_file: str | None, **kwargs: Any
     ) -> Any:  # noqa: ANN401 - passed on
-        if prometheus and connections:
-            raise click.UsageError("--prometheus is not allowed with --connections: choose one of the two")
+        refuse_both("--prometheus", "--connections", prometheus, connections)
         flags = {"connections_file": connections, "settings_file": settings_file}
         settings = load_settings(os.environ, {name: text for name, text in flags.items() if text}).settings
         options = OperatorOptions(settings, prometheus)

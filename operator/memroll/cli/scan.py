@@ -15,7 +15,7 @@ from memroll import clock
 from memroll.api.policy import DEFAULT_CONNECTION
 from memroll.backtest import policy as policies
 from memroll.cli import connection, errors, scan_output
-from memroll.cli.command import ClusterOptions, Count, PeriodSeconds, cluster_options, output_option
+from memroll.cli.command import ClusterOptions, Count, PeriodSeconds, cluster_options, output_option, refuse_both
 from memroll.cli.command import command as define
 from memroll.cli.output import PLAIN_FORMATS, write_document, write_text
 from memroll.cli.progress import progress
@@ -114,11 +114,9 @@ def command(
     selector: str, policy_file: Path | None, write_policies: Path | None, cluster: ClusterOptions, **given: Any
 ) -> int:
     """Find every leak of a cluster by its Prometheus, without installing anything."""
-    if given["namespace"] is not None and given["all_namespaces"]:
-        raise click.UsageError("-A is not allowed with argument -n: choose one of the two")
+    refuse_both("-A", "argument -n", given["namespace"] is not None, given["all_namespaces"])
     source = ScanSource(given["prometheus"], given["connections"], given["connection"])
-    if source.prometheus and source.connections:
-        raise click.UsageError("--prometheus is not allowed with --connections: choose one of the two")
+    refuse_both("--prometheus", "--connections", source.prometheus, source.connections)
     template = policies.default_policy() if policy_file is None else policies.load(policy_file)
     scope = ScanScope(template, given["namespace"] or "", selector)
     count = SampleCount()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
 from memroll.api import POLICY_PLURAL
 from memroll.cli import connection
+from memroll.cli.command import ClusterOptions, MemrollCommand, cluster_options
+from memroll.cli.command import command as define
+from memroll.cli.completions import complete_policies
 from memroll.cli.errors import InvalidArgumentError
 from memroll.clients.kube.json_access import get_bool, get_str
 from memroll.errors import NotFoundError
@@ -15,7 +19,20 @@ from memroll.errors import NotFoundError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from memroll.cli.command import ClusterOptions
+
+def suspension_command(name: str, text: str, *, suspended: bool) -> MemrollCommand:
+    """Return the command of this name, with this text as its help, which suspends or resumes policies."""
+
+    @define(name, examples=[f"{name} chat -n ai", f"{name} --all -n ai"], help=text)
+    @click.argument("policies", metavar="POLICY...", nargs=-1, shell_complete=complete_policies)
+    @click.option("-n", "--namespace", metavar="NAME", help="namespace (default: that of the kubeconfig's context)")
+    @click.option("--all", "of_all", is_flag=True, help="all policies of the namespace")
+    @cluster_options
+    def command(policies: tuple[str, ...], namespace: str | None, cluster: ClusterOptions, *, of_all: bool) -> None:
+        scope = namespace or connection.default_namespace(cluster)
+        asyncio.run(set_suspended(policies, scope, cluster, suspended=suspended, of_all=of_all))
+
+    return command
 
 
 async def set_suspended(
